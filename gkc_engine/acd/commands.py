@@ -1,0 +1,283 @@
+"""What the core says. *Actions* ask an adapter to do something; *facts* go on record only.
+
+Both are written to the ledger before any action is carried out. An adapter answers every
+action with an event; a failure is an event too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from gkc_engine.acd.events import Party
+from gkc_engine.acd.settings import ContactClass, Medium, Treatment
+from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId
+
+
+class Disposition(StrEnum):
+    """How a contact ended: exactly one, the first that applies (docs/statistics.md)."""
+
+    ANSWERED = "answered"
+    SELF_SERVED = "self_served"
+    ANSWERED_BY_ANNOUNCEMENT = "answered_by_announcement"
+    ABANDONED_MENU = "abandoned_menu"
+    ABANDONED_SHORT = "abandoned_short"
+    ABANDONED = "abandoned"
+    TIMEOUT = "timeout"
+    NO_AGENT = "no_agent"
+    CLOSED = "closed"
+    FULL = "full"
+    BLOCKED = "blocked"
+    MISDIRECTED = "misdirected"
+    FAILED_OPEN = "failed_open"
+    SYSTEM_FAILED = "system_failed"
+
+
+class SegmentKind(StrEnum):
+    """The part of a contact that a segment covers. Segments tile arrival..end."""
+
+    MENU = "menu"
+    QUEUE = "queue"
+    RING = "ring"
+    TALK = "talk"
+    HOLD = "hold"
+    FALLBACK = "fallback"
+    """In Asterisk's native queue while the engine was away."""
+    EXTERNAL = "external"
+    """With an outside party after a transfer."""
+    ANNOUNCEMENT = "announcement"
+    """A treatment or a survey: no agent, no queue."""
+
+
+class SegmentOutcome(StrEnum):
+    """How a segment ended."""
+
+    QUEUED = "queued"
+    OFFERED = "offered"
+    ANSWERED = "answered"
+    RETURNED = "returned"
+    HELD = "held"
+    RESUMED = "resumed"
+    TRANSFERRED = "transferred"
+    DETACHED = "detached"
+    ATTACHED = "attached"
+    MOVED = "moved"
+    TREATED = "treated"
+    LEFT = "left"
+    RELEASED = "released"
+    MEDIA_LOST = "media_lost"
+
+
+class OfferOutcome(StrEnum):
+    """How an offer ended."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    UNREACHABLE = "unreachable"
+    WITHDRAWN = "withdrawn"
+    """The citizen left; the agent is blameless."""
+    RESCINDED = "rescinded"
+    """We took it back; the agent is blameless."""
+
+
+class AgentState(StrEnum):
+    """What an agent's slot is doing; exactly one at a time."""
+
+    OFFLINE = "offline"
+    READY = "ready"
+    RESERVED = "reserved"
+    RINGING = "ringing"
+    TALK = "talk"
+    HOLD = "hold"
+    WRAP_UP = "wrap_up"
+    NOT_READY = "not_ready"
+    FAULTY = "faulty"
+    """Logged in, but the phone cannot be reached."""
+
+
+# --- actions ---------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class HoldContact:
+    """Keep the contact waiting: music, announcements of ``queue``. Repeated after each offer."""
+
+    contact_id: ContactId
+    queue: QueueId
+    enqueued: Instant
+
+
+@dataclass(slots=True, kw_only=True)
+class OfferContact:
+    """Ring the agents (several only with ``ring: all``); answer with Ringing/Accepted/Failed."""
+
+    offer_id: OfferId
+    contact_id: ContactId
+    agent_ids: tuple[AgentId, ...]
+    queue: QueueId
+    timeout_us: Micros
+    step: int
+    """Index of the requirement step that the agents met; 0 = the queue's own requirement."""
+    created: Instant
+
+
+@dataclass(slots=True, kw_only=True)
+class RescindOffer:
+    """Stop ringing. Answer with ``OfferFailed(RESCINDED)`` — or ``OfferAccepted`` if it crossed."""
+
+    offer_id: OfferId
+    contact_id: ContactId
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class TreatContact:
+    """Play the treatment and end the contact; ``disposition`` is already decided."""
+
+    contact_id: ContactId
+    disposition: Disposition
+    treatment: Treatment
+
+
+@dataclass(slots=True, kw_only=True)
+class ReleaseContact:
+    """The talk is over and nothing more is due: survey if configured, then hang up."""
+
+    contact_id: ContactId
+
+
+# --- facts -----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class ContactQueued:
+    """The contact stands in ``queue``; ``enqueued`` is its first enqueue time in the city."""
+
+    contact_id: ContactId
+    queue: QueueId
+    enqueued: Instant
+    sequence: int
+    contact_class: ContactClass
+    head_start_us: Micros
+    medium: Medium
+
+
+@dataclass(slots=True, kw_only=True)
+class StepReached:
+    """The waiting contact's requirement is now that of ``step``."""
+
+    contact_id: ContactId
+    queue: QueueId
+    step: int
+
+
+@dataclass(slots=True, kw_only=True)
+class OfferEnded:
+    """One row of the offer table, for one agent of it."""
+
+    offer_id: OfferId
+    contact_id: ContactId
+    agent_id: AgentId
+    queue: QueueId
+    created: Instant
+    ringing: Instant | None
+    ended: Instant
+    outcome: OfferOutcome
+    reason: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class SegmentClosed:
+    """One row of the segment table. Contiguous: ``started`` is the ``ended`` of ``n - 1``."""
+
+    contact_id: ContactId
+    n: int
+    kind: SegmentKind
+    started: Instant
+    ended: Instant
+    outcome: SegmentOutcome
+    reason: str = ""
+    queue: QueueId | None = None
+    agent_id: AgentId | None = None
+    offer_id: OfferId | None = None
+    step: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentStateChanged:
+    """From ``since`` on the slot is in ``state``; ``until`` = when it ends by itself, if it does.
+
+    ``state`` READY with ``until`` set: a rest (``reason`` says which); not offered until then.
+    """
+
+    agent_id: AgentId
+    slot: int
+    state: AgentState
+    since: Instant
+    reason: str = ""
+    until: Instant | None = None
+    contact_id: ContactId | None = None
+    queue: QueueId | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ContactEnded:
+    """The contact's row: its one disposition and its sums."""
+
+    contact_id: ContactId
+    disposition: Disposition
+    medium: Medium
+    started: Instant
+    ended: Instant
+    party: Party
+    reason: str
+    via: str
+    """``engine`` or ``fallback``: who connected it, if anybody."""
+    queue: QueueId | None
+    """The last queue."""
+    first_queued: Instant | None
+    answered: Instant | None
+    agent_id: AgentId | None
+    """The first agent who answered."""
+    menu_us: Micros
+    wait_us: Micros
+    """First queue entry to the answer (or to the end), ring included."""
+    ring_us: Micros
+    talk_us: Micros
+    hold_us: Micros
+    offers: int
+    article: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class WrapUpResult:
+    """The result code that an agent gave to a contact."""
+
+    agent_id: AgentId
+    contact_id: ContactId
+    code: str
+
+
+@dataclass(slots=True, kw_only=True)
+class EventRejected:
+    """The event names something unknown, or cannot apply; said once, nothing changed."""
+
+    kind: str
+    reason: str
+
+
+Action: TypeAlias = HoldContact | OfferContact | RescindOffer | TreatContact | ReleaseContact
+Fact: TypeAlias = (
+    ContactQueued
+    | StepReached
+    | OfferEnded
+    | SegmentClosed
+    | AgentStateChanged
+    | ContactEnded
+    | WrapUpResult
+    | EventRejected
+)
+Command: TypeAlias = Action | Fact

@@ -1,0 +1,394 @@
+"""What may happen to the ACD: facts, past tense, as adapters saw them.
+
+An adapter says what it saw ("the citizen's line is gone"); the core names it ("abandoned").
+A stale, doubled or late event is normal and changes nothing. ``at`` is the instant in the far
+side's own clock (Asterisk's), for the record; decisions use the instant of the step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from gkc_engine.acd.settings import ContactClass, Medium, Settings
+from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId, SkillId
+
+
+class Party(StrEnum):
+    """Who ended it."""
+
+    CITIZEN = "citizen"
+    AGENT = "agent"
+    SYSTEM = "system"
+
+
+class OfferFailure(StrEnum):
+    """Why an offer did not become a talk."""
+
+    REJECTED = "rejected"
+    """The agent declined (486/603 after ringing, or in the workspace)."""
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    UNREACHABLE = "unreachable"
+    """Not registered, no route, or the device did not react."""
+    RESCINDED = "rescinded"
+    """We took it back ourselves: the answer to ``RescindOffer``. Never a miss."""
+
+
+class TalkEnd(StrEnum):
+    """Why a talk ended while the citizen's line still stands."""
+
+    RELEASED = "released"
+    """The agent hung up: the contact is over as far as routing goes."""
+    MEDIA_LOST = "media_lost"
+    """The agent's leg died: back to the head of the line, with an apology."""
+
+
+# --- the contact -----------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class ContactStarted:
+    """A citizen reached us; no queue yet (menu, or mail being read). Registered from here on."""
+
+    contact_id: ContactId
+    medium: Medium
+    number: str
+    """Registration number for people, ``YEAR-PREFIX-SEQ``; allocated by the recorder."""
+    entry: str
+    """The dialled number (E.164) or address: what the citizen asked for."""
+    citizen: str | None = None
+    """Keyed hash of the citizen's number or address; never the number itself."""
+    language: str = "ru"
+    uniqueid: str | None = None
+    """Asterisk's Uniqueid of the citizen's channel: its identity."""
+    at: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class LanguageChosen:
+    """The citizen chose another language in the menu."""
+
+    contact_id: ContactId
+    language: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ArticleHeard:
+    """A self-service article was heard to its end, or left by the citizen's choice."""
+
+    contact_id: ContactId
+    article: str
+
+
+@dataclass(slots=True, kw_only=True)
+class QueueRequested:
+    """The contact is to wait for an agent of ``queue``; from another queue it is a move.
+
+    ``None`` = the queue's own class, head start, slope. ``enqueued`` is given when the first
+    enqueue time is known from elsewhere (taken back from the fallback, another center).
+    """
+
+    contact_id: ContactId
+    queue: QueueId
+    contact_class: ContactClass | None = None
+    head_start_us: Micros | None = None
+    slope_milli: int | None = None
+    enqueued: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ContactDetached:
+    """We lost hold of a waiting contact whose line still stands (it is in the native queue).
+
+    It keeps its place and is not offered until ``ContactAttached``.
+    """
+
+    contact_id: ContactId
+    at: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ContactAttached:
+    """We hold the contact again; P1 applies at once."""
+
+    contact_id: ContactId
+
+
+@dataclass(slots=True, kw_only=True)
+class FallbackAnswered:
+    """The native fallback queue connected the contact (imported from Asterisk)."""
+
+    contact_id: ContactId
+    agent_id: AgentId | None
+    at: Instant
+
+
+@dataclass(slots=True, kw_only=True)
+class ContactLeft:
+    """The citizen's line is gone, whoever ended it. The last event of a contact."""
+
+    contact_id: ContactId
+    party: Party
+    reason: str = ""
+    at: Instant | None = None
+
+
+# --- offers ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class OfferRinging:
+    """The agent's device rings (180)."""
+
+    offer_id: OfferId
+    at: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class OfferAccepted:
+    """An agent and the citizen are connected."""
+
+    offer_id: OfferId
+    agent_id: AgentId
+    at: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class OfferFailed:
+    """The offer is over without a talk and the citizen's line still stands.
+
+    ``agent_id`` names one of several (``ring: all``) whose device is out; ``None`` = the whole
+    offer is over.
+    """
+
+    offer_id: OfferId
+    failure: OfferFailure
+    agent_id: AgentId | None = None
+    reason: str = ""
+    at: Instant | None = None
+
+
+# --- the talk --------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class HoldStarted:
+    """The agent put the citizen on hold."""
+
+    contact_id: ContactId
+    agent_id: AgentId
+    at: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class HoldEnded:
+    """The agent took the citizen back."""
+
+    contact_id: ContactId
+    agent_id: AgentId
+    at: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class TalkEnded:
+    """The agent's side is gone while the citizen's line stands."""
+
+    contact_id: ContactId
+    agent_id: AgentId
+    end: TalkEnd
+    party: Party
+    reason: str = ""
+    at: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class TransferRequested:
+    """Blind transfer: the agent left; the citizen goes to one agent, or to a queue.
+
+    Exactly one of ``to_agent`` and ``to_queue``. A named agent who is not ready or does not
+    answer sends the contact back to its queue, at its old place.
+    """
+
+    contact_id: ContactId
+    from_agent: AgentId
+    to_agent: AgentId | None = None
+    to_queue: QueueId | None = None
+    at: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class TransferCompleted:
+    """Attended or semi-attended transfer: the citizen talks with another now.
+
+    ``to_agent`` None = an outside party (``to_external``), the talk goes on without agents.
+    """
+
+    contact_id: ContactId
+    from_agent: AgentId
+    to_agent: AgentId | None = None
+    to_external: str | None = None
+    at: Instant | None = None
+
+
+# --- agents ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentLoggedIn:
+    """The agent came to work, ready. Again while logged in: nothing changes."""
+
+    agent_id: AgentId
+    by: str = "phone"
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentLoggedOut:
+    """The agent went home. A ring is rescinded; a talk and its wrap-up end first."""
+
+    agent_id: AgentId
+    reason: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentPaused:
+    """Not ready, with a reason; takes effect after the contact in hand."""
+
+    agent_id: AgentId
+    reason: str = ""
+    until: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentReady:
+    """The agent asks for work: ends a pause, an automatic pause, or wrap-up early."""
+
+    agent_id: AgentId
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentDeviceChanged:
+    """The phone: whether it can be reached, and whether it is in a call that is not ours."""
+
+    agent_id: AgentId
+    reachable: bool
+    in_use: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentCallStarted:
+    """The agent is in a call of his own (outbound, consultation, consulted): his slot is taken."""
+
+    agent_id: AgentId
+    call_id: str
+    kind: str
+    """``outbound``, ``consult`` (he called) or ``consulted`` (he was called)."""
+    contact_id: ContactId | None = None
+    at: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentCallEnded:
+    """That call is over."""
+
+    agent_id: AgentId
+    call_id: str
+    at: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class WrapUpCoded:
+    """The agent gave the result code of his present or last contact."""
+
+    agent_id: AgentId
+    code: str
+
+
+@dataclass(slots=True, kw_only=True)
+class SkillsChanged:
+    """A supervisor changed an agent's skills for this shift; acts on those who wait at once."""
+
+    agent_id: AgentId
+    skills: dict[SkillId, int]
+
+
+# --- the center ------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class SettingsApplied:
+    """A config version took effect (the first one starts the core)."""
+
+    settings: Settings
+
+
+@dataclass(slots=True, kw_only=True)
+class HoursChanged:
+    """A queue's calendar opened or closed it. Queues are open until the first of these."""
+
+    queue: QueueId
+    open: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class EmergencyClosed:
+    """A supervisor closed a queue (``None``: all) at once, with an announcement."""
+
+    queue: QueueId | None = None
+    say: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class EmergencyOpened:
+    """The emergency closing is over."""
+
+    queue: QueueId | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class EngineRestarted:
+    """The engine came back and knows nothing yet of what happened meanwhile.
+
+    Every waiting contact is detached, every open offer is in doubt until the adapter says.
+    """
+
+
+@dataclass(slots=True, kw_only=True)
+class Tick:
+    """The instant named by ``Acd.next_deadline`` has come."""
+
+
+Event: TypeAlias = (
+    ContactStarted
+    | LanguageChosen
+    | ArticleHeard
+    | QueueRequested
+    | ContactDetached
+    | ContactAttached
+    | FallbackAnswered
+    | ContactLeft
+    | OfferRinging
+    | OfferAccepted
+    | OfferFailed
+    | HoldStarted
+    | HoldEnded
+    | TalkEnded
+    | TransferRequested
+    | TransferCompleted
+    | AgentLoggedIn
+    | AgentLoggedOut
+    | AgentPaused
+    | AgentReady
+    | AgentDeviceChanged
+    | AgentCallStarted
+    | AgentCallEnded
+    | WrapUpCoded
+    | SkillsChanged
+    | SettingsApplied
+    | HoursChanged
+    | EmergencyClosed
+    | EmergencyOpened
+    | EngineRestarted
+    | Tick
+)

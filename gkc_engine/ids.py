@@ -1,0 +1,37 @@
+"""The nouns that everything shares. Lowest layer: imports nothing of ours."""
+
+from __future__ import annotations
+
+from typing import NewType
+
+Instant = NewType("Instant", int)
+"""Microseconds since 1970-01-01 UTC, never decreasing within one engine run."""
+
+Micros = NewType("Micros", int)
+"""A duration in microseconds."""
+
+ContactId = NewType("ContactId", str)
+"""UUIDv7 text, made by the adapter that saw the contact first; the same for ever."""
+
+OfferId = NewType("OfferId", int)
+"""Counts up within one center's ledger, over restarts."""
+
+AgentId = NewType("AgentId", str)
+"""The key under ``operators:`` in the config."""
+
+QueueId = NewType("QueueId", str)
+"""The key under ``queues:`` in the config."""
+
+SkillId = NewType("SkillId", str)
+"""The key under ``skills:`` in the config."""
+
+SECOND = 1_000_000
+"""Microseconds in a second."""
+
+FOREVER = Instant(2**63 - 1)
+"""Later than any instant; stored in 64 bits."""
+
+
+def seconds(value: float) -> Micros:
+    """Return ``value`` seconds as whole microseconds."""
+    return Micros(round(value * SECOND))
