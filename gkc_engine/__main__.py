@@ -1,0 +1,105 @@
+"""The command ``gkc``: a table of commands, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated
+
+import typer
+from typer._click import Command, Context  # Typer's own copy of click: its base classes' types.
+from typer.core import TyperCommand, TyperGroup
+
+from gkc_engine.errors import ConfigError, GkcError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("gkc_engine.cli.demo:demo", "The whole city on this machine."),
+    "test": ("gkc_engine.cli.test:test", "Install what the tests need and run them."),
+    "check": ("gkc_engine.cli.check:check", "Find every mistake in a folder of configuration."),
+    "run": ("gkc_engine.cli.run:run", "Run the engine of one center."),
+    "reload": ("gkc_engine.cli.reload:reload", "Let the running engine take changed files."),
+    "queue": ("gkc_engine.cli.queue:app", "Queues of the running engine."),
+    "agent": ("gkc_engine.cli.agent:app", "Operators of the running engine."),
+    "contact": ("gkc_engine.cli.contact:app", "Records of contacts."),
+    "pbx": ("gkc_engine.cli.pbx:pbx_app", "Asterisk: install it, write its configuration."),
+    "clean": ("gkc_engine.cli.clean:clean", "Remove .gkc and .venv."),
+}
+"""Name -> where it is defined (a function or a Typer app) and its line in ``gkc --help``."""
+
+
+class _LazyGroup(TyperGroup):
+    """Lists the table without importing anything; imports the one command that is called."""
+
+    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
+
+    def resolve_command(
+        self, ctx: Context, args: list[str]
+    ) -> tuple[str | None, Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else _load(name), rest
+
+
+def _load(name: str) -> Command:
+    module_name, attribute = COMMANDS[name][0].split(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise
+        raise GkcError(f"gkc {name}: this installation has no {module_name}") from error
+    found = getattr(module, attribute)
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(add_completion=False)
+        single.command(name, help=COMMANDS[name][1] if not found.__doc__ else None)(found)
+        found = single
+    return typer.main.get_command(found)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"gkc {version('gkc-engine')}")
+        raise typer.Exit
+
+
+app = typer.Typer(cls=_LazyGroup, name="gkc", no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Contact-center engine for a whole city, on Asterisk."""
+
+
+def main() -> None:
+    """Run ``gkc``. Exit codes: 0 done, 1 failed or differences, 2 usage or config, 130 Ctrl-C."""
+    try:
+        app()
+    except ConfigError as error:
+        sys.exit(_refuse(error, 2))
+    except GkcError as error:
+        sys.exit(_refuse(error, 1))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _refuse(error: GkcError, code: int) -> int:
+    typer.echo(error, err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Asterisk as software on this machine: finding it, installing it, writing its configuration."""
