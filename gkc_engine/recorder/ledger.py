@@ -1,0 +1,105 @@
+"""The ledger for the event loop: one writing thread, group commits, recovery after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from typing import TypeVar
+
+from sqlalchemy.engine import Engine
+
+from gkc_engine.acd.commands import Command
+from gkc_engine.acd.events import Event
+from gkc_engine.ids import Instant
+from gkc_engine.recorder import recovery
+from gkc_engine.recorder.recovery import Recovery
+from gkc_engine.recorder.rows import StepLike, rows_of
+from gkc_engine.recorder.store import Appended, Batch, LedgerError, LedgerStore
+
+__all__ = ["Appended", "Ledger", "LedgerError", "Recovery", "batch_of"]
+
+_T = TypeVar("_T")
+
+
+def engine_version() -> str:
+    """Return the version of the installed engine; of a mere source tree, ``source``."""
+    try:
+        return metadata.version("gkc-engine")
+    except metadata.PackageNotFoundError:
+        return "source"
+
+
+def batch_of(steps: Sequence[StepLike], center: str) -> Batch:
+    """Return ``steps`` as the rows of one group commit."""
+    messages: list[Event | Command] = []
+    for step in steps:
+        messages.append(step.event)
+        messages.extend(step.commands)
+    return Batch(rows_of(steps, center), messages)
+
+
+class Ledger:
+    """Append-only history of one center. Every call runs in order in one thread of its own.
+
+    Args:
+        url: SQLAlchemy URL, ``sqlite:///PATH`` (``schema.sqlite_url``) or ``postgresql+psycopg``.
+        center: Name of the center, on every row.
+        busy_ms: How long a commit waits for a lock that another process holds.
+        engine: A ready engine in place of ``url`` (tests inject faults through it).
+    """
+
+    def __init__(
+        self, url: str, center: str, *, busy_ms: int = 100, engine: Engine | None = None
+    ) -> None:
+        self.center = center
+        self.store = LedgerStore(url, busy_ms=busy_ms, engine=engine)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+
+    async def open(self) -> None:
+        """Open or create the store.
+
+        Raises:
+            LedgerError: Locked, damaged, not writable, or written by a newer engine.
+        """
+        await self.call(self.store.open)
+
+    async def append(self, steps: Sequence[StepLike]) -> Appended:
+        """Commit ``steps``; they are durable on return. Facts repeated are named in the result.
+
+        Raises:
+            LedgerError: Locked, full, broken; the rows may or may not be there.
+        """
+        return await self.submit(batch_of(steps, self.center))
+
+    def submit(self, batch: Batch) -> asyncio.Future[Appended]:
+        """Like ``append`` for a ready batch; the commit goes on if nobody waits for it."""
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._thread, self.store.append, batch)
+
+    async def snapshot(self, now: Instant, state: str) -> int:
+        """Keep the core's state after everything appended so far; return its ``seq``.
+
+        Take ``state`` and call this with no step between them that was not yet given to
+        ``append``: calls are carried out in order.
+        """
+        return await self.call(lambda: self.store.snapshot(now, engine_version(), state))
+
+    async def load(self) -> Recovery:
+        """Return what a restarted engine needs."""
+
+        def read() -> Recovery:
+            with self.store.read() as connection:
+                return recovery.load(connection)
+
+        return await self.call(read)
+
+    async def close(self) -> None:
+        """Finish what was given and close the files."""
+        await self.call(self.store.close)
+        self._thread.shutdown(wait=False)
+
+    async def call(self, work: Callable[[], _T]) -> _T:
+        """Run ``work`` in the ledger's thread, after everything given before."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

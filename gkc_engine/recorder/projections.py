@@ -1,0 +1,345 @@
+"""The tables that people ask, folded from the ledger in its order. Nothing here decides anything.
+
+The fold depends on the order of the rows alone, never on how they were grouped into commits:
+that is what makes a rebuilt table byte-identical to the one that grew during the day.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
+
+from gkc_engine.acd import commands as cm
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.settings import QueueSettings, Settings
+from gkc_engine.ids import QueueId
+from gkc_engine.recorder.codec import KINDS, Message, decode
+from gkc_engine.recorder.numbers import parts_of
+from gkc_engine.recorder.rows import Row
+from gkc_engine.recorder.schema import contact as contact_table
+from gkc_engine.recorder.schema import offer as offer_table
+
+Record: TypeAlias = dict[str, Any]
+"""One row of a projection by column name."""
+
+_CONTACT_COLUMNS: Final = tuple(c.name for c in contact_table.columns)
+_OFFER_COLUMNS: Final = tuple(c.name for c in offer_table.columns)
+
+CACHE_MAX: Final = 20_000
+"""Contacts kept at hand; older ones are read back when a late fact (wrap-up) names them."""
+
+
+class Reader(Protocol):
+    """Rows that are in the tables already, for facts about what is not at hand."""
+
+    def contact(self, contact_id: str) -> Record | None:
+        """Return the contact's row."""
+        ...
+
+    def offer(self, offer_id: int, agent_id: str) -> Record | None:
+        """Return the row of one agent's offer."""
+        ...
+
+    def open_interval(self, agent_id: str, slot: int) -> Record | None:
+        """Return the slot's interval that has no end yet."""
+        ...
+
+    def settings(self) -> Settings | None:
+        """Return the config applied last."""
+        ...
+
+
+@dataclass(slots=True)
+class Changes:
+    """Rows to write, by table; each replaces the row of its key."""
+
+    contacts: list[Record]
+    segments: list[Record]
+    offers: list[Record]
+    intervals: list[Record]
+    versions: list[Record]
+
+
+class Projector:
+    """Folds rows of the ledger; ``take_changes`` gives what became of them."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._contacts: OrderedDict[str, Record] = OrderedDict()
+        self._offers: dict[tuple[int, str], Record] = {}
+        self._open: dict[tuple[str, int], Record] = {}
+        self._queues: Mapping[QueueId, QueueSettings] | None = None
+        self._dirty_contacts: dict[str, Record] = {}
+        self._dirty_offers: dict[tuple[int, str], Record] = {}
+        self._dirty_intervals: dict[tuple[str, int, int], Record] = {}
+        self._segments: dict[tuple[str, int], Record] = {}
+        self._versions: dict[str, Record] = {}
+
+    def fold(self, row: Row, message: Message | None = None) -> None:
+        """Take one row of the ledger; ``message`` spares decoding when it is at hand."""
+        handler = _HANDLERS.get(row.kind)
+        if handler is not None:
+            handler(self, row, decode(row.kind, row.data) if message is None else message)
+
+    def take_changes(self) -> Changes:
+        """Return the rows changed since the last call; what is over need not stay at hand."""
+        changes = Changes(
+            contacts=list(self._dirty_contacts.values()),
+            segments=list(self._segments.values()),
+            offers=list(self._dirty_offers.values()),
+            intervals=list(self._dirty_intervals.values()),
+            versions=list(self._versions.values()),
+        )
+        for key, offer in self._dirty_offers.items():
+            if offer["ended"] is not None:
+                self._offers.pop(key, None)
+        for dirty in (
+            self._dirty_contacts,
+            self._dirty_offers,
+            self._dirty_intervals,
+            self._segments,
+            self._versions,
+        ):
+            dirty.clear()
+        while len(self._contacts) > CACHE_MAX:
+            self._contacts.popitem(last=False)
+        return changes
+
+    # --- contacts ----------------------------------------------------------------------------
+
+    def _contact(self, contact_id: str | None) -> Record | None:
+        """Return the contact's row, to be changed; ``None`` if it was never registered."""
+        if contact_id is None:
+            return None
+        record = self._contacts.get(contact_id)
+        if record is None:
+            record = self._reader.contact(contact_id)
+            if record is None:
+                return None
+            self._contacts[contact_id] = record
+        self._dirty_contacts[contact_id] = record
+        return record
+
+    def _started(self, row: Row, fact: ev.ContactStarted) -> None:
+        if self._contact(fact.contact_id) is not None:
+            return  # Said again after a restart: the first registration stands.
+        year, sequence = parts_of(fact.number)
+        record: Record = dict.fromkeys(_CONTACT_COLUMNS)
+        record |= {
+            "contact_id": fact.contact_id,
+            "number": fact.number,
+            "number_year": year,
+            "number_seq": sequence,
+            "medium": str(fact.medium),
+            "direction": "in",
+            "initiation": "inbound",
+            "center_entry": row.center,
+            "did": fact.entry,
+            "language": fact.language,
+            "citizen_id": fact.citizen,
+            "linkedid": fact.uniqueid,
+            "started": row.ts_us,
+            "wrap_up_us": 0,
+            "offers": 0,
+            "step": 0,
+            "config_version": row.config_version,
+        }
+        self._contacts[fact.contact_id] = record
+        self._dirty_contacts[fact.contact_id] = record
+
+    def _language(self, _row: Row, fact: ev.LanguageChosen) -> None:
+        record = self._contact(fact.contact_id)
+        if record is not None:
+            record["language"] = fact.language
+
+    def _queued(self, _row: Row, fact: cm.ContactQueued) -> None:
+        record = self._contact(fact.contact_id)
+        if record is None:
+            return
+        record["queue"] = fact.queue
+        record["class"] = str(fact.contact_class)
+        record["step"] = 0
+        if record["first_queued"] is None:
+            record["first_queued"] = fact.enqueued
+        queue = self._queue(fact.queue)
+        if queue is not None and record["answered"] is None:
+            # A contact that was answered and moved on has had its service level measured.
+            record["service"] = queue.service
+            record["sl_threshold_us"] = queue.servicelevel_us
+
+    def _step(self, _row: Row, fact: cm.StepReached) -> None:
+        record = self._contact(fact.contact_id)
+        if record is not None:
+            record["step"] = fact.step
+
+    def _ended(self, row: Row, fact: cm.ContactEnded) -> None:
+        record = self._contact(fact.contact_id)
+        if record is None:
+            return
+        threshold = record["sl_threshold_us"]
+        in_time = None if threshold is None else fact.wait_us <= threshold
+        record |= {
+            "started": fact.started,
+            "first_queued": fact.first_queued,
+            "answered": fact.answered,
+            "ended": fact.ended,
+            "queue": fact.queue,
+            "agent_id": fact.agent_id,
+            "menu_us": fact.menu_us,
+            "wait_us": fact.wait_us,
+            "ring_us": fact.ring_us,
+            "talk_us": fact.talk_us,
+            "hold_us": fact.hold_us,
+            "offers": fact.offers,
+            "disposition": str(fact.disposition),
+            "reason": fact.reason,
+            "via": fact.via,
+            "end_party": str(fact.party),
+            "article": fact.article,
+            "sl_met": in_time if fact.answered is not None else None,
+            "short": _SHORT.get(fact.disposition),
+            "config_version": row.config_version,
+        }
+
+    def _wrap_up_code(self, _row: Row, fact: cm.WrapUpResult) -> None:
+        record = self._contact(fact.contact_id)
+        if record is not None:
+            record["wrap_up_code"] = fact.code
+
+    # --- segments and offers -----------------------------------------------------------------
+
+    def _segment(self, row: Row, fact: cm.SegmentClosed) -> None:
+        self._segments[fact.contact_id, fact.n] = {
+            "contact_id": fact.contact_id,
+            "n": fact.n,
+            "kind": str(fact.kind),
+            "start": fact.started,
+            "end": fact.ended,
+            "center": row.center,
+            "queue": fact.queue,
+            "agent_id": fact.agent_id,
+            "offer_id": fact.offer_id,
+            "step": fact.step,
+            "outcome": str(fact.outcome),
+            "end_reason": fact.reason,
+        }
+
+    def _offered(self, _row: Row, fact: cm.OfferContact) -> None:
+        for agent_id in fact.agent_ids:
+            self._put_offer(
+                fact.offer_id, agent_id, fact.contact_id, fact.queue, fact.created, fact.step
+            )
+
+    def _put_offer(
+        self, offer_id: int, agent_id: str, contact_id: str, queue: str, created: int, step: int
+    ) -> Record:
+        record: Record = dict.fromkeys(_OFFER_COLUMNS)
+        record |= {
+            "offer_id": offer_id,
+            "agent_id": agent_id,
+            "contact_id": contact_id,
+            "queue": queue,
+            "step": step,
+            "created": created,
+        }
+        self._offers[offer_id, agent_id] = record
+        self._dirty_offers[offer_id, agent_id] = record
+        return record
+
+    def _offer_ended(self, _row: Row, fact: cm.OfferEnded) -> None:
+        key = (fact.offer_id, fact.agent_id)
+        offer = self._offers.get(key) or self._reader.offer(*key)
+        if offer is None:
+            # Never said by us (a transfer to a named agent may skip it): still an offer.
+            offer = self._put_offer(*key, fact.contact_id, fact.queue, fact.created, 0)
+        accepted = fact.outcome is cm.OfferOutcome.ACCEPTED
+        offer |= {
+            "ringing": fact.ringing,
+            "answered": fact.ended if accepted else None,
+            "ended": fact.ended,
+            "outcome": str(fact.outcome),
+            "reason": fact.reason,
+            "ring_us": 0 if fact.ringing is None else fact.ended - fact.ringing,
+        }
+        self._dirty_offers[key] = offer
+        record = self._contact(fact.contact_id)
+        if record is None or record["ended"] is not None:
+            return  # The contact's own sums are on record already.
+        record["offers"] += 1
+        if accepted and record["answered"] is None:
+            record["answered"] = fact.ended
+            record["agent_id"] = fact.agent_id
+
+    # --- agents ------------------------------------------------------------------------------
+
+    def _agent_state(self, _row: Row, fact: cm.AgentStateChanged) -> None:
+        slot = (fact.agent_id, fact.slot)
+        last = self._open.get(slot) or self._reader.open_interval(*slot)
+        start = int(fact.since)
+        if last is not None:
+            start = max(start, last["start"])  # Intervals of a slot never overlap.
+            self._close_interval(last, start)
+        contact = self._contact(fact.contact_id)
+        self._open[slot] = self._put_interval(
+            {
+                "agent_id": fact.agent_id,
+                "slot": fact.slot,
+                "start": start,
+                "end": None,
+                "state": str(fact.state),
+                "reason": fact.reason,
+                "medium": None if contact is None else contact["medium"],
+                "contact_id": fact.contact_id,
+            }
+        )
+
+    def _close_interval(self, interval: Record, end: int) -> None:
+        # One without length has the key of the next, which takes its place.
+        interval["end"] = end
+        self._put_interval(interval)
+        if interval["state"] == cm.AgentState.WRAP_UP:
+            contact = self._contact(interval["contact_id"])
+            if contact is not None:
+                contact["wrap_up_us"] += end - interval["start"]
+
+    def _put_interval(self, interval: Record) -> Record:
+        key = (interval["agent_id"], interval["slot"], interval["start"])
+        self._dirty_intervals[key] = interval
+        return interval
+
+    # --- config ------------------------------------------------------------------------------
+
+    def _settings(self, row: Row, fact: ev.SettingsApplied) -> None:
+        self._queues = {q.queue_id: q for q in fact.settings.queues}
+        self._versions[fact.settings.version] = {
+            "hash": fact.settings.version,
+            "applied": row.ts_us,
+            "event_id": row.event_id,
+        }
+
+    def _queue(self, queue_id: QueueId) -> QueueSettings | None:
+        if self._queues is None:
+            settings = self._reader.settings()
+            self._queues = {} if settings is None else {q.queue_id: q for q in settings.queues}
+        return self._queues.get(queue_id)
+
+
+_Handler = Callable[[Projector, Row, Any], None]
+
+_HANDLERS: Final[dict[str, _Handler]] = {
+    KINDS[ev.ContactStarted]: Projector._started,
+    KINDS[ev.LanguageChosen]: Projector._language,
+    KINDS[ev.SettingsApplied]: Projector._settings,
+    KINDS[cm.ContactQueued]: Projector._queued,
+    KINDS[cm.StepReached]: Projector._step,
+    KINDS[cm.OfferContact]: Projector._offered,
+    KINDS[cm.OfferEnded]: Projector._offer_ended,
+    KINDS[cm.SegmentClosed]: Projector._segment,
+    KINDS[cm.AgentStateChanged]: Projector._agent_state,
+    KINDS[cm.ContactEnded]: Projector._ended,
+    KINDS[cm.WrapUpResult]: Projector._wrap_up_code,
+}
+
+_SHORT: Final = {cm.Disposition.ABANDONED_SHORT: True, cm.Disposition.ABANDONED: False}

@@ -1,0 +1,345 @@
+"""The ledger's database, seen from the one thread that may write it. Synchronous."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Engine
+
+from gkc_engine.acd.settings import Settings
+from gkc_engine.errors import GkcError
+from gkc_engine.recorder import schema
+from gkc_engine.recorder.codec import KINDS, Message, decode
+from gkc_engine.recorder.projections import Changes, Projector, Record
+from gkc_engine.recorder.rows import Row
+
+SNAPSHOTS_KEPT: Final = 5
+"""The last one serves recovery; the others, replay of the hours before."""
+
+_CHUNK: Final = 500
+"""Values in one ``IN (…)``: SQLite took 999 before 3.32."""
+
+
+class LedgerError(GkcError):
+    """The ledger did not take it: locked, full, damaged. Whether it is on disk is not known."""
+
+
+@dataclass(slots=True, frozen=True)
+class Appended:
+    """What a commit did."""
+
+    seq: int
+    """Of the last row in the ledger."""
+    written: int
+    """Rows that are new."""
+    repeated: tuple[tuple[str, str], ...] = ()
+    """``(source, source_key)`` of facts that the ledger held already."""
+
+
+class Batch:
+    """Rows of one group commit with the messages they came from, if these are at hand."""
+
+    __slots__ = ("messages", "rows")
+
+    def __init__(self, rows: Sequence[Row], messages: Sequence[Message] | None = None) -> None:
+        self.rows = rows
+        self.messages = messages
+
+    def pairs(self) -> Iterator[tuple[Row, Message | None]]:
+        """Return each row with its message."""
+        if self.messages is None:
+            return ((row, None) for row in self.rows)
+        return zip(self.rows, self.messages, strict=True)
+
+
+class LedgerStore:
+    """Opens, appends, drops the connection after any error and opens it anew.
+
+    A failed fsync must not be retried as if the pages were still dirty (the kernel may have
+    dropped them): after any error the connection is closed, and what the database then holds
+    is found out by ``event_id``.
+    """
+
+    def __init__(self, url: str, *, busy_ms: int = 100, engine: Engine | None = None) -> None:
+        self._url = url
+        self._engine = engine or schema.make_engine(url, busy_ms=busy_ms)
+        self._connection: sa.Connection | None = None
+        self._projector: Projector | None = None
+        self._upserts = {t: _upsert(t, self._engine) for t in schema.PROJECTIONS}
+        self._insert = _insert_new(schema.event, self._engine)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that holds the one writing connection."""
+        return self._engine
+
+    def open(self) -> None:
+        """Create what is missing and refuse a store of a newer kind.
+
+        Raises:
+            LedgerError: Locked, damaged, not writable, or written by a newer engine.
+        """
+        with self._transaction() as connection:
+            schema.metadata.create_all(connection)
+            found = connection.scalar(
+                sa.select(schema.meta.c.value).where(schema.meta.c.key == "store_version")
+            )
+            if found is None:
+                connection.execute(
+                    schema.meta.insert(),
+                    {"key": "store_version", "value": str(schema.STORE_VERSION)},
+                )
+            elif int(found) > schema.STORE_VERSION + 1:
+                raise LedgerError(
+                    f"{self._where()}: store version {found}, this engine knows "
+                    f"{schema.STORE_VERSION}; start the newer engine"
+                )
+
+    def close(self) -> None:
+        """Close the connection; the files are whole without it."""
+        self._drop()
+        self._engine.dispose()
+
+    def append(self, batch: Batch) -> Appended:
+        """Write rows and projections in one transaction; durable when it returns.
+
+        Rows whose ``event_id`` is in the ledger are passed over (they were in doubt). Of a
+        repeated fact (``source_key``) nothing is stored, unless the core said something to it:
+        then replay needs it, and it is stored without its key.
+
+        Raises:
+            LedgerError: Nothing is promised about these rows; append them again later.
+        """
+        try:
+            with self._transaction() as connection:
+                return self._append(connection, batch, ())
+        except _RepeatedError as error:
+            batch = _without_repeated(batch, error.rows)
+            repeated = {(row.source, row.source_key or "") for row in error.rows.values()}
+            with self._transaction() as connection:
+                return self._append(connection, batch, tuple(sorted(repeated)))
+
+    def snapshot(self, ts_us: int, engine_version: str, state: str) -> int:
+        """Keep the core's state as of the last row written; return its ``seq``."""
+        table = schema.snapshot
+        with self._transaction() as connection:
+            seq = _last_seq(connection)
+            connection.execute(table.delete().where(table.c.seq == seq))
+            connection.execute(
+                table.insert(),
+                {"seq": seq, "ts_us": ts_us, "engine_version": engine_version, "state": state},
+            )
+            newest = sa.select(table.c.seq).order_by(table.c.seq.desc()).limit(SNAPSHOTS_KEPT)
+            kept = connection.scalars(newest).all()
+            connection.execute(table.delete().where(table.c.seq < min(kept)))
+        return seq
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Give the connection for a read between two commits."""
+        with self._transaction() as connection:
+            yield connection
+
+    def _append(
+        self, connection: sa.Connection, batch: Batch, repeated: tuple[tuple[str, str], ...]
+    ) -> Appended:
+        if not batch.rows:
+            return Appended(_last_seq(connection), 0, repeated)
+        before = _last_seq(connection)
+        result = connection.execute(self._insert, [row._asdict() for row in batch.rows])
+        written = result.rowcount
+        pairs: Iterable[tuple[Row, Message | None]] = batch.pairs()
+        if written != len(batch.rows):
+            new = set(
+                connection.scalars(
+                    sa.select(schema.event.c.event_id).where(schema.event.c.seq > before)
+                )
+            )
+            missing = [row for row in batch.rows if row.event_id not in new]
+            known = _known(connection, missing)
+            repeated_rows = {r.event_id: r for r in missing if r.event_id not in known}
+            if repeated_rows:
+                raise _RepeatedError(repeated_rows)
+            pairs = [pair for pair in pairs if pair[0].event_id in new]
+        self._project(connection, pairs)
+        return Appended(_last_seq(connection), written, repeated)
+
+    def _project(
+        self, connection: sa.Connection, pairs: Iterable[tuple[Row, Message | None]]
+    ) -> None:
+        if self._projector is None:
+            self._projector = Projector(TableReader(connection))
+        for row, message in pairs:
+            self._projector.fold(row, message)
+        self.write_changes(connection, self._projector.take_changes())
+
+    def write_changes(self, connection: sa.Connection, changes: Changes) -> None:
+        """Write what the projector folded."""
+        for table, records in (
+            (schema.contact, changes.contacts),
+            (schema.segment, changes.segments),
+            (schema.offer, changes.offers),
+            (schema.agent_interval, changes.intervals),
+            (schema.config_version, changes.versions),
+        ):
+            if records:
+                connection.execute(self._upserts[table], records)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        try:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+                self._connection = self._connection.execution_options(preserve_rowcount=True)
+            with self._connection.begin():
+                yield self._connection
+        except _RepeatedError:
+            raise
+        except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+            self._drop()
+            raise LedgerError(f"{self._where()}: {_cause(error)}") from error
+        except BaseException:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        # What the projector has at hand may be ahead of the tables now.
+        self._projector = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sa.exc.SQLAlchemyError, sqlite3.Error, OSError):
+                connection.invalidate()
+                connection.close()
+
+    def _where(self) -> str:
+        return f"ledger {self._engine.url.render_as_string(hide_password=True)}"
+
+
+class TableReader:
+    """What the projector needs to read back; in the writer's own transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def contact(self, contact_id: str) -> Record | None:
+        """Return the contact's row."""
+        table = schema.contact
+        return self._one(table, table.c.contact_id == contact_id)
+
+    def offer(self, offer_id: int, agent_id: str) -> Record | None:
+        """Return the row of one agent's offer."""
+        table = schema.offer
+        return self._one(table, (table.c.offer_id == offer_id) & (table.c.agent_id == agent_id))
+
+    def open_interval(self, agent_id: str, slot: int) -> Record | None:
+        """Return the slot's interval that has no end yet."""
+        table = schema.agent_interval
+        key = (table.c.agent_id == agent_id) & (table.c.slot == slot)
+        last = sa.select(sa.func.max(table.c.start)).where(key).scalar_subquery()
+        return self._one(table, key & (table.c.start == last))
+
+    def settings(self) -> Settings | None:
+        """Return the config applied last."""
+        return last_settings(self._connection)
+
+    def _one(self, table: sa.Table, where: sa.ColumnElement[bool]) -> Record | None:
+        row = self._connection.execute(sa.select(table).where(where)).mappings().first()
+        return None if row is None else dict(row)
+
+
+def last_settings(connection: sa.Connection) -> Settings | None:
+    """Return the config that the ledger names as applied last."""
+    version, event = schema.config_version, schema.event
+    newest = sa.select(version.c.event_id).order_by(version.c.applied.desc()).limit(1)
+    data = connection.scalar(
+        sa.select(event.c.data).where(event.c.event_id == newest.scalar_subquery())
+    )
+    if data is None:
+        return None
+    applied = decode(_CONFIG_APPLIED, data)
+    settings = getattr(applied, "settings", None)
+    assert isinstance(settings, Settings)
+    return settings
+
+
+class _RepeatedError(Exception):
+    def __init__(self, rows: dict[str, Row]) -> None:
+        super().__init__(f"{len(rows)} repeated facts")
+        self.rows = rows
+
+
+def _last_seq(connection: sa.Connection) -> int:
+    return connection.scalar(_MAX_SEQ) or 0
+
+
+def _known(connection: sa.Connection, rows: Sequence[Row]) -> set[str]:
+    """Return the event ids of ``rows`` that the ledger holds."""
+    known: set[str] = set()
+    column = schema.event.c.event_id
+    for start in range(0, len(rows), _CHUNK):
+        ids = [row.event_id for row in rows[start : start + _CHUNK]]
+        known.update(connection.scalars(sa.select(column).where(column.in_(ids))))
+    return known
+
+
+def _without_repeated(batch: Batch, repeated: Mapping[str, Row]) -> Batch:
+    """Leave out repeated facts that changed nothing; take the key from those that did."""
+    rows: list[Row] = []
+    messages: list[Message] = []
+    pairs = list(batch.pairs())
+    for at, (row, message) in enumerate(pairs):
+        if row.event_id in repeated:
+            answered = at + 1 < len(pairs) and pairs[at + 1][0].role == "out"
+            if not answered:
+                continue
+            row = row._replace(source_key=None)
+        rows.append(row)
+        if message is not None:
+            messages.append(message)
+    return Batch(rows, messages if batch.messages is not None else None)
+
+
+def _insert_new(table: sa.Table, engine: Engine) -> sa.Insert:
+    """Return ``INSERT … ON CONFLICT DO NOTHING`` in the engine's dialect."""
+    if engine.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def _upsert(table: sa.Table, engine: Engine) -> sa.Insert:
+    keys = list(table.primary_key.columns)
+    others: Mapping[str, Any]
+    if engine.dialect.name == "postgresql":
+        pg = postgresql.insert(table)
+        others = {c.name: pg.excluded[c.name] for c in table.columns if not c.primary_key}
+        return pg.on_conflict_do_update(index_elements=keys, set_=others)
+    lite = sqlite.insert(table)
+    others = {c.name: lite.excluded[c.name] for c in table.columns if not c.primary_key}
+    return lite.on_conflict_do_update(index_elements=keys, set_=others)
+
+
+def _cause(error: BaseException) -> str:
+    original = getattr(error, "orig", None)
+    text = str(original or error)
+    for sign, remedy in _REMEDIES.items():
+        if sign in text:
+            return f"{text}; {remedy}"
+    return text
+
+
+_REMEDIES: Final = {
+    "locked": "another process holds it: end that one, reports read a copy",
+    "full": "free space on its disk",
+    "disk I/O error": "look at the disk (dmesg)",
+    "readonly": "make it writable for this user",
+    "malformed": "restore the last backup",
+}
+
+_CONFIG_APPLIED: Final = next(k for c, k in KINDS.items() if c.__name__ == "SettingsApplied")
+_MAX_SEQ: Final = sa.select(sa.func.max(schema.event.c.seq))

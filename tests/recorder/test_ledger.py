@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import AgentState
+from gkc_engine.ids import AgentId, Instant
+from gkc_engine.recorder import schema
+from gkc_engine.recorder.ledger import Ledger, batch_of
+from gkc_engine.recorder.store import SNAPSHOTS_KEPT
+from tests.recorder.support import START, History
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    ledger = Ledger(schema.sqlite_url(str(tmp_path / "ledger.db")), "centr")
+    await ledger.open()
+    yield ledger
+    await ledger.close()
+
+
+def day() -> History:
+    history = History()
+    history.configured()
+    history.step(ev.AgentLoggedIn(agent_id=AgentId("anna")), key="login")
+    history.talk("c1", "anna")
+    history.abandon("c2", 3)
+    return history
+
+
+async def test_what_was_appended_is_loaded_in_order(ledger: Ledger) -> None:
+    history = day()
+    for step in history.steps:
+        await ledger.append([step])
+    recovery = await ledger.load()
+    assert recovery.tail == history.steps
+    assert recovery.settings is not None
+    assert recovery.settings.version == "v1"
+    assert recovery.next_offer_id == 2
+    assert recovery.last_numbers == {2026: 2}
+    assert recovery.last_now == history.now
+    assert recovery.recent_source_keys == [
+        ("ami", "login"),
+        ("ami", "start-c1"),
+        ("ami", "start-c2"),
+    ]
+
+
+async def test_a_new_ledger_starts_from_nothing(ledger: Ledger) -> None:
+    recovery = await ledger.load()
+    assert recovery.tail == []
+    assert recovery.snapshot_state is None
+    assert recovery.settings is None
+    assert (recovery.next_offer_id, recovery.last_numbers, recovery.last_now) == (1, {}, 0)
+
+
+async def test_replay_starts_after_the_last_snapshot(ledger: Ledger) -> None:
+    history = day()
+    await ledger.append(history.steps[:3])
+    for n in range(SNAPSHOTS_KEPT + 2):
+        await ledger.append(history.steps[3 + n : 4 + n])
+        await ledger.snapshot(Instant(START + n), f'{{"n":{n}}}')
+    await ledger.append(history.steps[5 + SNAPSHOTS_KEPT :])
+    recovery = await ledger.load()
+    assert recovery.snapshot_state == f'{{"n":{SNAPSHOTS_KEPT + 1}}}'
+    assert recovery.tail == history.steps[5 + SNAPSHOTS_KEPT :]
+    with ledger.store.engine.connect() as connection:
+        kept = connection.scalar(sa.select(sa.func.count()).select_from(schema.snapshot))
+    assert kept == SNAPSHOTS_KEPT
+
+
+async def test_a_repeated_fact_that_changed_nothing_is_stored_once(ledger: Ledger) -> None:
+    history = History()
+    login = history.step(ev.AgentLoggedIn(agent_id=AgentId("anna")), key="k")
+    await ledger.append([login])
+    other = history.step(ev.AgentReady(agent_id=AgentId("anna")))
+    appended = await ledger.append([login, other, login])
+    assert appended.repeated == (("ami", "k"),)
+    assert (await ledger.load()).tail == [login, other]
+
+
+async def test_a_repeated_fact_that_was_acted_on_stays_for_replay(ledger: Ledger) -> None:
+    history = day()
+    start = history.steps[1]
+    await ledger.append([start])
+    start.commands.append(history.state("anna", AgentState.READY))
+    appended = await ledger.append([start])
+    assert appended.repeated == (("ami", "login"),)
+    tail = (await ledger.load()).tail
+    assert [s.source_key for s in tail] == ["login", None]
+    assert tail[1].commands == start.commands
+
+
+async def test_rows_in_doubt_are_not_doubled(ledger: Ledger) -> None:
+    history = day()
+    batch = batch_of(history.steps[:4], "centr")
+    first = await ledger.submit(batch)
+    again = await ledger.submit(batch)
+    assert first.written == len(batch.rows)
+    assert again.written == 0
+    assert again.repeated == ()
+    assert again.seq == first.seq
