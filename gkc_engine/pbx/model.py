@@ -1,0 +1,290 @@
+"""What Asterisk's files are written from: plain values, each checked when it is built.
+
+Nothing here can carry a line break, a quote, a ``;`` or a ``${`` into a configuration file: names,
+numbers, hosts and secrets are refused unless they match a pattern; titles are cleaned on the way.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from gkc_engine.errors import ConfigError
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", re.ASCII)
+NUMBER: Final = re.compile(r"\+?[0-9]{1,20}", re.ASCII)
+HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}", re.ASCII)
+HEADER: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
+CONTACT: Final = re.compile(r"sip:[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9.-]{1,253}(:\d{1,5})?", re.ASCII)
+SECRET: Final = re.compile(r"[A-Za-z0-9._~+/=@:!*-]{8,128}", re.ASCII)
+CODE: Final = re.compile(r"\*[0-9]{1,4}", re.ASCII)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+# Names that mean something to Asterisk itself when they are extensions or sections.
+RESERVED: Final = frozenset({"general", "globals", "default", "failed", "s", "i", "t", "h", "o"})
+
+
+def check(pattern: re.Pattern[str], value: str, what: str) -> None:
+    """Refuse ``value`` unless all of it matches ``pattern``.
+
+    Raises:
+        ConfigError: naming ``what`` and the value found.
+    """
+    if pattern.fullmatch(value) is None:
+        raise ConfigError(f"{what}: found {value!r}, expected text like {pattern.pattern}")
+
+
+def check_secret(value: str, what: str) -> None:
+    """Refuse a secret that a configuration file could not carry; never shows the secret.
+
+    Raises:
+        ConfigError: naming ``what`` only.
+    """
+    if SECRET.fullmatch(value) is None:
+        raise ConfigError(f"{what}: expected 8 to 128 of A-Z a-z 0-9 . _ ~ + / = @ : ! * -")
+
+
+def check_port(value: int, what: str) -> None:
+    """Refuse what is no port number.
+
+    Raises:
+        ConfigError: naming ``what`` and the value found.
+    """
+    if not 1 <= value <= 65535:
+        raise ConfigError(f"{what}: found {value}, expected a port from 1 to 65535")
+
+
+def check_name(value: str, what: str) -> None:
+    """Refuse a name that cannot be a section and an extension.
+
+    Raises:
+        ConfigError: naming ``what`` and the value found.
+    """
+    check(NAME, value, what)
+    if value.lower() in RESERVED:
+        raise ConfigError(f"{what}: found {value!r}, a word that Asterisk keeps for itself")
+
+
+def check_distinct(values: Iterable[str], what: str) -> None:
+    """Refuse two values that Asterisk would take for one (it passes over ``-`` in extensions).
+
+    Raises:
+        ConfigError: naming ``what`` and both values.
+    """
+    seen: dict[str, str] = {}
+    for value in values:
+        other = seen.setdefault(value.replace("-", "").lower(), value)
+        if other is not value:
+            raise ConfigError(f"{what}: {other!r} and {value!r} are one name to Asterisk")
+
+
+def check_loopback(host: str) -> bool:
+    """Return whether only this machine can reach ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorPhone:
+    """One operator's SIP phone. With neither password nor contact the endpoint is not written."""
+
+    endpoint: str
+    """The ``101`` of ``PJSIP/101``."""
+    agent_id: str
+    title: str = ""
+    number: str = ""
+    """What colleagues dial to reach him; empty = the endpoint, if that is a number."""
+    password: str | None = field(default=None, repr=False)
+    contact: str | None = None
+    """``sip:101@HOST:PORT``: a phone that need not register. ``None`` = it registers."""
+
+    def __post_init__(self) -> None:
+        check_name(self.endpoint, "operator's endpoint")
+        check(NAME, self.agent_id, "operator's id")
+        if not self.number and NUMBER.fullmatch(self.endpoint):
+            object.__setattr__(self, "number", self.endpoint)
+        if self.number:
+            check(NUMBER, self.number, f"operator {self.agent_id}: number")
+        if self.password is not None:
+            check_secret(self.password, f"operator {self.agent_id}: SIP password")
+        if self.contact is not None:
+            check(CONTACT, self.contact, f"operator {self.agent_id}: contact")
+
+    @property
+    def rendered(self) -> bool:
+        """Whether the endpoint is ours to write; else the administrator has it already."""
+        return self.password is not None or self.contact is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackQueue:
+    """The native queue ``gkc-NAME`` that serves while the engine is away. Seconds."""
+
+    name: str
+    number: str = ""
+    """What an operator dials to transfer into this queue; empty = nobody can."""
+    timeout_s: int = 20
+    wrapup_s: int = 0
+    servicelevel_s: int = 20
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "queue")
+        if self.number:
+            check(NUMBER, self.number, f"queue {self.name}: number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trunk:
+    """Where citizens' calls come from: known by address, never by what they call themselves."""
+
+    name: str = "gkc-trunk"
+    match: tuple[str, ...] = ("127.0.0.11",)
+    contact: str | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "trunk")
+        for match in self.match:
+            try:
+                ipaddress.ip_network(match, strict=False)
+            except ValueError:
+                raise ConfigError(
+                    f"trunk {self.name}: found {match!r}, expected an address or network"
+                ) from None
+        if self.contact is not None:
+            check(CONTACT, self.contact, f"trunk {self.name}: contact")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ami:
+    """The engine's manager user."""
+
+    secret: str = field(repr=False)
+    host: str = "127.0.0.1"
+    port: int = 5038
+    user: str = "gkc"
+    permit: tuple[str, ...] = ("127.0.0.1/255.255.255.255",)
+
+    def __post_init__(self) -> None:
+        check_secret(self.secret, "AMI secret")
+        check(HOST, self.host, "AMI host")
+        check_port(self.port, "AMI port")
+        check_name(self.user, "AMI user")
+
+
+FEATURE_CODES: Final = (("login", "*45"), ("pause", "*46"), ("queue", "*47"), ("result", "*48"))
+"""As in FreePBX 17; the digits dialled after the code are the feature's argument."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxPlan:
+    """All that the engine's side of one Asterisk is written from."""
+
+    center: str
+    """Asterisk's systemname: it stands in every Uniqueid."""
+    ami: Ami
+    music_dir: Path
+    operators: tuple[OperatorPhone, ...] = ()
+    queues: tuple[FallbackQueue, ...] = ()
+    trunks: tuple[Trunk, ...] = (Trunk(),)
+    numbers: tuple[str, ...] = ()
+    """City numbers: operators may transfer to them."""
+    fastagi_host: str = "127.0.0.1"
+    fastagi_port: int = 4573
+    sip_host: str = "127.0.0.1"
+    sip_port: int = 5060
+    rtp_start: int = 20000
+    rtp_end: int = 31999
+    language: str = "ru"
+    music_class: str = "gkc"
+    goodbye_prompt: Path | None = None
+    """Played (without its suffix) when the fallback queue gave up."""
+    feature_codes: tuple[tuple[str, str], ...] = FEATURE_CODES
+    heartbeat: bool = True
+    """Whether new calls pass by an engine whose heartbeat is older than 4 s."""
+    external_id_header: str | None = None
+    """A SIP header whose value goes into GKC_EXT_ID; only where the trunk is trusted."""
+    rtp_timeout_s: int = 15
+    call_limit_s: int = 7200
+    fallback_timeout_s: int = 600
+    default_wrapup_s: int = 10
+    verbose: bool = False
+    cdr: bool = True
+
+    def __post_init__(self) -> None:
+        check(NAME, self.center, "center")
+        check(HOST, self.fastagi_host, "FastAGI host")
+        check(HOST, self.sip_host, "SIP host")
+        check(NAME, self.music_class, "music class")
+        check(NAME, self.language, "language")
+        for port, what in (
+            (self.fastagi_port, "FastAGI port"),
+            (self.sip_port, "SIP port"),
+            (self.rtp_start, "first RTP port"),
+            (self.rtp_end, "last RTP port"),
+        ):
+            check_port(port, what)
+        for number in self.numbers:
+            check(NUMBER, number, "numbers")
+        for name, code in self.feature_codes:
+            check(NAME, name, "feature")
+            check(CODE, code, f"feature {name}")
+        if self.external_id_header is not None:
+            check(HEADER, self.external_id_header, "header of the outside world's id")
+        check_distinct((q.name for q in self.queues), "queues")
+        check_distinct((o.endpoint for o in self.operators), "operators' endpoints")
+        check_distinct(self.transfer_targets, "numbers that operators may dial")
+        self._check_open_phones()
+
+    def _check_open_phones(self) -> None:
+        if check_loopback(self.sip_host):
+            return
+        for operator in self.operators:
+            if operator.rendered and operator.password is None:
+                raise ConfigError(
+                    f"operator {operator.agent_id}: a phone without a password is allowed only"
+                    f" where SIP listens on loopback, not on {self.sip_host}"
+                )
+
+    @property
+    def transfer_targets(self) -> tuple[str, ...]:
+        """Every number that an operator may dial or transfer to; nothing else leads anywhere."""
+        own = [o.number for o in self.operators] + [q.number for q in self.queues]
+        return tuple(dict.fromkeys(n for n in (*own, *self.numbers) if n))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutsidePlan:
+    """The demo's second Asterisk: the telephone network and the operators' phones."""
+
+    ami: Ami
+    center_host: str = "127.0.0.1"
+    center_port: int = 5060
+    trunk_host: str = "127.0.0.11"
+    """Where citizens' calls come from: an address that is no phone's."""
+    phones_host: str = "127.0.0.1"
+    sip_port: int = 5070
+    """Of both transports."""
+    rtp_start: int = 32000
+    rtp_end: int = 39999
+    phones: tuple[OperatorPhone, ...] = ()
+    """Those with a password register; each answers as the globals say (see asterisk/README.md)."""
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        for host in (self.center_host, self.trunk_host, self.phones_host):
+            check(HOST, host, "host of the outside world")
+        for port in (self.center_port, self.sip_port, self.rtp_start, self.rtp_end):
+            check_port(port, "port of the outside world")
+        if self.trunk_host == self.phones_host:
+            raise ConfigError("outside world: citizens and phones need different addresses")
+
+    @property
+    def phone_contact_host(self) -> str:
+        """``HOST:PORT`` of every phone, for static contacts."""
+        return f"{self.phones_host}:{self.sip_port}"
