@@ -1,0 +1,339 @@
+"""What may stand in the config files: one model a section. Keys and defaults: routing-policy.md.
+
+The words are Asterisk's where the meaning is the same. Durations are microseconds once read.
+Cross checks between sections stand in ``checks.py``; the reference is docs/reference/config.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import pairwise
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from gkc_engine.acd.settings import ContactClass, Medium, Order, Ring, Strategy
+from gkc_engine.config.calendar_model import CalendarModel
+from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
+from gkc_engine.config.values import (
+    Duration,
+    Host,
+    Interface,
+    Level,
+    Model,
+    Name,
+    Port,
+    PositiveDuration,
+    SecretRef,
+    Slope,
+    Text,
+    Zone,
+    expected,
+)
+from gkc_engine.ids import SECOND, Micros
+
+__all__ = ["CalendarModel", "ChoiceModel", "Config", "Language", "MenuModel"]
+
+Levels = dict[Name, Level]
+"""Skill → level."""
+
+
+class BlendingModel(Model):
+    """P8: how one medium stands to the others in one agent's hands."""
+
+    excludes: tuple[Medium, ...] = ()
+    """Media that an agent is not offered while he has a contact of this one."""
+    interrupts: tuple[Medium, ...] = ()
+    """Media whose contact may be parked for one of this medium."""
+
+
+class CenterModel(Model):
+    """The site that this config is for, and the laws that hold across its queues."""
+
+    name: Name
+    """Short name, also Asterisk's systemname."""
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-zА-Яа-яЁё0-9]{1,8}$")]
+    """Stands in registration numbers, ``2026-ЦАО-000123``: 1 to 8 letters or digits."""
+    title: Text = "Контакт-центр"
+    timezone: Zone = "Europe/Moscow"
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("ru", "en")
+    """Every prompt is needed in each of them; the first is spoken until the citizen chooses."""
+    order: Order = Order.FCFS
+    """P2: the law by which one of the waiting contacts is chosen."""
+    maxlen: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    """Contacts over all queues, waiting or being offered."""
+    max_no_answer: Annotated[int, Field(ge=1, le=100)] = 2
+    """Misses in a row after which an operator becomes not ready."""
+    autopause_for: PositiveDuration = Micros(300 * SECOND)
+    """How long that not-ready lasts, unless he says that he is back."""
+    blending: dict[Medium, BlendingModel] = Field(default_factory=dict)
+
+
+class AmiModel(Model):
+    """Asterisk's manager interface."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 5038
+    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")] = "gkc"
+    secret: SecretRef
+    allow_broad: bool = False
+    """Accept a manager user with the rights command, system, config or all."""
+
+
+class FastAgiModel(Model):
+    """Where the engine listens for Asterisk's calls."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 4573
+
+
+class PbxModel(Model):
+    """The Asterisk that the engine is attached to."""
+
+    ami: AmiModel
+    fastagi: FastAgiModel = FastAgiModel()
+    asterisk: Text | None = None
+    """Path of the asterisk program that `gkc demo` is to start; absent = found or installed."""
+
+
+class NumberModel(Model):
+    """Where the calls to one number lead: exactly one of ``ivr`` and ``queue``."""
+
+    ivr: Name | None = None
+    queue: Name | None = None
+    answer: Literal["menu", "operator"] = "menu"
+    """``operator``: not answered, so not paid for, until an operator answers."""
+    language: Language | None = None
+    title: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.ivr is None) == (self.queue is None):
+            raise expected("exactly one of ivr: MENU and queue: QUEUE")
+        return self
+
+
+class ServiceModel(Model):
+    """An information service of an executive body."""
+
+    title: Text
+    body: Text | None = None
+    """The executive body in full."""
+
+
+class RelaxModel(Model):
+    """P3: from enqueue time + ``after`` on, ``require`` replaces the former requirement."""
+
+    after: PositiveDuration
+    require: Levels
+
+
+class TreatmentModel(Model):
+    """What a citizen gets who is not to wait (any longer)."""
+
+    say: Name | None = None
+    """A prompt."""
+    then: str = "hangup"
+    """``hangup`` or ``queue NAME``."""
+
+    @field_validator("then")
+    @classmethod
+    def _way_on(cls, value: str) -> str:
+        word, _, name = value.partition(" ")
+        if value != "hangup" and (word != "queue" or not name or " " in name):
+            raise expected("hangup, or queue and a queue's name")
+        return value
+
+    @property
+    def queue(self) -> str | None:
+        """The queue that the citizen moves to, if any."""
+        return self.then.removeprefix("queue ") if self.then != "hangup" else None
+
+
+class PreferModel(Model):
+    """P7: for a while only the operator who last served this citizen in this service."""
+
+    operator: Literal["last"] = "last"
+    for_: Annotated[PositiveDuration, Field(alias="for")]
+    window: PositiveDuration
+
+
+EmptyFactor = Literal["paused", "inuse", "ringing", "unavailable", "wrapup", "invalid", "unknown"]
+EMPTY_WORDS: Final[dict[str, tuple[EmptyFactor, ...]]] = {
+    "yes": (),
+    "no": ("paused", "invalid"),
+    "loose": ("invalid",),
+    "strict": ("paused", "invalid", "unavailable"),
+}
+"""Asterisk's short words for ``joinempty`` as lists of states in which an operator is no help."""
+Empty = tuple[EmptyFactor, ...]
+Announce = Annotated[Duration, Field(description="0s = never.")]
+
+
+class QueueModel(Model):
+    """Where one kind of contact waits."""
+
+    title: Text
+    service: Name | None = None
+    medium: Medium = Medium.VOICE
+    require: Levels = Field(default_factory=dict)
+    """Who may serve: every named skill at least at the named level. Nothing named: everybody."""
+    relax: tuple[RelaxModel, ...] = ()
+    strategy: Strategy = Strategy.LONGEST_IDLE
+    ring: Ring = Ring.ONE
+    contact_class: Annotated[ContactClass, Field(alias="class")] = ContactClass.NORMAL
+    head_start: Duration = Micros(0)
+    slope: Slope = 1000
+    timeout: PositiveDuration = Micros(20 * SECOND)
+    """How long one operator's phone rings before the contact is offered to the next."""
+    wrapuptime: Duration = Micros(0)
+    same_agent_after: Duration = Micros(30 * SECOND)
+    reject_delay: Duration = Micros(10 * SECOND)
+    busy_delay: Duration = Micros(10 * SECOND)
+    no_answer_delay: Duration = Micros(10 * SECOND)
+    unreachable_delay: Duration = Micros(30 * SECOND)
+    servicelevel: PositiveDuration = Micros(20 * SECOND)
+    short_abandon: Duration = Micros(5 * SECOND)
+    maxlen: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    """Waiting room. 0 = served at once or refused (not as in Asterisk); absent = no limit."""
+    maxwait: PositiveDuration | None = None
+    maxwait_unstaffed: PositiveDuration | None = None
+    joinempty: Empty = ()
+    leavewhenempty: Empty = ()
+    resume_within: Duration = Micros(0)
+    prefer: PreferModel | None = None
+    hours: Name | None = None
+    """A calendar; absent = always open."""
+    fallback: Name | None = None
+    """The queue that waiting contacts move to when this queue is removed."""
+    full: TreatmentModel = TreatmentModel()
+    closed: TreatmentModel = TreatmentModel()
+    timed_out: TreatmentModel = TreatmentModel()
+    unstaffed: TreatmentModel = TreatmentModel()
+    musicclass: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")] = "default"
+    announce_frequency: Annotated[Duration, Field(alias="announce-frequency")] = Micros(0)
+    """How often the place and the expected wait are told; 0s = never."""
+    min_announce_frequency: Annotated[Duration, Field(alias="min-announce-frequency")] = Micros(
+        15 * SECOND
+    )
+    announce_position: Annotated[
+        Literal["yes", "no", "limit", "more"], Field(alias="announce-position")
+    ] = "yes"
+    announce_holdtime: Annotated[Literal["yes", "no", "once"], Field(alias="announce-holdtime")] = (
+        "yes"
+    )
+    announce_position_limit: Annotated[
+        int, Field(alias="announce-position-limit", ge=1, le=1000)
+    ] = 20
+    periodic_announce: Annotated[Name | None, Field(alias="periodic-announce")] = None
+    periodic_announce_frequency: Annotated[Duration, Field(alias="periodic-announce-frequency")] = (
+        Micros(0)
+    )
+    record: Literal["always", "never", "on-demand"] = "never"
+    record_notice: Name | None = None
+    """The prompt that tells the citizen, before the talk, that it is recorded."""
+
+    @field_validator("joinempty", "leavewhenempty", mode="before")
+    @classmethod
+    def _empty_words(cls, value: object) -> object:
+        if isinstance(value, list):
+            return tuple(value)
+        if isinstance(value, str) and value in EMPTY_WORDS:
+            return EMPTY_WORDS[value]
+        raise expected("yes, no, loose, strict, or a list of states such as [paused, unavailable]")
+
+    @field_validator("relax")
+    @classmethod
+    def _ascending(cls, steps: tuple[RelaxModel, ...]) -> tuple[RelaxModel, ...]:
+        if any(a.after >= b.after for a, b in pairwise(steps)):
+            raise expected("steps in ascending order of after, no two alike")
+        return steps
+
+
+class OperatorModel(Model):
+    """A person who answers (in code: an agent)."""
+
+    name: Text
+    """As colleagues and reports know him."""
+    title: Text | None = None
+    interface: Interface
+    skills: Levels = Field(default_factory=dict)
+    login: Literal["phone", "always"] = "phone"
+    """``phone``: logs in with *45; ``always``: at work as long as the engine runs."""
+    pin: SecretRef | None = None
+    """For hot-desking (``*45PIN``)."""
+    secret: SecretRef | None = None
+    """The phone's SIP password, for `gkc pbx config`."""
+    capacity: dict[Medium, Annotated[int, Field(ge=0, le=100)]] = Field(
+        default_factory=lambda: {Medium.VOICE: 1}, min_length=1
+    )
+    """Contacts at a time, by medium."""
+
+
+class PromptModel(Model):
+    """What is said, in each language. The sound: ``DIR/prompts/LANGUAGE/NAME.alaw``."""
+
+    ru: Text | None = None
+    en: Text | None = None
+
+
+class RecordingModel(Model):
+    """Where talks are recorded; whether, each queue says."""
+
+    path: Text = "recordings"
+    """A folder that Asterisk may write; a relative path lies under the engine's state folder."""
+    format: Literal["wav", "alaw"] = "wav"
+
+
+class StoreModel(Model):
+    """The records."""
+
+    path: Text = "gkc.sqlite"
+    """A relative path lies under the engine's state folder."""
+
+
+class MetricsModel(Model):
+    """Where Prometheus fetches."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 9469
+
+
+class TtsModel(Model):
+    """How new prompts are spoken: a program, run without a shell."""
+
+    command: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Words of the command; ``{language}`` and ``{file}`` are replaced, the text is its stdin."""
+
+
+class Config(Model):
+    """The whole tree, every ``*.yaml`` of the folder together."""
+
+    center: CenterModel
+    pbx: PbxModel
+    numbers: Annotated[dict[str, NumberModel], Field(min_length=1)]
+    """Dialled number, in any spelling that comes to one E.164 number → where it leads."""
+    skills: dict[Name, Text] = Field(default_factory=dict)
+    services: dict[Name, ServiceModel] = Field(default_factory=dict)
+    queues: Annotated[dict[Name, QueueModel], Field(min_length=1)]
+    operators: Annotated[dict[Name, OperatorModel], Field(min_length=1)]
+    ivr: dict[Name, MenuModel] = Field(default_factory=dict)
+    calendars: dict[Name, CalendarModel] = Field(default_factory=dict)
+    prompts: dict[Name, PromptModel] = Field(default_factory=dict)
+    recording: RecordingModel = RecordingModel()
+    store: StoreModel = StoreModel()
+    metrics: MetricsModel = MetricsModel()
+    tts: TtsModel | None = None
+
+    @property
+    def version(self) -> str:
+        """Hash of the canonical tree: the same for the same decisions, however written."""
+        return tree_hash(self)
+
+
+def tree_hash(config: Config) -> str:
+    """Return 16 hex digits of SHA-256 over the canonical JSON of ``config``.
+
+    The order of queues and operators is a tie-break, so order counts; comments do not.
+    """
+    return hashlib.sha256(config.model_dump_json(by_alias=True).encode()).hexdigest()[:16]

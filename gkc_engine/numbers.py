@@ -1,0 +1,71 @@
+"""Telephone numbers as networks send them → E.164. One pure function; the raw form is kept."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import phonenumbers
+
+EMERGENCY_NUMBERS: Final = frozenset({"112", "101", "102", "103", "104"})
+"""Always allowed, never routed by us (112 and the four services of the Russian plan)."""
+
+_ANONYMOUS: Final = frozenset(
+    {"anonymous", "unavailable", "private", "restricted", "unknown", "withheld", "<unknown>"}
+)
+_SEPARATORS: Final = str.maketrans("", "", " \t\u00a0-().")
+_DIGITS: Final = re.compile(r"(\+?)([0-9]{2,18})")
+_SHORT_MAX: Final = 6
+_RAW_MAX: Final = 64
+
+
+class NumberKind(StrEnum):
+    """What the network gave us."""
+
+    E164 = "e164"
+    SHORT = "short"
+    """2 to 6 digits: an internal or special number (112, 101); it has no E.164 form."""
+    ANONYMOUS = "anonymous"
+    """The caller withheld it."""
+    EMPTY = "empty"
+    JUNK = "junk"
+    """Text from which no number can be had; possibly hostile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number as it came, and in E.164 when it has that form."""
+
+    raw: str
+    e164: str | None
+    kind: NumberKind
+
+
+def normalise(raw: str | None, region: str = "RU") -> Number:
+    """Return ``raw`` with its E.164 form (ITU-T E.164: ``+`` and at most 15 digits), if any.
+
+    ``+7…``, ``8…``, ``7…``, ``810…`` and 10 digits are understood, with or without spaces, hyphens,
+    dots and parentheses. Length is checked, assignment is not: numbering plans change faster than
+    engines are upgraded, and a citizen on a new range must not become junk. Never raises.
+    """
+    if raw is None or not raw.strip():
+        return Number(raw or "", None, NumberKind.EMPTY)
+    text = raw.strip()
+    if text.casefold() in _ANONYMOUS or text.casefold().startswith("anonymous@"):
+        return Number(raw, None, NumberKind.ANONYMOUS)
+    found = _DIGITS.fullmatch(text.translate(_SEPARATORS)) if len(text) <= _RAW_MAX else None
+    if found is None:
+        return Number(raw, None, NumberKind.JUNK)
+    plus, digits = found.groups()
+    if not plus and len(digits) <= _SHORT_MAX:
+        return Number(raw, None, NumberKind.SHORT)
+    try:
+        parsed = phonenumbers.parse(plus + digits, region)
+    except phonenumbers.NumberParseException:
+        return Number(raw, None, NumberKind.JUNK)
+    if not phonenumbers.is_possible_number(parsed):
+        return Number(raw, None, NumberKind.JUNK)
+    e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return Number(raw, e164, NumberKind.E164)
