@@ -75,8 +75,7 @@ class Ledger:
 
     def submit(self, batch: Batch) -> asyncio.Future[Appended]:
         """Like ``append`` for a ready batch; the commit goes on if nobody waits for it."""
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._thread, self.store.append, batch)
+        return self.submit_call(lambda: self.store.append(batch))
 
     async def snapshot(self, now: Instant, state: str) -> int:
         """Keep the core's state after everything appended so far; return its ``seq``.
@@ -102,4 +101,8 @@ class Ledger:
 
     async def call(self, work: Callable[[], _T]) -> _T:
         """Run ``work`` in the ledger's thread, after everything given before."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await self.submit_call(work)
+
+    def submit_call(self, work: Callable[[], _T]) -> asyncio.Future[_T]:
+        """Like ``call``; the work goes on if nobody waits for it."""
+        return asyncio.get_running_loop().run_in_executor(self._thread, work)

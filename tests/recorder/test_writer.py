@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from gkc_engine.acd import events as ev
+from gkc_engine.ids import AgentId, Instant
+from gkc_engine.recorder import schema
+from gkc_engine.recorder.journal import Journal
+from gkc_engine.recorder.ledger import Ledger
+from gkc_engine.recorder.store import LedgerError
+from gkc_engine.recorder.writer import DurableWriter, Mode
+from tests.recorder.support import History
+
+JOURNAL = 1024 * 1024
+
+
+class Disk:
+    """The store's files and its faults."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "ledger.db"
+        self.journal = folder / "journal"
+        self.fail_with: str | None = None
+        self.stall: threading.Event | None = None
+
+    def writer(self, *, journal_size: int = JOURNAL, commit_max_s: float = 0.2) -> DurableWriter:
+        engine = schema.make_engine(schema.sqlite_url(str(self.path)), busy_ms=50)
+        sa.event.listen(engine, "commit", self._on_commit)
+        ledger = Ledger("", "centr", engine=engine)
+        journal = Journal(self.journal, size=journal_size)
+        return DurableWriter(ledger, journal, commit_max_s=commit_max_s)
+
+    def _on_commit(self, _connection: sa.Connection) -> None:
+        if self.stall is not None:
+            self.stall.wait(30)
+        if self.fail_with is not None:
+            # As SQLAlchemy wraps what sqlite3 raises when COMMIT finds the disk full or broken.
+            error = sqlite3.OperationalError(self.fail_with)
+            raise sa.exc.OperationalError("COMMIT", None, error)
+
+    def stored(self) -> list[str]:
+        """The agents whose login the ledger holds, in its order."""
+        with sqlite3.connect(self.path) as connection:
+            rows = connection.execute("SELECT agent_id FROM event WHERE role='in' ORDER BY seq")
+            return [agent for (agent,) in rows]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return Disk(tmp_path)
+
+
+@pytest.fixture
+async def writer(disk: Disk) -> AsyncIterator[DurableWriter]:
+    writer = disk.writer()
+    await writer.open()
+    yield writer
+    await writer.close()
+
+
+def login(n: int) -> History:
+    history = History()
+    history.step(ev.AgentLoggedIn(agent_id=AgentId(f"a{n}")), key=f"login-{n}")
+    return history
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait for what the writer does by itself, in threads and timers of its own."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def names(*numbers: int) -> list[str]:
+    return [f"a{n}" for n in numbers]
+
+
+async def test_a_locked_ledger_stops_nothing_and_gets_all_rows_in_order(
+    disk: Disk, writer: DurableWriter
+) -> None:
+    await writer.write(login(0).steps)
+    holder = sqlite3.connect(disk.path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    loop = asyncio.get_running_loop()
+    slowest = 0.0
+    for n in range(1, 40):
+        begun = loop.time()
+        await writer.write(login(n).steps)
+        slowest = max(slowest, loop.time() - begun)
+    assert writer.mode is Mode.JOURNAL
+    assert writer.accepting
+    assert slowest < 1.0
+    holder.execute("ROLLBACK")
+    holder.close()
+    await until(lambda: writer.mode is Mode.LEDGER)
+    await writer.write(login(40).steps)
+    assert disk.stored() == names(*range(41))
+
+
+@pytest.mark.parametrize("fault", ["database or disk is full", "disk I/O error"])
+async def test_a_full_or_broken_disk_goes_through_the_journal(
+    disk: Disk, writer: DurableWriter, fault: str
+) -> None:
+    await writer.write(login(0).steps)
+    disk.fail_with = fault
+    for n in range(1, 4):
+        await writer.write(login(n).steps)
+    assert (writer.mode, writer.stats.ledger_failures) == (Mode.JOURNAL, 1)
+    assert disk.stored() == names(0)
+    disk.fail_with = None
+    await until(lambda: writer.mode is Mode.LEDGER)
+    assert disk.stored() == names(0, 1, 2, 3)
+
+
+async def test_a_commit_in_doubt_that_succeeds_later_doubles_nothing(disk: Disk) -> None:
+    writer = disk.writer(commit_max_s=0.02)
+    await writer.open()
+    disk.stall = threading.Event()
+    for n in range(5):
+        await writer.write(login(n).steps)
+    assert (writer.mode, writer.stats.ledger_timeouts) == (Mode.JOURNAL, 1)
+    disk.stall.set()
+    await until(lambda: writer.mode is Mode.LEDGER)
+    assert disk.stored() == names(*range(5))
+    assert writer.stats.drained_rows == 4
+    await writer.close()
+
+
+async def test_a_journal_left_by_a_crash_is_drained_before_anything_else(disk: Disk) -> None:
+    crashed = disk.writer()
+    await crashed.open()
+    disk.fail_with = "database or disk is full"
+    for n in range(3):
+        await crashed.write(login(n).steps)
+    crashed._journal.close()  # As the kernel does at SIGKILL; nothing else is closed.
+    crashed._retry = None
+    disk.fail_with = None
+    writer = disk.writer()
+    await writer.open()
+    assert disk.stored() == names(0, 1, 2)
+    await writer.write(login(3).steps)
+    assert disk.stored() == names(*range(4))
+    assert [s.source_key for s in (await writer.ledger.load()).tail][-1] == "login-3"
+    await writer.close()
+    await crashed.ledger.close()
+
+
+async def test_a_busy_engine_comes_back_to_the_ledger(disk: Disk, writer: DurableWriter) -> None:
+    disk.fail_with = "disk I/O error"
+    await writer.write(login(0).steps)
+    disk.fail_with = None
+    written = 1
+    async with asyncio.timeout(10):
+        while writer.mode is not Mode.LEDGER:  # Never a moment without a write under way.
+            await writer.write(login(written).steps)
+            written += 1
+    await writer.write(login(written).steps)
+    assert disk.stored() == names(*range(written + 1))
+
+
+async def test_a_journal_near_its_end_refuses_new_contacts_but_loses_nothing(disk: Disk) -> None:
+    writer = disk.writer(journal_size=8 * 1024)
+    await writer.open()
+    disk.fail_with = "database or disk is full"
+    taken = 0
+    while writer.accepting:
+        await writer.write(login(taken).steps)
+        taken += 1
+    assert writer.mode is Mode.FULL
+    assert writer.stats.at_risk_rows == 0  # The reserve still serves the contacts in hand.
+    for n in range(taken, taken + 20):
+        await writer.write(login(n).steps)
+    assert writer.stats.at_risk_rows > 0
+    disk.fail_with = None
+    await until(lambda: writer.accepting)
+    assert writer.stats.at_risk_rows == 0
+    assert disk.stored() == names(*range(taken + 20))
+    await writer.close()
+
+
+async def test_a_snapshot_waits_until_the_ledger_is_complete(
+    disk: Disk, writer: DurableWriter
+) -> None:
+    await writer.write(login(0).steps)
+    disk.fail_with = "disk I/O error"
+    await writer.write(login(1).steps)
+    assert not await writer.snapshot(Instant(1), "{}")
+    disk.fail_with = None
+    await until(lambda: writer.mode is Mode.LEDGER)
+    assert await writer.snapshot(Instant(1), "{}")
+    assert (await writer.ledger.load()).tail == []
+
+
+async def test_a_locked_ledger_at_start_is_named_with_its_remedy(disk: Disk) -> None:
+    first = disk.writer()
+    await first.open()
+    await first.close()
+    holder = sqlite3.connect(disk.path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    writer = disk.writer()
+    with pytest.raises(LedgerError, match="locked; another process holds it"):
+        await writer.open()
+    holder.close()
+    await writer.close()
+
+
+async def test_the_loop_is_never_held_up_by_a_slow_commit(disk: Disk) -> None:
+    writer = disk.writer()
+    await writer.open()
+    disk.stall = threading.Event()
+    loop = asyncio.get_running_loop()
+    writing = asyncio.ensure_future(writer.write(login(0).steps))
+    longest, last = 0.0, loop.time()
+    while not writing.done():
+        await asyncio.sleep(0.001)
+        longest, last = max(longest, loop.time() - last), loop.time()
+    disk.stall.set()
+    assert longest < 0.15
+    await writer.close()
