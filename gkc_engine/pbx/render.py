@@ -48,7 +48,15 @@ MODULES: Final = (
     *("chan_pjsip", "bridge_simple", "bridge_native_rtp", "bridge_holding", "bridge_softmix"),
     *("bridge_builtin_features", "chan_bridge_media", "codec_ulaw", "codec_alaw", "codec_gsm"),
     *("codec_resample", "format_pcm", "format_wav", "format_gsm", "format_sln", "pbx_config"),
-    *("app_dial", "app_queue", "app_exec", "app_playback", "app_stack", "app_userevent"),
+    *(
+        "app_dial",
+        "app_queue",
+        "app_exec",
+        "app_playback",
+        "app_playtones",
+        "app_stack",
+        "app_userevent",
+    ),
     *("app_verbose", "app_echo", "app_senddtmf", "app_read", "app_mixmonitor", "app_chanspy"),
     *("app_transfer", "app_while", "func_callerid", "func_channel", "func_logic"),
     *("func_strings", "func_global", "func_devstate", "func_timeout", "func_hangupcause"),
@@ -230,8 +238,13 @@ def render_outside(plan: OutsidePlan, *, install: Install, run_dir: Path) -> Pat
         rtp_end=plan.rtp_end,
         verbose=plan.verbose,
         cdr=True,
+        quick_register=_version(install) >= (20, 1),
         outside=True,
     )
+
+
+def _version(install: Install) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", install.version)[:2])
 
 
 def _whole(
