@@ -1,0 +1,200 @@
+"""Tables for people: drawn on a terminal, aligned plain text in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
+
+from gkc_engine.control.protocol import Json
+from gkc_engine.control.when import local_time, span
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+Row = Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """How one key of the rows is shown."""
+
+    key: str
+    head: str
+    show: Callable[[Json], str] | None = None
+    right: bool = False
+    shrinks: bool = False
+    """May be cut off with an ellipsis when the terminal is narrow; the others never are."""
+
+
+def _plain(value: Json) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ",".join(str(one) for one in value) or "-"
+    return str(value)
+
+
+def percent(value: Json) -> str:
+    """Return a share as whole per cents, cut off: 100 % means all of them."""
+    return "-" if value is None else f"{int(value * 100 + 1e-9)}%"
+
+
+def _number(key: str, head: str) -> Column:
+    return Column(key=key, head=head, right=True)
+
+
+QUEUES = (
+    Column(key="queue", head="Queue"),
+    Column(key="title", head="Title", shrinks=True),
+    _number("waiting", "W"),
+    Column(key="longest_wait_s", head="Longest", show=span, right=True),
+    _number("ringing", "Ring"),
+    _number("talking", "Talk"),
+    _number("ready", "Ready"),
+    _number("busy", "Busy"),
+    _number("not_ready", "Pause"),
+    _number("offline", "Off"),
+    _number("offered", "Offered"),
+    _number("answered", "C"),
+    _number("abandoned", "A"),
+    Column(key="service_level", head="SL", show=percent, right=True),
+)
+"""W waiting, C answered (completed), A abandoned, SL: Asterisk's own letters."""
+
+
+def agents(zone: ZoneInfo) -> tuple[Column, ...]:
+    """Return the columns of the operators' table."""
+    return (
+        Column(key="agent_id", head="Operator"),
+        Column(key="title", head="Name", shrinks=True),
+        Column(key="state", head="State"),
+        Column(key="reason", head="Reason", shrinks=True),
+        Column(key="state_s", head="For", show=span, right=True),
+        Column(key="until", head="Until", show=lambda v: local_time(v, zone, with_date=False)),
+        Column(key="interface", head="Phone"),
+        Column(key="registered", head="Reg"),
+        Column(key="queues", head="Queues", shrinks=True),
+    )
+
+
+def waiting(zone: ZoneInfo) -> tuple[Column, ...]:
+    """Return the columns of the contacts in progress."""
+    return (
+        Column(key="position", head="Pos", right=True),
+        Column(key="number", head="Contact"),
+        Column(key="queue", head="Queue"),
+        Column(key="state", head="State"),
+        Column(key="started", head="Since", show=lambda v: local_time(v, zone, with_date=False)),
+        Column(key="wait_s", head="Wait", show=span, right=True),
+        Column(key="agent_id", head="Operator"),
+    )
+
+
+def contacts(zone: ZoneInfo) -> tuple[Column, ...]:
+    """Return the columns of the list of contacts."""
+    return (
+        Column(key="number", head="Contact"),
+        Column(key="started", head="Started", show=lambda v: local_time(v, zone)),
+        Column(key="queue", head="Queue"),
+        Column(key="wait_s", head="Wait", show=span, right=True),
+        Column(key="talk_s", head="Talk", show=span, right=True),
+        Column(key="agent_id", head="Operator"),
+        Column(key="disposition", head="Disposition"),
+        Column(key="contact_id", head="Id", shrinks=True),
+    )
+
+
+def cells(columns: Sequence[Column], row: Row) -> list[str]:
+    """Return the row's texts, safe for a terminal: a name cannot carry an escape sequence."""
+    texts = ((c.show or _plain)(row.get(c.key)) for c in columns)
+    return ["".join(ch if ch.isprintable() else "\ufffd" for ch in text) for text in texts]
+
+
+def rich_table(columns: Sequence[Column], rows: Sequence[Row], title: str | None = None) -> Table:
+    """Return a table for a terminal."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        overflow: Literal["ellipsis", "fold"] = "ellipsis" if column.shrinks else "fold"
+        table.add_column(
+            column.head,
+            justify=justify,
+            no_wrap=True,
+            overflow=overflow,
+            min_width=3 if column.shrinks else max(_widths(column, rows)),
+        )
+    for row in rows:
+        # Text, not markup: a title may well hold square brackets.
+        table.add_row(*(Text(cell) for cell in cells(columns, row)))
+    return table
+
+
+def _widths(column: Column, rows: Sequence[Row]) -> list[int]:
+    from rich.cells import cell_len
+
+    return [cell_len(column.head), *(cell_len(cells((column,), row)[0]) for row in rows)]
+
+
+def plain_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """Return aligned lines for a pipe: nothing cut off, two blanks between columns."""
+    from rich.cells import cell_len
+
+    widths = [max(_widths(column, rows)) for column in columns]
+
+    def line(texts: Sequence[str]) -> str:
+        padded = []
+        for column, width, text in zip(columns, widths, texts, strict=True):
+            gap = " " * (width - cell_len(text))
+            padded.append(gap + text if column.right else text + gap)
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line([c.head for c in columns]), *(line(cells(columns, r)) for r in rows)])
+
+
+def print_rows(columns: Sequence[Column], rows: Sequence[Row], nothing: str) -> None:
+    """Print ``rows``, or the sentence ``nothing`` when there are none."""
+    if not rows:
+        print(nothing)
+    elif sys.stdout.isatty():
+        terminal().print(rich_table(columns, rows))
+    else:
+        print(plain_table(columns, rows))
+
+
+def terminal() -> Console:
+    """Return the console of the terminal that stdout is."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def snapshot_view(snapshot: Row, zone: ZoneInfo, contacts_max: int = 10) -> RenderableType:
+    """Return one ``watch`` snapshot for a terminal: queues, operators, contacts in progress."""
+    from rich.console import Group
+    from rich.text import Text
+
+    now = local_time(snapshot["now"], zone)
+    parts: list[RenderableType] = [
+        Text(f"{snapshot['center']}  {now}", style="bold"),
+        rich_table(QUEUES, snapshot["queues"]),
+    ]
+    busy = [row for row in snapshot["agents"] if row["state"] != "offline"]
+    if busy:
+        parts.append(rich_table(agents(zone), busy))
+    shown = snapshot["contacts"][:contacts_max]
+    if shown:
+        parts.append(rich_table(waiting(zone), shown))
+        more = len(snapshot["contacts"]) - len(shown)
+        if more:
+            parts.append(Text(f"and {more} more in progress"))
+    return Group(*parts)

@@ -1,0 +1,116 @@
+"""Turns committed steps into metrics and the day's counts: an observer of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from gkc_engine.acd.commands import (
+    AgentState,
+    Command,
+    ContactEnded,
+    ContactQueued,
+    Disposition,
+    EventRejected,
+    OfferEnded,
+)
+from gkc_engine.control.day import DayCounters
+from gkc_engine.ids import SECOND, Instant
+from gkc_engine.metrics import Metrics
+
+
+class StepLike(Protocol):
+    """What of ``engine.Step`` is looked at."""
+
+    @property
+    def now(self) -> Instant:
+        """The instant of the step."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Who saw the event."""
+        ...
+
+    @property
+    def commands(self) -> Sequence[Command]:
+        """What the core said."""
+        ...
+
+
+class QueueState(Protocol):
+    """What of a queue's view the gauges show."""
+
+    @property
+    def queue(self) -> str:
+        """The queue's key."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Contacts that wait."""
+        ...
+
+    @property
+    def longest_wait_s(self) -> float:
+        """Wait of the oldest of them."""
+        ...
+
+
+class Observer:
+    """Counts each fact once; give :meth:`steps` to ``Engine.observe``."""
+
+    def __init__(self, metrics: Metrics, day: DayCounters) -> None:
+        self.metrics = metrics
+        self.day = day
+
+    def steps(self, steps: Iterable[StepLike]) -> None:
+        """Count committed steps."""
+        for step in steps:
+            self.metrics.events.labels(step.source).inc()
+            self.observe(step.commands, step.now)
+
+    def observe(self, facts: Sequence[Command], now: Instant) -> None:
+        """Count the facts among the commands of one step at ``now``."""
+        for fact in facts:
+            match fact:
+                case ContactEnded():
+                    self._ended(fact)
+                case OfferEnded():
+                    self.metrics.offers.labels(fact.queue, fact.outcome.value).inc()
+                case EventRejected():
+                    self.metrics.rejected.labels(fact.kind).inc()
+                case ContactQueued():
+                    # The series exists from the first contact on: a rate over it has a start.
+                    self.metrics.wait.labels(fact.queue)
+                case _:
+                    pass  # The other facts have no instrument.
+        self.day.fold(facts, now)
+
+    def _ended(self, fact: ContactEnded) -> None:
+        queue = fact.queue or ""
+        self.metrics.contacts.labels(queue, fact.medium.value, fact.disposition.value).inc()
+        if fact.disposition is Disposition.ANSWERED and fact.queue is not None:
+            self.metrics.wait.labels(queue).observe(fact.wait_us / SECOND)
+            if fact.wait_us <= self.day.target_us(fact.queue):
+                self.metrics.in_target.labels(queue).inc()
+
+    def gauges(self, queues: Iterable[QueueState], states: Iterable[AgentState]) -> None:
+        """Set the gauges to the present state; called about each second.
+
+        Queues that are gone lose their series; every agent state has one, at zero too.
+        """
+        self.metrics.waiting.clear()
+        self.metrics.longest_wait.clear()
+        for row in queues:
+            self.metrics.waiting.labels(row.queue).set(row.waiting)
+            self.metrics.longest_wait.labels(row.queue).set(row.longest_wait_s)
+        by_state = dict.fromkeys(AgentState, 0)
+        for state in states:
+            by_state[state] += 1
+        for state, count in by_state.items():
+            self.metrics.agents.labels(state.value).set(count)
+
+
+Observe = Callable[[Iterable[StepLike]], None]
+"""The type of :meth:`Observer.steps`."""

@@ -1,0 +1,168 @@
+"""One contact as a story to the second: what happened when, from its row, segments and offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gkc_engine.control.when import from_iso, local_time, offset, span
+from gkc_engine.ids import Instant
+
+Record = Mapping[str, Any]
+
+_OFFER_ENDS: Mapping[str, str] = {
+    "accepted": "answers",
+    "refused": "declines",
+    "no_answer": "does not answer",
+    "busy": "is busy",
+    "unreachable": "cannot be reached",
+    "withdrawn": "stops ringing: the citizen left",
+    "rescinded": "stops ringing: taken back by us",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One line of the story."""
+
+    at: Instant
+    iso: str
+    text: str
+
+
+def moments(contact: Record) -> list[Moment]:
+    """Return everything on record about ``contact``, in order of time.
+
+    ``contact`` is the row of ``contact.show``: columns of the contact table, with ``segments``,
+    ``offers`` and (when there are) ``events``.
+    """
+    told: list[tuple[str, str]] = [(contact["started"], _arrival(contact))]
+    for segment in contact.get("segments") or ():
+        told.extend(_segment(segment))
+    for event in contact.get("events") or ():
+        told.extend(_event(event))
+    for offer in contact.get("offers") or ():
+        told.extend(_offer(offer))
+    if contact.get("ended"):
+        told.append((contact["ended"], _end(contact)))
+    # Stable: what happened in the same microsecond stays in the order of cause and effect above.
+    lines = [Moment(at=from_iso(when), iso=when, text=text) for when, text in told]
+    return sorted(lines, key=lambda moment: moment.at)
+
+
+def _arrival(contact: Record) -> str:
+    text = f"reaches us by {contact['medium']}"
+    if contact.get("did"):
+        text += f", dialled {contact['did']}"
+    if contact.get("citizen"):
+        text += f", from {contact['citizen']}"
+    return text
+
+
+def _with(agent: str | None) -> str:
+    return f" with {agent}" if agent else ""
+
+
+def _segment(segment: Record) -> list[tuple[str, str]]:
+    queue, agent, step = segment.get("queue"), segment.get("agent_id"), segment.get("step")
+    match segment["kind"]:
+        case "menu":
+            begins = "menu"
+        case "queue":
+            begins = f"waits in {queue}" + (f", requirement step {step}" if step else "")
+        case "ring":
+            return []  # Told by the offer, which also says how it ended.
+        case "talk":
+            begins = "talk" + _with(agent)
+        case "hold":
+            begins = "on hold" + (f", by {agent}" if agent else "")
+        case "fallback":
+            begins = "waits in Asterisk's own queue: the engine was away"
+        case "external":
+            begins = "talk with an outside party after a transfer"
+        case other:
+            begins = str(other)
+    lasted = span((from_iso(segment["end"]) - from_iso(segment["start"])) / 1_000_000)
+    reason = f" ({segment['end_reason']})" if segment.get("end_reason") else ""
+    return [(segment["start"], f"{begins}: {lasted}, then {segment['outcome']}{reason}")]
+
+
+def _offer(offer: Record) -> list[tuple[str, str]]:
+    agent = offer["agent_id"]
+    told = [(offer["created"], f"offer {offer['offer_id']} to {agent}")]
+    if offer.get("ringing"):
+        told.append((offer["ringing"], f"{agent}'s phone rings"))
+    if offer.get("ended"):
+        outcome = offer["outcome"]
+        reason = f" ({offer['reason']})" if offer.get("reason") else ""
+        told.append((offer["ended"], f"{agent} {_OFFER_ENDS.get(outcome, outcome)}{reason}"))
+    return told
+
+
+def _event(event: Record) -> list[tuple[str, str]]:
+    text = event.get("text")
+    return [(event["at"], str(text))] if text else []
+
+
+def _end(contact: Record) -> str:
+    text = f"ends: {contact['disposition']}"
+    if contact.get("end_party"):
+        text += f", by the {contact['end_party']}"
+    if contact.get("reason"):
+        text += f" ({contact['reason']})"
+    return text
+
+
+def header(contact: Record, zone: ZoneInfo) -> list[tuple[str, str]]:
+    """Return what stands above the story: names and values."""
+    ended = contact.get("disposition") or f"in progress ({contact.get('state') or 'open'})"
+    pairs: Sequence[tuple[str, str | None]] = (
+        ("contact", f"{contact['number']}  {contact['contact_id']}"),
+        ("started", f"{local_time(contact['started'], zone)} {zone.key}"),
+        ("disposition", ended),
+        ("queue", contact.get("queue")),
+        ("operator", contact.get("agent_id")),
+        ("language", contact.get("language")),
+        ("article", contact.get("article")),
+        ("via", contact.get("via")),
+        ("times", _times(contact)),
+        ("result code", contact.get("wrap_up_code")),
+        ("config", contact.get("config_version")),
+    )
+    return [(name, value) for name, value in pairs if value]
+
+
+def _times(contact: Record) -> str:
+    parts = [
+        f"{name} {span(contact[key])}"
+        for name, key in (
+            ("menu", "menu_s"),
+            ("wait", "wait_s"),
+            ("ring", "ring_s"),
+            ("talk", "talk_s"),
+            ("hold", "hold_s"),
+            ("wrap-up", "wrap_up_s"),
+        )
+        if contact.get(key) is not None
+    ]
+    return ", ".join(parts)
+
+
+def story(contact: Record, zone: ZoneInfo) -> str:
+    """Return the story as text: local time of the center, distance from the start, what."""
+    head = header(contact, zone)
+    width = max(len(name) for name, _ in head)
+    lines = [f"{name:<{width}}  {_visible(value)}" for name, value in head]
+    lines.append("")
+    told = moments(contact)
+    start = told[0].at
+    for moment in told:
+        clock = local_time(moment.iso, zone, with_date=False)
+        lines.append(f"{clock}  {offset(moment.at - start):>8}  {_visible(moment.text)}")
+    return "\n".join(lines)
+
+
+def _visible(text: str) -> str:
+    return "".join(ch if ch.isprintable() else "\ufffd" for ch in text)

@@ -1,0 +1,344 @@
+"""What the control socket shows: rows of plain JSON, built from a :class:`Backend`.
+
+Column names are those of docs/statistics.md; times are ISO 8601 UTC with microseconds, durations
+end in ``_s``. A missing value is null, never an empty string.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gkc_engine.acd.commands import AgentState, Command
+from gkc_engine.acd.events import Event
+from gkc_engine.control.day import answered_counts, at
+from gkc_engine.control.figures import (
+    QueueCounts,
+    abandon_rate,
+    average_speed_of_answer_s,
+    offered,
+    service_level,
+)
+from gkc_engine.control.protocol import ControlError, Json
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
+
+Row = dict[str, Json]
+"""One object of a list that ``--json`` prints."""
+
+BUSY = frozenset(
+    {
+        AgentState.RESERVED,
+        AgentState.RINGING,
+        AgentState.TALK,
+        AgentState.HOLD,
+        AgentState.WRAP_UP,
+    }
+)
+"""States in which an agent works on a contact: not ready, and nobody's fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueEntry:
+    """What people call a queue, and its service level."""
+
+    queue: QueueId
+    title: str
+    servicelevel_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentEntry:
+    """What people call an agent, the phone, and the queues whose own requirement is met."""
+
+    agent_id: AgentId
+    title: str
+    interface: str
+    queues: tuple[QueueId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """The names behind the ids: what of the configuration people see. Replaced on reload."""
+
+    center: str
+    timezone: str
+    config: str
+    """The configuration's directory, its real path."""
+    config_version: str
+    queues: Mapping[QueueId, QueueEntry]
+    agents: Mapping[AgentId, AgentEntry]
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentNow:
+    """An agent at this instant. With several slots: the busiest."""
+
+    agent_id: AgentId
+    state: AgentState
+    since: Instant
+    reason: str = ""
+    until: Instant | None = None
+    contact_id: ContactId | None = None
+    registered: bool = True
+    """Whether the phone can be reached."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ContactNow:
+    """A contact in progress at this instant."""
+
+    contact_id: ContactId
+    number: str
+    medium: str
+    state: str
+    """``menu``, ``queued``, ``offered``, ``connected``, ``fallback``, …: the core's word."""
+    started: Instant
+    queue: QueueId | None = None
+    first_queued: Instant | None = None
+    answered: Instant | None = None
+    agent_id: AgentId | None = None
+    position: int | None = None
+    """Place among those that wait in the same queue, from 1."""
+
+    @property
+    def waiting(self) -> bool:
+        """In a queue and not answered yet, being offered included."""
+        return self.first_queued is not None and self.answered is None
+
+    def wait_us(self, now: Instant) -> int | None:
+        """First queue entry to the answer, or to ``now``; ``None`` before any queue."""
+        if self.first_queued is None:
+            return None
+        return (self.answered if self.answered is not None else now) - self.first_queued
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """What a reload did."""
+
+    version: str
+    previous: str
+    diff: tuple[str, ...]
+    """One line a change, in the administrator's terms; empty when nothing changed."""
+
+
+class Live(Protocol):
+    """The engine at this instant."""
+
+    @property
+    def directory(self) -> Directory:
+        """The names, of the configuration in force."""
+        ...
+
+    def now(self) -> Instant:
+        """The engine's time."""
+        ...
+
+    def agents(self) -> Sequence[AgentNow]:
+        """Every agent, in config order."""
+        ...
+
+    def contacts(self) -> Sequence[ContactNow]:
+        """Every contact in progress."""
+        ...
+
+    def today(self, queue: QueueId) -> QueueCounts:
+        """Contacts of today that have ended (``DayCounters.of``)."""
+        ...
+
+    def health(self) -> Row:
+        """Return ``accepting``, ``ami_up``, ``inbox_depth``, ``journal_active`` and the like."""
+        ...
+
+
+class Backend(Live, Protocol):
+    """Everything that the control socket's methods need; the composition root implements it."""
+
+    async def submit(self, event: Event) -> Sequence[Command]:
+        """Let the core take ``event``; return what it said, once that is on record."""
+        ...
+
+    async def reload(self, *, force: bool) -> Reloaded:
+        """Read the configuration again and apply it, or raise with every problem found."""
+        ...
+
+    async def list_contacts(
+        self, *, since: Instant | None, queue: QueueId | None, limit: int
+    ) -> Sequence[Row]:
+        """Rows of the contact table, newest first (``recorder.queries.list_contacts``)."""
+        ...
+
+    async def show_contact(self, key: str, *, reveal: bool) -> Row | None:
+        """One contact with ``segments`` and ``offers``; by contact_id or registration number."""
+        ...
+
+
+def iso(moment: Instant | int | None) -> str | None:
+    """Return ``moment`` as ISO 8601 UTC with six decimals and ``Z``.
+
+    >>> iso(1_790_000_000_000_001)
+    '2026-09-21T13:33:20.000001Z'
+    """
+    if moment is None:
+        return None
+    return at(moment).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def seconds_of(value: int | None) -> float | None:
+    """Return microseconds as seconds, exact to the microsecond."""
+    return None if value is None else round(value / SECOND, 6)
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def queue_rows(live: Live, queue: str | None = None) -> list[Row]:
+    """Return a row for each queue, the longest wait first, then config order.
+
+    Raises:
+        ControlError: ``unknown_queue``.
+    """
+    names = live.directory.queues
+    if queue is not None and queue not in names:
+        raise ControlError("unknown_queue", f"no queue {queue!r}; there are: {', '.join(names)}")
+    now = live.now()
+    states = {agent.agent_id: agent.state for agent in live.agents()}
+    by_queue: dict[QueueId, list[ContactNow]] = {name: [] for name in names}
+    for contact in live.contacts():
+        if contact.queue in by_queue:
+            by_queue[contact.queue].append(contact)
+    staff: dict[QueueId, Counter[str]] = {name: Counter() for name in names}
+    for entry in live.directory.agents.values():
+        group = _group(states.get(entry.agent_id, AgentState.OFFLINE))
+        for name in entry.queues:
+            if name in staff:
+                staff[name][group] += 1
+    rows = [
+        _queue_row(live, names[name], by_queue[name], staff[name], now)
+        for name in names
+        if queue is None or name == queue
+    ]
+    rows.sort(key=lambda row: -(row["longest_wait_s"] or 0.0))
+    return rows
+
+
+def _group(state: AgentState) -> str:
+    if state in BUSY:
+        return "busy"
+    if state in (AgentState.READY, AgentState.OFFLINE):
+        return state.value
+    return "not_ready"
+
+
+def _queue_row(
+    live: Live, entry: QueueEntry, contacts: list[ContactNow], staff: Counter[str], now: Instant
+) -> Row:
+    counts = live.today(entry.queue)
+    waits = [contact.wait_us(now) or 0 for contact in contacts if contact.waiting]
+    counts.waiting = len(waits)
+    talking = [contact for contact in contacts if contact.answered is not None]
+    for contact in talking:
+        counts.add(answered_counts(contact.wait_us(now) or 0, entry.servicelevel_us))
+    return {
+        "queue": entry.queue,
+        "title": entry.title,
+        "waiting": len(waits),
+        "longest_wait_s": seconds_of(max(waits)) if waits else None,
+        "ringing": sum(contact.state == "offered" for contact in contacts),
+        "talking": len(talking),
+        "ready": staff[AgentState.READY.value],
+        "busy": staff["busy"],
+        "not_ready": staff["not_ready"],
+        "offline": staff[AgentState.OFFLINE.value],
+        "offered": offered(counts),
+        "answered": counts.answered,
+        "abandoned": counts.abandoned,
+        "abandoned_short": counts.abandoned_short,
+        "abandon_rate": _share(abandon_rate(counts)),
+        "asa_s": _share(average_speed_of_answer_s(counts)),
+        "servicelevel_s": seconds_of(entry.servicelevel_us),
+        "service_level": _share(service_level(counts)),
+    }
+
+
+def waiting_rows(live: Live, queue: str | None = None) -> list[Row]:
+    """Return a row for each contact in progress, the longest wait first."""
+    now = live.now()
+    rows = [
+        contact_row(contact, now)
+        for contact in live.contacts()
+        if queue is None or contact.queue == queue
+    ]
+    rows.sort(key=lambda row: (-(row["wait_s"] or 0.0), row["started"], row["contact_id"]))
+    return rows
+
+
+def contact_row(contact: ContactNow, now: Instant) -> Row:
+    """Return the row of a contact in progress."""
+    return {
+        "contact_id": contact.contact_id,
+        "number": contact.number,
+        "medium": contact.medium,
+        "queue": contact.queue,
+        "state": contact.state,
+        "position": contact.position,
+        "started": iso(contact.started),
+        "first_queued": iso(contact.first_queued),
+        "answered": iso(contact.answered),
+        "wait_s": seconds_of(contact.wait_us(now)),
+        "agent_id": contact.agent_id,
+    }
+
+
+def agent_rows(live: Live, agent: str | None = None) -> list[Row]:
+    """Return a row for each agent in config order.
+
+    Raises:
+        ControlError: ``unknown_agent``.
+    """
+    known = live.directory.agents
+    if agent is not None and agent not in known:
+        raise ControlError("unknown_agent", _unknown_agent(agent, known))
+    now = live.now()
+    return [
+        agent_row(row, known[row.agent_id], now)
+        for row in live.agents()
+        if row.agent_id in known and (agent is None or row.agent_id == agent)
+    ]
+
+
+def _unknown_agent(agent: str, known: Mapping[AgentId, AgentEntry]) -> str:
+    shown = ", ".join(list(known)[:10]) + (", …" if len(known) > 10 else "")
+    return f"no operator {agent[:64]!r}; there are: {shown}"
+
+
+def agent_row(row: AgentNow, entry: AgentEntry, now: Instant) -> Row:
+    """Return the row of one agent."""
+    return {
+        "agent_id": row.agent_id,
+        "title": entry.title,
+        "state": row.state.value,
+        "reason": row.reason or None,
+        "since": iso(row.since),
+        "state_s": seconds_of(max(0, now - row.since)),
+        "until": iso(row.until),
+        "interface": entry.interface,
+        "registered": row.registered,
+        "contact_id": row.contact_id,
+        "queues": list(entry.queues),
+    }
+
+
+def snapshot(live: Live, queue: str | None = None) -> Row:
+    """Return everything that a live table shows at one instant."""
+    return {
+        "now": iso(live.now()),
+        "center": live.directory.center,
+        "queues": queue_rows(live, queue),
+        "agents": agent_rows(live),
+        "contacts": waiting_rows(live, queue),
+        "health": live.health(),
+    }

@@ -1,0 +1,148 @@
+"""What Prometheus reads: our own registry, its instruments, and ``/metrics`` on loopback.
+
+Names and meanings: ``docs/reference/metrics.md``. Base units, ``_total`` for counters; labels
+are bounded by the configuration, never an agent's or a contact's id.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    start_http_server,
+)
+
+from gkc_engine.errors import GkcError
+
+PORT = 9469
+"""Where ``/metrics`` is served unless the configuration says otherwise."""
+
+WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200)
+FAST_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
+
+
+class Metrics:
+    """Every instrument of the engine, in a registry of its own. One per process."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry(auto_describe=True)
+        self.info = Gauge(
+            "gkc_info", "Always 1; what runs here.", ["version", "center"], registry=registry
+        )
+        self.contacts = Counter(
+            "gkc_contacts_total",
+            "Contacts that ended, by their last queue and disposition.",
+            ["queue", "medium", "disposition"],
+            registry=registry,
+        )
+        self.in_target = Counter(
+            "gkc_answered_in_target_total",
+            "Contacts answered within the queue's service level.",
+            ["queue"],
+            registry=registry,
+        )
+        self.wait = Histogram(
+            "gkc_wait_seconds",
+            "First queue entry to the answer, ring included; answered contacts.",
+            ["queue"],
+            buckets=WAIT_BUCKETS,
+            registry=registry,
+        )
+        self.offers = Counter(
+            "gkc_offers_total",
+            "Offers to agents that ended, by outcome.",
+            ["queue", "outcome"],
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "gkc_waiting", "Contacts that wait or are being offered.", ["queue"], registry=registry
+        )
+        self.longest_wait = Gauge(
+            "gkc_longest_wait_seconds",
+            "Wait of the contact that waits longest now.",
+            ["queue"],
+            registry=registry,
+        )
+        self.agents = Gauge("gkc_agents", "Agents by state.", ["state"], registry=registry)
+        self._engine_instruments(registry)
+
+    def _engine_instruments(self, registry: CollectorRegistry) -> None:
+        self.events = Counter(
+            "gkc_events_total", "Events that the core took.", ["source"], registry=registry
+        )
+        self.rejected = Counter(
+            "gkc_events_rejected_total",
+            "Events that named something unknown or could not apply.",
+            ["kind"],
+            registry=registry,
+        )
+        self.commit = Histogram(
+            "gkc_commit_seconds",
+            "One group commit to the ledger.",
+            buckets=FAST_BUCKETS,
+            registry=registry,
+        )
+        self.decision = Histogram(
+            "gkc_decision_seconds",
+            "One step of the core.",
+            buckets=(0.00001, 0.00005, 0.0001, *FAST_BUCKETS),
+            registry=registry,
+        )
+        self.loop_lag = Gauge(
+            "gkc_loop_lag_seconds",
+            "By how much the event loop ran late; worst of the last second.",
+            registry=registry,
+        )
+        self.ami_up = Gauge("gkc_ami_up", "1 while Asterisk's AMI answers.", registry=registry)
+        self.journal_active = Gauge(
+            "gkc_journal_active",
+            "1 while records go to the emergency journal instead of the ledger.",
+            registry=registry,
+        )
+        self.inbox_depth = Gauge(
+            "gkc_inbox_depth", "Events that wait for the core.", registry=registry
+        )
+        self.control_requests = Gauge(
+            "gkc_control_requests", "Control socket requests since the start.", registry=registry
+        )
+
+
+class MetricsServer:
+    """Serves a registry over HTTP from a thread of its own: a slow reader costs no call."""
+
+    def __init__(self, metrics: Metrics, port: int = PORT, address: str = "127.0.0.1") -> None:
+        """Listen at ``port``; 0 takes a free one (``port`` then says which).
+
+        Raises:
+            GkcError: the port is taken, or the address is not this machine's.
+        """
+        server: WSGIServer
+        thread: threading.Thread
+        try:
+            server, thread = start_http_server(port, addr=address, registry=metrics.registry)
+        except OSError as error:
+            raise GkcError(_why(error, address, port)) from error
+        self._server = server
+        self._thread = thread
+        self.port = int(server.server_port)
+
+    def close(self) -> None:
+        """Stop serving and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=5)
+
+
+def _why(error: OSError, address: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Metrics cannot be served: {address}:{port} is in use by another process. "
+            f"See which with `ss -ltnp 'sport = :{port}'`, or choose another port."
+        )
+    return f"Metrics cannot be served at {address}:{port}: {error.strerror or error}."
