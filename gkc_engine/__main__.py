@@ -54,11 +54,11 @@ def _load(name: str) -> Command:
             raise
         raise GkcError(f"gkc {name}: this installation has no {module_name}") from error
     found = getattr(module, attribute)
-    if not isinstance(found, typer.Typer):
-        single = typer.Typer(add_completion=False)
-        single.command(name, help=COMMANDS[name][1] if not found.__doc__ else None)(found)
-        found = single
-    return typer.main.get_command(found)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_group(found)  # Also when it has one command: `gkc pbx install`.
+    single = typer.Typer(add_completion=False)
+    single.command(name, help=None if found.__doc__ else COMMANDS[name][1])(found)
+    return typer.main.get_command(single)
 
 
 def _print_version(wanted: bool) -> None:
