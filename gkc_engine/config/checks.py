@@ -22,7 +22,7 @@ class Findings:
 
     config: Config
     source: Source
-    root: Place
+    folder: FilePath
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     used: set[Path] = field(default_factory=set)
@@ -30,17 +30,17 @@ class Findings:
 
     def add(self, path: Path, found: str, expected: str, hint: str | None = None) -> None:
         """Record a problem of the value at ``path``."""
-        place = self.source.place(path) or self.root
+        place = self.source.place(path) or Place(str(self.folder))
         self.problems.append(problem(place, path, found, expected, hint))
 
     def add_key(self, path: Path, found: str, expected: str, hint: str | None = None) -> None:
         """Record a problem of the key at ``path``."""
-        place = self.source.key_place(path) or self.root
+        place = self.source.key_place(path) or Place(str(self.folder))
         self.problems.append(problem(place, path, found, expected, hint))
 
     def warn(self, path: Path, found: str, expected: str) -> None:
         """Record what is allowed but hardly meant."""
-        place = self.source.key_place(path) or self.root
+        place = self.source.key_place(path) or Place(str(self.folder))
         self.warnings.append(problem(place, path, found, expected))
 
     def refer(self, section: str, name: str | None, path: Path, *, key: bool = False) -> None:
@@ -55,10 +55,30 @@ class Findings:
             path, shown(name), f"a name from {section}:", closest(name, known)
         )
 
+    def refer_prompt(self, name: str | None, path: Path) -> None:
+        """Check that a prompt is defined, or lies there as a sound in every language."""
+        languages = self.config.center.languages
+        if name is None or name in self.config.prompts:
+            self.refer("prompts", name, path)
+            return
+        if not all(self.has_sound(name, language) for language in languages):
+            self.refer("prompts", name, path)
+
+    def sound(self, name: str, language: str) -> FilePath:
+        """Return where the sound of a prompt is to lie."""
+        return self.folder / "prompts" / language / f"{name}.alaw"
+
+    def has_sound(self, name: str, language: str) -> bool:
+        """Return whether the sound of a prompt is there and not empty."""
+        try:
+            return self.sound(name, language).stat().st_size > 0
+        except OSError:
+            return False
+
 
 def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     """Return everything that is wrong between the sections of ``config``."""
-    findings = Findings(config, source, Place(str(folder)))
+    findings = Findings(config, source, folder)
     _numbers(findings)
     for name, queue in config.queues.items():
         _queue(findings, ("queues", name), queue)
@@ -70,7 +90,7 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     check_menus(findings)
     _cycles(findings)
     _never_open(findings)
-    _prompts(findings, folder)
+    _prompts(findings)
     if not findings.problems:
         _nobody_can_serve(findings)
         _unused(findings)
@@ -118,11 +138,11 @@ def _queue(findings: Findings, path: Path, queue: QueueModel) -> None:
     findings.refer("services", queue.service, (*path, "service"))
     findings.refer("calendars", queue.hours, (*path, "hours"))
     findings.refer("queues", queue.fallback, (*path, "fallback"))
-    findings.refer("prompts", queue.periodic_announce, (*path, "periodic-announce"))
-    findings.refer("prompts", queue.record_notice, (*path, "record_notice"))
+    findings.refer_prompt(queue.periodic_announce, (*path, "periodic-announce"))
+    findings.refer_prompt(queue.record_notice, (*path, "record_notice"))
     for treatment in TREATMENTS:
         model = getattr(queue, treatment)
-        findings.refer("prompts", model.say, (*path, treatment, "say"))
+        findings.refer_prompt(model.say, (*path, treatment, "say"))
         findings.refer("queues", model.queue, (*path, treatment, "then"))
     _queue_warnings(findings, path, queue)
 
@@ -130,11 +150,18 @@ def _queue(findings: Findings, path: Path, queue: QueueModel) -> None:
 def _queue_warnings(findings: Findings, path: Path, queue: QueueModel) -> None:
     if queue.record == "always" and queue.record_notice is None:
         findings.warn((*path, "record"), "no record_notice", "a prompt that tells of the recording")
-    needs = {"closed": queue.hours, "timed_out": queue.maxwait, "full": queue.maxlen}
-    for treatment, needed in needs.items():
-        if needed is not None and getattr(queue, treatment).say is None:
-            found = f"no {treatment}.say"
-            findings.warn(path, found, "a prompt, so that nobody is cut off in silence")
+    needs: tuple[tuple[str, ...], ...] = (
+        ("closed", "hours"),
+        ("timed_out", "maxwait"),
+        ("unstaffed", "maxwait_unstaffed", "joinempty", "leavewhenempty"),
+    )
+    for treatment, *keys in needs:
+        given = treatment in queue.model_fields_set
+        if given and not any(getattr(queue, key) for key in keys):
+            found = f"{treatment} without {keys[0]}"
+            findings.warn(
+                (*path, treatment), found, f"{keys[0]}, for without it this never applies"
+            )
 
 
 def meets(operator: OperatorModel, require: Mapping[str, int]) -> bool:
@@ -229,27 +256,20 @@ def _never_open(findings: Findings) -> None:
             findings.add_key(path, "a calendar that never opens", "hours on at least one day")
 
 
-def _prompts(findings: Findings, folder: FilePath) -> None:
+def _prompts(findings: Findings) -> None:
     for name, prompt in findings.config.prompts.items():
         for language in findings.config.center.languages:
             path = ("prompts", name)
             if getattr(prompt, language) is None:
                 findings.add_key((*path, language), "nothing", f"the words in {language}")
                 continue
-            file = folder / "prompts" / language / f"{name}.alaw"
-            try:
-                size = file.stat().st_size
-            except OSError:
-                size = 0
-            if size == 0:
+            if not findings.has_sound(name, language):
                 found = f"no sound for {name} in {language}"
+                file = findings.sound(name, language)
                 findings.add_key((*path, language), found, f"the file {file}")
 
 
 def _unused(findings: Findings) -> None:
-    for name, operator in findings.config.operators.items():
-        findings.used |= {("skills", skill) for skill in operator.skills}
-        del name
     for section in ("skills", "services", "calendars", "prompts"):
         for name in getattr(findings.config, section):
             if (section, name) not in findings.used:

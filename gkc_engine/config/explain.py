@@ -51,7 +51,7 @@ def _explain(detail: ErrorDetails, source: Source, root: Place) -> Problem:
         wanted = _expected(detail, path)
         return problem(place, path, f"the key {name}", wanted, _hint(path[-1], detail, path[:-1]))
     if kind == "extra_forbidden":
-        owner = section_at(path[:-1])
+        owner = type_at(path[:-1])
         place = source.key_place(path) or root
         known = keys_of(owner)
         wanted = f"a key of {_owner_words(path[:-1])}"
@@ -177,8 +177,8 @@ def keys_of(model: object) -> list[str]:
     return []
 
 
-def section_at(path: Path) -> object:
-    """Return the model (or other type) of what stands at ``path``; ``None`` if there is none."""
+def type_at(path: Path) -> object:
+    """Return the bare type of what may stand at ``path``; ``None`` if nothing may."""
     return _bare(_annotation_at(path))
 
 

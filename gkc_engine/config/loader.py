@@ -127,7 +127,7 @@ def read_folder(folder: FilePath) -> Source:
 
 
 def _read_file(file: FilePath) -> Source:
-    name = str(file)
+    name = str(file).encode("utf-8", "backslashreplace").decode()
     try:
         with file.open("rb") as stream:
             data = stream.read(FILE_BYTES_MAX + 1)

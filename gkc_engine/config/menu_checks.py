@@ -31,8 +31,8 @@ def check_menus(findings: Findings) -> None:
     """Find wrong references, menus that nothing reaches, and ways on which silence never ends."""
     for name, menu in findings.config.ivr.items():
         base: Path = ("ivr", name)
-        findings.refer("prompts", menu.prompt, (*base, "prompt"))
-        findings.refer("prompts", menu.invalid, (*base, "invalid"))
+        findings.refer_prompt(menu.prompt, (*base, "prompt"))
+        findings.refer_prompt(menu.invalid, (*base, "invalid"))
         for path, choice in choices(menu):
             _choice(findings, (*base, *path), choice)
     _unreachable(findings)
@@ -40,8 +40,8 @@ def check_menus(findings: Findings) -> None:
 
 
 def _choice(findings: Findings, path: Path, choice: ChoiceModel) -> None:
-    findings.refer("prompts", choice.say, (*path, "say"))
-    findings.refer("prompts", choice.article, (*path, "article"))
+    findings.refer_prompt(choice.say, (*path, "say"))
+    findings.refer_prompt(choice.article, (*path, "article"))
     findings.refer("ivr", choice.menu, (*path, "menu"))
     findings.refer("queues", choice.queue, (*path, "queue"))
     spoken = findings.config.center.languages

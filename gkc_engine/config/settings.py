@@ -41,10 +41,11 @@ def _levels(levels: Mapping[str, int]) -> dict[SkillId, int]:
     return {SkillId(skill): level for skill, level in levels.items()}
 
 
-def _treatment(model: TreatmentModel) -> Treatment:
+def _treatment(model: TreatmentModel, own: str) -> Treatment:
+    """``own``: the engine's announcement, so that nobody is cut off in silence."""
     queue = model.queue
     if queue is None:
-        return Treatment(say=model.say)
+        return Treatment(say=model.say or own)
     return Treatment(say=model.say, then=Then.QUEUE, queue=QueueId(queue))
 
 
@@ -78,10 +79,10 @@ def _queue(queue_id: QueueId, q: QueueModel) -> QueueSettings:
         resume_within_us=q.resume_within,
         prefer=_prefer(q.prefer),
         fallback=QueueId(q.fallback) if q.fallback else None,
-        full=_treatment(q.full),
-        closed=_treatment(q.closed),
-        timed_out=_treatment(q.timed_out),
-        unstaffed=_treatment(q.unstaffed),
+        full=_treatment(q.full, "full"),
+        closed=_treatment(q.closed, "closed"),
+        timed_out=_treatment(q.timed_out, "timed-out"),
+        unstaffed=_treatment(q.unstaffed, "unstaffed"),
     )
 
 
