@@ -89,7 +89,7 @@ class Ledger:
         """Return what a restarted engine needs."""
 
         def read() -> Recovery:
-            with self.store.read() as connection:
+            with self.store.transaction() as connection:
                 return recovery.load(connection)
 
         return await self.call(read)

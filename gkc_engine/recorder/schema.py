@@ -1,12 +1,14 @@
 """The tables, in words that SQLite and PostgreSQL both know. Times are UTC microseconds.
 
 The ``event`` table is the ledger: rows are only ever added. ``snapshot`` holds the core's state;
-every other table is a projection that can be rebuilt from the ledger.
+``citizen`` and ``citizen_key`` hold identifiers, encrypted; every other table is a projection that
+can be rebuilt from the ledger.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
@@ -155,7 +157,7 @@ agent_interval: Final = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("medium", sa.Text),
-    sa.Column("contact_id", sa.Text),
+    sa.Column("contact_id", sa.Text, index=True),
     sa.Index("agent_interval_start", "start"),
 )
 
@@ -165,6 +167,22 @@ config_version: Final = sa.Table(
     sa.Column("hash", sa.Text, primary_key=True),
     sa.Column("applied", _BIG, nullable=False),
     sa.Column("event_id", sa.Text, nullable=False),
+)
+
+citizen: Final = sa.Table(
+    "citizen",
+    metadata,
+    sa.Column("citizen_key", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("cipher", sa.LargeBinary, nullable=False),
+    sa.Column("first_seen", _BIG, nullable=False),
+)
+
+citizen_key: Final = sa.Table(
+    "citizen_key",
+    metadata,
+    sa.Column("citizen_key", sa.Text, primary_key=True),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
 )
 
 PROJECTIONS: Final = (contact, segment, offer, agent_interval, config_version)
@@ -186,8 +204,11 @@ def make_engine(url: str, *, busy_ms: int = 100, read_only: bool = False) -> Eng
     if sa.make_url(url).get_backend_name() != "sqlite":
         options: dict[str, Any] = {"postgresql_readonly": True} if read_only else {}
         return sa.create_engine(url, execution_options=options)
+    if read_only:
+        path = quote(sa.make_url(url).database or "")
+        url = f"sqlite:///file:{path}?mode=ro&uri=true"  # A missing file is an error, not made.
     engine = sa.create_engine(url, connect_args={"timeout": busy_ms / 1000})
-    pragmas = ["foreign_keys=OFF", f"query_only={int(read_only)}"]
+    pragmas = [f"query_only={int(read_only)}", "secure_delete=ON"]
     if not read_only:
         pragmas += ["journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000"]
 

@@ -85,7 +85,7 @@ class LedgerStore:
         Raises:
             LedgerError: Locked, damaged, not writable, or written by a newer engine.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             schema.metadata.create_all(connection)
             found = connection.scalar(
                 sa.select(schema.meta.c.value).where(schema.meta.c.key == "store_version")
@@ -117,18 +117,18 @@ class LedgerStore:
             LedgerError: Nothing is promised about these rows; append them again later.
         """
         try:
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 return self._append(connection, batch, ())
         except _RepeatedError as error:
             batch = _without_repeated(batch, error.rows)
             repeated = {(row.source, row.source_key or "") for row in error.rows.values()}
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 return self._append(connection, batch, tuple(sorted(repeated)))
 
     def snapshot(self, ts_us: int, engine_version: str, state: str) -> int:
         """Keep the core's state as of the last row written; return its ``seq``."""
         table = schema.snapshot
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             seq = _last_seq(connection)
             connection.execute(table.delete().where(table.c.seq == seq))
             connection.execute(
@@ -140,11 +140,9 @@ class LedgerStore:
             connection.execute(table.delete().where(table.c.seq < min(kept)))
         return seq
 
-    @contextlib.contextmanager
-    def read(self) -> Iterator[sa.Connection]:
-        """Give the connection for a read between two commits."""
-        with self._transaction() as connection:
-            yield connection
+    def forget(self) -> None:
+        """Read the projections' open rows anew at the next append."""
+        self._projector = None
 
     def _append(
         self, connection: sa.Connection, batch: Batch, repeated: tuple[tuple[str, str], ...]
@@ -192,7 +190,12 @@ class LedgerStore:
                 connection.execute(self._upserts[table], records)
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Give the connection within a transaction; an error undoes it and drops the connection.
+
+        Raises:
+            LedgerError: In place of whatever the database, its driver or the disk said.
+        """
         try:
             if self._connection is None:
                 self._connection = self._engine.connect()

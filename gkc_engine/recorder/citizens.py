@@ -1,0 +1,217 @@
+"""Who the citizens are: the only place with their numbers and names, and these encrypted.
+
+Everything else knows a citizen by a keyed hash. Each citizen has a data key of their own, wrapped
+by the master key in a file beside the database; deleting the data key makes what was encrypted
+with it unreadable, wherever copies of it may lie (152-ФЗ, art. 21).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+import structlog
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy.engine import Engine
+
+from gkc_engine.errors import GkcError
+from gkc_engine.ids import Instant
+from gkc_engine.recorder import schema
+
+log = structlog.get_logger(__name__)
+
+WAITING_MAX: Final = 50_000
+"""Citizens kept in memory while the database is locked or full; the oldest give way."""
+
+KEY_CHARS: Final = 32
+"""Of a citizen's key: 160 bits of an HMAC, in base32."""
+
+_MASTER: Final = 64
+_NONCE: Final = 12
+
+
+class CitizenError(GkcError):
+    """The identifiers cannot be read: the key file is not the one they were written with."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Citizen:
+    """What we may know of a citizen. Never logged."""
+
+    number: str
+    """E.164, or a mail address."""
+    name: str | None = None
+    address: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class _Waiting:
+    citizen: Citizen
+    kind: str
+    now: Instant
+
+
+class Citizens:
+    """The citizen table; synchronous, to be called in the ledger's thread (``Ledger.call``)."""
+
+    def __init__(self, engine: Engine, key_file: Path) -> None:
+        self._engine = engine
+        self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
+        master = _master_key(key_file)
+        self._hash_key, self._wrap = master[:32], AESGCM(master[32:])
+
+    def key_of(self, number: str) -> str:
+        """Return the citizen's key for a normalised number or address. Pure: may run anywhere."""
+        digest = hmac.digest(self._hash_key, number.encode(), hashlib.sha256)
+        return base64.b32encode(digest[:20]).decode().lower()
+
+    def remember(
+        self,
+        number: str,
+        name: str | None = None,
+        address: str | None = None,
+        *,
+        now: Instant,
+        kind: str = "person",
+    ) -> str:
+        """Keep the citizen of ``number`` encrypted and return the key.
+
+        A new name or address replaces the old one, ``None`` leaves it. While the database does
+        not take it, it is kept in memory and written with the next one that succeeds.
+        """
+        key = self.key_of(number)
+        citizen = Citizen(number=number, name=name, address=address)
+        if key in self._waiting:
+            citizen = _merged(citizen, self._waiting[key].citizen)
+        self._waiting[key] = _Waiting(citizen, kind, now)
+        while len(self._waiting) > WAITING_MAX:
+            self._waiting.popitem(last=False)
+        try:
+            with self._engine.begin() as connection:
+                for waiting_key, entry in self._waiting.items():
+                    self._store(connection, waiting_key, entry)
+        except sa.exc.OperationalError as error:
+            log.warning("citizens_wait", count=len(self._waiting), error=str(error.orig))
+        else:
+            self._waiting.clear()
+        return key
+
+    def _store(self, connection: sa.Connection, key: str, entry: _Waiting) -> None:
+        known = self._reveal(connection, key)
+        citizen = entry.citizen if known is None else _merged(entry.citizen, known)
+        if citizen == known:
+            return
+        data_key = self._data_key(connection, key)
+        if data_key is None:
+            data_key = AESGCM.generate_key(256)
+            connection.execute(
+                schema.citizen_key.insert(),
+                {"citizen_key": key, "wrapped": _seal(self._wrap, data_key, key)},
+            )
+        sealed = _seal(AESGCM(data_key), msgspec.json.encode(citizen), key)
+        table = schema.citizen
+        changed = connection.execute(
+            table.update().where(table.c.citizen_key == key).values(cipher=sealed, kind=entry.kind)
+        ).rowcount
+        if not changed:
+            row = {"citizen_key": key, "kind": entry.kind, "cipher": sealed}
+            connection.execute(table.insert(), row | {"first_seen": entry.now})
+
+    def reveal(self, key: str) -> Citizen | None:
+        """Return what is known of the citizen; ``None`` if nothing, or if it was erased.
+
+        Raises:
+            CitizenError: The key file is another one, or the row was tampered with.
+        """
+        if key in self._waiting:
+            return self._waiting[key].citizen
+        with self._engine.begin() as connection:
+            return self._reveal(connection, key)
+
+    def forget(self, key: str) -> bool:
+        """Erase the citizen: without the data key no copy of the row can be read again."""
+        waited = self._waiting.pop(key, None) is not None
+        with self._engine.begin() as connection:
+            keys = schema.citizen_key
+            gone = connection.execute(keys.delete().where(keys.c.citizen_key == key)).rowcount
+            table = schema.citizen
+            connection.execute(table.delete().where(table.c.citizen_key == key))
+        self._clear_traces()
+        return waited or gone > 0
+
+    def _clear_traces(self) -> None:
+        """Bring the deletion out of SQLite's log: old pages in it still hold the key."""
+        if self._engine.dialect.name == "sqlite":
+            raw = self._engine.raw_connection()
+            try:
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                raw.close()
+
+    def _reveal(self, connection: sa.Connection, key: str) -> Citizen | None:
+        table = schema.citizen
+        sealed = connection.scalar(sa.select(table.c.cipher).where(table.c.citizen_key == key))
+        data_key = self._data_key(connection, key)
+        if sealed is None or data_key is None:
+            return None
+        return msgspec.json.decode(_unseal(AESGCM(data_key), sealed, key), type=Citizen)
+
+    def _data_key(self, connection: sa.Connection, key: str) -> bytes | None:
+        keys = schema.citizen_key
+        wrapped = connection.scalar(sa.select(keys.c.wrapped).where(keys.c.citizen_key == key))
+        return None if wrapped is None else _unseal(self._wrap, wrapped, key)
+
+
+def _merged(new: Citizen, known: Citizen) -> Citizen:
+    return replace(new, name=new.name or known.name, address=new.address or known.address)
+
+
+def _seal(cipher: AESGCM, data: bytes, key: str) -> bytes:
+    # The citizen's key is bound in: a row moved to another citizen does not open.
+    nonce = os.urandom(_NONCE)
+    return nonce + cipher.encrypt(nonce, data, key.encode())
+
+
+def _unseal(cipher: AESGCM, sealed: bytes, key: str) -> bytes:
+    try:
+        return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], key.encode())
+    except InvalidTag as error:
+        raise CitizenError(
+            f"citizen {key}: the key file does not open this row; restore the one of this store"
+        ) from error
+
+
+def _master_key(path: Path) -> bytes:
+    """Return the store's key, made at the first start. Losing it erases every citizen."""
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        key = os.urandom(_MASTER)
+        # Written aside, then linked: a crash leaves no half key, a second process no second one.
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            key = path.read_bytes()
+        finally:
+            draft.unlink()
+    if len(key) != _MASTER:
+        raise CitizenError(f"key file {path}: {len(key)} bytes, expected {_MASTER}; restore it")
+    if path.stat().st_mode & 0o077:
+        raise CitizenError(f"key file {path}: others may read it; run chmod 600 {path}")
+    return key

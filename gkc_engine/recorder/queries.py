@@ -1,0 +1,127 @@
+"""What the CLI asks of the records. Read-only connections; the writer never waits for them.
+
+Column names are those of docs/statistics.md; times ISO 8601 UTC with microseconds, durations in
+seconds as ``*_s``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from gkc_engine.errors import GkcError
+from gkc_engine.ids import SECOND, Instant
+from gkc_engine.recorder import schema
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMES: Final = frozenset(
+    ["started", "first_queued", "answered", "ended", "start", "end", "created", "ringing", "ts_us"]
+)
+_INTERNAL: Final = frozenset(("number_year", "number_seq"))
+_LAST: Final = "\U0010ffff"
+
+
+class NoSuchContactError(GkcError):
+    """No contact, or more than one, answers to what was asked."""
+
+
+def iso(at: Instant | int) -> str:
+    """Return the instant as ``2026-09-21T14:13:20.000000Z``."""
+    return f"{(_EPOCH + timedelta(microseconds=at)):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def list_contacts(
+    engine: Engine, *, since: Instant | None = None, queue: str | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Return the last ``limit`` contacts, the newest first."""
+    table = schema.contact
+    query = sa.select(table).order_by(table.c.started.desc(), table.c.contact_id).limit(limit)
+    if since is not None:
+        query = query.where(table.c.started >= since)
+    if queue is not None:
+        query = query.where(table.c.queue == queue)
+    with engine.connect() as connection:
+        return [public(row) for row in connection.execute(query).mappings()]
+
+
+def show_contact(engine: Engine, key: str) -> dict[str, Any]:
+    """Return a contact by its id, its number, or the beginning of either, with its whole story.
+
+    Raises:
+        NoSuchContactError: Nothing answers to ``key``, or several do (they are named).
+    """
+    with engine.connect() as connection:
+        row = _find(connection, key)
+        contact_id = row["contact_id"]
+        segments = _rows(connection, schema.segment, contact_id, schema.segment.c.n)
+        offers = _rows(connection, schema.offer, contact_id, schema.offer.c.offer_id)
+        intervals = schema.agent_interval
+        handling = connection.execute(
+            sa.select(intervals)
+            .where(intervals.c.contact_id == contact_id)
+            .where(intervals.c.start >= row["started"])
+            .order_by(intervals.c.start)
+        ).mappings()
+        return public(row) | {
+            "segments": segments,
+            "offers_list": offers,
+            "agent_intervals": [public(interval) for interval in handling],
+            "events": _events(connection, contact_id),
+        }
+
+
+def public(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a projection's row as people and scripts see it."""
+    return dict(_public(str(name), value) for name, value in row.items() if name not in _INTERNAL)
+
+
+def _public(name: str, value: Any) -> tuple[str, Any]:  # noqa: ANN401
+    if name in _TIMES:
+        return name.removesuffix("_us"), None if value is None else iso(value)
+    if name.endswith("_us"):
+        return f"{name[:-3]}_s", None if value is None else value / SECOND
+    return name, value
+
+
+def _find(connection: sa.Connection, key: str) -> Mapping[Any, Any]:
+    table = schema.contact
+    found: list[Mapping[Any, Any]] = []
+    for column in (table.c.contact_id, table.c.number):
+        # A range, not LIKE: it uses the index on both databases.
+        query = sa.select(table).where((column >= key) & (column < key + _LAST))
+        found += connection.execute(query.order_by(column).limit(6)).mappings()
+    exact = [row for row in found if key in (row["contact_id"], row["number"])]
+    if len(exact) == 1 or len(found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise NoSuchContactError(f"contact {key!r}: not found; `gkc contact list` names the last")
+    numbers = ", ".join(row["number"] for row in found[:5])
+    raise NoSuchContactError(f"contact {key!r}: several begin so ({numbers}…); give more of it")
+
+
+def _rows(
+    connection: sa.Connection, table: sa.Table, contact_id: str, order: sa.ColumnElement[Any]
+) -> list[dict[str, Any]]:
+    query = sa.select(table).where(table.c.contact_id == contact_id).order_by(order)
+    return [public(row) for row in connection.execute(query).mappings()]
+
+
+def _events(connection: sa.Connection, contact_id: str) -> list[dict[str, Any]]:
+    """Return the ledger's rows of the contact, and of its offers, in order."""
+    event = schema.event
+    names = ("seq", "ts_us", "kind", "role", "agent_id", "queue", "offer_id", "source", "data")
+    offers = sa.select(schema.offer.c.offer_id).where(schema.offer.c.contact_id == contact_id)
+    query = (
+        sa.select(*(event.c[name] for name in names))
+        .where((event.c.contact_id == contact_id) | event.c.offer_id.in_(offers))
+        .order_by(event.c.seq)
+    )
+    return [
+        public(row) | {"data": msgspec.json.decode(row["data"])}
+        for row in connection.execute(query).mappings()
+    ]

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from gkc_engine.recorder import schema
+from gkc_engine.recorder.citizens import KEY_CHARS, CitizenError, Citizens
+from tests.recorder.support import START
+
+NUMBER = "+79165550123"
+NAME = "Тестова Анна"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    engine = schema.make_engine(schema.sqlite_url(str(tmp_path / "ledger.db")), busy_ms=20)
+    with engine.begin() as connection:
+        schema.metadata.create_all(connection)
+    return engine
+
+
+@pytest.fixture
+def citizens(engine: Engine, tmp_path: Path) -> Citizens:
+    return Citizens(engine, tmp_path / "keys" / "citizen.key")
+
+
+def on_disk(folder: Path) -> bytes:
+    return b"".join(p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
+
+
+def test_a_citizen_is_found_again_and_is_nowhere_in_clear(
+    citizens: Citizens, tmp_path: Path
+) -> None:
+    key = citizens.remember(NUMBER, NAME, now=START)
+    assert key == citizens.key_of(NUMBER)
+    assert len(key) == KEY_CHARS
+    assert NUMBER[1:] not in key
+    found = citizens.reveal(key)
+    assert found is not None
+    assert (found.number, found.name) == (NUMBER, NAME)
+    for secret in (NUMBER, NUMBER[2:], NUMBER[-7:], NAME):
+        assert secret.encode() not in on_disk(tmp_path)
+
+
+def test_the_key_holds_over_restarts_and_differs_between_stores(
+    citizens: Citizens, engine: Engine, tmp_path: Path
+) -> None:
+    again = Citizens(engine, tmp_path / "keys" / "citizen.key")
+    other = Citizens(engine, tmp_path / "other" / "citizen.key")
+    assert again.key_of(NUMBER) == citizens.key_of(NUMBER)
+    assert other.key_of(NUMBER) != citizens.key_of(NUMBER)
+    assert citizens.key_of(NUMBER) != citizens.key_of("+79165550124")
+
+
+def test_a_new_name_replaces_and_none_leaves_it(citizens: Citizens) -> None:
+    key = citizens.remember(NUMBER, now=START)
+    citizens.remember(NUMBER, NAME, now=START)
+    citizens.remember(NUMBER, address="ул. Ленина, 1", now=START)
+    found = citizens.reveal(key)
+    assert found is not None
+    assert (found.name, found.address) == (NAME, "ул. Ленина, 1")
+
+
+def test_erased_even_a_backup_of_the_row_cannot_be_read(
+    citizens: Citizens, engine: Engine, tmp_path: Path
+) -> None:
+    key = citizens.remember(NUMBER, NAME, now=START)
+    with engine.connect() as connection:
+        row = dict(connection.execute(schema.citizen.select()).mappings().one())
+        wrapped = connection.scalar(
+            schema.citizen_key.select().with_only_columns(schema.citizen_key.c.wrapped)
+        )
+    assert isinstance(wrapped, bytes)
+    assert citizens.forget(key)
+    assert citizens.reveal(key) is None
+    assert not citizens.forget(key)
+    assert wrapped not in on_disk(tmp_path)
+    with engine.begin() as connection:
+        connection.execute(schema.citizen.insert(), row)
+    assert citizens.reveal(key) is None
+    # Who calls again is a citizen like any other.
+    assert citizens.remember(NUMBER, now=START) == key
+
+
+def test_a_locked_database_makes_it_wait_in_memory(citizens: Citizens, tmp_path: Path) -> None:
+    holder = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    key = citizens.remember(NUMBER, NAME, now=START)
+    waiting = citizens.reveal(key)
+    assert waiting is not None
+    assert waiting.name == NAME
+    holder.execute("ROLLBACK")
+    holder.close()
+    citizens.remember("+79165550124", now=START)
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        assert connection.execute("SELECT count(*) FROM citizen").fetchone() == (2,)
+
+
+def test_the_key_file_is_the_owners_alone(citizens: Citizens, tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "citizen.key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [p.name for p in path.parent.iterdir()] == ["citizen.key"]
+    assert citizens.key_of(NUMBER)
+    path.chmod(0o640)
+    with pytest.raises(CitizenError, match="chmod 600"):
+        Citizens(schema.make_engine("sqlite://"), path)
+    path.chmod(0o600)
+    path.write_bytes(b"short")
+    with pytest.raises(CitizenError, match="5 bytes"):
+        Citizens(schema.make_engine("sqlite://"), path)
+
+
+def test_another_key_file_opens_nothing_and_says_so(
+    citizens: Citizens, engine: Engine, tmp_path: Path
+) -> None:
+    key = citizens.remember(NUMBER, now=START)
+    other = Citizens(engine, tmp_path / "other.key")
+    with pytest.raises(CitizenError, match="restore"):
+        other.reveal(key)
