@@ -82,13 +82,13 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
-        self.commit = Histogram(
+        self.commit_seconds = Histogram(
             "gkc_commit_seconds",
             "One group commit to the ledger.",
             buckets=FAST_BUCKETS,
             registry=registry,
         )
-        self.decision = Histogram(
+        self.decision_seconds = Histogram(
             "gkc_decision_seconds",
             "One step of the core.",
             buckets=(0.00001, 0.00005, 0.0001, *FAST_BUCKETS),

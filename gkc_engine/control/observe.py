@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from gkc_engine.acd.commands import (
@@ -15,6 +15,7 @@ from gkc_engine.acd.commands import (
     OfferEnded,
 )
 from gkc_engine.control.day import DayCounters
+from gkc_engine.control.views import Live, queue_rows
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.metrics import Metrics
 
@@ -35,25 +36,6 @@ class StepLike(Protocol):
     @property
     def commands(self) -> Sequence[Command]:
         """What the core said."""
-        ...
-
-
-class QueueState(Protocol):
-    """What of a queue's view the gauges show."""
-
-    @property
-    def queue(self) -> str:
-        """The queue's key."""
-        ...
-
-    @property
-    def waiting(self) -> int:
-        """Contacts that wait."""
-        ...
-
-    @property
-    def longest_wait_s(self) -> float:
-        """Wait of the oldest of them."""
         ...
 
 
@@ -95,22 +77,18 @@ class Observer:
             if fact.wait_us <= self.day.target_us(fact.queue):
                 self.metrics.in_target.labels(queue).inc()
 
-    def gauges(self, queues: Iterable[QueueState], states: Iterable[AgentState]) -> None:
-        """Set the gauges to the present state; called about each second.
+    def sample(self, live: Live) -> None:
+        """Set the gauges to the present state; the composition root calls it about each second.
 
         Queues that are gone lose their series; every agent state has one, at zero too.
         """
         self.metrics.waiting.clear()
         self.metrics.longest_wait.clear()
-        for row in queues:
-            self.metrics.waiting.labels(row.queue).set(row.waiting)
-            self.metrics.longest_wait.labels(row.queue).set(row.longest_wait_s)
+        for row in queue_rows(live):
+            self.metrics.waiting.labels(row["queue"]).set(row["waiting"])
+            self.metrics.longest_wait.labels(row["queue"]).set(row["longest_wait_s"] or 0)
         by_state = dict.fromkeys(AgentState, 0)
-        for state in states:
-            by_state[state] += 1
+        for agent in live.agents():
+            by_state[agent.state] += 1
         for state, count in by_state.items():
             self.metrics.agents.labels(state.value).set(count)
-
-
-Observe = Callable[[Iterable[StepLike]], None]
-"""The type of :meth:`Observer.steps`."""

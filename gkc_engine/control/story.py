@@ -36,15 +36,17 @@ def moments(contact: Record) -> list[Moment]:
     """Return everything on record about ``contact``, in order of time.
 
     ``contact`` is the row of ``contact.show``: columns of the contact table, with ``segments``,
-    ``offers`` and (when there are) ``events``.
+    ``offers_list``, ``agent_intervals`` and the ledger's ``events``.
     """
     told: list[tuple[str, str]] = [(contact["started"], _arrival(contact))]
     for segment in contact.get("segments") or ():
         told.extend(_segment(segment))
     for event in contact.get("events") or ():
         told.extend(_event(event))
-    for offer in contact.get("offers") or ():
+    for offer in contact.get("offers_list") or ():
         told.extend(_offer(offer))
+    for interval in contact.get("agent_intervals") or ():
+        told.extend(_wrap_up(interval))
     if contact.get("ended"):
         told.append((contact["ended"], _end(contact)))
     # Stable: what happened in the same microsecond stays in the order of cause and effect above.
@@ -56,8 +58,8 @@ def _arrival(contact: Record) -> str:
     text = f"reaches us by {contact['medium']}"
     if contact.get("did"):
         text += f", dialled {contact['did']}"
-    if contact.get("citizen"):
-        text += f", from {contact['citizen']}"
+    if contact.get("citizen_number"):
+        text += f", from {contact['citizen_number']}"
     return text
 
 
@@ -101,9 +103,40 @@ def _offer(offer: Record) -> list[tuple[str, str]]:
     return told
 
 
+def _wrap_up(interval: Record) -> list[tuple[str, str]]:
+    if interval["state"] != "wrap_up" or not interval.get("end"):
+        return []
+    lasted = span((from_iso(interval["end"]) - from_iso(interval["start"])) / 1_000_000)
+    return [(interval["start"], f"{interval['agent_id']} wraps up: {lasted}")]
+
+
+_EVENTS: Mapping[str, str] = {
+    "gkc.contact.language_chosen": "chooses language {language}",
+    "gkc.contact.article_heard": "hears article {article}",
+    "gkc.contact.queue_requested": "asks for {queue}",
+    "gkc.contact.step_reached": "may be answered by requirement step {step} from here on",
+    "gkc.contact.detached": "goes on in Asterisk's own queue; the place is kept",
+    "gkc.contact.attached": "is taken back by the engine",
+    "gkc.contact.fallback_answered": "is answered through Asterisk's own queue by {agent_id}",
+    "gkc.contact.treat": "hears that it ends as {disposition}",
+    "gkc.transfer.completed": "{from_agent} hands over to {to_agent}{to_external}",
+    "gkc.transfer.requested": "{from_agent} transfers to {to_agent}{to_queue}",
+    "gkc.contact.wrap_up_result": "{agent_id} gives result code {code}",
+}
+"""Of the ledger's events those that segments and offers do not tell."""
+
+
+class _Blank(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
 def _event(event: Record) -> list[tuple[str, str]]:
-    text = event.get("text")
-    return [(event["at"], str(text))] if text else []
+    pattern = _EVENTS.get(event["kind"])
+    if pattern is None:
+        return []
+    known = {key: value for key, value in (event.get("data") or {}).items() if value is not None}
+    return [(event["ts"], pattern.format_map(_Blank(known)))]
 
 
 def _end(contact: Record) -> str:

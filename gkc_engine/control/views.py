@@ -39,6 +39,13 @@ BUSY = frozenset(
 """States in which an agent works on a contact: not ready, and nobody's fault."""
 
 
+TALKING = frozenset({"talk", "external"})
+"""States of a contact that is connected with a person."""
+
+IN_LINE = frozenset({"waiting", "offered", "detached"})
+"""States of a contact that waits for a person, in our line or in Asterisk's own queue."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueEntry:
     """What people call a queue, and its service level."""
@@ -50,7 +57,7 @@ class QueueEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentEntry:
-    """What people call an agent, the phone, and the queues whose own requirement is met."""
+    """What people call an agent, the phone, and the queues that the agent may serve at any step."""
 
     agent_id: AgentId
     title: str
@@ -93,7 +100,7 @@ class ContactNow:
     number: str
     medium: str
     state: str
-    """``menu``, ``queued``, ``offered``, ``connected``, ``fallback``, …: the core's word."""
+    """``acd.state.ContactState``: the core's word."""
     started: Instant
     queue: QueueId | None = None
     first_queued: Instant | None = None
@@ -101,11 +108,18 @@ class ContactNow:
     agent_id: AgentId | None = None
     position: int | None = None
     """Place among those that wait in the same queue, from 1."""
+    state_since: Instant | None = None
+    """When the present state began, if known."""
 
     @property
-    def waiting(self) -> bool:
-        """In a queue and not answered yet, being offered included."""
-        return self.first_queued is not None and self.answered is None
+    def waits_since(self) -> Instant | None:
+        """While in a line or being offered: the first queue entry; ``None`` otherwise.
+
+        After a talk (blind transfer to a queue) the entry into the present line.
+        """
+        if self.state not in IN_LINE:
+            return None
+        return self.first_queued if self.answered is None else self.state_since or self.answered
 
     def wait_us(self, now: Instant) -> int | None:
         """First queue entry to the answer, or to ``now``; ``None`` before any queue."""
@@ -237,18 +251,19 @@ def _queue_row(
     live: Live, entry: QueueEntry, contacts: list[ContactNow], staff: Counter[str], now: Instant
 ) -> Row:
     counts = live.today(entry.queue)
-    waits = [contact.wait_us(now) or 0 for contact in contacts if contact.waiting]
-    counts.waiting = len(waits)
-    talking = [contact for contact in contacts if contact.answered is not None]
-    for contact in talking:
-        counts.add(answered_counts(contact.wait_us(now) or 0, entry.servicelevel_us))
+    waits = [now - c.waits_since for c in contacts if c.waits_since is not None]
+    for contact in contacts:
+        if contact.answered is not None:
+            counts.add(answered_counts(contact.wait_us(now) or 0, entry.servicelevel_us))
+        elif contact.first_queued is not None:
+            counts.waiting += 1
     return {
         "queue": entry.queue,
         "title": entry.title,
         "waiting": len(waits),
         "longest_wait_s": seconds_of(max(waits)) if waits else None,
         "ringing": sum(contact.state == "offered" for contact in contacts),
-        "talking": len(talking),
+        "talking": sum(contact.state in TALKING for contact in contacts),
         "ready": staff[AgentState.READY.value],
         "busy": staff["busy"],
         "not_ready": staff["not_ready"],

@@ -80,7 +80,7 @@ def contact_rows() -> list[Row]:
         "language": "ru",
         "queue": "passport",
         "agent_id": "ivanova",
-        "citizen": "+7 900 ***-**-67",
+        "citizen_number": "+7 900 ***-**-67",
         "started": iso(start),
         "first_queued": iso(after(start, 7)),
         "answered": iso(after(start, 40)),
@@ -121,6 +121,9 @@ def full_contact() -> Row:
             **rest,
         }
 
+    def event(kind: str, at: float, **data: object) -> Row:
+        return {"ts": iso(after(start, at)), "kind": kind, "role": "in", "data": data}
+
     def offer(number: int, agent: str, begin: float, end: float, outcome: str) -> Row:
         return {
             "offer_id": number,
@@ -134,7 +137,20 @@ def full_contact() -> Row:
 
     return {
         **contact_rows()[1],
-        "events": [{"at": iso(after(start, 3)), "text": "presses 1"}],
+        "events": [
+            event("gkc.contact.started", 0),
+            event("gkc.contact.language_chosen", 3, language="ru"),
+            event("gkc.contact.queue_requested", 7, queue="passport"),
+            event("gkc.contact.wrap_up_result", 105, agent_id="ivanova", code="12"),
+        ],
+        "agent_intervals": [
+            {
+                "agent_id": "ivanova",
+                "state": "wrap_up",
+                "start": iso(after(start, 100)),
+                "end": iso(after(start, 110)),
+            }
+        ],
         "segments": [
             segment(1, "menu", 0, 7, outcome="queued"),
             segment(2, "queue", 7, 10, outcome="offered", queue="passport", step=0),
@@ -143,7 +159,8 @@ def full_contact() -> Row:
             segment(5, "ring", 37, 40, outcome="answered", queue="passport", agent_id="ivanova"),
             segment(6, "talk", 40, 100, outcome="left", queue="passport", agent_id="ivanova"),
         ],
-        "offers": [
+        "offers": 2,
+        "offers_list": [
             offer(1, "petrov", 10, 30, "no_answer"),
             offer(2, "ivanova", 37, 40, "accepted"),
         ],
@@ -176,7 +193,7 @@ class FakeBackend:
                 contact_id=TALKS,
                 number="2026-ЦАО-000003",
                 medium="voice",
-                state="connected",
+                state="talk",
                 started=after(NOW, -130),
                 queue=PASSPORT,
                 first_queued=after(NOW, -120),
@@ -187,7 +204,7 @@ class FakeBackend:
                 contact_id=WAITS,
                 number="2026-ЦАО-000002",
                 medium="voice",
-                state="queued",
+                state="waiting",
                 started=after(NOW, -50),
                 queue=PASSPORT,
                 first_queued=after(NOW, -45),
@@ -262,7 +279,7 @@ class FakeBackend:
         row = full_contact()
         if reveal:
             self.revealed.append(key)
-            row["citizen"] = "+79001234567"
+            row["citizen_number"] = "+79001234567"
         return row
 
 

@@ -301,8 +301,8 @@ async def test_looking_is_not_audited_but_revealing_a_number_is(
         request("contact.show", contact),
         request("contact.show", {**contact, "reveal": True}),
     )
-    assert masked["result"][0]["citizen"] == "+7 900 ***-**-67"
-    assert revealed["result"][0]["citizen"] == "+79001234567"
+    assert masked["result"][0]["citizen_number"] == "+7 900 ***-**-67"
+    assert revealed["result"][0]["citizen_number"] == "+79001234567"
     assert [(row[1], row[4]) for row in audit] == [
         ("contact.show", {"revealed": "citizen's number"})
     ]

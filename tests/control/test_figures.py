@@ -1,0 +1,177 @@
+"""Figures by hand-computed examples, the day's counts over midnights and summer time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gkc_engine.acd.commands import ContactEnded, Disposition
+from gkc_engine.acd.events import Party
+from gkc_engine.acd.settings import Medium
+from gkc_engine.control.day import DayCounters, Ended, counts_of, local_midnight
+from gkc_engine.control.figures import (
+    QueueCounts,
+    abandon_rate,
+    average_speed_of_answer_s,
+    offered,
+    service_level,
+)
+from gkc_engine.ids import SECOND, ContactId, Instant, Micros, QueueId
+
+MOSCOW = ZoneInfo("Europe/Moscow")
+BERLIN = ZoneInfo("Europe/Berlin")
+QUEUE = QueueId("passport")
+
+
+def instant(text: str) -> Instant:
+    moment = datetime.fromisoformat(text).astimezone(UTC)
+    return Instant(int(moment.timestamp()) * SECOND)
+
+
+def ended(disposition: Disposition, at: Instant, wait_s: int = 10) -> Ended:
+    return Ended(
+        queue=QUEUE,
+        disposition=disposition,
+        first_queued=at,
+        wait_us=wait_s * SECOND,
+        answered=disposition is Disposition.ANSWERED,
+    )
+
+
+def fact(disposition: Disposition, first_queued: Instant | None, wait_s: int) -> ContactEnded:
+    return ContactEnded(
+        contact_id=ContactId("c"),
+        disposition=disposition,
+        medium=Medium.VOICE,
+        started=Instant(0),
+        ended=Instant(1),
+        party=Party.CITIZEN,
+        reason="",
+        via="engine",
+        queue=None if first_queued is None else QUEUE,
+        first_queued=first_queued,
+        answered=first_queued if disposition is Disposition.ANSWERED else None,
+        agent_id=None,
+        menu_us=Micros(0),
+        wait_us=Micros(wait_s * SECOND),
+        ring_us=Micros(0),
+        talk_us=Micros(0),
+        hold_us=Micros(0),
+        offers=0,
+    )
+
+
+def test_service_level_of_an_example_by_hand() -> None:
+    # 80 answered, 60 of them in time; 20 abandoned, 5 of them at once: 60 / (80 + 20 - 5).
+    counts = QueueCounts(answered=80, answered_in_target=60, abandoned=20, abandoned_short=5)
+    assert service_level(counts) == pytest.approx(60 / 95)
+
+
+def test_figures_of_nothing_are_none_not_zero() -> None:
+    empty = QueueCounts()
+    assert service_level(empty) is None
+    assert average_speed_of_answer_s(empty) is None
+    assert abandon_rate(empty) is None
+
+
+def test_only_short_abandons_leave_no_service_level() -> None:
+    assert service_level(QueueCounts(abandoned=3, abandoned_short=3)) is None
+
+
+def test_asa_and_abandon_rate_by_hand() -> None:
+    counts = QueueCounts(
+        answered=4, wait_answered_us=50 * SECOND, abandoned=3, abandoned_short=1, waiting=3
+    )
+    assert average_speed_of_answer_s(counts) == pytest.approx(12.5)
+    assert abandon_rate(counts) == pytest.approx(2 / 10)
+
+
+@given(
+    st.builds(
+        QueueCounts,
+        **dict.fromkeys(("answered", "abandoned", "ended_waiting"), st.integers(0, 10**6)),
+    ),
+    st.data(),
+)
+def test_service_level_is_a_share(counts: QueueCounts, data: st.DataObject) -> None:
+    counts.answered_in_target = data.draw(st.integers(0, counts.answered))
+    counts.abandoned_short = data.draw(st.integers(0, counts.abandoned))
+    level = service_level(counts)
+    assert level is None or 0 <= level <= 1
+
+
+@pytest.mark.parametrize("disposition", list(Disposition))
+def test_every_disposition_is_at_most_one_offered(disposition: Disposition) -> None:
+    counts = counts_of(ended(disposition, Instant(0)), 20 * SECOND)
+    at_the_door = {
+        Disposition.FULL,
+        Disposition.SELF_SERVED,
+        Disposition.ANSWERED_BY_ANNOUNCEMENT,
+        Disposition.ABANDONED_MENU,
+        Disposition.MISDIRECTED,
+    }
+    assert offered(counts) == (0 if disposition in at_the_door else 1)
+
+
+@pytest.mark.parametrize(("wait_s", "in_target"), [(19, 1), (20, 1), (21, 0)])
+def test_the_threshold_itself_is_in_time(wait_s: int, in_target: int) -> None:
+    now = instant("2026-11-18T12:00:00+03:00")
+    day = DayCounters(MOSCOW, now)
+    day.configure({QUEUE: 20 * SECOND})
+    day.fold([fact(Disposition.ANSWERED, now, wait_s)], now)
+    assert day.of(QUEUE, now).answered_in_target == in_target
+    assert day.of(QUEUE, now).wait_answered_us == wait_s * SECOND
+
+
+def test_a_contact_that_never_queued_is_not_counted() -> None:
+    now = instant("2026-11-18T12:00:00+03:00")
+    day = DayCounters(MOSCOW, now)
+    day.fold([fact(Disposition.ABANDONED_MENU, None, 0), "any other fact"], now)
+    assert day.of(QUEUE, now) == QueueCounts()
+
+
+def test_the_day_turns_at_local_midnight_and_belongs_to_the_queue_entry() -> None:
+    before, later = instant("2026-11-18T23:59:50+03:00"), instant("2026-11-19T00:00:10+03:00")
+    day = DayCounters(MOSCOW, before)
+    day.add(ended(Disposition.ABANDONED, before), before)
+    assert day.of(QUEUE, before).abandoned == 1
+    assert day.of(QUEUE, later) == QueueCounts()
+    day.add(ended(Disposition.ANSWERED, before, wait_s=20), later)
+    assert day.of(QUEUE, later) == QueueCounts(), "it came yesterday"
+    day.add(ended(Disposition.ANSWERED, later), later)
+    assert day.of(QUEUE, later).answered == 1
+    assert day.since == instant("2026-11-19T00:00:00+03:00")
+
+
+def test_what_is_given_out_is_a_copy() -> None:
+    now = instant("2026-11-18T12:00:00+03:00")
+    day = DayCounters(MOSCOW, now)
+    day.add(ended(Disposition.ABANDONED, now), now)
+    day.of(QUEUE, now).abandoned = 99
+    assert day.of(QUEUE, now).abandoned == 1
+
+
+@pytest.mark.parametrize(
+    ("zone", "noon", "midnight", "hours"),
+    [
+        (BERLIN, "2026-03-29T12:00:00+02:00", "2026-03-29T00:00:00+01:00", 23),
+        (BERLIN, "2026-10-25T12:00:00+01:00", "2026-10-25T00:00:00+02:00", 25),
+        (MOSCOW, "2026-10-25T12:00:00+03:00", "2026-10-25T00:00:00+03:00", 24),
+        # Midnight itself does not exist on this day: it begins at 01:00.
+        (ZoneInfo("America/Havana"), "2026-03-08T12:00:00-04:00", "2026-03-08T01:00:00-04:00", 23),
+    ],
+)
+def test_days_of_summer_time_are_23_or_25_hours(
+    zone: ZoneInfo, noon: str, midnight: str, hours: int
+) -> None:
+    start = local_midnight(instant(noon), zone)
+    assert start == instant(midnight)
+    day = DayCounters(zone, instant(noon))
+    last = Instant(start + hours * 3600 * SECOND - 1)
+    day.add(ended(Disposition.ABANDONED, start), last)
+    assert day.of(QUEUE, last).abandoned == 1
+    assert day.of(QUEUE, Instant(last + 1)) == QueueCounts()

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from gkc_engine.control.story import story
+from tests.control.fake import ZONE, contact_rows, full_contact
+
+
+def test_a_contact_is_told_to_the_second() -> None:
+    assert story(full_contact(), ZONE).splitlines() == [
+        "contact      2026-ЦАО-000001  019ab000-0000-7000-8000-000000000003",
+        "started      2026-11-18 13:56:40 Europe/Moscow",
+        "disposition  answered",
+        "queue        passport",
+        "operator     ivanova",
+        "language     ru",
+        "times        menu 0:07, wait 0:33, ring 0:23, talk 1:00, hold 0:00, wrap-up 0:10",
+        "",
+        "13:56:40     +0:00  reaches us by voice, dialled +74957777777, from +7 900 ***-**-67",
+        "13:56:40     +0:00  menu: 0:07, then queued",
+        "13:56:43     +0:03  chooses language ru",
+        "13:56:47     +0:07  waits in passport: 0:03, then offered",
+        "13:56:47     +0:07  asks for passport",
+        "13:56:50     +0:10  offer 1 to petrov",
+        "13:56:50     +0:10  petrov's phone rings",
+        "13:57:10     +0:30  waits in passport, requirement step 1: 0:07, then offered",
+        "13:57:10     +0:30  petrov does not answer",
+        "13:57:17     +0:37  offer 2 to ivanova",
+        "13:57:17     +0:37  ivanova's phone rings",
+        "13:57:20     +0:40  talk with ivanova: 1:00, then left",
+        "13:57:20     +0:40  ivanova answers",
+        "13:58:20     +1:40  ivanova wraps up: 0:10",
+        "13:58:20     +1:40  ends: answered, by the citizen",
+        "13:58:25     +1:45  ivanova gives result code 12",
+    ]
+
+
+def test_a_contact_in_progress_has_no_end_yet() -> None:
+    waiting = {**contact_rows()[0], "state": "waiting"}
+    text = story(waiting, ZONE)
+    assert "in progress (waiting)" in text
+    assert "ends:" not in text
+
+
+def test_a_hostile_name_cannot_steer_the_terminal() -> None:
+    contact = {**full_contact(), "reason": "\x1b[2Jgone\nfake line"}
+    assert "\x1b" not in story(contact, ZONE)
+    assert "\nfake line" not in story(contact, ZONE)
