@@ -114,7 +114,7 @@ class History:
         self.after(talk_s)
         self.step(
             ev.ContactLeft(contact_id=ContactId(contact), party=ev.Party.CITIZEN),
-            self.segment(contact, 2, cm.SegmentKind.TALK, answered, cm.SegmentOutcome.RELEASED),
+            self.segment(contact, 2, cm.SegmentKind.TALK, answered, cm.SegmentOutcome.LEFT),
             self.ended(contact, started, queued, answered, agent, ring_s, talk_s),
             self.state(agent, cm.AgentState.WRAP_UP, contact),
         )
