@@ -22,7 +22,6 @@ HEADER: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
 CONTACT: Final = re.compile(r"sip:[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9.-]{1,253}(:\d{1,5})?", re.ASCII)
 SECRET: Final = re.compile(r"[A-Za-z0-9._~+/=@:!*-]{8,128}", re.ASCII)
 CODE: Final = re.compile(r"\*[0-9]{1,4}", re.ASCII)
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 # Names that mean something to Asterisk itself when they are extensions or sections.
 RESERVED: Final = frozenset({"general", "globals", "default", "failed", "s", "i", "t", "h", "o"})
@@ -77,9 +76,10 @@ def check_distinct(values: Iterable[str], what: str) -> None:
     """
     seen: dict[str, str] = {}
     for value in values:
-        other = seen.setdefault(value.replace("-", "").lower(), value)
-        if other is not value:
-            raise ConfigError(f"{what}: {other!r} and {value!r} are one name to Asterisk")
+        key = value.replace("-", "").lower()
+        if key in seen:
+            raise ConfigError(f"{what}: {seen[key]!r} and {value!r} are one name to Asterisk")
+        seen[key] = value
 
 
 def check_loopback(host: str) -> bool:
@@ -132,9 +132,11 @@ class FallbackQueue:
     timeout_s: int = 20
     wrapup_s: int = 0
     servicelevel_s: int = 20
+    music_class: str = "default"
 
     def __post_init__(self) -> None:
         check_name(self.name, "queue")
+        check(NAME, self.music_class, f"queue {self.name}: music class")
         if self.number:
             check(NUMBER, self.number, f"queue {self.name}: number")
 
@@ -188,7 +190,6 @@ class PbxPlan:
     center: str
     """Asterisk's systemname: it stands in every Uniqueid."""
     ami: Ami
-    music_dir: Path
     operators: tuple[OperatorPhone, ...] = ()
     queues: tuple[FallbackQueue, ...] = ()
     trunks: tuple[Trunk, ...] = (Trunk(),)
@@ -201,7 +202,10 @@ class PbxPlan:
     rtp_start: int = 20000
     rtp_end: int = 31999
     language: str = "ru"
-    music_class: str = "gkc"
+    music_class: str = "default"
+    """Of the general fallback queue."""
+    music_dir: Path | None = None
+    """Files of every music class of a standalone Asterisk; ``None`` = `music.write_music`."""
     goodbye_prompt: Path | None = None
     """Played (without its suffix) when the fallback queue gave up."""
     feature_codes: tuple[tuple[str, str], ...] = FEATURE_CODES
@@ -252,10 +256,16 @@ class PbxPlan:
                 )
 
     @property
+    def music_classes(self) -> tuple[str, ...]:
+        """Every music class that a queue names."""
+        names = ("default", self.music_class, *(queue.music_class for queue in self.queues))
+        return tuple(dict.fromkeys(names))
+
+    @property
     def transfer_targets(self) -> tuple[str, ...]:
         """Every number that an operator may dial or transfer to; nothing else leads anywhere."""
         own = [o.number for o in self.operators] + [q.number for q in self.queues]
-        return tuple(dict.fromkeys(n for n in (*own, *self.numbers) if n))
+        return tuple(number for number in (*own, *self.numbers) if number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

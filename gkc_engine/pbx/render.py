@@ -10,6 +10,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,12 +18,13 @@ import jinja2
 
 from gkc_engine.errors import ConfigError
 from gkc_engine.pbx.model import OutsidePlan, PbxPlan, check_secret
+from gkc_engine.pbx.music import write_music
 
 if TYPE_CHECKING:
     from gkc_engine.pbx.install import Install
 
 HEADER: Final = "; gkc: generated file. Changes made here are lost: change the config instead."
-INCLUDE_FILES: Final = ("extensions", "pjsip", "queues", "manager", "musiconhold", "features")
+INCLUDE_FILES: Final = ("extensions", "pjsip", "queues", "manager", "features")
 SECRET_FILES: Final = frozenset({"manager.conf", "pjsip.conf"})
 STANDALONE_FILES: Final = (
     *("asterisk", "modules", "logger", "extensions", "pjsip", "queues", "manager", "musiconhold"),
@@ -66,7 +68,6 @@ MODULES: Final = (
 """With ``autoload = no``; the order is part of it (see the template)."""
 
 _ESCAPE: Final = str.maketrans({'"': "'", "\\": "/", "<": "(", ">": ")", ";": ",", "$": None})
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Directories:
@@ -115,7 +116,7 @@ def conf_value(value: object) -> str:
         ConfigError: it holds a control character or ``${``, which no escape makes harmless.
     """
     text = str(value)
-    if _CONTROL.search(text) or "${" in text or "$[" in text or text != text.strip():
+    if not text.isprintable() or "${" in text or "$[" in text or text != text.strip():
         raise ConfigError(f"found {text!r}, expected a value without control characters or ${{")
     return text.replace("\\", "\\\\").replace(";", "\\;")
 
@@ -126,7 +127,8 @@ def caller_name(value: str) -> str:
     Raises:
         ConfigError: it holds a control character.
     """
-    if _CONTROL.search(value):
+    value = value.replace("\N{NO-BREAK SPACE}", " ")
+    if not value.isprintable():
         raise ConfigError(f"title: found {value!r}, expected one line of text")
     return value.translate(_ESCAPE).strip()[:80]
 
@@ -136,6 +138,7 @@ def _secret(value: str) -> str:
     return value
 
 
+@cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates_dir()),
@@ -200,17 +203,28 @@ def include_lines() -> dict[str, str]:
     return {f"{name}.conf": f"#include gkc.d/{name}.conf" for name in INCLUDE_FILES}
 
 
+GENERAL_LINES: Final = {
+    "manager.conf": (
+        "enabled = yes",
+        "timestampevents = yes",
+        "channelvars = GKC_CONTACT,GKC_ENQ",
+    ),
+    "queues.conf": ("persistentmembers = yes",),
+}
+"""What only ``[general]`` can say, and that is the administrator's."""
+
 RELOAD_LINES: Final = tuple(
     f'asterisk -rx "{command}"'
     for command in (
         *("dialplan reload", "module reload res_pjsip.so", "queue reload all"),
-        *("manager reload", "moh reload", "module reload features"),
+        *("manager reload", "module reload features"),
     )
 )
 
 
 def render_standalone(plan: PbxPlan, *, install: Install, run_dir: Path) -> Path:
     """Write a whole Asterisk of our own under ``run_dir``; return its ``etc``."""
+    music_dir = plan.music_dir or write_music(run_dir.resolve() / "music")
     return _whole(
         include_side(plan),
         run_dir,
@@ -222,6 +236,7 @@ def render_standalone(plan: PbxPlan, *, install: Install, run_dir: Path) -> Path
         rtp_end=plan.rtp_end,
         verbose=plan.verbose,
         cdr=plan.cdr,
+        music_dir=music_dir,
     )
 
 

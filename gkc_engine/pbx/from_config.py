@@ -1,0 +1,70 @@
+"""From the config tree to the plan of an Asterisk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gkc_engine.config.models import Config
+from gkc_engine.errors import ConfigError
+from gkc_engine.ids import SECOND
+from gkc_engine.numbers import normalise
+from gkc_engine.pbx.model import Ami, FallbackQueue, OperatorPhone, PbxPlan
+
+
+def plan_from_config(config: Config, secret: Callable[[str], str]) -> PbxPlan:
+    """Return the plan of ``config``; ``secret`` gives what a reference (``env:X``) refers to.
+
+    No trunk is in it: that is the administrator's, and he points its context at ``gkc``. An
+    operator without ``secret`` has an endpoint already, so none is written for him.
+
+    Raises:
+        ConfigError: a secret is missing or cannot stand in Asterisk's files.
+    """
+    return PbxPlan(
+        center=config.center.name,
+        ami=Ami(
+            host=config.pbx.ami.host,
+            port=config.pbx.ami.port,
+            user=config.pbx.ami.user,
+            secret=secret(config.pbx.ami.secret),
+        ),
+        operators=tuple(
+            OperatorPhone(
+                endpoint=operator.interface.removeprefix("PJSIP/"),
+                agent_id=name,
+                title=operator.title or operator.name,
+                password=secret(operator.secret) if operator.secret is not None else None,
+            )
+            for name, operator in config.operators.items()
+        ),
+        queues=tuple(
+            FallbackQueue(
+                name=name,
+                timeout_s=_whole_seconds(queue.timeout),
+                wrapup_s=_whole_seconds(queue.wrapuptime),
+                servicelevel_s=_whole_seconds(queue.servicelevel),
+                music_class=queue.musicclass,
+            )
+            for name, queue in config.queues.items()
+        ),
+        trunks=(),
+        numbers=tuple(spelling for number in config.numbers for spelling in _spellings(number)),
+        fastagi_host=config.pbx.fastagi.host,
+        fastagi_port=config.pbx.fastagi.port,
+        language=config.center.languages[0],
+        default_wrapup_s=max(_whole_seconds(q.wrapuptime) for q in config.queues.values()),
+    )
+
+
+def _whole_seconds(us: int) -> int:
+    return -(-us // SECOND)
+
+
+def _spellings(number: str) -> tuple[str, ...]:
+    """Return how a city number is dialled on an operator's phone: +7…, 7…, 8…."""
+    e164 = normalise(number).e164
+    if e164 is None:
+        raise ConfigError(f"numbers: found {number!r}, expected a telephone number")
+    if e164.startswith("+7"):
+        return e164, e164[1:], f"8{e164[2:]}"
+    return e164, e164[1:]

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gkc_engine.errors import ConfigError
+from gkc_engine.pbx.install import Install
+from gkc_engine.pbx.model import Ami, FallbackQueue, OperatorPhone, PbxPlan, Trunk
+from gkc_engine.pbx.render import (
+    HEADER,
+    Directories,
+    include_side,
+    render_standalone,
+    write_include_side,
+)
+from tests.pbx.support import CITY, SECRET, lines, small_plan
+
+FAKE = Install(
+    how="none", version="22.10.1", command=("asterisk",), modules=Path("/m"), data=Path("/d")
+)
+
+
+def _context(text: str, name: str) -> list[str]:
+    found = lines(text)
+    start = found.index(f"[{name}]") + 1
+    ends = [i for i, line in enumerate(found) if i > start and line.startswith("[")]
+    return found[start : ends[0] if ends else None]
+
+
+def test_the_way_in_is_the_contract_line_by_line() -> None:
+    agi = "agi://127.0.0.1:4573"
+    assert _context(include_side(small_plan())["gkc.d/extensions.conf"], "gkc") == [
+        "include => gkc-lease",
+        "exten => _[+0-9]!,1,Set(AGIEXITONHANGUP=yes)",
+        " same => n,Set(__TRANSFER_CONTEXT=gkc-transfer)",
+        " same => n,Set(GKC_HOME=gkc)",
+        " same => n,Set(GKC_ENTRY=${FILTER(+0-9,${EXTEN})})",
+        ' same => n,ExecIf($["${GKC_FALLBACK}"=""]?Set(GKC_FALLBACK=gkc-default))',
+        ' same => n,GotoIf($["${CHANNEL(channeltype)}"!="PJSIP"]?in)',
+        " same => n,Set(GKC_EXT_ID=${FILTER(A-Za-z0-9._\\x2d,${PJSIP_HEADER(read,X-GKC-Call)})})",
+        " same => n(in),Set(GKC_DONE=)",
+        " same => n,Set(DIALSTATUS=)",
+        " same => n,GotoIf($[${EPOCH} - 0${GKC_HEARTBEAT} > 4]?fallback)",
+        f" same => n,AGI({agi}/enter)",
+        ' same => n,GotoIf($["${GKC_DONE}"="1"]?bye)',
+        ' same => n,GotoIf($["${DIALSTATUS}"="ANSWER"]?after)',
+        " same => n(fallback),Set(TIMEOUT(absolute)=7200)",
+        " same => n,Answer()",
+        " same => n,Queue(${GKC_FALLBACK},,,,600)",
+        ' same => n,GotoIf($["${QUEUESTATUS}"="WITHDRAW"]?in)',
+        " same => n(bye),Hangup()",
+        f" same => n(after),AGI({agi}/after)",
+        " same => n,Hangup()",
+        "exten => failed,1,Hangup()",
+    ]
+
+
+def test_the_engine_gets_the_least_rights() -> None:
+    assert lines(include_side(small_plan())["gkc.d/manager.conf"]) == [
+        "[gkc]",
+        f"secret = {SECRET}",
+        "deny = 0.0.0.0/0.0.0.0",
+        "permit = 127.0.0.1/255.255.255.255",
+        "read = system,call,agent,agi",
+        "write = call,agent,agi,reporting",
+        "writetimeout = 5000",
+        "allowmultiplelogin = yes",
+        "eventfilter = !Event: VarSet",
+        "eventfilter = !Event: Newexten",
+        "eventfilter = !Event: RTCP",
+        "eventfilter = !Event: QueueMemberStatus",
+        "eventfilter = !Event: TestEvent",
+        "eventfilter = !Event: AGIExec",
+    ]
+
+
+def test_nothing_an_operator_or_a_trunk_may_dial_leads_out() -> None:
+    text = include_side(small_plan())["gkc.d/extensions.conf"]
+    dialled = re.findall(r"Dial\(([^,)]*)", "\n".join(lines(text)))
+    assert dialled == ["PJSIP/101", "PJSIP/102"]
+    patterns = set(re.findall(r"^exten => (_[^,]*),", text, re.MULTILINE))
+    assert patterns == {"_[+0-9]!", "_*45!", "_*46!", "_*47!", "_*48!"}
+
+
+def test_every_queue_has_its_fallback_without_static_members() -> None:
+    text = include_side(small_plan())["gkc.d/queues.conf"]
+    assert re.findall(r"^\[(\S+)\]\(gkc-fallback\)", text, re.MULTILINE) == [
+        *("gkc-default", "gkc-passport", "gkc-housing")
+    ]
+    assert not [line for line in lines(text) if line.startswith("member")]
+
+
+def test_a_plan_without_heartbeat_always_asks_the_engine() -> None:
+    text = include_side(replace(small_plan(), heartbeat=False))["gkc.d/extensions.conf"]
+    assert "GKC_HEARTBEAT" not in text
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60))
+def test_no_title_adds_a_line_or_a_section_or_an_expansion(title: str) -> None:
+    plain = lines(include_side(small_plan())["gkc.d/pjsip.conf"])
+    try:
+        hostile = lines(include_side(small_plan(title=title))["gkc.d/pjsip.conf"])
+    except ConfigError:
+        return
+    differing = [b for a, b in zip(plain, hostile, strict=True) if a != b]
+    for line in differing:
+        assert re.fullmatch(r'callerid = "[^"\\;<>$\x00-\x1f\x7f]*" <101>', line)
+
+
+@pytest.mark.parametrize("title", ["a\nset_var = X=1", "a\r[101]", "a\x00b", "a\x7f"])
+def test_a_title_of_several_lines_is_refused(title: str) -> None:
+    with pytest.raises(ConfigError, match="title"):
+        include_side(small_plan(title=title))
+
+
+HOSTILE: list[Callable[[], object]] = [
+    lambda: OperatorPhone(endpoint="101@trunk", agent_id="a"),
+    lambda: OperatorPhone(endpoint="101\n", agent_id="a"),
+    lambda: OperatorPhone(endpoint="general", agent_id="a"),
+    lambda: OperatorPhone(endpoint="101", agent_id="a;b"),
+    lambda: OperatorPhone(endpoint="101", agent_id="a", number="_X."),
+    lambda: OperatorPhone(endpoint="101", agent_id="a", contact="sip:1@h:1;x=y"),
+    lambda: OperatorPhone(endpoint="101", agent_id="a", password="two\nlines of it"),
+    lambda: OperatorPhone(endpoint="101", agent_id="a", password="semi;colon;"),
+    lambda: FallbackQueue(name="T"),
+    lambda: FallbackQueue(name="_X"),
+    lambda: FallbackQueue(name="tax,1"),
+    lambda: FallbackQueue(name="${EXTEN}"),
+    lambda: Trunk(match=("0.0.0.0/0\nendpoint = x",)),
+    lambda: Ami(secret="short"),
+    lambda: Ami(secret=SECRET, user="gkc]"),
+    lambda: Ami(secret=SECRET, port=0),
+    lambda: replace(small_plan(), center="ц"),
+    lambda: replace(small_plan(), fastagi_host="h)\nexten"),
+    lambda: replace(small_plan(), numbers=("+7495777777x",)),
+    lambda: replace(small_plan(), feature_codes=(("login", "_."),)),
+    lambda: replace(small_plan(), external_id_header="X-A)}${SHELL(id)"),
+    lambda: replace(small_plan(), numbers=(CITY, CITY)),
+    lambda: replace(small_plan(), queues=(FallbackQueue(name="a-b"), FallbackQueue(name="ab"))),
+    lambda: replace(small_plan(), queues=(FallbackQueue(name="tax", number="101"),)),
+    lambda: replace(small_plan(), sip_host="192.0.2.1"),
+]
+
+
+@pytest.mark.parametrize("build", HOSTILE)
+def test_what_asterisk_would_misread_is_refused(build: Callable[[], object]) -> None:
+    with pytest.raises(ConfigError):
+        build()
+
+
+def test_a_prompt_path_that_expands_is_refused() -> None:
+    plan = replace(small_plan(), goodbye_prompt=Path("/a/${SHELL(id)}"))
+    with pytest.raises(ConfigError, match="control characters"):
+        include_side(plan)
+
+
+def test_an_administrators_file_stays_and_nothing_is_half_written(tmp_path: Path) -> None:
+    own = tmp_path / "gkc.d" / "pjsip.conf"
+    own.parent.mkdir()
+    own.write_text("[mine]\n")
+    with pytest.raises(ConfigError, match=r"pjsip\.conf: not written by gkc"):
+        write_include_side(small_plan(), tmp_path)
+    assert own.read_text() == "[mine]\n"
+    assert [path.name for path in own.parent.iterdir()] == ["pjsip.conf"]
+
+
+def test_secrets_are_readable_by_owner_and_group_only(tmp_path: Path) -> None:
+    write_include_side(small_plan(), tmp_path)
+    written = write_include_side(small_plan(), tmp_path)  # over its own files
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in written}
+    assert {name for name, mode in modes.items() if mode == 0o640} == {"manager.conf", "pjsip.conf"}
+    holders = {path.name for path in written if SECRET in path.read_text()}
+    assert holders == {"manager.conf", "pjsip.conf"}
+    assert all(path.read_text().startswith(HEADER) for path in written)
+
+
+def test_no_secret_in_what_may_be_logged() -> None:
+    assert SECRET not in repr(small_plan())
+
+
+def test_a_long_folder_name_moves_the_socket_aside(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100)
+    dirs = Directories(deep)
+    assert len(str(dirs.run / "asterisk.ctl")) <= 100
+    assert dirs.run != Directories(tmp_path / ("e" * 100)).run
+
+
+def test_a_standalone_writes_only_under_its_folder(tmp_path: Path) -> None:
+    etc = render_standalone(small_plan(), install=FAKE, run_dir=tmp_path / "pbx")
+    assert etc == tmp_path / "pbx" / "etc"
+    text = (etc / "asterisk.conf").read_text()
+    places = re.findall(r"^ast\w+ => (.*)$", text, re.MULTILINE)
+    assert [p for p in places if not p.startswith(str(tmp_path))] == ["/m", "/d"]
+
+
+def test_a_plan_for_the_administrators_own_endpoints_writes_none() -> None:
+    plan = PbxPlan(
+        center="centr",
+        ami=Ami(secret=SECRET),
+        operators=(OperatorPhone(endpoint="101", agent_id="a"),),
+        trunks=(),
+    )
+    files = include_side(plan)
+    assert "[101]" not in files["gkc.d/pjsip.conf"]
+    assert "exten => 101,1,Dial(PJSIP/101,20,mi)" in files["gkc.d/extensions.conf"]
