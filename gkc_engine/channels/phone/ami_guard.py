@@ -113,6 +113,8 @@ class GuardedProtocol(AMIProtocol):  # type: ignore[misc]
             self._event(message)
 
     def _event(self, message: Message) -> None:
+        if not isinstance(message.event, str):
+            raise TypeError("an event with two names")
         if message.event == "OriginateResponse" or not message.actionid.startswith(_OWN_IDS):
             self.factory.dispatch(message)
         if message.event == "Shutdown":
