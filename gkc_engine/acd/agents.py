@@ -1,0 +1,273 @@
+"""Agents: they come, pause, go, are in calls of their own; their timers; their skills."""
+
+from __future__ import annotations
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import Disposition
+from gkc_engine.acd.contacts import end_waiting
+from gkc_engine.acd.routing import (
+    after_talk,
+    became_ready,
+    drop_preference,
+    free_slot,
+    keep_preference,
+    leave_config,
+    release_preferences,
+    rescind,
+    serve_agent,
+    serve_contact,
+    set_step,
+)
+from gkc_engine.acd.settings import Medium
+from gkc_engine.acd.state import Activity, Agent, Contact, ContactState, Work
+from gkc_engine.acd.timers import DueLine, Kind, Timer, What
+from gkc_engine.acd.world import Queue, World
+from gkc_engine.ids import AgentId, ContactId, OfferId
+
+AgentEvent = (
+    ev.AgentLoggedIn
+    | ev.AgentLoggedOut
+    | ev.AgentPaused
+    | ev.AgentReady
+    | ev.AgentDeviceChanged
+    | ev.AgentCallStarted
+    | ev.AgentCallEnded
+    | ev.WrapUpCoded
+    | ev.SkillsChanged
+)
+
+
+def agent_event(world: World, event: AgentEvent) -> None:
+    """Apply an event that names an agent."""
+    agent = world.agents.get(event.agent_id)
+    if agent is None:
+        kind = type(event).__name__
+        world.out.append(cmd.EventRejected(kind=kind, reason=f"agent {event.agent_id}?"))
+        return
+    match event:
+        case ev.AgentLoggedIn():
+            logged_in(world, agent)
+        case ev.AgentLoggedOut():
+            logged_out(world, agent)
+        case ev.AgentPaused():
+            paused(world, agent, event)
+        case ev.AgentReady():
+            ready(world, agent)
+        case ev.AgentDeviceChanged():
+            device_changed(world, agent, event)
+        case ev.AgentCallStarted() | ev.AgentCallEnded():
+            call_changed(world, agent, event)
+        case ev.WrapUpCoded():
+            wrap_up_coded(world, agent, event.code)
+        case ev.SkillsChanged():
+            agent.shift_skills = True
+            set_skills(world, agent, event)
+
+
+def logged_in(world: World, agent: Agent) -> None:
+    """The agent came to work, ready."""
+    if agent.logged_in or agent.removed:
+        return
+    agent.logged_in = True
+    agent.misses = agent.handling_us = agent.ready_us = 0
+    agent.activity, agent.activity_since = Activity.NEITHER, world.now
+    world.count_login(agent, +1)
+    became_ready(world, agent)
+
+
+def logged_out(world: World, agent: Agent) -> None:
+    """The agent goes: a ring is taken back, a talk and its wrap-up end first."""
+    if not agent.logged_in:
+        return
+    world.count_login(agent, -1)
+    agent.logged_in = agent.paused = False
+    agent.pause_reason = agent.rest_reason = ""
+    agent.pause_until = agent.rest_until = None
+    world.settle(agent)
+    for slot in agent.slots:
+        if slot.work is Work.OFFER and slot.offer is not None:
+            _recall(world, slot.offer)
+    release_preferences(world, agent)
+    supply_shrank(world)
+    leave_config(world, agent)
+
+
+def _recall(world: World, offer_id: OfferId) -> None:
+    """Take an offer back from those who go; the others of ``ring: all`` ring on."""
+    offer = world.offers[offer_id]
+    if not any(world.agents[leg.agent].logged_in for leg in offer.legs):
+        rescind(world, offer, "logged_out")
+
+
+def paused(world: World, agent: Agent, event: ev.AgentPaused) -> None:
+    """Not ready, from the end of what is in hand."""
+    if not agent.logged_in:
+        return
+    agent.paused, agent.pause_reason, agent.pause_until = True, event.reason, event.until
+    if event.until is not None:
+        until = agent.pause_until = max(event.until, world.now)
+        world.timers.push(until, Kind.AGENT_ABLE, agent.rank, What.PAUSE, agent.agent_id)
+    world.settle(agent)
+    release_preferences(world, agent)
+
+
+def ready(world: World, agent: Agent) -> None:
+    """The agent asks for work: ends a pause and wrap-up, not a rest."""
+    if not agent.logged_in:
+        return
+    wrapping = [slot for slot in agent.slots if slot.work is Work.WRAP_UP]
+    if not agent.paused and not wrapping:
+        return
+    agent.paused, agent.pause_reason, agent.pause_until = False, "", None
+    for slot in wrapping:
+        free_slot(slot)
+    became_ready(world, agent)
+
+
+def device_changed(world: World, agent: Agent, event: ev.AgentDeviceChanged) -> None:
+    """The phone came or went, or is in a call that is not ours."""
+    busy_by_us = any(
+        slot.medium is Medium.VOICE and slot.work in (Work.OFFER, Work.TALK) for slot in agent.slots
+    )
+    in_use = event.in_use and not busy_by_us
+    if (agent.reachable, agent.in_use) == (event.reachable, in_use):
+        return
+    better = (event.reachable and not agent.reachable) or (agent.in_use and not in_use)
+    agent.reachable, agent.in_use = event.reachable, in_use
+    if better:
+        became_ready(world, agent)
+    else:
+        world.settle(agent)
+
+
+def call_changed(
+    world: World, agent: Agent, event: ev.AgentCallStarted | ev.AgentCallEnded
+) -> None:
+    """A call of his own began or is over."""
+    before = len(agent.calls)
+    if isinstance(event, ev.AgentCallStarted):
+        agent.calls.setdefault(event.call_id, event.kind)
+    else:
+        agent.calls.pop(event.call_id, None)
+    if before and not agent.calls:
+        became_ready(world, agent)
+    elif before != len(agent.calls):
+        world.settle(agent)
+
+
+def wrap_up_coded(world: World, agent: Agent, code: str) -> None:
+    """Put the result code on record, for the present contact or else the last one."""
+    talks = [slot.contact for slot in agent.slots if slot.work is Work.TALK]
+    contact_id = talks[0] if talks else agent.last_contact
+    if contact_id is not None:
+        world.out.append(
+            cmd.WrapUpResult(agent_id=agent.agent_id, contact_id=contact_id, code=code)
+        )
+
+
+def set_skills(world: World, agent: Agent, event: ev.SkillsChanged) -> None:
+    """New skills act on those who wait at once."""
+    agent.skills = dict(event.skills)
+    world.profile_agent(agent)
+    world.settle(agent)
+    release_preferences(world, agent)
+    serve_agent(world, agent)
+    supply_shrank(world)
+
+
+def supply_shrank(world: World) -> None:
+    """Fewer agents than before may serve some contacts: exceptions to P6, and P4 unstaffed."""
+    if world.barred:
+        for contact in sorted(world.barred.values(), key=lambda c: c.sequence):
+            if contact.state is ContactState.WAITING:
+                serve_contact(world, contact)
+    for queue in list(world.queues.values()):
+        after = queue.settings.maxwait_unstaffed_us
+        if after is not None and queue.count and not queue.staffed(0):
+            for _, contact in sorted(_overstayed(world, queue, after), key=lambda e: e[0]):
+                check_unstaffed(world, contact)
+
+
+def _overstayed(world: World, queue: Queue, after: int) -> list[tuple[int, Contact]]:
+    return [
+        (c.sequence, c)
+        for c in world.contacts.values()
+        if c.state is ContactState.WAITING
+        and c.queue == queue.settings.queue_id
+        and c.enqueued is not None
+        and world.now >= c.enqueued + after
+    ]
+
+
+def check_unstaffed(world: World, contact: Contact) -> None:
+    """P4: end the waiting if nobody is logged in who could ever serve the contact."""
+    assert contact.queue is not None
+    queue = world.queues[contact.queue]
+    if not queue.staffed(contact.step):
+        end_waiting(world, contact, Disposition.NO_AGENT, queue.settings.unstaffed)
+
+
+# --- timers ----------------------------------------------------------------------------------
+
+
+def agent_timer(world: World, timer: Timer) -> None:
+    """P5's kind 1: the end of a wrap-up, a rest or a pause."""
+    agent = world.agents[AgentId(str(timer.ref))]
+    match timer.what:
+        case What.WRAP_UP:
+            free_slot(agent.slots[timer.sub])
+            after_talk(world, agent)
+        case What.REST:
+            agent.rest_until, agent.rest_reason = None, ""
+            became_ready(world, agent)
+        case _:
+            agent.paused, agent.pause_reason, agent.pause_until = False, "", None
+            became_ready(world, agent)
+
+
+def contact_timer(world: World, timer: Timer) -> None:
+    """P5's kinds 2 and 3: a step, the end of an exclusion or preference, the longest wait."""
+    ref = timer.ref
+    if isinstance(ref, DueLine):
+        entry = ref.line.heap[0]
+        contact = entry[3]
+        _due(world, ref, contact)
+        world.timers.arm(ref)
+        return
+    contact = world.contacts[ContactId(str(ref))]
+    if timer.what == What.PREFERENCE:
+        _preference_over(world, contact)
+        return
+    for agent_id in [a for a, until in contact.excluded.items() if until <= world.now]:
+        del contact.excluded[agent_id]
+    if not contact.excluded:
+        world.barred.pop(contact.contact_id, None)
+    if contact.state is ContactState.WAITING:
+        serve_contact(world, contact)
+
+
+def _due(world: World, line: DueLine, contact: Contact) -> None:
+    assert contact.queue is not None
+    settings = world.queues[contact.queue].settings
+    line.line.pop()
+    match line.what:
+        case What.STEP:
+            set_step(world, contact, contact.step + 1)
+            keep_preference(world, contact)
+            world.line_up(contact)
+            serve_contact(world, contact)
+        case What.MAXWAIT:
+            end_waiting(world, contact, Disposition.TIMEOUT, settings.timed_out)
+        case _:
+            check_unstaffed(world, contact)
+
+
+def _preference_over(world: World, contact: Contact) -> None:
+    """P7: ``for`` has ended; a ring at the preferred agent is taken back."""
+    drop_preference(world, contact)
+    if contact.state is ContactState.WAITING:
+        world.line_up(contact)
+        serve_contact(world, contact)
+    elif contact.offer is not None:
+        rescind(world, world.offers[contact.offer], "preference over")

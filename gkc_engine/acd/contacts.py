@@ -1,0 +1,307 @@
+"""Contacts: they start, are sent to queues, leave our hands and come back, are treated, end."""
+
+from __future__ import annotations
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome
+from gkc_engine.acd.matching import all_agents
+from gkc_engine.acd.routing import (
+    drop_preference,
+    may_prefer,
+    rescind,
+    service_key,
+    step_in_force,
+    wait_again,
+)
+from gkc_engine.acd.settings import Then, Treatment
+from gkc_engine.acd.state import Contact, ContactState
+from gkc_engine.acd.timers import Kind, What
+from gkc_engine.acd.world import Queue, World
+from gkc_engine.ids import Instant, QueueId
+
+IN_LINE = (ContactState.WAITING, ContactState.OFFERED, ContactState.DETACHED)
+"""States in which a contact that has a queue occupies a place of it (P9)."""
+
+# --- start -----------------------------------------------------------------------------------
+
+
+def started(world: World, event: ev.ContactStarted) -> None:
+    """A citizen reached us."""
+    if event.contact_id in world.contacts:
+        return
+    at = world.now if event.at is None else min(event.at, world.now)
+    world.contacts[event.contact_id] = Contact(
+        contact_id=event.contact_id,
+        medium=event.medium,
+        started=at,
+        segment_started=at,
+        citizen=event.citizen,
+    )
+
+
+def article_heard(world: World, event: ev.ArticleHeard) -> None:
+    """A self-service article was heard."""
+    contact = world.contacts.get(event.contact_id)
+    if contact is not None:
+        contact.article = event.article
+
+
+# --- queues ----------------------------------------------------------------------------------
+
+
+def queue_requested(world: World, event: ev.QueueRequested) -> None:
+    """The contact is to wait in a queue; from another queue it is a move."""
+    contact = world.contacts.get(event.contact_id)
+    if contact is None or not _may_queue(contact, event.queue):
+        return
+    queue = world.queues.get(event.queue)
+    if queue is None or queue.status.draining:
+        world.out.append(cmd.EventRejected(kind="QueueRequested", reason=f"queue {event.queue}?"))
+        return
+    contact.decided, contact.then_queue, contact.decided_reason = None, None, ""
+    changed = _own_priority(contact, event)
+    moved = contact.queue != event.queue or contact.state not in IN_LINE
+    arrival = contact.enqueued is None and event.enqueued is None
+    if contact.enqueued is None:
+        enqueue(world, contact, event.enqueued)
+    match contact.state:
+        case ContactState.WAITING if not moved:
+            if changed:
+                world.line_up(contact)
+        case ContactState.OFFERED:
+            contact.held = True
+            if moved:
+                move_offered(world, contact, event.queue)
+        case _:
+            contact.held = True
+            enter_queue(world, contact, event.queue, arrival=arrival)
+
+
+def _may_queue(contact: Contact, queue_id: QueueId) -> bool:
+    """Return False for a late request: served already, or decided otherwise."""
+    if contact.state is ContactState.TREATED:
+        return contact.then_queue == queue_id  # The way that the announcement promised.
+    return contact.state not in (ContactState.TALK, ContactState.EXTERNAL)
+
+
+def _own_priority(contact: Contact, event: ev.QueueRequested) -> bool:
+    before = (contact.own_class, contact.own_head_start, contact.own_slope)
+    if event.contact_class is not None:
+        contact.own_class = event.contact_class
+    if event.head_start_us is not None:
+        contact.own_head_start = event.head_start_us
+    if event.slope_milli is not None:
+        contact.own_slope = event.slope_milli
+    return before != (contact.own_class, contact.own_head_start, contact.own_slope)
+
+
+def enqueue(world: World, contact: Contact, at: Instant | None) -> None:
+    """Give the contact its enqueue time and sequence number, for ever."""
+    contact.enqueued = world.now if at is None else min(at, world.now)
+    contact.sequence = world.next_sequence
+    world.next_sequence += 1
+
+
+def move_offered(world: World, contact: Contact, queue_id: QueueId) -> None:
+    """Move a contact whose offer is open: the ring is taken back, then it waits there."""
+    if contact.prefer_agent is not None:
+        drop_preference(world, contact)
+    world.count_out(contact)
+    world.count_in(contact, queue_id)
+    announce_queued(world, contact)
+    assert contact.offer is not None
+    rescind(world, world.offers[contact.offer], "moved")
+
+
+def enter_queue(
+    world: World,
+    contact: Contact,
+    queue_id: QueueId,
+    *,
+    arrival: bool,
+    opened: bool = False,
+    reason: str = "",
+) -> None:
+    """Let a contact that is not being offered wait in the queue, unless hours or room forbid.
+
+    ``arrival``: its first queue; any other way in is a move, which no full room refuses (P9).
+    ``opened``: the caller has already opened the queue segment.
+    """
+    leave_line(world, contact)
+    queue_id, closed = _open_queue(world, queue_id)
+    contact.queue = queue_id
+    if closed is not None:
+        _turn_away(world, contact, Disposition.CLOSED, closed, arrival=arrival)
+        return
+    queue = world.queues[queue_id]
+    world.count_in(contact, queue_id)
+    contact.state, contact.step = ContactState.WAITING, 0
+    _prefer_last(world, contact, queue)
+    if arrival and _no_room(world, contact, queue):
+        leave_line(world, contact)
+        full = queue.settings.full
+        target = _way_on(world, contact, full)
+        if target is not None:
+            enter_queue(world, contact, target, arrival=False, reason="full")
+        else:
+            _turn_away(world, contact, Disposition.FULL, full, arrival=True)
+        return
+    if opened:
+        contact.segment_queue = queue_id
+    else:
+        world.next_segment(contact, SegmentKind.QUEUE, _entry_outcome(contact), None, reason)
+    announce_queued(world, contact)
+    wait_again(world, contact)
+
+
+def _entry_outcome(contact: Contact) -> SegmentOutcome:
+    match contact.segment_kind:
+        case SegmentKind.TALK | SegmentKind.HOLD:
+            return SegmentOutcome.TRANSFERRED
+        case SegmentKind.QUEUE | SegmentKind.RING:
+            return SegmentOutcome.MOVED
+        case SegmentKind.FALLBACK:
+            return SegmentOutcome.ATTACHED
+        case _:
+            return SegmentOutcome.QUEUED
+
+
+def _turn_away(
+    world: World, contact: Contact, disposition: Disposition, treatment: Treatment, *, arrival: bool
+) -> None:
+    """Treat a contact that never came into the queue: refused at the door, it did not wait."""
+    if arrival:
+        contact.enqueued = None
+    treat(world, contact, disposition, treatment)
+
+
+def _way_on(world: World, contact: Contact, treatment: Treatment) -> QueueId | None:
+    """Return the queue that a treatment without an announcement leads to.
+
+    No queue twice: two queues that send their contacts to each other would never end.
+    """
+    target = treatment.queue
+    if treatment.then is not Then.QUEUE or treatment.say is not None or target is None:
+        return None
+    if contact.queue is not None and contact.queue not in contact.sent_on:
+        contact.sent_on.append(contact.queue)
+    known = target in world.queues and not world.queues[target].status.draining
+    return target if known and target not in contact.sent_on else None
+
+
+def _open_queue(world: World, queue_id: QueueId) -> tuple[QueueId, Treatment | None]:
+    """Follow closed queues to the one that takes the contact, or to the treatment."""
+    seen = {queue_id}
+    while True:
+        queue = world.queues[queue_id]
+        if queue.status.emergency is not None:
+            return queue_id, queue.status.emergency
+        if queue.status.open:
+            return queue_id, None
+        closed = queue.settings.closed
+        target = closed.queue if closed.then is Then.QUEUE and closed.say is None else None
+        if target is None or target in seen or target not in world.queues:
+            return queue_id, closed
+        seen.add(target)
+        queue_id = target
+
+
+def _no_room(world: World, contact: Contact, queue: Queue) -> bool:
+    """P9: the queue or the center is full (the contact itself counted) and nobody is ready."""
+    maxlen = queue.settings.maxlen
+    full = (maxlen is not None and queue.count > maxlen) or world.count > world.settings.maxlen
+    if not full:
+        return False
+    contact.step = step_in_force(world, contact)
+    ready = all_agents(world, contact)
+    contact.step = 0
+    if contact.prefer_agent is not None:
+        ready = [agent for agent in ready if agent.agent_id == contact.prefer_agent]
+    return not ready
+
+
+def _prefer_last(world: World, contact: Contact, queue: Queue) -> None:
+    """P7: reserve the contact for the agent who last served this citizen in this service."""
+    prefer = queue.settings.prefer
+    key = service_key(world, contact, contact.queue)
+    if prefer is None or key is None or contact.answered is not None:
+        return
+    assert contact.enqueued is not None
+    agent_id, served = world.history.get(key, (None, Instant(0)))
+    until = Instant(contact.enqueued + prefer.for_us)
+    if agent_id is None or world.now - served > prefer.window_us or until <= world.now:
+        return
+    if may_prefer(world, contact, agent_id):
+        contact.prefer_agent, contact.prefer_until = agent_id, until
+        world.preferring.setdefault(agent_id, {})[contact.contact_id] = contact
+        world.timers.push(until, Kind.STEP, contact.sequence, What.PREFERENCE, contact.contact_id)
+
+
+def announce_queued(world: World, contact: Contact) -> None:
+    """Put the contact's place on record."""
+    assert contact.queue is not None
+    assert contact.enqueued is not None
+    contact_class, head_start, _ = world.precedence(contact)
+    world.out.append(
+        cmd.ContactQueued(
+            contact_id=contact.contact_id,
+            queue=contact.queue,
+            enqueued=contact.enqueued,
+            sequence=contact.sequence,
+            contact_class=contact_class,
+            head_start_us=head_start,
+            medium=contact.medium,
+        )
+    )
+
+
+def leave_line(world: World, contact: Contact) -> None:
+    """Give up the place (state is to be set by the caller); exclusions stay."""
+    if contact.state in IN_LINE and contact.queue is not None:
+        world.step_out(contact)
+        world.count_out(contact)
+    if contact.prefer_agent is not None:
+        drop_preference(world, contact)
+
+
+def treat(
+    world: World,
+    contact: Contact,
+    disposition: Disposition,
+    treatment: Treatment,
+) -> None:
+    """Decide how the contact ends and have the announcement played; the place is given up."""
+    if contact.answered is not None:
+        disposition = Disposition.ANSWERED  # The first that applies wins.
+    world.next_segment(contact, SegmentKind.ANNOUNCEMENT, SegmentOutcome.TREATED)
+    contact.state, contact.decided = ContactState.TREATED, disposition
+    contact.decided_reason = disposition.value
+    contact.then_queue = treatment.queue if treatment.then is Then.QUEUE else None
+    world.out.append(
+        cmd.TreatContact(
+            contact_id=contact.contact_id, disposition=disposition, treatment=treatment
+        )
+    )
+
+
+def end_waiting(
+    world: World, contact: Contact, disposition: Disposition, treatment: Treatment
+) -> None:
+    """P4: end the waiting of a contact by config."""
+    assert contact.state is ContactState.WAITING, contact
+    target = _way_on(world, contact, treatment)
+    if target is not None:
+        enter_queue(world, contact, target, arrival=False, reason=disposition.value)
+        return
+    leave_line(world, contact)
+    treat(world, contact, disposition, treatment)
+
+
+def come_back(world: World, contact: Contact) -> None:
+    """Let the contact wait at its old place, unless its queue was closed at once meanwhile."""
+    wait_again(world, contact)
+    assert contact.queue is not None
+    emergency = world.queues[contact.queue].status.emergency
+    if contact.state is ContactState.WAITING and emergency is not None:
+        end_waiting(world, contact, Disposition.CLOSED, emergency)

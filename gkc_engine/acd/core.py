@@ -1,0 +1,186 @@
+"""The ACD: a pure state machine. ``step(event, now)`` returns what is to be done and recorded.
+
+No clock, no I/O, no randomness: the same events at the same instants give the same commands. The
+rules (P0 … P10) are those of docs/reference/routing-policy.md.
+
+**Time.** Everything due before ``now`` is handled at its own instant, as if ``Tick`` had come in
+time. What is due at ``now`` itself stands in one line with the event by P5: what comes before the
+event's kind is handled before it; the rest stays due (``next_deadline()`` is then ``now``) so that
+other events of this instant may come first, until ``Tick`` says that the instant is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gkc_engine.acd import agents, center, presence, results, snapshots, transfers, views
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import Command
+from gkc_engine.acd.state import AcdState, ContactState
+from gkc_engine.acd.timers import Kind, What
+from gkc_engine.acd.world import World
+from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
+
+_LAST = 2**62
+"""A rank behind every sequence number."""
+
+
+class Acd:
+    """Distributes contacts to agents. One per center; not thread-safe, not re-entrant."""
+
+    def __init__(self) -> None:
+        self._world = World()
+
+    def step(self, event: ev.Event, now: Instant) -> list[Command]:
+        """Handle what is due and the event; return actions and facts in their order.
+
+        Stale ids give an empty list; ids that no config ever named give ``EventRejected``.
+        ``now`` must not be less than in the step before.
+        """
+        world = self._world
+        assert now >= world.now, f"time went back: {world.now} -> {now}"
+        if isinstance(event, ev.EngineRestarted):
+            center.restarted(world, now)
+        kind, rank = self._line_of(event)
+        self._run_due(now, kind, rank)
+        world.now, world.kind = now, kind
+        self._apply(event)
+        out, world.out = world.out, []
+        return out
+
+    def next_deadline(self) -> Instant | None:
+        """Return when ``Tick`` is next due; None when nothing is timed. Never in the past."""
+        timer = self._world.timers.head()
+        return None if timer is None else timer.due
+
+    def _run_due(self, now: Instant, kind: Kind, rank: int) -> None:
+        """Handle what is due before ``now``, and at ``now`` what precedes (kind, rank)."""
+        world = self._world
+        timer = world.timers.head()
+        while timer is not None and (timer.due, timer.kind, timer.rank) < (now, kind, rank):
+            world.timers.pop()
+            world.now, world.kind = max(world.now, timer.due), timer.kind
+            match timer.what:
+                case What.LEASE:
+                    assert isinstance(timer.ref, int)
+                    results.lease_expired(world, OfferId(timer.ref))
+                case What.WRAP_UP | What.REST | What.PAUSE:
+                    agents.agent_timer(world, timer)
+                case _:
+                    agents.contact_timer(world, timer)
+            timer = world.timers.head()
+
+    def _line_of(self, event: ev.Event) -> tuple[Kind, int]:
+        """P5: return the event's kind and its rank inside the kind."""
+        world = self._world
+        match event:
+            case ev.SettingsApplied():
+                return Kind.CONFIG, 0
+            case ev.Tick():
+                return Kind.TICK, 0
+            case ev.OfferRinging() | ev.OfferAccepted() | ev.OfferFailed():
+                offer = world.offers.get(event.offer_id)
+                contact = world.contacts.get(offer.contact) if offer is not None else None
+                return Kind.OFFER_RESULT, contact.sequence if contact is not None else -1
+            case ev.ContactLeft():
+                contact = world.contacts.get(event.contact_id)
+                if contact is not None and contact.state is ContactState.TALK:
+                    return Kind.AGENT_ABLE, self._rank(contact.agent)
+                return Kind.LEAVING, contact.sequence if contact is not None else -1
+            case ev.HoldStarted() | ev.HoldEnded() | ev.TalkEnded():
+                return Kind.AGENT_ABLE, self._rank(event.agent_id)
+            case ev.TransferRequested() | ev.TransferCompleted():
+                return Kind.AGENT_ABLE, self._rank(event.from_agent)
+            case ev.HoursChanged() | ev.EmergencyClosed() | ev.EmergencyOpened():
+                return Kind.LEAVING, -1
+            case (
+                ev.ContactStarted()
+                | ev.LanguageChosen()
+                | ev.ArticleHeard()
+                | ev.QueueRequested()
+                | ev.ContactDetached()
+                | ev.ContactAttached()
+                | ev.FallbackAnswered()
+                | ev.EngineRestarted()
+            ):
+                return Kind.ARRIVAL, _LAST
+            case _:
+                return Kind.AGENT_ABLE, self._rank(event.agent_id)
+
+    def _rank(self, agent_id: AgentId | None) -> int:
+        agent = self._world.agents.get(agent_id) if agent_id is not None else None
+        return agent.rank if agent is not None else -1
+
+    def _apply(self, event: ev.Event) -> None:
+        match event:
+            case ev.OfferRinging() | ev.OfferAccepted() | ev.OfferFailed():
+                results.offer_event(self._world, event)
+            case (
+                ev.HoldStarted()
+                | ev.HoldEnded()
+                | ev.TalkEnded()
+                | ev.TransferRequested()
+                | ev.TransferCompleted()
+            ):
+                transfers.talk_event(self._world, event)
+            case (
+                ev.SettingsApplied()
+                | ev.HoursChanged()
+                | ev.EmergencyClosed()
+                | ev.EmergencyOpened()
+            ):
+                center.center_event(self._world, event)
+            case (
+                ev.ContactStarted()
+                | ev.LanguageChosen()
+                | ev.ArticleHeard()
+                | ev.QueueRequested()
+                | ev.ContactDetached()
+                | ev.ContactAttached()
+                | ev.FallbackAnswered()
+                | ev.ContactLeft()
+            ):
+                presence.contact_event(self._world, event)
+            case ev.EngineRestarted() | ev.Tick():
+                pass  # A restart was applied before the timers.
+            case _:
+                agents.agent_event(self._world, event)
+
+    # --- snapshots ------------------------------------------------------------------------------
+
+    def snapshot(self) -> AcdState:
+        """Return a copy of everything that the core remembers, for ``restore``."""
+        return snapshots.snapshot(self._world)
+
+    @classmethod
+    def restore(cls, state: AcdState) -> Acd:
+        """Return a core that goes on exactly as the one that was copied."""
+        acd = cls()
+        acd._world = snapshots.restore(state)
+        return acd
+
+    # --- views: for displays and announcements; they change nothing ------------------------------
+
+    def queue_view(self, queue_id: QueueId) -> views.QueueView | None:
+        """Return a queue's numbers; None if there is no such queue."""
+        return views.queue_view(self._world, queue_id)
+
+    def agent_view(self, agent_id: AgentId) -> views.AgentView | None:
+        """Return what an agent is doing; None if there is no such agent."""
+        return views.agent_view(self._world, agent_id)
+
+    def contact_view(self, contact_id: ContactId) -> views.ContactView | None:
+        """Return where a contact is, with its place; None if it is unknown or over."""
+        return views.contact_view(self._world, contact_id)
+
+    def queues(self) -> Iterator[QueueId]:
+        """Iterate over the queues in config order, removed ones that still drain last."""
+        return iter(tuple(self._world.queues))
+
+    def agents(self) -> Iterator[AgentId]:
+        """Iterate over the agents in config order."""
+        return iter([agent.agent_id for agent in center.by_rank(self._world)])
+
+    def contacts(self) -> Iterator[ContactId]:
+        """Iterate over the contacts that are not over, in order of arrival."""
+        return iter(tuple(self._world.contacts))

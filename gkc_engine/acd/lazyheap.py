@@ -1,0 +1,113 @@
+"""Ordered collections from which an element leaves without being searched for.
+
+An entry is a tuple that ends with a token and its owner; the owner knows the token of its present
+entry, so an entry with another token is dead. Dead entries are dropped when they come to the head,
+and all at once when they could outnumber the living: every operation is O(log n) amortised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from heapq import heapify, heappop, heappush
+
+from gkc_engine.acd.settings import Medium
+from gkc_engine.acd.state import Agent, Contact
+from gkc_engine.ids import AgentId
+
+_COMPACT_AT = 64
+
+IdleEntry = tuple[int, int, int, int, Agent]
+"""Contacts in hand, idle since, place in the config, token, agent."""
+
+LineEntry = tuple[int, int, int, Contact]
+"""Key (an instant), sequence, token, contact."""
+
+
+class IdleHeap:
+    """The agents of one profile who can take a contact of one medium, the next to serve first."""
+
+    __slots__ = ("_heap", "_limit", "_medium")
+
+    def __init__(self, medium: Medium) -> None:
+        self._heap: list[IdleEntry] = []
+        self._limit = _COMPACT_AT
+        self._medium = medium
+
+    def push(self, entry: IdleEntry) -> None:
+        """Add the agent's present entry; former ones are dead."""
+        if len(self._heap) >= self._limit:
+            self._heap = self.entries()
+            heapify(self._heap)
+            self._limit = max(_COMPACT_AT, 2 * len(self._heap))
+        heappush(self._heap, entry)
+
+    def entries(self) -> list[IdleEntry]:
+        """Return the living entries, in no order."""
+        return [e for e in self._heap if e[4].entries.get(self._medium) == e[3]]
+
+    def head(self, barred: Mapping[AgentId, int]) -> IdleEntry | None:
+        """Return the first entry whose agent is not barred."""
+        heap, medium = self._heap, self._medium
+        aside: list[IdleEntry] = []
+        found: IdleEntry | None = None
+        while heap:
+            entry = heap[0]
+            if entry[4].entries.get(medium) != entry[3]:
+                heappop(heap)
+            elif barred and entry[4].agent_id in barred:
+                aside.append(heappop(heap))
+            else:
+                found = entry
+                break
+        for entry in aside:
+            heappush(heap, entry)
+        return found
+
+
+class ContactHeap:
+    """Contacts by (key, sequence): a line of those who wait alike, or a line of due instants."""
+
+    __slots__ = ("_limit", "heap")
+
+    def __init__(self) -> None:
+        self.heap: list[LineEntry] = []
+        self._limit = _COMPACT_AT
+
+    def push(self, key: int, contact: Contact) -> None:
+        """Add the contact under its present token."""
+        if len(self.heap) >= self._limit:
+            self.heap = self.entries()
+            heapify(self.heap)
+            self._limit = max(_COMPACT_AT, 2 * len(self.heap))
+        heappush(self.heap, (key, contact.sequence, contact.entry, contact))
+
+    def entries(self) -> list[LineEntry]:
+        """Return the living entries, in no order."""
+        return [e for e in self.heap if e[3].entry == e[2]]
+
+    def head(self) -> LineEntry | None:
+        """Return the first living entry."""
+        heap = self.heap
+        while heap:
+            entry = heap[0]
+            if entry[3].entry == entry[2]:
+                return entry
+            heappop(heap)
+        return None
+
+    def pop(self) -> None:
+        """Take the head away (it was returned by ``head``)."""
+        heappop(self.heap)
+
+    def head_for(self, agent_id: AgentId) -> LineEntry | None:
+        """Return the first living entry whose contact does not exclude the agent."""
+        entry = self.head()
+        if entry is None or agent_id not in entry[3].excluded:
+            return entry
+        aside: list[LineEntry] = []
+        while entry is not None and agent_id in entry[3].excluded:
+            aside.append(heappop(self.heap))
+            entry = self.head()
+        for skipped in aside:
+            heappush(self.heap, skipped)
+        return entry

@@ -1,0 +1,222 @@
+"""Contacts out of our hands, back in them, and over."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import Disposition, OfferOutcome, SegmentKind, SegmentOutcome
+from gkc_engine.acd.contacts import (
+    article_heard,
+    come_back,
+    enqueue,
+    leave_line,
+    queue_requested,
+    started,
+)
+from gkc_engine.acd.routing import (
+    after_talk,
+    begin_talk,
+    clear_offer,
+    end_talk,
+    find_slot,
+    resume_agents,
+)
+from gkc_engine.acd.state import Contact, ContactState
+from gkc_engine.acd.world import World
+from gkc_engine.ids import Instant, Micros
+
+ContactEvent = (
+    ev.ContactStarted
+    | ev.LanguageChosen
+    | ev.ArticleHeard
+    | ev.QueueRequested
+    | ev.ContactDetached
+    | ev.ContactAttached
+    | ev.FallbackAnswered
+    | ev.ContactLeft
+)
+
+
+def contact_event(world: World, event: ContactEvent) -> None:
+    """Apply an event of a citizen's line."""
+    match event:
+        case ev.ContactStarted():
+            started(world, event)
+        case ev.ArticleHeard():
+            article_heard(world, event)
+        case ev.QueueRequested():
+            queue_requested(world, event)
+        case ev.ContactDetached():
+            detached(world, event)
+        case ev.ContactAttached():
+            attached(world, event)
+        case ev.FallbackAnswered():
+            fallback_answered(world, event)
+        case ev.ContactLeft():
+            left(world, event)
+        case ev.LanguageChosen():
+            pass  # For the record; the queue that follows from it is requested by the menu.
+        case _:
+            assert_never(event)
+
+
+# --- out of our hands and back ----------------------------------------------------------------
+
+
+def detached(world: World, event: ev.ContactDetached) -> None:
+    """We lost hold of a contact whose line stands."""
+    contact = world.contacts.get(event.contact_id)
+    if contact is None:
+        return
+    match contact.state:
+        case ContactState.WAITING | ContactState.MENU:
+            detach(world, contact, event.at)
+        case ContactState.OFFERED:
+            contact.held = False  # The ring goes on; without an answer it is detached after it.
+        case _:
+            return
+
+
+def detach(world: World, contact: Contact, at: Instant | None) -> None:
+    """The contact stands in the native queue: it keeps its place, but is not offered."""
+    if contact.state is ContactState.MENU:
+        if contact.enqueued is None:
+            enqueue(world, contact, at)
+    else:
+        world.step_out(contact)
+    world.next_segment(contact, SegmentKind.FALLBACK, SegmentOutcome.DETACHED, at)
+    contact.state, contact.held = ContactState.DETACHED, False
+
+
+def attached(world: World, event: ev.ContactAttached) -> None:
+    """We hold the contact again."""
+    contact = world.contacts.get(event.contact_id)
+    if contact is None or contact.held:
+        return
+    contact.held = True
+    if contact.state is not ContactState.DETACHED:
+        return
+    if contact.queue is None:
+        world.next_segment(contact, SegmentKind.MENU, SegmentOutcome.ATTACHED)
+        contact.state = ContactState.MENU
+        return
+    world.next_segment(contact, SegmentKind.QUEUE, SegmentOutcome.ATTACHED)
+    come_back(world, contact)
+
+
+def fallback_answered(world: World, event: ev.FallbackAnswered) -> None:
+    """The native queue connected the contact; what we thought of it is overtaken."""
+    contact = world.contacts.get(event.contact_id)
+    if contact is None or contact.state in (
+        ContactState.TALK,
+        ContactState.EXTERNAL,
+        ContactState.TREATED,
+    ):
+        return
+    if contact.enqueued is None:
+        enqueue(world, contact, event.at)
+    freed = clear_offer(world, contact, OfferOutcome.RESCINDED, "fallback")
+    leave_line(world, contact)
+    if contact.answered is None:
+        contact.via = "fallback"
+    agent = world.agents.get(event.agent_id) if event.agent_id is not None else None
+    contact.agent = None
+    if agent is not None:
+        begin_talk(world, contact, agent, find_slot(agent, contact.medium), event.at)
+    else:
+        at = world.next_segment(contact, SegmentKind.TALK, SegmentOutcome.ANSWERED, event.at)
+        contact.answered = at if contact.answered is None else contact.answered
+        contact.state, contact.held = ContactState.TALK, True
+    resume_agents(world, [a for a in freed if a is not agent])
+
+
+# --- the end ---------------------------------------------------------------------------------
+
+
+def left(world: World, event: ev.ContactLeft) -> None:
+    """The citizen's line is gone: name the end, free whom it bound, forget the contact."""
+    contact = world.contacts.get(event.contact_id)
+    if contact is None:
+        return
+    talker = contact.state is ContactState.TALK
+    by_agent = talker and event.party is not ev.Party.CITIZEN
+    outcome = SegmentOutcome.RELEASED if by_agent else SegmentOutcome.LEFT
+    ended = world.close_segment(contact, outcome, event.at, event.reason)
+    wait_us = Micros(0)
+    if contact.enqueued is not None:
+        until = ended if contact.answered is None else contact.answered
+        wait_us = Micros(max(0, until - contact.enqueued))
+    disposition = _disposition(world, contact, event, wait_us)
+    freed = clear_offer(world, contact, OfferOutcome.WITHDRAWN, event.reason)
+    for offer_id in contact.past_offers:
+        if offer_id in world.offers:  # Still being taken back while he talked with another.
+            contact.offer = offer_id
+            freed += clear_offer(world, contact, OfferOutcome.RESCINDED, "crossed")
+    leave_line(world, contact)
+    agent = end_talk(world, contact) if talker else None
+    _record_end(world, contact, event, disposition, ended, wait_us)
+    _forget(world, contact)
+    after_talk(world, agent)
+    resume_agents(world, freed)
+
+
+def _disposition(
+    world: World, contact: Contact, event: ev.ContactLeft, wait_us: Micros
+) -> Disposition:
+    """Return the first disposition that applies (docs/statistics.md)."""
+    if contact.answered is not None:
+        return Disposition.ANSWERED
+    if contact.decided is not None:
+        return contact.decided
+    if contact.state is ContactState.DETACHED:
+        return Disposition.FAILED_OPEN
+    if event.party is ev.Party.SYSTEM:
+        return Disposition.SYSTEM_FAILED
+    if contact.state is ContactState.MENU:
+        heard = contact.article is not None
+        return Disposition.SELF_SERVED if heard else Disposition.ABANDONED_MENU
+    assert contact.queue is not None
+    short = wait_us <= world.queues[contact.queue].settings.short_abandon_us
+    return Disposition.ABANDONED_SHORT if short else Disposition.ABANDONED
+
+
+def _record_end(
+    world: World,
+    contact: Contact,
+    event: ev.ContactLeft,
+    disposition: Disposition,
+    ended: Instant,
+    wait_us: Micros,
+) -> None:
+    world.out.append(
+        cmd.ContactEnded(
+            contact_id=contact.contact_id,
+            disposition=disposition,
+            medium=contact.medium,
+            started=contact.started,
+            ended=ended,
+            party=contact.decided_party or event.party,
+            reason=event.reason or contact.decided_reason,
+            via=contact.via,
+            queue=contact.queue,
+            first_queued=contact.enqueued,
+            answered=contact.answered,
+            agent_id=contact.first_agent,
+            menu_us=Micros(contact.menu_us),
+            wait_us=wait_us,
+            ring_us=Micros(contact.ring_us),
+            talk_us=Micros(contact.talk_us),
+            hold_us=Micros(contact.hold_us),
+            offers=contact.offers,
+            article=contact.article,
+        )
+    )
+
+
+def _forget(world: World, contact: Contact) -> None:
+    del world.contacts[contact.contact_id]
+    world.barred.pop(contact.contact_id, None)
+    for offer_id in contact.past_offers:
+        world.past_offers.pop(offer_id, None)

@@ -1,0 +1,388 @@
+"""P1 and P2 carried out: contacts wait, are offered, come back; slots are reserved and freed."""
+
+from __future__ import annotations
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd.commands import OfferOutcome, SegmentKind, SegmentOutcome
+from gkc_engine.acd.matching import all_agents, barred, choose_agent, choose_contact
+from gkc_engine.acd.settings import Medium, Ring
+from gkc_engine.acd.state import (
+    HISTORY_MAX,
+    LEASE_US,
+    Agent,
+    Contact,
+    ContactState,
+    Leg,
+    Offer,
+    Slot,
+    Work,
+)
+from gkc_engine.acd.timers import Kind, What
+from gkc_engine.acd.world import World
+from gkc_engine.ids import AgentId, Instant, Micros, OfferId, QueueId
+
+# --- agents ----------------------------------------------------------------------------------
+
+
+def serve_agent(world: World, agent: Agent) -> None:
+    """P2: while the agent can take one, give the waiting contact that comes first."""
+    while any(agent.entries.values()):
+        contact = choose_contact(world, agent)
+        if contact is None:
+            return
+        make_offer(world, contact, [agent])
+
+
+def became_ready(world: World, agent: Agent) -> None:
+    """The agent became ready at this instant: he stands last among the idle; then P2."""
+    agent.idle_since = world.now
+    resume_agent(world, agent)
+
+
+def resume_agent(world: World, agent: Agent) -> None:
+    """Show the agent's state, keep his idle time, and apply P2."""
+    world.settle(agent)
+    serve_agent(world, agent)
+
+
+def free_slot(slot: Slot) -> None:
+    """Empty a slot; the agent is to be settled afterwards."""
+    slot.work = Work.FREE
+    slot.contact = slot.queue = slot.offer = slot.until = None
+    slot.ringing = slot.on_hold = False
+
+
+def leave_config(world: World, agent: Agent) -> None:
+    """Forget an agent who is gone from the config, once nothing is in hand."""
+    if agent.removed and all(s.work is Work.FREE for s in agent.slots):
+        world.agents.pop(agent.agent_id, None)
+
+
+def find_slot(agent: Agent, medium: Medium) -> int | None:
+    """Return the first free slot of the medium, whether or not the agent is ready."""
+    for index, slot in enumerate(agent.slots):
+        if slot.medium is medium and slot.work is Work.FREE:
+            return index
+    return None
+
+
+# --- the contact waits -----------------------------------------------------------------------
+
+
+def step_in_force(world: World, contact: Contact) -> int:
+    """Return the step of P3 at this instant.
+
+    Steps of this very instant come at P5's kind 2: what is handled before it sees the old one.
+    """
+    assert contact.queue is not None
+    assert contact.enqueued is not None
+    steps = world.queues[contact.queue].steps
+    reached = world.now - contact.enqueued
+    strict = world.kind < Kind.STEP
+    step = 0
+    for index in range(1, len(steps)):
+        after = steps[index][0]
+        if reached > after or (reached == after and not strict):
+            step = index
+    return step
+
+
+def set_step(world: World, contact: Contact, step: int) -> None:
+    """Record that the contact's requirement is now that of ``step``."""
+    if step == contact.step:
+        return
+    assert contact.queue is not None
+    contact.step = step
+    world.out.append(cmd.StepReached(contact_id=contact.contact_id, queue=contact.queue, step=step))
+
+
+def serve_contact(world: World, contact: Contact) -> bool:
+    """P1: offer a waiting contact to a ready agent, if there is one; say whether there was."""
+    assert contact.state is ContactState.WAITING, contact
+    assert contact.queue is not None
+    queue = world.queues[contact.queue]
+    if contact.prefer_agent is None and queue.settings.ring is Ring.ALL:
+        agents = all_agents(world, contact)
+    else:
+        agent = choose_agent(world, contact)
+        agents = [agent] if agent is not None else []
+    if agents:
+        make_offer(world, contact, agents)
+    return bool(agents)
+
+
+def hold(world: World, contact: Contact) -> None:
+    """Ask the adapter to keep the contact waiting."""
+    assert contact.queue is not None
+    assert contact.enqueued is not None
+    world.out.append(
+        cmd.HoldContact(
+            contact_id=contact.contact_id, queue=contact.queue, enqueued=contact.enqueued
+        )
+    )
+
+
+def wait_again(world: World, contact: Contact) -> None:
+    """A contact that waits (again), at its place: present step, line, P1, else music."""
+    contact.state = ContactState.WAITING
+    set_step(world, contact, step_in_force(world, contact))
+    keep_preference(world, contact)
+    world.line_up(contact)
+    if not serve_contact(world, contact):
+        hold(world, contact)
+
+
+# --- P7 --------------------------------------------------------------------------------------
+
+
+def keep_preference(world: World, contact: Contact) -> None:
+    """End the contact's preference unless its agent may still take it (P7)."""
+    agent_id = contact.prefer_agent
+    if agent_id is not None and not may_prefer(world, contact, agent_id):
+        drop_preference(world, contact)
+
+
+def may_prefer(world: World, contact: Contact, agent_id: AgentId) -> bool:
+    """Return whether the agent is at work, not paused, and meets the present step."""
+    assert contact.queue is not None
+    agent = world.agents.get(agent_id)
+    if agent is None or not agent.logged_in or agent.paused:
+        return False
+    queue = world.queues[contact.queue]
+    req, medium = queue.steps[contact.step][1], queue.settings.medium
+    return (
+        medium in agent.capacity
+        and world.space.profiles[agent.profile] in req.profiles
+        and agent_id not in barred(contact, req, medium)
+    )
+
+
+def drop_preference(world: World, contact: Contact) -> None:
+    """From now on anybody may take the contact; the caller applies P1."""
+    assert contact.prefer_agent is not None
+    mine = world.preferring[contact.prefer_agent]
+    mine.pop(contact.contact_id, None)
+    if not mine:
+        del world.preferring[contact.prefer_agent]
+    contact.prefer_agent = contact.prefer_until = None
+
+
+def release_preferences(world: World, agent: Agent) -> None:
+    """The agent paused, left or changed: those who waited for him alone get P1 (P7)."""
+    for contact in sorted(
+        world.preferring.get(agent.agent_id, {}).values(), key=lambda c: c.sequence
+    ):
+        if contact.state is ContactState.WAITING and not may_prefer(world, contact, agent.agent_id):
+            drop_preference(world, contact)
+            world.line_up(contact)
+            serve_contact(world, contact)
+
+
+# --- offers ----------------------------------------------------------------------------------
+
+
+def make_offer(world: World, contact: Contact, agents: list[Agent]) -> None:
+    """P6: reserve a slot of each agent and ring."""
+    assert contact.queue is not None
+    assert contact.offer is None, contact
+    queue = world.queues[contact.queue].settings
+    world.step_out(contact)
+    world.next_segment(contact, SegmentKind.RING, SegmentOutcome.OFFERED)
+    offer_id = OfferId(world.next_offer)
+    world.next_offer += 1
+    offer = Offer(
+        offer_id=offer_id,
+        contact=contact.contact_id,
+        queue=contact.queue,
+        step=contact.step,
+        created=world.now,
+        lease=Instant(world.now + queue.timeout_us + LEASE_US),
+        legs=[],
+    )
+    world.offers[offer_id] = offer
+    contact.state, contact.offer, contact.offers = (
+        ContactState.OFFERED,
+        offer_id,
+        contact.offers + 1,
+    )
+    contact.agent = agents[0].agent_id if len(agents) == 1 else None
+    world.out.append(
+        cmd.OfferContact(
+            offer_id=offer_id,
+            contact_id=contact.contact_id,
+            agent_ids=tuple(agent.agent_id for agent in agents),
+            queue=contact.queue,
+            timeout_us=queue.timeout_us,
+            step=contact.step,
+            created=world.now,
+        )
+    )
+    for agent in agents:
+        index = find_slot(agent, contact.medium)
+        assert index is not None, f"{agent.agent_id} has no free slot"
+        slot = agent.slots[index]
+        slot.work, slot.contact, slot.queue = Work.OFFER, contact.contact_id, contact.queue
+        slot.offer = offer_id
+        offer.legs.append(Leg(agent=agent.agent_id, slot=index))
+        world.settle(agent)
+    arm_lease(world, offer, contact)
+
+
+def arm_lease(world: World, offer: Offer, contact: Contact) -> None:
+    """Arm the timer at which the core stops waiting for the adapter."""
+    world.timers.push(offer.lease, Kind.OFFER_RESULT, contact.sequence, What.LEASE, offer.offer_id)
+
+
+def rescind(world: World, offer: Offer, reason: str) -> None:
+    """Take an offer back, in two phases: the adapter answers whether it was in time."""
+    if offer.rescinding:
+        return
+    contact = world.contacts[offer.contact]
+    offer.rescinding, offer.rescind_reason = True, reason
+    offer.lease = Instant(world.now + LEASE_US)
+    arm_lease(world, offer, contact)
+    world.out.append(
+        cmd.RescindOffer(offer_id=offer.offer_id, contact_id=offer.contact, reason=reason)
+    )
+
+
+def end_leg(
+    world: World, offer: Offer, leg: Leg, outcome: OfferOutcome, reason: str, at: Instant | None
+) -> Agent | None:
+    """Record one agent's part of an offer and free the slot; the agent is not yet settled."""
+    offer.legs.remove(leg)
+    world.out.append(
+        cmd.OfferEnded(
+            offer_id=offer.offer_id,
+            contact_id=offer.contact,
+            agent_id=leg.agent,
+            queue=offer.queue,
+            created=offer.created,
+            ringing=leg.ringing,
+            ended=world.instant(at, leg.ringing or offer.created),
+            outcome=outcome,
+            reason=reason,
+        )
+    )
+    agent = world.agents.get(leg.agent)
+    if agent is not None:
+        slot = agent.slots[leg.slot]
+        assert slot.work is Work.OFFER, agent
+        assert slot.offer == offer.offer_id, agent
+        free_slot(slot)
+    return agent
+
+
+def forget_offer(world: World, offer: Offer) -> None:
+    """All legs have ended: the offer is over, its id stays known for a crossing answer."""
+    assert not offer.legs
+    del world.offers[offer.offer_id]
+    contact = world.contacts.get(offer.contact)
+    if contact is None:
+        return
+    world.past_offers[offer.offer_id] = contact.contact_id
+    contact.past_offers.append(offer.offer_id)
+    if contact.offer == offer.offer_id:
+        contact.offer = None
+
+
+def clear_offer(world: World, contact: Contact, outcome: OfferOutcome, reason: str) -> list[Agent]:
+    """End the contact's open offer without blame; return the agents in config order."""
+    if contact.offer is None:
+        return []
+    offer = world.offers[contact.offer]
+    if offer.rescinding:
+        outcome, reason = OfferOutcome.RESCINDED, offer.rescind_reason
+    agents = [end_leg(world, offer, leg, outcome, reason, None) for leg in list(offer.legs)]
+    forget_offer(world, offer)
+    return sorted((a for a in agents if a is not None), key=lambda a: a.rank)
+
+
+def resume_agents(world: World, agents: list[Agent]) -> None:
+    """Blameless agents are free again, their idle time unchanged: P2 in config order."""
+    for agent in agents:
+        world.settle(agent)
+    for agent in agents:
+        serve_agent(world, agent)
+        leave_config(world, agent)
+
+
+def exclude(world: World, contact: Contact, agent_id: AgentId, until: Instant) -> None:
+    """Do not ask this agent for this contact again before ``until`` (P6)."""
+    contact.excluded[agent_id] = until
+    world.barred[contact.contact_id] = contact
+    world.timers.push(until, Kind.STEP, contact.sequence, What.EXCLUSION, contact.contact_id)
+
+
+# --- talks -----------------------------------------------------------------------------------
+
+
+def begin_talk(
+    world: World, contact: Contact, agent: Agent, index: int | None, at: Instant | None
+) -> None:
+    """Connect the contact with the agent in the slot ``index`` (None: none was free)."""
+    answered = world.next_segment(contact, SegmentKind.TALK, SegmentOutcome.ANSWERED, at)
+    contact.state, contact.agent, contact.slot = ContactState.TALK, agent.agent_id, index
+    contact.held = True
+    if contact.answered is None:
+        contact.answered, contact.first_agent = answered, agent.agent_id
+    agent.misses = 0
+    agent.last_contact = contact.contact_id
+    remember(world, contact, agent)
+    if index is not None:
+        slot = agent.slots[index]
+        slot.work, slot.contact, slot.queue = Work.TALK, contact.contact_id, contact.queue
+        slot.offer, slot.ringing, slot.on_hold = None, False, False
+    world.settle(agent)
+
+
+def remember(world: World, contact: Contact, agent: Agent) -> None:
+    """P7: note who served the citizen in this service, if any queue of it prefers the last."""
+    key = service_key(world, contact, contact.queue)
+    if key is not None:
+        world.history.pop(key, None)
+        world.history[key] = (agent.agent_id, world.now)
+        if len(world.history) > HISTORY_MAX:
+            del world.history[next(iter(world.history))]
+
+
+def service_key(world: World, contact: Contact, queue_id: QueueId | None) -> str | None:
+    """Return the citizen and the service in one string; None = nothing to remember."""
+    if contact.citizen is None or queue_id is None or queue_id not in world.queues:
+        return None
+    settings = world.queues[queue_id].settings
+    if settings.prefer is None:
+        return None
+    return f"{settings.service or settings.queue_id}|{contact.citizen}"
+
+
+def end_talk(world: World, contact: Contact, *, wrap_up: bool = True) -> Agent | None:
+    """Free the agent's slot for wrap-up; return the agent, who is not yet settled."""
+    agent = world.agents.get(contact.agent) if contact.agent is not None else None
+    index, contact.slot, contact.agent = contact.slot, None, None
+    if agent is None or index is None:
+        return None
+    slot = agent.slots[index]
+    assert slot.contact == contact.contact_id, agent
+    wrapup_us = Micros(0)
+    if slot.queue is not None and slot.queue in world.queues and wrap_up:
+        wrapup_us = world.queues[slot.queue].settings.wrapup_us
+    if wrapup_us > 0:
+        slot.work, slot.on_hold = Work.WRAP_UP, False
+        until = slot.until = Instant(world.now + wrapup_us)
+        world.timers.push(until, Kind.AGENT_ABLE, agent.rank, What.WRAP_UP, agent.agent_id, index)
+    else:
+        free_slot(slot)
+    return agent
+
+
+def after_talk(world: World, agent: Agent | None) -> None:
+    """The agent's handling ended (or goes on as wrap-up): ready last among the idle, then P2."""
+    if agent is None:
+        return
+    if any(slot.work is Work.WRAP_UP for slot in agent.slots):
+        # Another slot may still be free: its idle time is that of the last handling.
+        resume_agent(world, agent)
+    else:
+        became_ready(world, agent)
+    leave_config(world, agent)

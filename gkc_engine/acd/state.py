@@ -1,0 +1,221 @@
+"""What the core remembers: plain records without references to one another.
+
+Everything in ``AcdState`` is str, int, bool, None, enum, list, tuple, dict or a dataclass of these,
+so that a snapshot is a copy and msgspec can write and read it. What can be computed from it (lines,
+idle agents, timers) stands in ``world.py`` and is built anew at ``restore``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from gkc_engine.acd.commands import AgentState, Disposition, SegmentKind
+from gkc_engine.acd.events import Party
+from gkc_engine.acd.settings import ContactClass, Medium, QueueSettings, Settings, Treatment
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId, SkillId
+
+LEASE_US = Micros(5 * SECOND)
+"""How long an adapter may stay silent beyond a ring's timeout, or after ``RescindOffer``."""
+
+DOUBT_US = Micros(15 * SECOND)
+"""How long an open offer is in doubt after a restart of the engine."""
+
+HISTORY_MAX = 100_000
+"""Citizens whose last agent is remembered for P7; the oldest are forgotten."""
+
+
+class ContactState(StrEnum):
+    """Where a contact is; exactly one at a time."""
+
+    MENU = "menu"
+    WAITING = "waiting"
+    """In a line, held by us."""
+    OFFERED = "offered"
+    """An offer is open (ringing, being taken back, or in doubt after a restart)."""
+    TALK = "talk"
+    """Connected with an agent, by us or by the fallback (``via``)."""
+    DETACHED = "detached"
+    """In the native queue: keeps its place, is not offered."""
+    TREATED = "treated"
+    """Its disposition is decided; the announcement or the survey plays."""
+    EXTERNAL = "external"
+    """With an outside party after a transfer."""
+
+
+class Work(IntEnum):
+    """What holds an agent's slot."""
+
+    FREE = 0
+    OFFER = 1
+    TALK = 2
+    WRAP_UP = 3
+
+
+class Activity(IntEnum):
+    """For ``least-occupied``: on which side of the fraction the present time counts."""
+
+    NEITHER = 0
+    READY = 1
+    HANDLING = 2
+
+
+@dataclass(slots=True, kw_only=True)
+class Contact:
+    """One citizen's matter, from ``ContactStarted`` to ``ContactLeft``."""
+
+    contact_id: ContactId
+    medium: Medium
+    started: Instant
+    citizen: str | None = None
+    state: ContactState = ContactState.MENU
+    held: bool = True
+    """Whether an adapter holds it; False while the native queue does."""
+    queue: QueueId | None = None
+    own_class: ContactClass | None = None
+    own_head_start: Micros | None = None
+    own_slope: int | None = None
+    enqueued: Instant | None = None
+    """First queue entry in the city; never changes once set."""
+    sequence: int = -1
+    """Order of first queue entry in this core; -1 before."""
+    step: int = 0
+    offer: OfferId | None = None
+    agent: AgentId | None = None
+    slot: int | None = None
+    """The agent's slot that the talk holds; None when the agent is not one of ours."""
+    answered: Instant | None = None
+    first_agent: AgentId | None = None
+    via: str = "engine"
+    article: str | None = None
+    excluded: dict[AgentId, Instant] = field(default_factory=dict)
+    """P6 ``same_agent_after``: who is not asked again before when."""
+    prefer_agent: AgentId | None = None
+    prefer_until: Instant | None = None
+    decided: Disposition | None = None
+    decided_party: Party | None = None
+    decided_reason: str = ""
+    then_queue: QueueId | None = None
+    """Where the announcement of a treatment leads, if to a queue."""
+    sent_on: list[QueueId] = field(default_factory=list)
+    """Queues whose treatments sent it on to another: none is entered twice in this way."""
+    segment_n: int = 0
+    segment_kind: SegmentKind = SegmentKind.MENU
+    segment_started: Instant = Instant(0)
+    segment_queue: QueueId | None = None
+    menu_us: int = 0
+    ring_us: int = 0
+    talk_us: int = 0
+    hold_us: int = 0
+    offers: int = 0
+    past_offers: list[OfferId] = field(default_factory=list)
+    entry: int = 0
+    """Token of its present entry in the lines; 0 = in none. Older entries are dead."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Slot:
+    """One of an agent's places for a contact of ``medium``."""
+
+    medium: Medium
+    work: Work = Work.FREE
+    contact: ContactId | None = None
+    queue: QueueId | None = None
+    offer: OfferId | None = None
+    until: Instant | None = None
+    """End of the wrap-up."""
+    ringing: bool = False
+    on_hold: bool = False
+    shown: AgentState = AgentState.OFFLINE
+    shown_reason: str = ""
+    shown_until: Instant | None = None
+    shown_contact: ContactId | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Agent:
+    """A person who answers, from the config, logged in or not."""
+
+    agent_id: AgentId
+    rank: int
+    """Place in the config: the last tie-break of P1."""
+    skills: dict[SkillId, int]
+    capacity: dict[Medium, int]
+    slots: list[Slot]
+    shift_skills: bool = False
+    """Skills were changed by a supervisor; the config's return at logout."""
+    logged_in: bool = False
+    reachable: bool = True
+    in_use: bool = False
+    paused: bool = False
+    pause_reason: str = ""
+    pause_until: Instant | None = None
+    rest_reason: str = ""
+    rest_until: Instant | None = None
+    misses: int = 0
+    idle_since: Instant = Instant(0)
+    calls: dict[str, str] = field(default_factory=dict)
+    """Own calls, id to kind, in the order in which they began."""
+    last_contact: ContactId | None = None
+    removed: bool = False
+    """Gone from the config: finishes what is in hand, then disappears."""
+    activity: Activity = Activity.NEITHER
+    activity_since: Instant = Instant(0)
+    handling_us: int = 0
+    ready_us: int = 0
+    entries: dict[Medium, int] = field(default_factory=dict)
+    """Tokens of the present entries among the idle, by medium."""
+    profile: int = -1
+
+
+@dataclass(slots=True, kw_only=True)
+class Leg:
+    """One agent of an offer."""
+
+    agent: AgentId
+    slot: int
+    ringing: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Offer:
+    """A contact presented to reserved agents (several only with ``ring: all``)."""
+
+    offer_id: OfferId
+    contact: ContactId
+    queue: QueueId
+    step: int
+    created: Instant
+    lease: Instant
+    """When the core stops waiting for the adapter's answer."""
+    legs: list[Leg]
+    rescinding: bool = False
+    rescind_reason: str = ""
+    doubt: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class QueueStatus:
+    """What changes about a queue without a new config."""
+
+    settings: QueueSettings
+    open: bool = True
+    emergency: Treatment | None = None
+    draining: bool = False
+    """Gone from the config; kept under its old rules until its contacts are served."""
+
+
+@dataclass(slots=True, kw_only=True)
+class AcdState:
+    """A snapshot of the whole core; see ``Acd.snapshot`` and ``Acd.restore``."""
+
+    now: Instant
+    settings: Settings
+    queues: list[QueueStatus]
+    agents: list[Agent]
+    contacts: list[Contact]
+    offers: list[Offer]
+    next_offer: int
+    next_sequence: int
+    emergency: Treatment | None
+    history: list[tuple[str, AgentId, Instant]]

@@ -1,0 +1,136 @@
+"""Everything that is due at an instant, in the order of P5. One heap, lazily cleaned.
+
+Contacts have no timers of their own for steps and longest waits: a ``DueLine`` orders those of one
+queue and arms a single timer for its head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
+
+from gkc_engine.acd.lazyheap import ContactHeap
+from gkc_engine.acd.state import Contact
+from gkc_engine.ids import AgentId, ContactId, Instant, OfferId
+
+
+class Kind(IntEnum):
+    """P5: the order of one instant."""
+
+    CONFIG = -1
+    """Ours: a config version takes effect before anything else of its instant."""
+    OFFER_RESULT = 0
+    AGENT_ABLE = 1
+    STEP = 2
+    LEAVING = 3
+    ARRIVAL = 4
+    TICK = 5
+    """Ours: the instant is complete."""
+
+
+class What(IntEnum):
+    """What a timer does; also the order of one agent's or contact's timers of one kind."""
+
+    LEASE = 0
+    WRAP_UP = 1
+    REST = 2
+    PAUSE = 3
+    STEP = 4
+    EXCLUSION = 5
+    PREFERENCE = 6
+    MAXWAIT = 7
+    UNSTAFFED = 8
+
+
+class DueLine:
+    """Contacts of one queue that are due for the same thing, the first due at the head."""
+
+    __slots__ = ("armed", "line", "what")
+
+    def __init__(self, what: What) -> None:
+        self.what = what
+        self.line = ContactHeap()
+        self.armed: tuple[int, int] | None = None
+        """(due, sequence) of the timer that stands for the head."""
+
+
+class Timer(NamedTuple):
+    """One entry: compared by its first six fields, which are unique."""
+
+    due: Instant
+    kind: Kind
+    rank: int
+    what: int
+    sub: int
+    n: int
+    ref: AgentId | ContactId | OfferId | DueLine
+
+
+class Timers:
+    """The heap of all that is due."""
+
+    def __init__(self, alive: Callable[[Timer], bool]) -> None:
+        self._heap: list[Timer] = []
+        self._alive = alive
+        self._n = 0
+        self._limit = 1024
+
+    def push(
+        self,
+        due: Instant,
+        kind: Kind,
+        rank: int,
+        what: What,
+        ref: AgentId | ContactId | OfferId | DueLine,
+        sub: int = 0,
+    ) -> None:
+        """Arm a timer. It is never disarmed: it is dead when its owner no longer waits for it."""
+        if len(self._heap) >= self._limit:
+            self._heap = [t for t in self._heap if self._alive(t)]
+            heapify(self._heap)
+            self._limit = max(1024, 2 * len(self._heap))
+        self._n += 1
+        heappush(self._heap, Timer(due, kind, rank, what, sub, self._n, ref))
+
+    def head(self) -> Timer | None:
+        """Return the first living timer; a due line whose head left is armed anew."""
+        heap = self._heap
+        while heap:
+            timer = heap[0]
+            if self._alive(timer):
+                return timer
+            heappop(heap)
+            if isinstance(timer.ref, DueLine):
+                self.rearm(timer.ref, timer)
+        return None
+
+    def pop(self) -> None:
+        """Take the head away (it was returned by ``head``)."""
+        timer = heappop(self._heap)
+        if isinstance(timer.ref, DueLine):
+            timer.ref.armed = None
+
+    def rearm(self, line: DueLine, dead: Timer) -> None:
+        """After a dead timer of a line: arm one for the present head, unless one stands."""
+        if line.armed != (dead.due, dead.rank):
+            return
+        line.armed = None
+        self.arm(line)
+
+    def arm(self, line: DueLine) -> None:
+        """Make sure that a timer stands for the head of the line."""
+        head = line.line.head()
+        if head is None:
+            return
+        due = (head[0], head[1])
+        if line.armed is None or due < line.armed:
+            line.armed = due
+            kind = Kind.STEP if line.what is What.STEP else Kind.LEAVING
+            self.push(Instant(due[0]), kind, due[1], line.what, line)
+
+    def add(self, line: DueLine, due: Instant, contact: Contact) -> None:
+        """Put the contact into a due line."""
+        line.line.push(due, contact)
+        self.arm(line)

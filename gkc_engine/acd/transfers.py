@@ -1,0 +1,174 @@
+"""The talk: hold, its end, and transfers of the citizen to somebody else."""
+
+from __future__ import annotations
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome
+from gkc_engine.acd.contacts import announce_queued, come_back, enter_queue
+from gkc_engine.acd.routing import after_talk, end_talk, exclude, make_offer, resume_agent
+from gkc_engine.acd.state import Agent, Contact, ContactState, Work
+from gkc_engine.acd.world import World
+from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
+
+TalkEvent = (
+    ev.HoldStarted | ev.HoldEnded | ev.TalkEnded | ev.TransferRequested | ev.TransferCompleted
+)
+
+
+def talk_event(world: World, event: TalkEvent) -> None:
+    """Apply an event of a talk."""
+    match event:
+        case ev.HoldStarted() | ev.HoldEnded():
+            hold_changed(world, event)
+        case ev.TalkEnded():
+            talk_ended(world, event)
+        case ev.TransferRequested():
+            transfer_requested(world, event)
+        case ev.TransferCompleted():
+            transfer_completed(world, event)
+
+
+def _talk(world: World, contact_id: ContactId, agent_id: AgentId) -> Contact | None:
+    """Return the contact if it talks with this agent; else the event is stale."""
+    contact = world.contacts.get(contact_id)
+    if contact is None or contact.state is not ContactState.TALK or contact.agent != agent_id:
+        return None
+    return contact
+
+
+def hold_changed(world: World, event: ev.HoldStarted | ev.HoldEnded) -> None:
+    """The agent put the citizen on hold, or took him back."""
+    contact = _talk(world, event.contact_id, event.agent_id)
+    on_hold = isinstance(event, ev.HoldStarted)
+    if contact is None or (contact.segment_kind is SegmentKind.HOLD) is on_hold:
+        return
+    if on_hold:
+        world.next_segment(contact, SegmentKind.HOLD, SegmentOutcome.HELD, event.at)
+    else:
+        world.next_segment(contact, SegmentKind.TALK, SegmentOutcome.RESUMED, event.at)
+    agent = world.agents.get(event.agent_id)
+    if agent is not None and contact.slot is not None:
+        agent.slots[contact.slot].on_hold = on_hold
+        world.settle(agent)
+
+
+def talk_ended(world: World, event: ev.TalkEnded) -> None:
+    """The agent's side is gone while the citizen's line stands."""
+    contact = _talk(world, event.contact_id, event.agent_id)
+    if contact is None:
+        return
+    if event.end is ev.TalkEnd.MEDIA_LOST and contact.queue is not None:
+        outcome = SegmentOutcome.MEDIA_LOST
+        _back_to_queue(world, contact, event.agent_id, outcome, event.at, event.reason)
+        return
+    world.next_segment(
+        contact, SegmentKind.ANNOUNCEMENT, SegmentOutcome.RELEASED, event.at, event.reason
+    )
+    agent = end_talk(world, contact)
+    contact.state, contact.decided = ContactState.TREATED, Disposition.ANSWERED
+    contact.decided_party, contact.decided_reason = event.party, event.reason
+    world.out.append(cmd.ReleaseContact(contact_id=contact.contact_id))
+    after_talk(world, agent)
+
+
+def _back_to_queue(
+    world: World,
+    contact: Contact,
+    agent_id: AgentId,
+    outcome: SegmentOutcome,
+    at: Instant | None,
+    reason: str,
+) -> None:
+    """The citizen waits again, at the old place; the agent who left him is not asked first."""
+    assert contact.queue is not None
+    world.next_segment(contact, SegmentKind.QUEUE, outcome, at, reason)
+    agent = end_talk(world, contact)
+    _not_the_same(world, contact, agent_id, contact.queue)
+    world.count_in(contact, contact.queue)
+    contact.state = ContactState.DETACHED  # In line, but not yet able to be served.
+    contact.step = 0
+    after_talk(world, agent)
+    announce_queued(world, contact)
+    come_back(world, contact)
+
+
+def _not_the_same(world: World, contact: Contact, agent_id: AgentId, queue_id: QueueId) -> None:
+    until = Instant(world.now + world.queues[queue_id].settings.same_agent_after_us)
+    exclude(world, contact, agent_id, until)
+
+
+def transfer_requested(world: World, event: ev.TransferRequested) -> None:
+    """Blind transfer: the agent left; the citizen goes to a queue or to one agent."""
+    contact = _talk(world, event.contact_id, event.from_agent)
+    if contact is None:
+        return
+    queue = world.queues.get(event.to_queue) if event.to_queue is not None else None
+    if queue is not None and not queue.status.draining:
+        world.next_segment(
+            contact, SegmentKind.QUEUE, SegmentOutcome.TRANSFERRED, event.at, "queue"
+        )
+        agent = end_talk(world, contact)
+        _not_the_same(world, contact, event.from_agent, queue.settings.queue_id)
+        contact.state = ContactState.EXTERNAL  # Between two places for the length of this step.
+        after_talk(world, agent)
+        enter_queue(world, contact, queue.settings.queue_id, arrival=False, opened=True)
+        return
+    if contact.queue is None or contact.queue not in world.queues:
+        _nowhere(world, contact, event)
+        return
+    target = world.agents.get(event.to_agent) if event.to_agent is not None else None
+    if target is None or not world.can_take(target, contact.medium):
+        outcome = SegmentOutcome.TRANSFERRED
+        _back_to_queue(world, contact, event.from_agent, outcome, event.at, "agent not ready")
+        return
+    world.next_segment(contact, SegmentKind.QUEUE, SegmentOutcome.TRANSFERRED, event.at, "agent")
+    agent = end_talk(world, contact)
+    _not_the_same(world, contact, event.from_agent, contact.queue)
+    world.count_in(contact, contact.queue)
+    contact.state, contact.step = ContactState.DETACHED, 0
+    announce_queued(world, contact)
+    make_offer(world, contact, [target])
+    after_talk(world, agent)
+
+
+def _nowhere(world: World, contact: Contact, event: ev.TransferRequested) -> None:
+    """A transfer to nobody we know, of a contact that had no queue: nothing more is due."""
+    world.next_segment(
+        contact, SegmentKind.ANNOUNCEMENT, SegmentOutcome.TRANSFERRED, event.at, "unknown target"
+    )
+    agent = end_talk(world, contact)
+    contact.state, contact.decided = ContactState.TREATED, Disposition.ANSWERED
+    world.out.append(cmd.ReleaseContact(contact_id=contact.contact_id))
+    after_talk(world, agent)
+
+
+def transfer_completed(world: World, event: ev.TransferCompleted) -> None:
+    """Attended transfer: the citizen talks with another agent, or with an outside party."""
+    contact = _talk(world, event.contact_id, event.from_agent)
+    if contact is None:
+        return
+    target = world.agents.get(event.to_agent) if event.to_agent is not None else None
+    kind = SegmentKind.EXTERNAL if event.to_agent is None else SegmentKind.TALK
+    reason = event.to_external or ""
+    world.next_segment(contact, kind, SegmentOutcome.TRANSFERRED, event.at, reason)
+    agent = end_talk(world, contact)
+    if event.to_agent is None:
+        contact.state = ContactState.EXTERNAL
+    else:
+        contact.agent = event.to_agent
+    if target is not None:
+        _seize(world, contact, target)
+    after_talk(world, agent)
+
+
+def _seize(world: World, contact: Contact, target: Agent) -> None:
+    """The target really talks with the citizen: take his slot, cut his wrap-up if need be."""
+    target.last_contact = contact.contact_id
+    for index, slot in enumerate(target.slots):
+        if slot.medium is contact.medium and slot.work in (Work.FREE, Work.WRAP_UP):
+            slot.work, slot.contact, slot.queue = Work.TALK, contact.contact_id, contact.queue
+            slot.until, slot.on_hold = None, False
+            contact.slot = index
+            break
+    resume_agent(world, target)

@@ -1,0 +1,200 @@
+"""What displays and announcements may know. Computed when asked; nothing here changes the core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gkc_engine.acd.commands import AgentState
+from gkc_engine.acd.contacts import IN_LINE
+from gkc_engine.acd.matchspace import meets
+from gkc_engine.acd.settings import Medium
+from gkc_engine.acd.state import Agent, Contact, ContactState, Work
+from gkc_engine.acd.world import World
+from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId, SkillId
+
+
+@dataclass(slots=True, kw_only=True)
+class QueueView:
+    """A queue at this instant. Agents are counted if they may serve at any of its steps."""
+
+    queue_id: QueueId
+    title: str
+    open: bool
+    """False when closed by hours or in an emergency."""
+    draining: bool
+    waiting: int
+    """Contacts waiting, detached ones included, offered ones not."""
+    offered: int
+    detached: int
+    oldest: Instant | None
+    """Earliest enqueue time of those waiting or offered."""
+    talking: int
+    """Agents' talks with contacts of this queue."""
+    logged_in: int
+    ready: int
+    """Agents who would be offered a contact now."""
+    busy: int
+    """Agents with an offer, a talk, wrap-up or a call of their own."""
+    not_ready: int
+    """Paused, resting, or with an unreachable phone."""
+
+
+@dataclass(slots=True, kw_only=True)
+class SlotView:
+    """One slot of an agent, as last told by ``AgentStateChanged``."""
+
+    medium: Medium
+    state: AgentState
+    reason: str
+    until: Instant | None
+    contact_id: ContactId | None
+    queue: QueueId | None
+
+
+@dataclass(slots=True, kw_only=True)
+class AgentView:
+    """An agent at this instant; ``state`` and ``reason`` are those of the first slot."""
+
+    agent_id: AgentId
+    state: AgentState
+    reason: str
+    until: Instant | None
+    logged_in: bool
+    reachable: bool
+    paused: bool
+    can_take: bool
+    """Whether an offer of any medium could be made now."""
+    idle_since: Instant
+    misses: int
+    skills: dict[SkillId, int]
+    slots: tuple[SlotView, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class ContactView:
+    """A contact at this instant."""
+
+    contact_id: ContactId
+    medium: Medium
+    state: ContactState
+    started: Instant
+    queue: QueueId | None
+    enqueued: Instant | None
+    sequence: int
+    place: int | None
+    """1 = next; rank among all who compete in this queue (waiting, offered, detached)."""
+    step: int
+    offer_id: OfferId | None
+    agent_id: AgentId | None
+    """Who talks with it, or is asked, if that is one agent."""
+    answered: Instant | None
+    held: bool
+    via: str
+
+
+def queue_view(world: World, queue_id: QueueId) -> QueueView | None:
+    """Return a queue's numbers; None if there is no such queue."""
+    queue = world.queues.get(queue_id)
+    if queue is None:
+        return None
+    inside = [c for c in world.contacts.values() if c.queue == queue_id]
+    line = [c for c in inside if c.state in IN_LINE]
+    held = [c.enqueued for c in line if c.enqueued is not None]
+    settings = queue.settings
+    needs = [req.need for _, req in queue.steps]
+    agents = [
+        agent
+        for agent in world.agents.values()
+        if agent.logged_in
+        and settings.medium in agent.capacity
+        and any(meets(agent.skills, need) for need in needs)
+    ]
+    ready = sum(world.can_take(agent, settings.medium) for agent in agents)
+    busy = sum(_is_busy(agent) for agent in agents if not world.can_take(agent, settings.medium))
+    offered = sum(c.state is ContactState.OFFERED for c in line)
+    return QueueView(
+        queue_id=queue_id,
+        title=settings.title,
+        open=queue.status.open and queue.status.emergency is None,
+        draining=queue.status.draining,
+        waiting=len(line) - offered,
+        offered=offered,
+        detached=sum(c.state is ContactState.DETACHED for c in line),
+        oldest=min(held, default=None),
+        talking=sum(c.state is ContactState.TALK for c in inside),
+        logged_in=len(agents),
+        ready=ready,
+        busy=busy,
+        not_ready=len(agents) - ready - busy,
+    )
+
+
+def _is_busy(agent: Agent) -> bool:
+    return bool(agent.calls) or any(slot.work is not Work.FREE for slot in agent.slots)
+
+
+def agent_view(world: World, agent_id: AgentId) -> AgentView | None:
+    """Return what an agent is doing; None if there is no such agent."""
+    agent = world.agents.get(agent_id)
+    if agent is None:
+        return None
+    slots = tuple(
+        SlotView(
+            medium=slot.medium,
+            state=slot.shown,
+            reason=slot.shown_reason,
+            until=slot.shown_until,
+            contact_id=slot.contact,
+            queue=slot.queue,
+        )
+        for slot in agent.slots
+    )
+    first = slots[0] if slots else None
+    return AgentView(
+        agent_id=agent_id,
+        state=first.state if first is not None else AgentState.OFFLINE,
+        reason=first.reason if first is not None else "",
+        until=first.until if first is not None else None,
+        logged_in=agent.logged_in,
+        reachable=agent.reachable,
+        paused=agent.paused,
+        can_take=any(world.can_take(agent, medium) for medium in agent.capacity),
+        idle_since=agent.idle_since,
+        misses=agent.misses,
+        skills=dict(agent.skills),
+        slots=slots,
+    )
+
+
+def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
+    """Return where a contact is, with its place; None if it is unknown or over."""
+    contact = world.contacts.get(contact_id)
+    if contact is None:
+        return None
+    return ContactView(
+        contact_id=contact_id,
+        medium=contact.medium,
+        state=contact.state,
+        started=contact.started,
+        queue=contact.queue,
+        enqueued=contact.enqueued,
+        sequence=contact.sequence,
+        place=_place(world, contact),
+        step=contact.step,
+        offer_id=contact.offer,
+        agent_id=contact.agent,
+        answered=contact.answered,
+        held=contact.held,
+        via=contact.via,
+    )
+
+
+def _place(world: World, contact: Contact) -> int | None:
+    if contact.state not in IN_LINE or contact.queue is None:
+        return None
+    mine = world.order_key(contact)
+    return 1 + sum(
+        world.order_key(other) < mine
+        for other in world.contacts.values()
+        if other.queue == contact.queue and other.state in IN_LINE
+    )
