@@ -65,7 +65,8 @@ def normalise(raw: str | None, region: str = "RU") -> Number:
         parsed = phonenumbers.parse(plus + digits, region)
     except phonenumbers.NumberParseException:
         return Number(raw, None, NumberKind.JUNK)
-    if not phonenumbers.is_possible_number(parsed):
+    reason = phonenumbers.is_possible_number_with_reason(parsed)
+    if reason != phonenumbers.ValidationResult.IS_POSSIBLE:  # Not LOCAL_ONLY: 7 digits name nobody.
         return Number(raw, None, NumberKind.JUNK)
     e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     return Number(raw, e164, NumberKind.E164)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from gkc_engine.config.values import (
     MINUTES_A_DAY,
@@ -50,12 +50,15 @@ class CalendarModel(Model):
     dates: dict[Dates, DayHours] = Field(default_factory=dict)
     """Exceptions: ``"2026-12-31": ["09:00-16:00"]``, ``"2026-07-06..2026-07-10": []``."""
 
-    @model_validator(mode="after")
-    def _each_day_once(self) -> Self:
-        days = [day for key in self.week for day in weekdays(key)]
+    @field_validator("week")
+    @classmethod
+    def _each_day_once(
+        cls, week: dict[str, tuple[tuple[int, int], ...]]
+    ) -> dict[str, tuple[tuple[int, int], ...]]:
+        days = [day for key in week for day in weekdays(key)]
         if len(days) != len(set(days)):
-            raise expected("each weekday at most once in week")
-        return self
+            raise expected("each weekday at most once")
+        return week
 
     def day_hours(self, weekday: int) -> tuple[tuple[int, int], ...]:
         """Return the week's intervals for ``weekday`` (Monday = 0)."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gkc_engine.config.models import Config
-from gkc_engine.config.problems import Path, Place, Problem, closest, problem, shown
+from gkc_engine.config.problems import Path, Place, Problem, clip, closest, problem, shown
 from gkc_engine.config.source import Source
 
 FOREIGN: Final[Mapping[str, str]] = {
@@ -61,10 +61,11 @@ def _explain(detail: ErrorDetails, source: Source, root: Place) -> Problem:
         return problem(place, path, "nothing", f"a value: {_missing_words(path)} is required")
     place = source.place(path) or root
     wanted = _expected(detail, path)
-    found = shown(detail["input"], path)
-    if kind == "expected" and isinstance(detail["input"], Mapping):
-        found = "the keys " + ", ".join(map(str, detail["input"])) if detail["input"] else "none"
-    return problem(place, path, found, wanted, _hint(detail["input"], detail, path))
+    value = source.value(path)  # Not the error's input, which a validator may have changed.
+    found = shown(value, path)
+    if kind == "expected" and isinstance(value, Mapping) and value:
+        found = "the keys " + clip(", ".join(map(str, value)))
+    return problem(place, path, found, wanted, _hint(value, detail, path))
 
 
 def _owner_words(path: Path) -> str:
@@ -139,13 +140,13 @@ def _range(path: Path) -> str:
 
 
 def _hint(value: object, detail: ErrorDetails, path: Path) -> str | None:
+    if "duration" in detail["msg"]:
+        return _duration_hint(str(value))
     if not isinstance(value, str):
         return None
     if detail["type"] in ("enum", "literal_error"):
         words = _list(str(detail.get("ctx", {})["expected"])).replace(" or ", ", ").split(", ")
         return _known_hint(value, words)
-    if "duration" in detail["msg"]:
-        return _duration_hint(value)
     if path and path[-1] == "timezone":
         return closest(value, available_timezones())
     return None
@@ -160,7 +161,8 @@ def _duration_hint(value: str) -> str | None:
     units = {"": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m"}
     units |= {"mins": "m", "minute": "m", "minutes": "m", "hour": "h", "hours": "h", "hr": "h"}
     units |= {"day": "d", "days": "d", "msec": "ms", "s": "s", "m": "m", "h": "h", "d": "d"}
-    return f"{found[1]}{units[unit]}" if unit in units else None
+    meant = f"{found[1]}{units.get(unit, '')}"
+    return meant if unit in units and meant != value else None
 
 
 def _known_hint(word: str, known: list[str]) -> str | None:

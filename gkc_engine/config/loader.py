@@ -128,16 +128,17 @@ def read_folder(folder: FilePath) -> Source:
 
 def _read_file(file: FilePath) -> Source:
     name = str(file).encode("utf-8", "backslashreplace").decode()
+    found = "something that is no file"
     try:
-        with file.open("rb") as stream:
-            data = stream.read(FILE_BYTES_MAX + 1)
+        # Asked first: opening a pipe would wait for its writer.
+        if file.is_file() or file.is_dir():
+            with file.open("rb") as stream:
+                return _parsed(stream.read(FILE_BYTES_MAX + 1), name)
     except OSError as error:
-        source = Source()
         found = f"a file that cannot be read ({error.strerror})"
-        source.problems.append(problem(Place(name), (), found, "a readable file"))
-        source.broken = True
-        return source
-    return _parsed(data, name)
+    source = Source(broken=True)
+    source.problems.append(problem(Place(name), (), found, "a readable file"))
+    return source
 
 
 @lru_cache(maxsize=64)

@@ -30,7 +30,8 @@ from gkc_engine.config.problems import Path, Place, Problem, clip, dotted, probl
 
 FILE_BYTES_MAX: Final = 1 << 20
 DEPTH_MAX: Final = 12
-NODES_MAX: Final = 200_000
+NODES_MAX: Final = 100_000
+"""A thousand operators are 20 000; the parser reads some 50 000 a second."""
 SCALAR_CHARS_MAX: Final = 8192
 
 _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
@@ -60,6 +61,16 @@ class Source:
             if found is not None:
                 return found
         return None
+
+    def value(self, path: Path) -> object:
+        """Return what was read at ``path``, or ``None``."""
+        current: Any = self.tree
+        for part in path:
+            try:
+                current = current[part]
+            except (LookupError, TypeError):
+                return None
+        return current
 
     def key_place(self, path: Path) -> Place | None:
         """Return where the key that ends ``path`` stands, or the nearest thing around it."""
@@ -147,15 +158,13 @@ def _check_marks(text: str, file: str, source: Source) -> bool:
     body = text.rstrip("\r\n")
     if body.endswith(("\n...", "\r...")) and body != text:
         return True
-    last = lines[-1]
-    source.problems.append(
-        problem(
-            Place(file, len(lines), 1),
-            (),
-            f"a half-written file, ending in {clip(last.strip())!r}",
-            "a last line ... since the file begins with ---",
-        )
-    )
+    found = f"a half-written file, ending in {clip(lines[-1].strip())!r}"
+    if "..." in lines[:-1]:
+        found = "text after the closing line ..."
+    elif lines[-1] == "...":
+        found = "no end of line after the closing ..."
+    expected = "a last line ... since the file begins with ---"
+    source.problems.append(problem(Place(file, len(lines), 1), (), found, expected))
     return False
 
 

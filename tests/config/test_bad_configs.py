@@ -1,0 +1,161 @@
+"""Every mistake is refused at its place, with what was found, what is expected, and a hint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gkc_engine.config.loader import check
+from tests.config.cities import tiny_city
+
+# (what, the tiny city's text, what it is replaced by)
+CASES: list[tuple[str, str, str]] = [
+    ("unknown key", "    wrapuptime: 5s", "    wrapup: 5s"),
+    ("unknown section", "services:\n", "servises:\n"),
+    ("Asterisk's word", "    maxlen: 20", "    retry: 5s"),
+    ("Asterisk's strategy", "    maxlen: 20", "    strategy: leastrecent"),
+    ("duration in words", "timeout: 15s", "timeout: 15 sec"),
+    ("bare duration", "timeout: 15s", "timeout: 15"),
+    ("negative duration", "timeout: 15s", "timeout: -15s"),
+    ("zero timeout", "timeout: 15s", "timeout: 0s"),
+    ("huge duration", "timeout: 15s", "timeout: 9999d"),
+    ("nothing for a duration", "timeout: 15s", "timeout:"),
+    ("negative number", "maxlen: 20", "maxlen: -1"),
+    ("text for a number", "maxlen: 20", "maxlen: many"),
+    ("fraction for a number", "maxlen: 20", "maxlen: 2.5"),
+    ("truth for a number", "maxlen: 20", "maxlen: true"),
+    ("number for a text", "title: Общая", "title: 17"),
+    ("empty text", "title: Общая", 'title: ""'),
+    ("list for a mapping", "require: {passport: 3}", "require: [passport]"),
+    ("mapping for a list", "relax: [{after: 30s, require: {passport: 1}}]", "relax: {after: 30s}"),
+    ("level over 10", "require: {passport: 3}", "require: {passport: 11}"),
+    ("level 0", "skills: {passport: 1}", "skills: {passport: 0}"),
+    ("missing key", "    title: Общая", "    timeout: 5s"),
+    ("missing section", "---\ncenter:", "---\ncentre:"),
+    ("unknown skill in a queue", "require: {passport: 3}", "require: {pasport: 3}"),
+    ("unknown skill in a step", "require: {passport: 1}}]", "require: {pass: 1}}]"),
+    ("unknown skill of an operator", "skills: {passport: 1}}", "skills: {pasports: 1}}"),
+    ("unknown service", "service: mvd", "service: mwd"),
+    ("unknown calendar", "hours: workdays", "hours: workday"),
+    ("unknown fallback", "fallback: general", "fallback: generel"),
+    ("unknown queue in a treatment", "{then: queue general}", "{then: queue gen}"),
+    ("treatment without sense", "{then: queue general}", "{then: go general}"),
+    ("unknown announcement", "{then: queue general}", "{say: sorry, then: hangup}"),
+    ("a queue moving to itself", "fallback: general", "fallback: passport"),
+    (
+        "steps out of order",
+        "{after: 30s, require: {passport: 1}}]",
+        "{after: 30s, require: {passport: 2}}, {after: 20s, require: {passport: 1}}]",
+    ),
+    (
+        "queue nobody can serve",
+        "[{after: 30s, require: {passport: 1}}]",
+        "[{after: 30s, require: {english: 3}}]\n    medium: email",
+    ),
+    ("unknown class", "maxlen: 20", "class: urgent"),
+    ("menu and queue for a number", "{ivr: main}", "{ivr: main, queue: general}"),
+    ("nowhere for a number", "{ivr: main}", "{title: Город}"),
+    ("unknown menu for a number", "{ivr: main}", "{ivr: mian}"),
+    ("same number twice", '"+74951112233"', '"8 (495) 777-77-77"'),
+    ("not a number", '"+74951112233"', '"+7495q112233"'),
+    ("emergency number", '"+74951112233"', '"112"'),
+    ("secret in clear", "secret: env:GKC_AMI_SECRET", "secret: hunter2"),
+    ("PIN in clear", "pin: env:PIN_101", "pin: 4711"),
+    ("doubled PIN", "PJSIP/102,", "PJSIP/102, pin: env:PIN_101,"),
+    ("doubled interface", "PJSIP/102", "PJSIP/101"),
+    ("another technology", "PJSIP/102", "SIP/102"),
+    ("a way out in the interface", "PJSIP/102", "PJSIP/102&PJSIP/1@trunk"),
+    ("unknown login", "login: always", "login: allways"),
+    ("unknown zone", "Europe/Moscow", "Europe/Moskow"),
+    ("prefix too long", "prefix: ТСТ", "prefix: ТСТТСТТСТ"),
+    ("language not spoken", "{language: ru, menu: topics}", "{language: tt, menu: topics}"),
+    (
+        "language not of the center",
+        "timezone: Europe/Moscow}",
+        "timezone: Europe/Moscow, languages: [ru]}",
+    ),
+    ("unreachable menu", '"1": {language: ru, menu: topics}', '"1": {queue: passport}'),
+    ("menus in a circle", "    on_timeout: {queue: general}", "    on_timeout: {menu: topics}"),
+    (
+        "article without end",
+        "    on_timeout: {queue: general}",
+        "    on_timeout: {article: documents}",
+    ),
+    ("silence leads nowhere", "    on_timeout: {queue: general}\n", ""),
+    (
+        "two ways at once",
+        "{queue: passport}\n    on_timeout: {menu: main}",
+        "{queue: passport, menu: main}\n    on_timeout: {menu: main}",
+    ),
+    ("class without queue", "{language: ru, menu: topics}", "{class: emergency, menu: topics}"),
+    (
+        "no choice at all",
+        '      "1": {language: ru, menu: topics}\n      "2": {language: en, queue: general}\n',
+        "",
+    ),
+    ("not a digit", '"2": {queue: passport}', '"12": {queue: passport}'),
+    ("choice to an unknown menu", "menu: topics}}", "menu: topic}}"),
+    ("missing prompt", "prompt: welcome", "prompt: welcom"),
+    ("prompt without English", "{ru: Здравствуйте., en: Hello.}", "{ru: Здравствуйте.}"),
+    ("prompt without sound", "documents: {ru", "extra: {ru: Да, en: Yes}\n  documents: {ru"),
+    ("hours that end before they begin twice", '"14:00-18:00"', '"18:00"'),
+    ("25 o'clock", '"14:00-18:00"', '"14:00-25:00"'),
+    ("overlapping hours", '"14:00-18:00"', '"12:00-18:00"'),
+    ("not a weekday", "mon-fri:", "mon-fry:"),
+    ("a weekday twice", "mon-fri: [", 'fri-sat: ["09:00-10:00"], mon-fri: ['),
+    ("not a date", "    holidays: RU", '    dates: {"2026-02-30": []}'),
+    ("a calendar that never opens", '["09:00-13:00", "14:00-18:00"]', "[]"),
+    ("names alike", "  general:\n", "  Passport: {title: П}\n  general:\n"),
+    ("name with a blank", "  general:\n", "  gen eral: {title: П}\n  general:\n"),
+    ("duplicate key", "    maxlen: 20", "    timeout: 20s"),
+    ("duplicate section", "ivr:\n", "skills: {a: А}\nivr:\n"),
+    ("anchor", "{passport: 3}", "&need {passport: 3}"),
+    ("alias", "fallback: general", "fallback: *general"),
+    ("tag", "maxlen: 20", "maxlen: !!int 20"),
+    ("python tag", "maxlen: 20", "maxlen: !!python/object/apply:os.system [id]"),
+    ("deep nesting", "{passport: 3}", "[" * 5000 + "]" * 5000),
+    ("tabs", "    maxlen: 20", "\tmaxlen: 20"),
+    ("unclosed quote", "title: Общая", 'title: "Общая'),
+    ("unclosed brace", "{passport: 3}", "{passport: 3"),
+    ("control character", "title: Общая", 'title: "Об\\u0007щая"'),
+    ("lone surrogate", "title: Общая", 'title: "\\uD800"'),
+    ("a second document", "calendars:\n", "---\ncalendars:\n"),
+    ("a directive", "---\ncenter", "%YAML 1.1\n---\ncenter"),
+    ("an endless text", "title: Общая", "title: " + "я" * 9000),
+    ("text after the end", "\n...\n", "\n...\nqueues: {}\n"),
+    ("metrics on no port", "calendars:\n", "metrics: {port: 70000}\ncalendars:\n"),
+]
+EXPECTED = Path(__file__).with_name("bad_configs.txt")
+
+
+def reported(folder: Path, old: str, new: str) -> list[str]:
+    lines = [str(p) for p in check(tiny_city(folder, (old, new)))]
+    return [line.replace(f"{folder}/", "").replace(str(folder), "DIR") for line in lines]
+
+
+def expectations() -> dict[str, list[str]]:
+    cases: dict[str, list[str]] = {}
+    name = ""
+    for line in EXPECTED.read_text(encoding="utf-8").splitlines():
+        if line.startswith("    "):
+            cases[name].append(line.strip())
+        elif line:
+            name = line
+            cases[name] = []
+    return cases
+
+
+@pytest.mark.parametrize(("name", "old", "new"), CASES, ids=[case[0] for case in CASES])
+def test_a_mistake_is_refused_at_its_place(name: str, old: str, new: str, tmp_path: Path) -> None:
+    assert reported(tmp_path, old, new) == expectations()[name]
+
+
+def test_every_case_is_reviewed_and_refused() -> None:
+    expected = expectations()
+    assert sorted(expected) == sorted(case[0] for case in CASES)
+    assert all(expected.values())
+
+
+def test_the_unedited_city_has_no_problem(tmp_path: Path) -> None:
+    assert check(tiny_city(tmp_path)) == []
