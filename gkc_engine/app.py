@@ -1,0 +1,411 @@
+"""The composition root of one center's engine: builds, wires, runs, takes down. No logic."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import structlog
+
+from gkc_engine import plans
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.core import Acd
+from gkc_engine.acd.state import AcdState
+from gkc_engine.backend import EngineBackend
+from gkc_engine.channels.phone.ami import AmiLink
+from gkc_engine.channels.phone.channel import KnownCall, PhoneChannel
+from gkc_engine.channels.phone.entry import EntryDesk
+from gkc_engine.channels.phone.menu_run import MenuRunner
+from gkc_engine.channels.phone.waiting import Announcements
+from gkc_engine.clock import SystemClock, new_uuid
+from gkc_engine.config.loader import load_config
+from gkc_engine.config.models import Config
+from gkc_engine.config.reload import diff, shrink
+from gkc_engine.config.secrets import resolve_secret
+from gkc_engine.config.settings import to_settings
+from gkc_engine.control.audit import as_text, logged
+from gkc_engine.control.day import DayCounters
+from gkc_engine.control.methods import Methods
+from gkc_engine.control.observe import Observer
+from gkc_engine.control.protocol import Json, socket_path
+from gkc_engine.control.server import ControlServer
+from gkc_engine.control.views import Reloaded, Row
+from gkc_engine.engine import Engine, Step
+from gkc_engine.errors import GkcError
+from gkc_engine.hours import Hours
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId, QueueId
+from gkc_engine.ivr.fastagi import AgiServer
+from gkc_engine.ivr.fragments import builtin_texts
+from gkc_engine.ivr.prompts import PromptStore, prompt_texts
+from gkc_engine.metrics import Metrics, MetricsServer
+from gkc_engine.numbers import normalise
+from gkc_engine.recorder import audit, schema
+from gkc_engine.recorder.citizens import Citizens
+from gkc_engine.recorder.journal import Journal
+from gkc_engine.recorder.ledger import Ledger, engine_version
+from gkc_engine.recorder.numbers import Numbers
+from gkc_engine.recorder.queue_log import QueueLog
+from gkc_engine.recorder.queue_log_file import QueueLogFile
+from gkc_engine.recorder.recovery import Recovery
+from gkc_engine.recorder.writer import DurableWriter
+from gkc_engine.records import RecordReader
+from gkc_engine.watchdog import beat_forever
+
+log = structlog.get_logger(__name__)
+
+SNAPSHOT_STEPS = 5_000
+"""A restart replays at most about so many steps: a fraction of a second."""
+
+SNAPSHOT_S = 3600.0
+GAUGES_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What the command line or the demo says in place of the config."""
+
+    metrics_port: int | None = None
+    ami_port: int | None = None
+    agi_port: int | None = None
+
+
+class FrontDesk:
+    """Identity and numbering of new contacts (``phone.channel.Desk``)."""
+
+    def __init__(self, numbers: Numbers, citizens: Citizens, ledger: Ledger) -> None:
+        self._numbers = numbers
+        self._citizens = citizens
+        self._ledger = ledger
+        self._writing: set[asyncio.Future[str]] = set()
+
+    def new_contact(self, now: Instant) -> tuple[ContactId, str]:
+        """Return a fresh contact id and its registration number."""
+        return ContactId(new_uuid(now)), self._numbers.allocate(now)
+
+    def citizen(self, number: str, name: str, now: Instant) -> str | None:
+        """Remember a caller and return his key; ``None`` when the number is withheld."""
+        known = normalise(number).e164
+        if known is None:
+            return None
+        # The key is at hand at once; the encrypted row follows in the ledger's own thread.
+        writing = asyncio.ensure_future(
+            self._ledger.call(lambda: self._citizens.remember(known, name or None, now=now))
+        )
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        return self._citizens.key_of(known)
+
+    def recording_path(self, contact_id: ContactId, offer_id: OfferId, now: Instant) -> str:
+        """Return the file of a segment's recording, relative to Asterisk's recording folder."""
+        return f"{now // (86_400 * SECOND)}/{contact_id}-{offer_id}.wav"
+
+
+class App:
+    """One running engine."""
+
+    def __init__(self, folder: Path, state_dir: Path, overrides: Overrides) -> None:
+        self.folder = folder
+        self.state_dir = state_dir
+        self.overrides = overrides
+        self.config: Config = load_config(folder)
+        self.clock = SystemClock()
+        self.metrics = Metrics()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stop = asyncio.Event()
+        self.failed: BaseException | None = None
+        """Our own mistake that ended this run; the watchdog starts the next."""
+
+    async def run(self) -> None:
+        """Start everything, run until asked to stop, take everything down in order.
+
+        Raises:
+            GkcError: what could not be started, where, and what to do.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            await self._records(stack)
+            self._engine_parts()
+            await self._start(stack)
+            log.info("engine_up", center=self.config.center.name)
+            await self._stop.wait()
+
+    def request_stop(self) -> None:
+        """Begin an orderly end."""
+        self._stop.set()
+
+    # --- building --------------------------------------------------------------------------
+
+    async def _records(self, stack: contextlib.AsyncExitStack) -> None:
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        store = self.state_dir / self.config.store.path
+        url = schema.sqlite_url(str(store))
+        self.ledger = Ledger(url, self.config.center.name)
+        self.journal = Journal(self.state_dir / "emergency.journal")
+        self.writer = DurableWriter(
+            self.ledger, self.journal, on_commit=self.metrics.commit_seconds.observe
+        )
+        await self.writer.open()
+        stack.push_async_callback(self.writer.close)
+        self.recovery: Recovery = await self.ledger.load()
+        self.citizens = Citizens(self.ledger.store.engine, self.state_dir / "citizen.key")
+        self.reader = RecordReader(url, self.citizens)
+        stack.push_async_callback(self.reader.close)
+        lines = QueueLog()
+        with self.ledger.store.engine.connect() as connection:
+            lines.prime(connection, self.recovery.settings)
+        self.queue_log = QueueLogFile(self.state_dir / "queue_log", lines)
+        stack.callback(self.queue_log.reopen)
+
+    def _engine_parts(self) -> None:
+        zone = ZoneInfo(self.config.center.timezone)
+        acd = recovered_core(self.recovery)
+        self.engine = Engine(acd, self.clock, self.writer)
+        self.engine.restore(self.recovery.last_now, self.recovery.recent_source_keys)
+        self.day = DayCounters(zone, self.engine.now())
+        self.day.configure({QueueId(n): q.servicelevel for n, q in self.config.queues.items()})
+        self.backend = EngineBackend(
+            self.engine,
+            plans.directory_of(self.config, self.folder),
+            self.day,
+            self.reader,
+            health=self._health,
+            reload=self._reload,
+        )
+        self.engine.observe(Observer(self.metrics, self.day).steps)
+        self.engine.observe(self.backend.observe)
+        self.engine.observe(self.queue_log)
+        self.engine.observe(self._count_for_snapshot)
+        numbers = Numbers(self.config.center.prefix, zone, self.recovery.last_numbers)
+        self.phone = self._phone(FrontDesk(numbers, self.citizens, self.ledger))
+        self.engine.attach(self.phone.perform)
+        self._unsaved = 0
+        self._save = asyncio.Event()
+
+    def _phone(self, desk: FrontDesk) -> PhoneChannel:
+        config, overrides = self.config, self.overrides
+        self.prompts = self._prompt_store()
+        sounds = plans.sound_finder(self.prompts)
+        secret = resolve_secret(config.pbx.ami.secret, self.folder)
+        self.announcements = Announcements(
+            lambda: self.config,
+            self.engine,
+            sounds,
+            lambda queue: [
+                a for a, e in self.backend.directory.agents.items() if queue in e.queues
+            ],
+        )
+        self.engine.observe(self.announcements.observe)
+        menus = MenuRunner(lambda: self.config.ivr)
+        default = QueueId(next(iter(config.queues)))
+        return PhoneChannel(
+            self.engine,
+            plans.phone_plan(config, sounds),
+            desk,
+            lambda channel: AmiLink(
+                config.pbx.ami.host,
+                overrides.ami_port or config.pbx.ami.port,
+                config.pbx.ami.user,
+                secret,
+                on_event=channel.on_ami_event,
+                on_up=channel.on_ami_up,
+                on_down=channel.on_ami_down,
+                allow_broad=config.pbx.ami.allow_broad,
+            ),
+            lambda channel: AgiServer(
+                channel.on_agi,
+                config.pbx.fastagi.host,
+                overrides.agi_port or config.pbx.fastagi.port,
+            ),
+            EntryDesk(menus, self.announcements, default),
+        )
+
+    def _prompt_store(self) -> PromptStore:
+        config = self.config
+        texts = prompt_texts(
+            builtin_texts(),
+            {
+                name: {k: v for k, v in (("ru", p.ru), ("en", p.en)) if v is not None}
+                for name, p in config.prompts.items()
+            },
+        )
+        return PromptStore(self.folder / "prompts", texts, cache=self.state_dir / "prompts")
+
+    # --- running ---------------------------------------------------------------------------
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._on_sighup)
+        self._spawn(self.engine.run())
+        stack.push_async_callback(self._cancel_tasks)
+        await self._first_events()
+        control = ControlServer(socket_path(self.state_dir / "run"), logged(self._audit))
+        Methods(self.backend, engine_version()).register(control)
+        await control.start()
+        stack.push_async_callback(control.close)
+        port = self.overrides.metrics_port or self.config.metrics.port
+        self.metrics_server = MetricsServer(self.metrics, port, self.config.metrics.host)
+        stack.callback(self.metrics_server.close)
+        await self.phone.start()
+        stack.push_async_callback(self.phone.stop)
+        self.hours = Hours(self.config, self.engine.now, self.engine.submit)
+        for work in (self._follow_hours(), self._snapshots(), self._gauges(), beat_forever()):
+            self._spawn(work)
+        if self.prompts.wanted:
+            self._spawn(self._render(self.prompts))
+
+    async def _first_events(self) -> None:
+        """Tell the core what the world looks like at the start of this run."""
+        if self.recovery.settings is not None:
+            self.engine.submit(ev.EngineRestarted())
+            open_calls = await self.reader.open_contacts(list(self.engine.acd.contacts()))
+            self.backend.numbers.update({c.contact_id: c.number for c in open_calls})
+            self.phone.adopt(
+                KnownCall(
+                    contact_id=c.contact_id, leg=c.uniqueid, entry=c.entry, language=c.language
+                )
+                for c in open_calls
+                if c.uniqueid
+            )
+        self.engine.submit(ev.SettingsApplied(settings=to_settings(self.config)))
+        for name, operator in self.config.operators.items():
+            if operator.login == "always":
+                self.engine.submit(ev.AgentLoggedIn(agent_id=AgentId(name), by="always"))
+        await self.engine.drain()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._task_done)
+        self._tasks.append(task)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            # Ours: crash, be restarted by the watchdog, recover from the ledger.
+            log.critical("engine_failed", exc_info=task.exception())
+            self.failed = task.exception()
+            self._stop.set()
+
+    async def _cancel_tasks(self) -> None:
+        await asyncio.wait_for(self.engine.drain(), 2.0) if self.failed is None else None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _follow_hours(self) -> None:
+        while True:
+            await self.hours.run()
+
+    @staticmethod
+    async def _render(prompts: PromptStore) -> None:
+        await prompts.render_wanted()
+
+    def _count_for_snapshot(self, steps: Sequence[Step]) -> None:
+        self._unsaved += len(steps)
+        if self._unsaved >= SNAPSHOT_STEPS:
+            self._save.set()
+
+    async def _snapshots(self) -> None:
+        await self._snapshot()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._save.wait(), SNAPSHOT_S)
+            self._save.clear()
+            await self._snapshot()
+
+    async def _snapshot(self) -> None:
+        self._unsaved = 0
+        await self.engine.snapshot(
+            lambda acd: msgspec.json.encode(acd.snapshot()).decode(), self.writer.snapshot
+        )
+
+    async def _gauges(self) -> None:
+        while True:
+            self._set_gauges()
+            await asyncio.sleep(GAUGES_S)
+
+    def _set_gauges(self) -> None:
+        self.metrics.ami_up.set(self.phone.ami.up)
+        self.metrics.inbox_depth.set(self.engine.inbox_depth)
+        self.metrics.journal_active.set(self.writer.mode != "ledger")
+
+    def _health(self) -> Row:
+        return {
+            "accepting": self.engine.accepting,
+            "ami_up": self.phone.ami.up,
+            "ami_problem": self.phone.ami.problem or None,
+            "inbox_depth": self.engine.inbox_depth,
+            "record_mode": self.writer.mode.value,
+            "agi_sessions": self.phone.agi.sessions,
+            "steps": self.engine.steps_total,
+        }
+
+    def _audit(self, actor: str, action: str, subject: str, before: Json, after: Json) -> None:
+        row: dict[str, str | None] = {"actor": actor, "action": action, "object": subject}
+        row |= {"before": as_text(before), "after": as_text(after)}
+        audit.insert(self.ledger, self.engine.now(), row).add_done_callback(_audited)
+
+    # --- reload ----------------------------------------------------------------------------
+
+    def _on_sighup(self) -> None:
+        self.queue_log.reopen()
+        self._spawn(self._reload_logged())
+
+    async def _reload_logged(self) -> None:
+        with contextlib.suppress(Exception):
+            done = await self._reload(force=False)
+            log.info("config_reloaded", version=done.version, changes=len(done.diff))
+
+    async def _reload(self, force: bool) -> Reloaded:
+        """Parse, check, compare, swap: an invalid tree changes nothing."""
+        new = await asyncio.to_thread(load_config, self.folder)
+        old = self.config
+        changes = diff(old, new)
+        lost = [] if force else shrink(old, new)
+        if lost:
+            raise GkcError("\n".join([*lost, "nothing was changed; if it is meant: --force"]))
+        self.config = new
+        self.prompts = self._prompt_store()
+        await self.engine.ask(ev.SettingsApplied(settings=to_settings(new)), source="cli")
+        sounds = plans.sound_finder(self.prompts)
+        self.announcements.replace(sounds)
+        self.phone.apply_plan(plans.phone_plan(new, sounds))
+        self.backend.replace(plans.directory_of(new, self.folder))
+        self.day.configure({QueueId(n): q.servicelevel for n, q in new.queues.items()})
+        self.hours = Hours(new, self.engine.now, self.engine.submit)
+        self.hours.tell()
+        return Reloaded(version=new.version, previous=old.version, diff=tuple(changes))
+
+
+def recovered_core(recovery: Recovery) -> Acd:
+    """Return the core as the last engine left it: its snapshot, then the steps after that."""
+    if recovery.snapshot_state is None:
+        acd = Acd()
+    else:
+        acd = Acd.restore(msgspec.json.decode(recovery.snapshot_state, type=AcdState))
+    for step in recovery.tail:
+        acd.step(step.event, step.now)
+    return acd
+
+
+def _audited(written: asyncio.Future[None]) -> None:
+    if not written.cancelled() and written.exception() is not None:
+        # The row stands in the log all the same: control.audit.logged writes it there first.
+        log.critical("audit_not_stored", error=str(written.exception()))
+
+
+def run(folder: Path, state_dir: Path, overrides: Overrides) -> int:
+    """Run one engine in this process until a signal; return the exit code."""
+
+    async def main() -> int:
+        app = App(folder, state_dir, overrides)
+        await app.run()
+        return 1 if app.failed is not None else 0
+
+    return asyncio.run(main())

@@ -1,0 +1,135 @@
+"""What the control socket shows and changes, answered by the running engine."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from gkc_engine.acd.commands import AgentState, AgentStateChanged, Command, ContactEnded
+from gkc_engine.acd.events import ContactStarted, Event
+from gkc_engine.control.day import DayCounters
+from gkc_engine.control.figures import QueueCounts
+from gkc_engine.control.views import AgentNow, ContactNow, Directory, Reloaded, Row
+from gkc_engine.engine import Engine, Step
+from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
+from gkc_engine.records import RecordReader
+
+
+class EngineBackend:
+    """Implements ``control.views.Backend`` over the parts that the composition root built."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        directory: Directory,
+        day: DayCounters,
+        records: RecordReader,
+        *,
+        health: Callable[[], Row],
+        reload: Callable[[bool], Awaitable[Reloaded]],
+    ) -> None:
+        self._engine = engine
+        self._directory = directory
+        self._day = day
+        self._records = records
+        self._health = health
+        self._reload = reload
+        self.numbers: dict[ContactId, str] = {}
+        """Registration numbers of the contacts in progress."""
+        self._since: dict[AgentId, Instant] = {}
+
+    @property
+    def directory(self) -> Directory:
+        """The names of the configuration in force."""
+        return self._directory
+
+    def replace(self, directory: Directory) -> None:
+        """Take the names of a reloaded configuration."""
+        self._directory = directory
+
+    def observe(self, steps: Sequence[Step]) -> None:
+        """Keep the registration numbers of those who are here."""
+        for step in steps:
+            if isinstance(step.event, ContactStarted):
+                self.numbers[step.event.contact_id] = step.event.number
+            for fact in step.commands:
+                if isinstance(fact, AgentStateChanged):
+                    self._since[fact.agent_id] = fact.since
+                elif isinstance(fact, ContactEnded):
+                    self.numbers.pop(fact.contact_id, None)
+
+    def now(self) -> Instant:
+        """Return the engine's time."""
+        return self._engine.now()
+
+    def agents(self) -> Sequence[AgentNow]:
+        """Every operator of the config, in its order."""
+        found: list[AgentNow] = []
+        for agent_id in self._directory.agents:
+            view = self._engine.acd.agent_view(AgentId(agent_id))
+            if view is None:
+                found.append(
+                    AgentNow(agent_id=agent_id, state=AgentState.OFFLINE, since=self.now())
+                )
+                continue
+            found.append(
+                AgentNow(
+                    agent_id=agent_id,
+                    state=view.state,
+                    since=self._since.get(agent_id, self.now()),
+                    reason=view.reason,
+                    until=view.until,
+                    contact_id=view.slots[0].contact_id if view.slots else None,
+                    registered=view.reachable,
+                )
+            )
+        return found
+
+    def contacts(self) -> Sequence[ContactNow]:
+        """Every contact in progress."""
+        acd = self._engine.acd
+        found: list[ContactNow] = []
+        for contact_id in acd.contacts():
+            view = acd.contact_view(contact_id)
+            if view is None:
+                continue
+            found.append(
+                ContactNow(
+                    contact_id=contact_id,
+                    number=self.numbers.get(contact_id, ""),
+                    medium=view.medium.value,
+                    state=view.state.value,
+                    started=view.started,
+                    queue=view.queue,
+                    first_queued=view.enqueued,
+                    answered=view.answered,
+                    agent_id=view.agent_id,
+                    position=view.place,
+                )
+            )
+        return found
+
+    def today(self, queue: QueueId) -> QueueCounts:
+        """Contacts of today that have ended."""
+        return self._day.of(queue, self.now())
+
+    def health(self) -> Row:
+        """What an operations person asks first."""
+        return self._health()
+
+    async def submit(self, event: Event) -> Sequence[Command]:
+        """Let the core take ``event``; return what it said, once that is on record."""
+        return await self._engine.ask(event, source="cli")
+
+    async def reload(self, *, force: bool) -> Reloaded:
+        """Read the configuration again and apply it."""
+        return await self._reload(force)
+
+    async def list_contacts(
+        self, *, since: Instant | None, queue: QueueId | None, limit: int
+    ) -> Sequence[Row]:
+        """Rows of the contact table, newest first."""
+        return await self._records.list_contacts(since=since, queue=queue, limit=limit)
+
+    async def show_contact(self, key: str, *, reveal: bool) -> Row | None:
+        """One contact with its segments, offers and events."""
+        return await self._records.show_contact(key, reveal=reveal)

@@ -1,0 +1,126 @@
+"""The citizens' calls that we know of, each found by Asterisk's Uniqueid of the citizen's leg.
+
+Identity is the Uniqueid, never a channel variable: variables can be set from outside and travel
+with transfers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from gkc_engine.acd.commands import Command, OfferContact
+from gkc_engine.acd.events import Party
+from gkc_engine.ids import AgentId, ContactId, Instant, OfferId
+from gkc_engine.ivr.fastagi import AgiSession
+
+INBOX_MAX = 64
+"""Commands unread by one socket; the core sends a handful between two answers."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Call:
+    """One citizen's line, from the first AGI session to Asterisk's Hangup."""
+
+    contact_id: ContactId
+    leg: str
+    channel: str
+    entry: str = ""
+    language: str = "ru"
+    session: AgiSession | None = None
+    """The socket that holds the citizen now; ``None`` while Asterisk holds him alone."""
+    inbox: deque[Command] = field(default_factory=deque)
+    """What the core wants done with him, in order; read by whoever holds the socket."""
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while ``inbox`` holds something."""
+    dialling: OfferContact | None = None
+    """The offer whose Dial runs (ring and talk)."""
+    rescinded: set[OfferId] = field(default_factory=set)
+    legs: dict[str, AgentId] = field(default_factory=dict)
+    """Operators' legs that this Dial made, ringing or talking."""
+    causes: dict[str, int] = field(default_factory=dict)
+    """Hang-up cause of each of those legs that is gone."""
+    answered_by: AgentId | None = None
+    talk_leg: str | None = None
+    ended_by: Party | None = None
+    """Who is about to end it, when it is not the citizen."""
+    hungup_at: Instant | None = None
+    """When the socket told us that the citizen left; proved only by Asterisk's Hangup."""
+    leg_gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever an operator's leg of this call has ended."""
+
+    def tell(self, command: Command) -> bool:
+        """Hand a command to whoever reads the socket. False = 64 are unread: a stuck reader."""
+        if len(self.inbox) >= INBOX_MAX:
+            return False
+        self.inbox.append(command)
+        self.arrived.set()
+        return True
+
+    def take(self) -> Command:
+        """Return the next command; there must be one."""
+        command = self.inbox.popleft()
+        if not self.inbox:
+            self.arrived.clear()
+        return command
+
+
+class Calls:
+    """All of them, by leg and by contact; a call leaves when Asterisk says Hangup."""
+
+    def __init__(self) -> None:
+        self.by_leg: dict[str, Call] = {}
+        self.by_contact: dict[ContactId, Call] = {}
+        self.by_agent_leg: dict[str, Call] = {}
+        self._offered: dict[AgentId, Call] = {}
+
+    def add(self, call: Call) -> None:
+        """Take a new call in."""
+        assert call.leg not in self.by_leg, call.leg
+        self.by_leg[call.leg] = call
+        self.by_contact[call.contact_id] = call
+
+    def bind(self, call: Call, leg: str, agent_id: AgentId) -> None:
+        """Note that ``leg`` is an operator's phone, rung or talking for ``call``."""
+        call.legs[leg] = agent_id
+        self.by_agent_leg[leg] = call
+
+    def remove(self, call: Call) -> None:
+        """The citizen's line is gone."""
+        self.by_leg.pop(call.leg, None)
+        self.by_contact.pop(call.contact_id, None)
+        self.end_dial(call)
+
+    def start_dial(self, call: Call, offer: OfferContact) -> None:
+        """Note that ``call``'s Dial for ``offer`` runs from now on."""
+        call.dialling = offer
+        for agent_id in offer.agent_ids:
+            self._offered[agent_id] = call
+
+    def end_dial(self, call: Call) -> None:
+        """Forget the Dial that has returned; its legs end with facts of their own."""
+        if call.dialling is not None:
+            for agent_id in call.dialling.agent_ids:
+                if self._offered.get(agent_id) is call:
+                    del self._offered[agent_id]
+        call.dialling = None
+        call.legs.clear()
+        call.causes.clear()
+        call.answered_by = None
+        call.talk_leg = None
+        call.leg_gone.clear()
+
+    def awaits_leg_of(self, agent_id: AgentId) -> bool:
+        """Whether a Dial of ours is about to make a leg on this operator's phone."""
+        call = self._offered.get(agent_id)
+        return call is not None and agent_id not in call.legs.values()
+
+    def leg_ended(self, leg: str, cause: int) -> Call | None:
+        """Note the end of an operator's leg; return the call it belonged to."""
+        call = self.by_agent_leg.pop(leg, None)
+        if call is not None:
+            call.legs.pop(leg, None)
+            call.causes[leg] = cause
+            call.leg_gone.set()
+        return call

@@ -1,0 +1,382 @@
+"""The phone channel: Asterisk's AMI and FastAGI on one side, the engine on the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.state import ContactState
+from gkc_engine.acd.views import ContactView
+from gkc_engine.channels.phone.ami import AmiEvent, AmiLink
+from gkc_engine.channels.phone.calls import Call, Calls
+from gkc_engine.channels.phone.entry import Entry, EntryDesk
+from gkc_engine.channels.phone.facts import FactHandler
+from gkc_engine.channels.phone.jobs import AmiJobs
+from gkc_engine.channels.phone.members import Members
+from gkc_engine.channels.phone.resync import Resync
+from gkc_engine.channels.phone.roster import Phone, Roster
+from gkc_engine.channels.phone.serve import CitizenSession, QueueVoice, Sound
+from gkc_engine.channels.phone.translate import translate
+from gkc_engine.engine import Engine
+from gkc_engine.errors import PeerError
+from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
+from gkc_engine.ivr.fastagi import AgiClosed, AgiServer, AgiSession
+from gkc_engine.numbers import normalise
+
+log = structlog.get_logger(__name__)
+
+SOCKET_GRACE_S = 0.5
+"""A socket that ended without a Hangup within this time is a transfer or a move, not an end."""
+
+HEARTBEAT_S = 1.0
+"""How often the dialplan is told that we are alive; it gives up on us after 4 s."""
+
+
+@dataclass(slots=True, kw_only=True)
+class PhonePlan:
+    """What the config says about phones; replaced as a whole by a reload."""
+
+    phones: tuple[Phone, ...]
+    entries: dict[str, Entry]
+    """What each of our numbers (E.164) leads to."""
+    voices: dict[QueueId, QueueVoice]
+    fallbacks: dict[QueueId, str] = field(default_factory=dict)
+    """The native queue that serves each queue's callers when we are gone."""
+    members: dict[AgentId, tuple[str, ...]] = field(default_factory=dict)
+    """The native queues that each operator may serve."""
+    language: str = "ru"
+    sounds: Callable[[str, str], Sound | None] = lambda _name, _language: None
+    """Finds a prompt by name and language."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCall:
+    """A call of before the restart that had not ended on record."""
+
+    contact_id: ContactId
+    leg: str
+    entry: str
+    language: str
+
+
+class Desk(Protocol):
+    """Identity and numbering, from the recorder."""
+
+    def new_contact(self, now: Instant) -> tuple[ContactId, str]:
+        """Return a fresh contact id and its registration number."""
+        ...
+
+    def citizen(self, number: str, name: str, now: Instant) -> str | None:
+        """Remember a caller's number and return his key; ``None`` when it is withheld."""
+        ...
+
+    def recording_path(self, contact_id: ContactId, offer_id: OfferId, now: Instant) -> str:
+        """Return the file that this segment is recorded to."""
+        ...
+
+
+class PhoneChannel:
+    """Implements ``channels.base.Channel`` for voice on Asterisk."""
+
+    name = "phone"
+
+    def __init__(
+        self,
+        engine: Engine,
+        plan: PhonePlan,
+        desk: Desk,
+        ami: Callable[[PhoneChannel], AmiLink],
+        agi: Callable[[PhoneChannel], AgiServer],
+        entry_desk: EntryDesk,
+    ) -> None:
+        self.engine = engine
+        self.plan = plan
+        self.desk = desk
+        self.calls = Calls()
+        self.roster = Roster(plan.phones)
+        self.ami = ami(self)
+        self.agi = agi(self)
+        self.jobs = AmiJobs(self.ami)
+        self.entry_desk = entry_desk
+        self.facts = FactHandler(
+            self.calls,
+            self.roster,
+            self.submit,
+            hang_up=self.hang_up,
+            on_citizen_gone=self._citizen_gone,
+        )
+        self.members = Members(self)
+        self.resync = Resync(self)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    # --- Channel ---------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen for FastAGI first: a call that comes before AMI is up is served all the same."""
+        await self.agi.start()
+        await self.ami.start()
+        self.jobs.start()
+        self._spawn(self._heartbeat())
+
+    async def stop(self) -> None:
+        """Close the sockets: Asterisk's dialplan takes each citizen on by itself."""
+        self._stopping = True
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.jobs.stop()
+        await self.agi.stop()
+        await self.ami.stop()
+
+    def healthy(self) -> bool:
+        """Whether AMI is up; FastAGI serves calls without it."""
+        return self.ami.up
+
+    def perform(self, command: cmd.Command, now: Instant) -> None:
+        """Carry out what concerns a call of ours, and mirror the operators' states."""
+        del now
+        match command:
+            case cmd.HoldContact() | cmd.OfferContact() | cmd.TreatContact() | cmd.ReleaseContact():
+                self._tell(command)
+            case cmd.RescindOffer():
+                self._rescind(command)
+            case cmd.AgentStateChanged():
+                self.members.mirror(command)
+            case _:
+                pass
+
+    def adopt(self, known: Iterable[KnownCall]) -> None:
+        """Take over the calls that the last engine left; Asterisk is asked about each."""
+        for past in known:
+            self.calls.add(
+                Call(
+                    contact_id=past.contact_id,
+                    leg=past.leg,
+                    channel="",
+                    entry=past.entry,
+                    language=past.language,
+                )
+            )
+
+    def apply_plan(self, plan: PhonePlan) -> None:
+        """Take a reloaded config; calls in progress are not disturbed."""
+        self.plan = plan
+        self.roster = Roster(plan.phones)
+        self.facts.roster = self.roster
+        self._spawn(self.members.reconcile())
+
+    # --- commands --------------------------------------------------------------------------
+
+    def _tell(
+        self,
+        command: cmd.HoldContact | cmd.OfferContact | cmd.TreatContact | cmd.ReleaseContact,
+    ) -> None:
+        call = self.calls.by_contact.get(command.contact_id)
+        if call is None:
+            return  # another medium's contact
+        if call.session is not None and call.tell(command):
+            return
+        match command:
+            case cmd.OfferContact():
+                self._cannot_offer(command)
+            case cmd.ReleaseContact() | cmd.TreatContact():
+                call.ended_by = call.ended_by or ev.Party.SYSTEM
+                self.hang_up(call.leg, 16)
+            case _:
+                pass  # Asterisk's native queue keeps him company meanwhile
+
+    def _cannot_offer(self, offer: cmd.OfferContact) -> None:
+        """The core thought that we hold him; say that we do not, then that the offer is over."""
+        self.submit(ev.ContactDetached(contact_id=offer.contact_id), None)
+        self.submit(
+            ev.OfferFailed(
+                offer_id=offer.offer_id, failure=ev.OfferFailure.RESCINDED, reason="not held"
+            ),
+            f"failed:{offer.offer_id}",
+        )
+
+    def _rescind(self, command: cmd.RescindOffer) -> None:
+        call = self.calls.by_contact.get(command.contact_id)
+        if call is None:
+            return
+        call.rescinded.add(command.offer_id)
+        if call.dialling is not None and call.dialling.offer_id == command.offer_id:
+            for leg in call.legs:
+                if leg != call.talk_leg:
+                    self.hang_up(leg, 26)
+
+    def hang_up(self, leg: str, cause: int) -> None:
+        """Ask Asterisk to end a leg; what came of it is told by its Hangup event."""
+        self.jobs.put("Hangup", Channel=leg, Cause=str(cause))
+
+    # --- what sessions ask of us (serve.Host) ----------------------------------------------
+
+    def now(self) -> Instant:
+        """Return the engine's time."""
+        return self.engine.now()
+
+    def submit(self, event: ev.Event, key: str | None) -> None:
+        """Hand an event to the engine as seen by the phone channel."""
+        self.engine.submit(event, source="ami", key=key)
+
+    def voice(self, queue: QueueId) -> QueueVoice:
+        """Return what the queue sounds like; plain music for one that a reload removed."""
+        return self.plan.voices.get(queue) or QueueVoice(title="")
+
+    def offer_is_open(self, offer: cmd.OfferContact) -> bool:
+        """Whether the core still means this offer."""
+        view = self.engine.acd.contact_view(offer.contact_id)
+        return view is not None and view.offer_id == offer.offer_id
+
+    def contact(self, contact_id: ContactId) -> ContactView | None:
+        """Return what the core knows of a contact; ``None`` when it has ended."""
+        return self.engine.acd.contact_view(contact_id)
+
+    def sound(self, name: str, language: str) -> Sound | None:
+        """Return a prompt's file; ``None`` when it cannot be had."""
+        return self.plan.sounds(name, language)
+
+    def entry_key(self, dialled: str) -> str:
+        """Return the form in which the config knows a dialled number: E.164 where it is one."""
+        return normalise(dialled).e164 or dialled
+
+    def recording_path(self, contact_id: ContactId, offer_id: OfferId) -> str:
+        """Return ``YYYY/MM/DD/CONTACT-OFFER.wav`` below Asterisk's recording folder."""
+        return self.desk.recording_path(contact_id, offer_id, self.now())
+
+    def ami_up(self) -> bool:
+        """Whether AMI can be expected to tell us the same story."""
+        return self.ami.up
+
+    # --- AMI -------------------------------------------------------------------------------
+
+    def on_ami_event(self, event: AmiEvent) -> None:
+        """Translate and handle one event; called in order."""
+        fact = translate(event)
+        if fact is not None:
+            self.facts.handle(fact)
+
+    async def on_ami_up(self) -> None:
+        """The link is (again) there: read everything anew before trusting any event."""
+        await self.resync.run()
+        await self.members.reconcile()
+
+    def on_ami_down(self, reason: str) -> None:
+        """The link is gone: calls in AGI go on; new ones fail open as the heartbeat ages."""
+        log.warning("ami_down", reason=reason)
+
+    async def _heartbeat(self) -> None:
+        while True:
+            if self.ami.up and self.engine.accepting:
+                try:
+                    await self.ami.action(
+                        "Setvar",
+                        Variable="GKC_HEARTBEAT",
+                        Value=str(self.engine.now() // 1_000_000),
+                    )
+                except PeerError as error:
+                    log.warning("heartbeat_failed", reason=str(error))
+            await asyncio.sleep(HEARTBEAT_S)
+
+    # --- FastAGI ---------------------------------------------------------------------------
+
+    async def on_agi(self, agi: AgiSession) -> None:
+        """Serve one AGI socket to its end; whatever fails here, Asterisk goes on by itself."""
+        where, _, rest = agi.request.path.strip("/").partition("/")
+        try:
+            match where:
+                case "enter":
+                    await self._citizen(agi, None)
+                case "queue":
+                    await self._citizen(agi, QueueId(rest))
+                case "after":
+                    await self._after(agi)
+                case _:
+                    log.warning("agi_unknown_path", path=agi.request.path[:80])
+        except AgiClosed:
+            pass
+        except PeerError as error:
+            log.warning("agi_failed", path=agi.request.path[:80], reason=str(error))
+
+    async def _citizen(self, agi: AgiSession, queue: QueueId | None) -> None:
+        call = self.calls.by_leg.get(agi.uniqueid)
+        if call is None:
+            if not self.engine.accepting:
+                return
+            call = await self.entry_desk.admit(self, agi)
+            self.calls.add(call)
+            known = False
+        else:
+            known = True
+        await self._hold_socket(call, agi, self._serve(call, agi, queue, known=known))
+
+    async def _hold_socket(
+        self, call: Call, agi: AgiSession, work: Coroutine[Any, Any, None]
+    ) -> None:
+        call.session = agi
+        call.inbox.clear()
+        call.arrived.clear()
+        try:
+            await work
+        finally:
+            if call.session is agi:
+                call.session = None
+                if not self._stopping:
+                    self._spawn(self._socket_ended(call))
+
+    async def _serve(
+        self, call: Call, agi: AgiSession, queue: QueueId | None, *, known: bool
+    ) -> None:
+        if known:
+            self.entry_desk.returned(self, call)
+        elif not await self.entry_desk.enter(self, call, agi, queue):
+            return
+        await CitizenSession(self, call, agi, self.entry_desk.announcer).serve()
+
+    async def _after(self, agi: AgiSession) -> None:
+        """A talk ended while nobody held the socket: the engine was away when it began."""
+        call = self.calls.by_leg.get(agi.uniqueid)
+        if call is None:
+            return
+        view = self.contact(call.contact_id)
+        if view is None or view.agent_id is None:
+            return
+        call.ended_by = ev.Party.AGENT
+        self.submit(
+            ev.TalkEnded(
+                contact_id=call.contact_id,
+                agent_id=view.agent_id,
+                end=ev.TalkEnd.RELEASED,
+                party=ev.Party.AGENT,
+            ),
+            f"after:{call.leg}",
+        )
+        await self._hold_socket(
+            call, agi, CitizenSession(self, call, agi, self.entry_desk.announcer).serve()
+        )
+
+    async def _socket_ended(self, call: Call) -> None:
+        """Find out what an ended socket meant: only Asterisk's Hangup means that he left."""
+        await asyncio.sleep(SOCKET_GRACE_S)
+        if self.calls.by_leg.get(call.leg) is not call or call.session is not None:
+            return
+        view = self.contact(call.contact_id)
+        if view is not None and view.state in (ContactState.WAITING, ContactState.OFFERED):
+            self.submit(ev.ContactDetached(contact_id=call.contact_id), None)
+        if self.ami.up:
+            await self.resync.look_at(call)
+
+    def _citizen_gone(self, call: Call) -> None:
+        call.session = None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

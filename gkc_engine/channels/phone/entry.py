@@ -1,0 +1,162 @@
+"""A call's first minute with us: who is it, what did he dial, what does he want."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.settings import Medium
+from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.menu_run import MenuRunner, Wish
+from gkc_engine.channels.phone.serve import Announcer
+from gkc_engine.ids import SECOND, Instant, QueueId
+from gkc_engine.ivr.fastagi import AgiSession
+
+if TYPE_CHECKING:
+    from gkc_engine.channels.phone.channel import PhoneChannel
+
+log = structlog.get_logger(__name__)
+
+PRIO_SPAN = 2_147_483_647
+"""``QUEUE_PRIO`` is a positive 32-bit int, the highest first."""
+
+TRANSFER_CONTEXT = "gkc-transfer"
+
+
+def queue_prio(enqueued: Instant) -> int:
+    """Return the native queue's priority that puts callers in the order of their enqueue times.
+
+    Tenths of a second, counted down; it starts anew every 6.8 years, when those who wait in a
+    native queue across that instant may be served out of order.
+    """
+    return PRIO_SPAN - (enqueued // (SECOND // 10)) % PRIO_SPAN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Where a dialled number leads: a menu or a queue."""
+
+    menu: str | None = None
+    queue: QueueId | None = None
+    answer_by: str = "menu"
+    """``menu``: answered at once, so he pays for waiting; ``operator``: when one answers."""
+
+
+class EntryDesk:
+    """Admits new calls, runs the menu, puts them into a queue; takes known ones back."""
+
+    def __init__(self, menus: MenuRunner, announcer: Announcer, default_queue: QueueId) -> None:
+        self._menus = menus
+        self._announcer = announcer
+        self._default_queue = default_queue
+        self.adopted: dict[str, Instant] = {}
+        """Enqueue time of callers who came to the native queue while we were away."""
+
+    def announcer(self) -> Announcer:
+        """Return who decides what waiting citizens hear."""
+        return self._announcer
+
+    async def admit(self, channel: PhoneChannel, agi: AgiSession) -> Call:
+        """Register a new call: from here on it has a number and a record."""
+        now = channel.now()
+        contact_id, number = channel.desk.new_contact(now)
+        dialled = agi.request.extension
+        if dialled in ("T", "s", ""):
+            dialled = await agi.get_variable("GKC_ENTRY") or dialled
+        call = Call(
+            contact_id=contact_id,
+            leg=agi.uniqueid,
+            channel=agi.channel,
+            entry=dialled,
+            language=channel.plan.language,
+        )
+        channel.submit(
+            ev.ContactStarted(
+                contact_id=contact_id,
+                medium=Medium.VOICE,
+                number=number,
+                entry=dialled,
+                citizen=channel.desk.citizen(
+                    agi.request.callerid_num, agi.request.callerid_name, now
+                ),
+                language=call.language,
+                uniqueid=agi.uniqueid,
+            ),
+            f"started:{agi.uniqueid}",
+        )
+        return call
+
+    async def enter(
+        self, channel: PhoneChannel, call: Call, agi: AgiSession, queue: QueueId | None
+    ) -> bool:
+        """Bring a new call to its queue. False = a menu ended the call."""
+        entry = Entry(queue=queue) if queue else self._entry(channel, call)
+        if entry.answer_by == "menu":
+            await agi.answer()
+        wish: Wish | None
+        if entry.menu is not None:
+            wish = await self._menus.run(channel, call, agi, entry.menu)
+        else:
+            wish = Wish(queue=entry.queue or self._default_queue)
+        if wish is None:
+            call.ended_by = ev.Party.SYSTEM
+            await agi.set_variable("GKC_DONE", "1")
+            await agi.hangup()
+            return False
+        await self._queue(channel, call, agi, wish)
+        return True
+
+    def _entry(self, channel: PhoneChannel, call: Call) -> Entry:
+        entry = channel.plan.entries.get(channel.entry_key(call.entry))
+        if entry is None:
+            # A number that the dialplan sends us and the config does not know: never refuse a
+            # citizen for it, but say so.
+            log.warning("number_unknown", entry=call.entry)
+            return Entry(queue=self._default_queue)
+        return entry
+
+    async def _queue(self, channel: PhoneChannel, call: Call, agi: AgiSession, wish: Wish) -> None:
+        enqueued = self.adopted.pop(call.leg, None)
+        channel.submit(
+            ev.QueueRequested(
+                contact_id=call.contact_id,
+                queue=wish.queue,
+                contact_class=wish.contact_class,
+                head_start_us=wish.head_start_us,
+                slope_milli=wish.slope_milli,
+                enqueued=enqueued,
+            ),
+            None,
+        )
+        since = enqueued if enqueued is not None else channel.now()
+        await agi.exec(
+            "MSet",
+            f"GKC_CONTACT={call.contact_id}",
+            f"GKC_ENQ={since}",
+            f"GKC_FALLBACK={channel.plan.fallbacks.get(wish.queue, 'gkc-default')}",
+            f"QUEUE_PRIO={queue_prio(since)}",
+            f"__TRANSFER_CONTEXT={TRANSFER_CONTEXT}",
+        )
+
+    def returned(self, channel: PhoneChannel, call: Call) -> None:
+        """Tell the core what the return of a known call to AGI means."""
+        view = channel.contact(call.contact_id)
+        if view is None:
+            return
+        if call.dialling is not None or view.offer_id is not None:
+            # The Dial of before has ended without us, or he would not be here.
+            offer_id = view.offer_id
+            channel.calls.end_dial(call)
+            if offer_id is not None:
+                channel.submit(
+                    ev.OfferFailed(
+                        offer_id=offer_id,
+                        failure=ev.OfferFailure.NO_ANSWER,
+                        reason="returned to AGI",
+                    ),
+                    f"failed:{offer_id}",
+                )
+        channel.submit(ev.ContactAttached(contact_id=call.contact_id), None)

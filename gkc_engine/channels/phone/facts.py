@@ -1,0 +1,232 @@
+"""Phone facts to core events: what Asterisk saw, told to the engine once.
+
+Facts may come twice, late, or in another order than on the AGI socket; each is submitted with a
+source key made of Uniqueid and kind, so that the engine steps it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import assert_never
+
+from gkc_engine.acd import events as ev
+from gkc_engine.channels.phone import translate as tr
+from gkc_engine.channels.phone.calls import Call, Calls
+from gkc_engine.channels.phone.roster import Roster
+from gkc_engine.ids import AgentId, Instant
+
+Submit = Callable[[ev.Event, str | None], None]
+"""Event and source key, to the engine's inbox."""
+
+_REACHABLE = frozenset(
+    {"NOT_INUSE", "INUSE", "BUSY", "RINGING", "RINGINUSE", "ONHOLD", "UNKNOWN"},
+)
+"""Device states in which a phone can be rung at all; UNAVAILABLE and INVALID are the others."""
+
+
+class FactHandler:
+    """Keeps the registry of calls and tells the core."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        roster: Roster,
+        submit: Submit,
+        *,
+        hang_up: Callable[[str, int], None],
+        on_citizen_gone: Callable[[Call], None],
+    ) -> None:
+        self.calls = calls
+        self.roster = roster
+        self._submit = submit
+        self._hang_up = hang_up
+        self._on_citizen_gone = on_citizen_gone
+        self.reachable: dict[AgentId, bool] = {}
+        self.foreign: dict[AgentId, set[str]] = {}
+        """Legs on operators' phones that no offer of ours made: their own calls."""
+
+    def handle(self, fact: tr.PhoneFact) -> None:
+        """Take one fact. Unknown legs are not ours: administrators' other traffic."""
+        match fact:
+            case tr.LegStarted():
+                self._leg_started(fact)
+            case tr.DialStarted():
+                self._dial_started(fact)
+            case tr.DialRinging():
+                self._dial_ringing(fact)
+            case tr.DialFinished():
+                self._dial_finished(fact)
+            case tr.LegEnded():
+                self._leg_ended(fact)
+            case tr.LegHeld():
+                self._leg_held(fact)
+            case tr.DeviceState():
+                self.device_state(fact.device, fact.state)
+            case _:
+                self._rare(fact)
+
+    def _rare(
+        self,
+        fact: tr.BridgeEntered
+        | tr.BlindTransferred
+        | tr.AttendedTransferred
+        | tr.FallbackJoined
+        | tr.FallbackConnected
+        | tr.AsteriskDown,
+    ) -> None:
+        match fact:
+            case tr.FallbackJoined():
+                self._fallback_joined(fact)
+            case tr.FallbackConnected():
+                self._fallback_connected(fact)
+            case tr.AttendedTransferred():
+                self._attended(fact)
+            case tr.BridgeEntered() | tr.BlindTransferred() | tr.AsteriskDown():
+                pass
+            case _:
+                assert_never(fact)
+
+    def _leg_started(self, fact: tr.LegStarted) -> None:
+        agent_id = self.roster.agent_of(fact.endpoint)
+        if agent_id is None or fact.leg in self.calls.by_agent_leg:
+            return
+        if self.calls.awaits_leg_of(agent_id):
+            return  # our own ring: DialStarted follows and binds it
+        self.foreign.setdefault(agent_id, set()).add(fact.leg)
+        self._tell_device(agent_id)
+
+    def _dial_started(self, fact: tr.DialStarted) -> None:
+        call = self.calls.by_leg.get(fact.caller)
+        agent_id = self.roster.agent_of(fact.endpoint)
+        if call is None or call.dialling is None or agent_id is None:
+            return
+        self.calls.bind(call, fact.leg, agent_id)
+        if fact.leg in self.foreign.get(agent_id, ()):
+            self.foreign[agent_id].discard(fact.leg)
+            self._tell_device(agent_id)
+        if call.dialling.offer_id in call.rescinded:
+            self._hang_up(fact.leg, 26)
+
+    def _dial_ringing(self, fact: tr.DialRinging) -> None:
+        call = self.calls.by_leg.get(fact.caller)
+        if call is None or call.dialling is None or fact.leg not in call.legs:
+            return
+        offer_id = call.dialling.offer_id
+        self._submit(ev.OfferRinging(offer_id=offer_id, at=fact.at), f"ringing:{offer_id}")
+
+    def _dial_finished(self, fact: tr.DialFinished) -> None:
+        call = self.calls.by_leg.get(fact.caller)
+        if call is None or call.dialling is None or fact.status != "ANSWER":
+            return
+        agent_id = call.legs.get(fact.leg) or self.roster.agent_of(fact.endpoint)
+        if agent_id is None:
+            return
+        self.answered(call, agent_id, fact.leg, fact.at)
+
+    def answered(self, call: Call, agent_id: AgentId, leg: str | None, at: Instant | None) -> None:
+        """Tell the core that ``agent_id`` and the citizen are connected; once an offer."""
+        assert call.dialling is not None
+        call.answered_by = agent_id
+        call.talk_leg = leg
+        offer_id = call.dialling.offer_id
+        self._submit(
+            ev.OfferAccepted(offer_id=offer_id, agent_id=agent_id, at=at), f"accepted:{offer_id}"
+        )
+
+    def _leg_ended(self, fact: tr.LegEnded) -> None:
+        call = self.calls.by_leg.get(fact.leg)
+        if call is not None:
+            self.citizen_gone(call, fact.at, f"cause {fact.cause}")
+            return
+        self.calls.leg_ended(fact.leg, fact.cause)
+        agent_id = self.roster.agent_of(fact.endpoint)
+        if agent_id is not None and fact.leg in self.foreign.get(agent_id, ()):
+            self.foreign[agent_id].discard(fact.leg)
+            self._tell_device(agent_id)
+
+    def citizen_gone(self, call: Call, at: Instant | None, reason: str) -> None:
+        """The citizen's channel does not exist any more."""
+        self._submit(
+            ev.ContactLeft(
+                contact_id=call.contact_id,
+                party=call.ended_by or ev.Party.CITIZEN,
+                reason=reason,
+                at=at,
+            ),
+            f"left:{call.leg}",
+        )
+        self.calls.remove(call)
+        self._on_citizen_gone(call)
+
+    def _leg_held(self, fact: tr.LegHeld) -> None:
+        call = self.calls.by_agent_leg.get(fact.leg)
+        if call is None or call.answered_by is None:
+            return  # the citizen's own hold button is not our hold
+        kind = ev.HoldStarted if fact.held else ev.HoldEnded
+        event = kind(contact_id=call.contact_id, agent_id=call.answered_by, at=fact.at)
+        self._submit(event, f"{'hold' if fact.held else 'unhold'}:{fact.leg}:{fact.at}")
+
+    def device_state(self, device: str, state: str) -> None:
+        """Note a device's state: an operator whose phone is away is not offered calls."""
+        agent_id = self.roster.agent_of(device)
+        if agent_id is None:
+            return
+        reachable = state in _REACHABLE
+        if self.reachable.get(agent_id) is not reachable:
+            self.reachable[agent_id] = reachable
+            self._tell_device(agent_id)
+
+    def _tell_device(self, agent_id: AgentId) -> None:
+        self._submit(
+            ev.AgentDeviceChanged(
+                agent_id=agent_id,
+                reachable=self.reachable.get(agent_id, True),
+                in_use=bool(self.foreign.get(agent_id)),
+            ),
+            None,
+        )
+
+    def replace_foreign(self, foreign: dict[AgentId, set[str]]) -> None:
+        """Take the operators' own legs from a full list of channels (resync)."""
+        changed = {a for a in {*self.foreign, *foreign} if self.foreign.get(a) != foreign.get(a)}
+        self.foreign = foreign
+        for agent_id in sorted(changed):
+            self._tell_device(agent_id)
+
+    def _fallback_joined(self, fact: tr.FallbackJoined) -> None:
+        call = self.calls.by_leg.get(fact.leg)
+        if call is not None:
+            self._submit(
+                ev.ContactDetached(contact_id=call.contact_id, at=fact.at),
+                f"detached:{fact.leg}:{fact.at}",
+            )
+
+    def _fallback_connected(self, fact: tr.FallbackConnected) -> None:
+        call = self.calls.by_leg.get(fact.leg)
+        if call is None or fact.at is None:
+            return
+        self._submit(
+            ev.FallbackAnswered(
+                contact_id=call.contact_id,
+                agent_id=self.roster.agent_of(fact.endpoint),
+                at=fact.at,
+            ),
+            f"fallback:{fact.leg}:{fact.at}",
+        )
+
+    def _attended(self, fact: tr.AttendedTransferred) -> None:
+        call = self.calls.by_leg.get(fact.transferee) or self.calls.by_leg.get(fact.target)
+        if call is None or call.answered_by is None:
+            return
+        to_agent = self.roster.agent_of(fact.target_endpoint)
+        self._submit(
+            ev.TransferCompleted(
+                contact_id=call.contact_id,
+                from_agent=call.answered_by,
+                to_agent=to_agent,
+                to_external=None if to_agent else fact.target,
+                at=fact.at,
+            ),
+            f"attended:{fact.first}:{fact.second}",
+        )
+        call.answered_by = to_agent

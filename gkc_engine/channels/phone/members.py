@@ -1,0 +1,95 @@
+"""The native fallback queues know who is at work, always: when we die, they ring the right people.
+
+Login, logout and pause go to Asterisk at once; after each reconnect the whole membership is
+compared and put right. Telephony contract: "Members mirror reality".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gkc_engine.acd.commands import AgentState, AgentStateChanged
+from gkc_engine.errors import PeerError
+from gkc_engine.ids import AgentId
+
+if TYPE_CHECKING:
+    from gkc_engine.channels.phone.channel import PhoneChannel
+
+log = structlog.get_logger(__name__)
+
+PREFIX = "gkc-"
+"""Native queues of ours begin with it; others are the administrator's and are left alone."""
+
+
+class Members:
+    """Mirrors operators into ``app_queue``."""
+
+    def __init__(self, channel: PhoneChannel) -> None:
+        self._channel = channel
+        self._said: dict[AgentId, tuple[bool, bool]] = {}
+        """What Asterisk was told last: (at work, paused)."""
+
+    def mirror(self, fact: AgentStateChanged) -> None:
+        """Tell Asterisk if this change makes a difference there."""
+        at_work = fact.state is not AgentState.OFFLINE
+        paused = fact.state in (AgentState.NOT_READY, AgentState.FAULTY)
+        before = self._said.get(fact.agent_id, (False, False))
+        if before == (at_work, paused):
+            return
+        self._said[fact.agent_id] = (at_work, paused)
+        phone = self._channel.roster.by_agent.get(fact.agent_id)
+        if phone is None:
+            return
+        for queue in self._channel.plan.members.get(fact.agent_id, ()):
+            if at_work and not before[0]:
+                self._add(queue, fact.agent_id, phone.interface, paused=paused)
+            elif not at_work:
+                self._channel.jobs.put("QueueRemove", Queue=queue, Interface=phone.interface)
+        if at_work and before[0] and paused != before[1]:
+            self._channel.jobs.put(
+                "QueuePause", Interface=phone.interface, Paused="true" if paused else "false"
+            )
+
+    def _add(self, queue: str, agent_id: AgentId, interface: str, *, paused: bool) -> None:
+        self._channel.jobs.put(
+            "QueueAdd",
+            Queue=queue,
+            Interface=interface,
+            MemberName=agent_id,
+            Paused="true" if paused else "false",
+        )
+
+    async def reconcile(self) -> None:
+        """Read Asterisk's members of our queues and put every difference right."""
+        try:
+            rows = await self._channel.ami.list_action("QueueStatus")
+        except PeerError as error:
+            log.warning("members_unread", reason=str(error))
+            return
+        there = {
+            (row.get("Queue"), row.get("Location") or row.get("StateInterface")): row.get("Paused")
+            for row in rows
+            if row.name == "QueueMember" and row.get("Queue").startswith(PREFIX)
+        }
+        for agent_id, phone in self._channel.roster.by_agent.items():
+            view = self._channel.engine.acd.agent_view(agent_id)
+            at_work = view is not None and view.state is not AgentState.OFFLINE
+            paused = view is not None and view.state in (AgentState.NOT_READY, AgentState.FAULTY)
+            self._said[agent_id] = (at_work, paused)
+            for queue in self._channel.plan.members.get(agent_id, ()):
+                is_paused = there.pop((queue, phone.interface), None)
+                if at_work and is_paused is None:
+                    self._add(queue, agent_id, phone.interface, paused=paused)
+                elif at_work and (is_paused == "1") is not paused:
+                    self._channel.jobs.put(
+                        "QueuePause",
+                        Queue=queue,
+                        Interface=phone.interface,
+                        Paused="true" if paused else "false",
+                    )
+                elif not at_work and is_paused is not None:
+                    self._channel.jobs.put("QueueRemove", Queue=queue, Interface=phone.interface)
+        for queue, interface in there:
+            self._channel.jobs.put("QueueRemove", Queue=queue, Interface=interface)

@@ -1,0 +1,106 @@
+"""Runs one citizen's menus over his AGI socket: what ``ivr.menu`` says, done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.settings import ContactClass
+from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.serve import Host, Sound
+from gkc_engine.config.menu_model import MenuModel
+from gkc_engine.ids import Micros, QueueId
+from gkc_engine.ivr import menu as m
+from gkc_engine.ivr.fastagi import LEASE_MARGIN_S, AgiClosed, AgiSession
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the menu found out: the queue, and the caller's own precedence if any."""
+
+    queue: QueueId
+    contact_class: ContactClass | None = None
+    head_start_us: Micros | None = None
+    slope_milli: int | None = None
+
+
+class MenuRunner:
+    """Drives ``MenuSession``; one for all calls."""
+
+    def __init__(self, menus: Callable[[], Mapping[str, MenuModel]]) -> None:
+        self._menus = menus
+
+    async def run(self, host: Host, call: Call, agi: AgiSession, entry: str) -> Wish | None:
+        """Return the citizen's wish; ``None`` when a menu said to end the call.
+
+        Raises:
+            AgiClosed: he hung up, or the socket is gone.
+        """
+        session = m.MenuSession(self._menus(), entry, call.language)
+        step = session.start()
+        while True:
+            self._effects(host, call, step)
+            match step.action:
+                case m.EnterQueue() as wish:
+                    return Wish(
+                        queue=QueueId(wish.queue),
+                        contact_class=wish.contact_class,
+                        head_start_us=wish.head_start_us,
+                        slope_milli=wish.slope_milli,
+                    )
+                case m.HangUp():
+                    return None
+                case m.PlayAndCollect() as menu:
+                    digit, finished = await _collect(host, call, agi, menu)
+                case m.PlaySay(prompt, digits) | m.PlayArticle(prompt, digits):
+                    digit, finished = await _play(agi, host.sound(prompt, call.language), digits)
+                case _:
+                    assert_never(step.action)
+            if agi.hungup.is_set():
+                raise AgiClosed("the citizen left in the menu")
+            step = session.digit_or_timeout(digit, prompt_finished=finished)
+
+    @staticmethod
+    def _effects(host: Host, call: Call, step: m.Step) -> None:
+        for effect in step.effects:
+            match effect:
+                case m.LanguageChosen(language):
+                    call.language = language
+                    host.submit(
+                        ev.LanguageChosen(contact_id=call.contact_id, language=language), None
+                    )
+                case m.ArticleHeard(article):
+                    host.submit(ev.ArticleHeard(contact_id=call.contact_id, article=article), None)
+                case _:
+                    assert_never(effect)
+
+
+async def _play(agi: AgiSession, sound: Sound | None, digits: str) -> tuple[str | None, bool]:
+    """Play one prompt; return the digit that cut it, and whether it came to its end."""
+    if sound is None:
+        return None, False
+    lease = math.ceil(sound.seconds) + LEASE_MARGIN_S
+    result = await agi.play(sound.path, sound.seconds, lease, digits)
+    return result.digit, result.digit is None and not result.failed and not result.cut
+
+
+async def _collect(
+    host: Host, call: Call, agi: AgiSession, menu: m.PlayAndCollect
+) -> tuple[str | None, bool]:
+    """Play a menu's prompts and wait for one digit."""
+    sounds = [s for s in (host.sound(p, call.language) for p in menu.prompts) if s is not None]
+    for sound in sounds[:-1]:
+        digit, _ = await _play(agi, sound, menu.digits)
+        if digit is not None or agi.hungup.is_set():
+            return digit, False
+    last = sounds[-1] if sounds else Sound("silence/1", 1.0)
+    lease = math.ceil(last.seconds + menu.timeout_ms / 1000) + LEASE_MARGIN_S
+    await agi.set_variable("TIMEOUT(absolute)", lease)
+    data = await agi.get_data(last.path, menu.timeout_ms, 1)
+    if data.digits:
+        return data.digits, False
+    # An empty answer that is no timeout is the closing '#'.
+    return (None, True) if data.timed_out or data.failed or data.cut else ("#", False)

@@ -1,0 +1,336 @@
+"""One citizen on one AGI socket: waiting, ringing, talking, being told something.
+
+The socket is the lease (docs/discussions/lease.md): whatever ends it, Asterisk goes on with the
+dialplan by itself. So nothing here may be the only thread a citizen hangs on, and every wait has
+an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.settings import Then
+from gkc_engine.channels.phone.calls import Call, Calls
+from gkc_engine.channels.phone.facts import FactHandler
+from gkc_engine.channels.phone.roster import Roster
+from gkc_engine.ids import SECOND, ContactId, Instant, OfferId, QueueId
+from gkc_engine.ivr.fastagi import AgiSession
+
+log = structlog.get_logger(__name__)
+
+LEASE_S = 4
+"""Seconds that Asterisk keeps a waiting citizen in AGI without a word from us."""
+
+LEASE_EVERY_S = 1.3
+"""Three of these fit into one lease, so that one late renewal costs nobody his place."""
+
+CALL_LIMIT_S = 7200
+"""The last net of a talk; the lease must not cut it."""
+
+DIAL_GRACE_S = 1
+"""Dial's own timeout stands this much after the offer's, so that one of them decides."""
+
+AMI_GRACE_S = 0.3
+"""How long the AGI side waits for AMI to tell the same story with better times."""
+
+_FAILURES = {
+    "BUSY": ev.OfferFailure.BUSY,
+    "NOANSWER": ev.OfferFailure.NO_ANSWER,
+    "CHANUNAVAIL": ev.OfferFailure.UNREACHABLE,
+    "CONGESTION": ev.OfferFailure.UNREACHABLE,
+    "DONTCALL": ev.OfferFailure.REJECTED,
+    "TORTURE": ev.OfferFailure.REJECTED,
+    "INVALIDARGS": ev.OfferFailure.UNREACHABLE,
+}
+CAUSE_REJECTED = 21
+"""Q.850 cause of a SIP 603: the operator declined."""
+
+CAUSE_MEDIA_LOST = 44
+"""Asterisk's cause when rtp_timeout ends a leg."""
+
+
+class Announcer(Protocol):
+    """Decides what a waiting citizen hears, and when (``waiting.Announcements``)."""
+
+    def next_due(self, call: Call, now: Instant) -> Instant | None:
+        """Return when to ask again; ``None`` = never for this wait."""
+        ...
+
+    def prompts(self, call: Call, now: Instant) -> Sequence[Sound]:
+        """Return what to play now, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A file for ``STREAM FILE`` and how long it plays."""
+
+    path: str
+    seconds: float
+
+
+@dataclass(slots=True, kw_only=True)
+class QueueVoice:
+    """What a queue sounds like."""
+
+    title: str
+    musicclass: str = "default"
+    record: str = "never"
+    record_notice: str | None = None
+
+
+class Host(Protocol):
+    """What a session needs of the phone channel (``channel.PhoneChannel``)."""
+
+    calls: Calls
+    roster: Roster
+    facts: FactHandler
+
+    def now(self) -> Instant:
+        """Return the engine's time."""
+        ...
+
+    def submit(self, event: ev.Event, key: str | None) -> None:
+        """Hand an event to the engine, once per key."""
+        ...
+
+    def voice(self, queue: QueueId) -> QueueVoice:
+        """Return what a queue sounds like."""
+        ...
+
+    def offer_is_open(self, offer: cmd.OfferContact) -> bool:
+        """Whether the core still means this offer."""
+        ...
+
+    def sound(self, name: str, language: str) -> Sound | None:
+        """Return a prompt's file; ``None`` when it cannot be had."""
+        ...
+
+    def ami_up(self) -> bool:
+        """Whether AMI can be expected to tell the same story."""
+        ...
+
+    def recording_path(self, contact_id: ContactId, offer_id: OfferId) -> str:
+        """Return the file for a segment's recording, below Asterisk's recording folder."""
+        ...
+
+
+class Waiting:
+    """State of one wait between two offers."""
+
+    def __init__(self, hold: cmd.HoldContact) -> None:
+        self.hold = hold
+        self.music = False
+
+
+class CitizenSession:
+    """Reads the call's inbox and keeps the citizen company until the socket or the call ends."""
+
+    def __init__(
+        self, host: Host, call: Call, agi: AgiSession, announcer: Callable[[], Announcer]
+    ) -> None:
+        self._host = host
+        self._call = call
+        self._agi = agi
+        self._announcer = announcer
+        self._waiting: Waiting | None = None
+
+    async def serve(self) -> None:
+        """Carry out commands until the contact is released or the socket is gone.
+
+        Raises:
+            AgiClosed: the socket ended; Asterisk has the citizen.
+        """
+        while True:
+            command = await self._next()
+            match command:
+                case cmd.HoldContact():
+                    self._waiting = Waiting(command)
+                    await self._music(on=True)
+                case cmd.OfferContact():
+                    await self._offer(command)
+                case cmd.TreatContact():
+                    if await self._treat(command):
+                        return
+                case cmd.ReleaseContact():
+                    await self._release()
+                    return
+                case _:
+                    raise AssertionError(command)
+
+    async def _next(self) -> cmd.Command:
+        """Return the next command; meanwhile renew the lease and make announcements."""
+        call = self._call
+        while True:
+            if call.inbox:
+                return call.take()
+            pause = LEASE_EVERY_S
+            if self._waiting is not None:
+                now = self._host.now()
+                due = self._announcer().next_due(call, now)
+                if due is not None:
+                    pause = min(pause, max(0.0, (due - now) / SECOND))
+                if pause == 0.0:
+                    await self._announce()
+                    continue
+            try:
+                await asyncio.wait_for(call.arrived.wait(), pause)
+            except TimeoutError:
+                self._agi.lease(LEASE_S)
+
+    async def _music(self, *, on: bool) -> None:
+        assert self._waiting is not None
+        voice = self._host.voice(self._waiting.hold.queue)
+        await self._agi.set_variable("TIMEOUT(absolute)", str(LEASE_S))
+        await self._agi.set_music(on, voice.musicclass)
+        self._waiting.music = on
+
+    async def _announce(self) -> None:
+        """Play what is due; an offer cuts it, since its first command stops the stream."""
+        for sound in self._announcer().prompts(self._call, self._host.now()):
+            if not await self._play(sound):
+                break
+        if self._waiting is not None:
+            await self._music(on=True)
+
+    async def _play(self, sound: Sound) -> bool:
+        """Play one file under a lease of its own; False = cut because a command came."""
+        playing = asyncio.ensure_future(self._agi.play(sound.path, sound.seconds, LEASE_S))
+        arrived = asyncio.ensure_future(self._call.arrived.wait())
+        try:
+            await asyncio.wait({playing, arrived}, return_when=asyncio.FIRST_COMPLETED)
+            if playing.done():
+                await playing
+                return True
+            return False
+        finally:
+            arrived.cancel()
+            playing.cancel()
+
+    # --- an offer --------------------------------------------------------------------------
+
+    async def _offer(self, offer: cmd.OfferContact) -> None:
+        call, host = self._call, self._host
+        if not host.offer_is_open(offer):
+            return  # its lease ran out while this socket was busy
+        if offer.offer_id in call.rescinded:
+            self._failed(offer, ev.OfferFailure.RESCINDED, "not dialled")
+            return
+        voice = host.voice(offer.queue)
+        host.calls.start_dial(call, offer)
+        # No `finally`: when the socket ends, Asterisk may still tell how this Dial went.
+        await self._dial(offer, voice)
+        call.rescinded.discard(offer.offer_id)
+        host.calls.end_dial(call)
+
+    async def _dial(self, offer: cmd.OfferContact, voice: QueueVoice) -> None:
+        agi = self._agi
+        phones = [self._host.roster.by_agent.get(a) for a in offer.agent_ids]
+        targets = "&".join(p.interface for p in phones if p is not None)
+        if not targets:
+            self._failed(offer, ev.OfferFailure.UNREACHABLE, "no phone in the config")
+            return
+        await agi.set_variable("TIMEOUT(absolute)", str(CALL_LIMIT_S))
+        if voice.record == "always":
+            path = self._host.recording_path(self._call.contact_id, offer.offer_id)
+            await agi.exec("MixMonitor", path, "bi(GKC_MIX)")
+        ring_s = offer.timeout_us / SECOND + DIAL_GRACE_S
+        reply = await agi.exec("Dial", targets, f"{ring_s:g}", f"gim({voice.musicclass})")
+        del reply  # says nothing that DIALSTATUS does not
+        status = await agi.get_variable("DIALSTATUS") or ""
+        await agi.set_variable("DIALSTATUS", "")
+        if voice.record == "always":
+            mix = await agi.get_variable("GKC_MIX") or ""
+            await agi.exec("StopMixMonitor", mix)
+        if status == "ANSWER":
+            await self._talk_ended(offer)
+        elif status != "CANCEL":
+            cause = await agi.get_variable("HANGUPCAUSE") or ""
+            self._failed(offer, self._failure(offer, status, cause), f"{status} {cause}")
+
+    def _failure(self, offer: cmd.OfferContact, status: str, cause: str) -> ev.OfferFailure:
+        if offer.offer_id in self._call.rescinded:
+            return ev.OfferFailure.RESCINDED
+        if cause == str(CAUSE_REJECTED):
+            return ev.OfferFailure.REJECTED
+        return _FAILURES.get(status, ev.OfferFailure.UNREACHABLE)
+
+    def _failed(self, offer: cmd.OfferContact, failure: ev.OfferFailure, reason: str) -> None:
+        self._host.submit(
+            ev.OfferFailed(offer_id=offer.offer_id, failure=failure, reason=reason),
+            f"failed:{offer.offer_id}",
+        )
+
+    async def _talk_ended(self, offer: cmd.OfferContact) -> None:
+        """The operator's leg is gone and the citizen is still here (Dial's option g)."""
+        call, host = self._call, self._host
+        if host.ami_up():
+            # AMI knows when it was answered and why the leg ended; it may be a moment behind.
+            await self._settle(lambda: call.answered_by is not None and not call.legs)
+        agent_id = call.answered_by
+        if agent_id is None:
+            agent_id = offer.agent_ids[0]
+            talked = await self._agi.get_variable("ANSWEREDTIME") or "0"
+            at = Instant(host.now() - int(float(talked) * SECOND))
+            host.facts.answered(call, agent_id, None, at)
+        lost = CAUSE_MEDIA_LOST in call.causes.values()
+        call.ended_by = None if lost else ev.Party.AGENT
+        host.submit(
+            ev.TalkEnded(
+                contact_id=call.contact_id,
+                agent_id=agent_id,
+                end=ev.TalkEnd.MEDIA_LOST if lost else ev.TalkEnd.RELEASED,
+                party=ev.Party.SYSTEM if lost else ev.Party.AGENT,
+            ),
+            f"talk_ended:{offer.offer_id}",
+        )
+        if lost:
+            await self._say("connection_lost")
+
+    async def _settle(self, settled: Callable[[], bool]) -> None:
+        deadline = asyncio.get_running_loop().time() + AMI_GRACE_S
+        while not settled():
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            self._call.leg_gone.clear()
+            try:
+                await asyncio.wait_for(self._call.leg_gone.wait(), left)
+            except TimeoutError:
+                return
+
+    # --- the end ---------------------------------------------------------------------------
+
+    async def _treat(self, command: cmd.TreatContact) -> bool:
+        """Say what is to be said; True = it ends there, False = another queue takes him."""
+        self._waiting = None
+        treatment = command.treatment
+        if treatment.say:
+            await self._say(treatment.say)
+        if treatment.then is Then.QUEUE and treatment.queue is not None:
+            self._host.submit(
+                ev.QueueRequested(contact_id=self._call.contact_id, queue=treatment.queue), None
+            )
+            return False
+        self._call.ended_by = ev.Party.SYSTEM
+        await self._release()
+        return True
+
+    async def _release(self) -> None:
+        await self._agi.set_variable("GKC_DONE", "1")
+        await self._agi.hangup()
+
+    async def _say(self, name: str) -> None:
+        sound = self._host.sound(name, self._call.language)
+        if sound is not None:
+            await self._agi.play(sound.path, sound.seconds, LEASE_S)
+
+
+__all__ = ["Announcer", "CitizenSession", "Host", "QueueVoice", "Sound"]

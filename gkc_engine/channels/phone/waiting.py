@@ -1,0 +1,119 @@
+"""What a waiting citizen is told, and when: place, expected wait, the queue's own prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gkc_engine.acd.commands import AgentState
+from gkc_engine.acd.expected_wait import ExpectedWait
+from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.serve import Sound
+from gkc_engine.config.models import Config, QueueModel
+from gkc_engine.engine import Engine, Step
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
+from gkc_engine.ivr.announce import (
+    PLACE_CHANGED,
+    AnnounceSettings,
+    Told,
+    WaitRange,
+    announcement,
+    next_check,
+    wait_range,
+)
+
+ASK_AGAIN_US = SECOND
+"""A better place may come at any time; looked at once a second when an announcement is due."""
+
+TOLD_MAX = 20_000
+"""Waiting citizens whose announcements are remembered."""
+
+
+class Announcements:
+    """Implements ``serve.Announcer`` over the core's views."""
+
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        engine: Engine,
+        sounds: Callable[[str, str], Sound | None],
+        may_serve: Callable[[QueueId], Sequence[AgentId]],
+    ) -> None:
+        self._config = config
+        self._engine = engine
+        self._sounds = sounds
+        self._may_serve = may_serve
+        self._told: dict[ContactId, Told] = {}
+        self._asked: dict[ContactId, Instant] = {}
+        self.expected = ExpectedWait()
+
+    def replace(self, sounds: Callable[[str, str], Sound | None]) -> None:
+        """Take the prompts of a reloaded config."""
+        self._sounds = sounds
+
+    def observe(self, steps: Sequence[Step]) -> None:
+        """Learn from what was committed."""
+        for step in steps:
+            self.expected.learn(step.commands)
+
+    def next_due(self, call: Call, now: Instant) -> Instant | None:
+        """Return when :meth:`prompts` may next have something to say."""
+        queue = self._queue(call)
+        if queue is None:
+            return None
+        due = next_check(self._told_to(call, now), AnnounceSettings.of(queue))
+        if due is None:
+            return None
+        asked = self._asked.get(call.contact_id)
+        return due if asked is None else max(due, Instant(asked + ASK_AGAIN_US))
+
+    def prompts(self, call: Call, now: Instant) -> Sequence[Sound]:
+        """Return what to say now, and take it as said."""
+        self._asked[call.contact_id] = now
+        queue = self._queue(call)
+        view = self._engine.acd.contact_view(call.contact_id)
+        if queue is None or view is None or view.queue is None or not view.place:
+            return ()
+        said = announcement(
+            now,
+            self._told_to(call, now),
+            view.place,
+            self._expected(view.queue, view.place, queue),
+            AnnounceSettings.of(queue),
+            PLACE_CHANGED,
+        )
+        if said is None:
+            return ()
+        self._told[call.contact_id] = said.told
+        found = [self._sounds(name, call.language) for name in said.prompts]
+        return [sound for sound in found if sound is not None]
+
+    def forget(self, contact_id: ContactId) -> None:
+        """The citizen has left or is served."""
+        self._told.pop(contact_id, None)
+        self._asked.pop(contact_id, None)
+
+    def _told_to(self, call: Call, now: Instant) -> Told:
+        told = self._told.get(call.contact_id)
+        if told is None:
+            if len(self._told) >= TOLD_MAX:
+                self._told.pop(next(iter(self._told)))
+            told = self._told[call.contact_id] = Told(since=now)
+        return told
+
+    def _queue(self, call: Call) -> QueueModel | None:
+        view = self._engine.acd.contact_view(call.contact_id)
+        if view is None or view.queue is None:
+            return None
+        return self._config().queues.get(view.queue)
+
+    def _expected(self, queue_id: QueueId, place: int, queue: QueueModel) -> WaitRange | None:
+        at_work = 0
+        for agent_id in self._may_serve(queue_id):
+            agent = self._engine.acd.agent_view(agent_id)
+            if agent is not None and agent.state not in (
+                AgentState.OFFLINE,
+                AgentState.NOT_READY,
+                AgentState.FAULTY,
+            ):
+                at_work += 1
+        return wait_range(self.expected.expect(queue_id, place, at_work, queue.wrapuptime))

@@ -1,0 +1,213 @@
+"""One center on this machine: an Asterisk of our own and the engine beside it.
+
+Used by ``gkc demo`` and by the acceptance tests, so that both run what a user runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import secrets
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gkc_engine.config.loader import load_config
+from gkc_engine.config.models import Config
+from gkc_engine.control.client import ControlClient
+from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, ControlError, socket_path
+from gkc_engine.errors import PeerError
+from gkc_engine.pbx.from_config import plan_from_config
+from gkc_engine.pbx.install import Install
+from gkc_engine.pbx.model import OperatorPhone, PbxPlan, Trunk
+from gkc_engine.pbx.process import AsteriskProcess, free_tcp_port, free_udp_port
+from gkc_engine.pbx.render import render_standalone
+
+SECRET_VARIABLE = "GKC_AMI_SECRET"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where things listen, all on loopback."""
+
+    sip: int
+    ami: int
+    agi: int
+    metrics: int
+    rtp_start: int = 20000
+    rtp_end: int = 25999
+
+    @classmethod
+    def free(cls, *, preferred: bool = True) -> Ports:
+        """Return the default ports, or free ones in place of those that are taken."""
+        return cls(
+            sip=free_udp_port(preferred=5060 if preferred else 0),
+            ami=free_tcp_port(preferred=5038 if preferred else 0),
+            agi=free_tcp_port(preferred=4573 if preferred else 0),
+            metrics=free_tcp_port(preferred=9469 if preferred else 0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CityOptions:
+    """How this center differs from what its config says."""
+
+    phone: Callable[[OperatorPhone], OperatorPhone]
+    """Gives each operator a password or a static contact."""
+    trunks: tuple[Trunk, ...]
+    external_id_header: str | None = "X-GKC-Call"
+    restart: bool = True
+    watchdog: bool = True
+    log_level: str = "info"
+    adjust: Callable[[PbxPlan], PbxPlan] = lambda plan: plan
+
+
+class City:
+    """Prepares the files, starts and stops the processes."""
+
+    def __init__(
+        self, config: Path, run_dir: Path, install: Install, ports: Ports, options: CityOptions
+    ) -> None:
+        self.run_dir = run_dir
+        self.ports = ports
+        self.options = options
+        self.folder = _own_copy(config, run_dir / "config", ports)
+        self.config: Config = load_config(self.folder)
+        self.secret = secrets.token_urlsafe(24)
+        self.install = install
+        self.asterisk = AsteriskProcess(install=install, run_dir=run_dir / "asterisk")
+        self.state = run_dir / "state"
+        self.engine: asyncio.subprocess.Process | None = None
+
+    @property
+    def log(self) -> Path:
+        """What the engine and its watchdog log."""
+        return self.run_dir / "engine.log"
+
+    def plan(self) -> PbxPlan:
+        """Return what Asterisk's files are written from."""
+        plan = plan_from_config(self.config, lambda _reference: self.secret)
+        return self.options.adjust(
+            dataclasses.replace(
+                plan,
+                operators=tuple(self.options.phone(o) for o in plan.operators),
+                trunks=self.options.trunks,
+                sip_port=self.ports.sip,
+                rtp_start=self.ports.rtp_start,
+                rtp_end=self.ports.rtp_end,
+                external_id_header=self.options.external_id_header,
+            )
+        )
+
+    async def start_asterisk(self) -> None:
+        """Write its files and boot it."""
+        render_standalone(self.plan(), install=self.install, run_dir=self.run_dir / "asterisk")
+        await self.asterisk.start()
+
+    async def start_engine(self) -> None:
+        """Start the engine (under its watchdog, if so chosen) and wait until it answers."""
+        options = self.options
+        argv = [sys.executable, "-m", "gkc_engine", "run"]
+        argv += ["--config", str(self.folder), "--state", str(self.state)]
+        argv += ["--log-level", options.log_level]
+        argv += [] if options.watchdog else ["--no-watchdog"]
+        argv += [] if options.restart else ["--no-restart"]
+        with self.log.open("ab") as output:
+            self.engine = await asyncio.create_subprocess_exec(
+                *argv,
+                env={**os.environ, SECRET_VARIABLE: self.secret},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        await self.wait_ready()
+
+    async def wait_ready(self, timeout_s: float = 30.0) -> None:
+        """Wait until the engine answers on its socket and its AMI link is up.
+
+        Raises:
+            PeerError: it ended or was not ready in time; the end of its log is in the text.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not await asyncio.to_thread(self._ready):
+                    if self.engine is not None and self.engine.returncode is not None:
+                        raise PeerError(f"the engine ended at once:\n{self.tail()}")
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise PeerError(
+                f"the engine was not ready in {timeout_s:g} s:\n{self.tail()}"
+            ) from None
+
+    def _ready(self) -> bool:
+        try:
+            rows = self.ask("engine.show")
+        except (ControlError, OSError):
+            return False
+        return bool(isinstance(rows, list) and rows and rows[0]["ami_up"])
+
+    def ask(self, method: str, **params: object) -> object:
+        """Call a method of the control socket; blocks, so use a thread from a loop."""
+        with ControlClient(socket_path(self.state / "run")) as client:
+            return client.call(method, params)
+
+    def cli_environment(self) -> dict[str, str]:
+        """Return the environment in which ``gkc queue show`` and the like find this engine."""
+        return {**os.environ, RUN_DIRECTORY_VARIABLE: str(self.state / "run")}
+
+    @property
+    def engine_pid(self) -> int:
+        """The pid of the engine's worker itself, not of its watchdog."""
+        rows = self.ask("engine.show")
+        assert isinstance(rows, list)
+        return int(rows[0]["pid"])
+
+    async def stop_engine(self, grace_s: float = 4.0) -> None:
+        """Ask the engine to end, then make it."""
+        engine = self.engine
+        if engine is None or engine.returncode is not None:
+            return
+        engine.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(engine.wait(), grace_s)
+        except TimeoutError:
+            engine.kill()
+            await engine.wait()
+
+    async def stop(self) -> None:
+        """Stop both."""
+        await self.stop_engine()
+        await self.asterisk.stop()
+
+    def tail(self, lines: int = 30) -> str:
+        """Return the end of the engine's log."""
+        if not self.log.exists():
+            return "(no log)"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _own_copy(source: Path, folder: Path, ports: Ports) -> Path:
+    """Copy the config tree, with the ports that this machine has free."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for entry in source.resolve().iterdir():
+        if entry.is_dir():
+            (folder / entry.name).symlink_to(entry)
+        elif entry.name != "pbx.yaml":
+            shutil.copy(entry, folder)
+    (folder / "pbx.yaml").write_text(
+        "---\n"
+        "pbx:\n"
+        f"  ami: {{host: 127.0.0.1, port: {ports.ami}, user: gkc, secret: env:{SECRET_VARIABLE}}}\n"
+        f"  fastagi: {{host: 127.0.0.1, port: {ports.agi}}}\n"
+        f"metrics: {{host: 127.0.0.1, port: {ports.metrics}}}\n"
+        "...\n",
+        encoding="utf-8",
+    )
+    return folder

@@ -1,0 +1,263 @@
+"""Drives the core: inbox -> step -> ledger -> perform -> timer. One of it per center.
+
+The order may not change: everything that waits in the inbox is stepped, then written down in one
+group commit, and only then carried out. After a crash we may miss a ring; we never ring without
+a record (ADR 0002).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from gkc_engine.acd.commands import Command
+from gkc_engine.acd.core import Acd
+from gkc_engine.acd.events import Event, SettingsApplied, Tick
+from gkc_engine.clock import Clock
+from gkc_engine.ids import Instant
+
+log = structlog.get_logger(__name__)
+
+INBOX_MAX = 100_000
+"""Events that may wait for the core; a center of 70 calls/s makes about 700 a second."""
+
+GROUP_MAX = 512
+"""Events of one group commit: bounds how long the first of them waits for its actions."""
+
+KEYS_MAX = 200_000
+"""Source keys remembered, so that a repeated fact is stepped once."""
+
+
+class EngineBusyError(RuntimeError):
+    """The inbox is full: the adapter must shed load (the dialplan's fallback serves)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Step:
+    """One event as the core took it, with what the core said: the unit of the ledger."""
+
+    now: Instant
+    event: Event
+    source: str
+    source_key: str | None
+    commands: list[Command] = field(default_factory=list)
+    config_version: str = ""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An event in the inbox; ``answer`` is for who waits for what the core says."""
+
+    event: Event
+    source: str
+    key: str | None
+    answer: asyncio.Future[Sequence[Command]] | None
+
+
+class Writer(Protocol):
+    """Durable history of the engine (``recorder.writer.DurableWriter``)."""
+
+    @property
+    def accepting(self) -> bool:
+        """False when nothing more can be made durable: take no new contact."""
+        ...
+
+    async def write(self, steps: Sequence[Step]) -> None:
+        """Return once ``steps`` would survive a power cut. Bounded; falls back to the journal."""
+        ...
+
+
+Performer = Callable[[Command, Instant], None]
+"""Carries out one command or looks at one fact. Never raises, never blocks."""
+
+Observer = Callable[[Sequence[Step]], None]
+"""Sees every committed step (metrics, queue_log, live views)."""
+
+
+class Engine:
+    """Owns the core. Adapters call :meth:`submit`; it calls them through ``performers``."""
+
+    def __init__(self, acd: Acd, clock: Clock, writer: Writer, *, config_version: str = "") -> None:
+        self.acd = acd
+        self._clock = clock
+        self._writer = writer
+        self._config_version = config_version
+        self._inbox: deque[_Waiting] = deque()
+        self._awake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._keys: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._between: deque[Callable[[], Awaitable[None]]] = deque()
+        """Work that must not fall between a step and its commit (snapshots)."""
+        self._last = Instant(0)
+        self._timer: asyncio.TimerHandle | None = None
+        self._performers: list[Performer] = []
+        self._observers: list[Observer] = []
+        self.steps_total = 0
+        self.repeats_total = 0
+
+    @property
+    def accepting(self) -> bool:
+        """Whether a new contact may be taken (its record can be made durable)."""
+        return self._writer.accepting and len(self._inbox) < INBOX_MAX // 2
+
+    @property
+    def inbox_depth(self) -> int:
+        """Events that wait for the core."""
+        return len(self._inbox)
+
+    def now(self) -> Instant:
+        """Return the engine's time: the clock's, never before the last step."""
+        return max(self._last, self._clock.now())
+
+    def attach(self, performer: Performer) -> None:
+        """Let ``performer`` see every command after its commit, in order."""
+        self._performers.append(performer)
+
+    def observe(self, observer: Observer) -> None:
+        """Let ``observer`` see every committed group."""
+        self._observers.append(observer)
+
+    def restore(self, last: Instant, keys: Iterable[tuple[str, str]]) -> None:
+        """Go on where the last engine stopped: its time, and the facts it had already taken."""
+        self._last = max(self._last, last)
+        for key in keys:
+            self._keys[key] = None
+
+    async def snapshot(
+        self, encode: Callable[[Acd], str], save: Callable[[Instant, str], Awaitable[bool]]
+    ) -> bool:
+        """Save the core's state between two groups, so that it is exactly after the last step.
+
+        Returns what ``save`` says: False = try again later.
+        """
+        saved: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        async def work() -> None:
+            saved.set_result(await save(self.now(), encode(self.acd)))
+
+        self._between.append(work)
+        self._idle.clear()
+        self._awake.set()
+        return await saved
+
+    def submit(self, event: Event, *, source: str = "core", key: str | None = None) -> None:
+        """Hand an event to the core. Never blocks; a fact with a known ``key`` is dropped.
+
+        Raises:
+            EngineBusyError: 100 000 events behind; the adapter must shed load.
+        """
+        if len(self._inbox) >= INBOX_MAX:
+            raise EngineBusyError(f"{INBOX_MAX} events wait for the core")
+        self._put(_Waiting(event, source, key, None))
+
+    async def ask(self, event: Event, *, source: str) -> Sequence[Command]:
+        """Let the core take ``event``; return what it said once that is on record.
+
+        Raises:
+            EngineBusyError: as ``submit``.
+        """
+        if len(self._inbox) >= INBOX_MAX:
+            raise EngineBusyError(f"{INBOX_MAX} events wait for the core")
+        answer: asyncio.Future[Sequence[Command]] = asyncio.get_running_loop().create_future()
+        self._put(_Waiting(event, source, None, answer))
+        return await answer
+
+    def _put(self, waiting: _Waiting) -> None:
+        self._inbox.append(waiting)
+        self._idle.clear()
+        self._awake.set()
+
+    async def drain(self) -> None:
+        """Wait until every submitted event has been stepped, written and carried out."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Process events until cancelled."""
+        self._arm_timer()
+        while True:
+            if not self._inbox and not self._between:
+                self._idle.set()
+                self._awake.clear()
+                await self._awake.wait()
+            while self._between:
+                await self._between.popleft()()
+            await self._group()
+
+    async def _group(self) -> None:
+        steps: list[Step] = []
+        answers: list[tuple[asyncio.Future[Sequence[Command]], Step]] = []
+        while self._inbox and len(steps) < GROUP_MAX:
+            waiting = self._inbox.popleft()
+            event, key = waiting.event, waiting.key
+            if key is not None and self._seen(waiting.source, key):
+                self.repeats_total += 1
+                continue
+            # The clock never goes back within a run; a restored core may be ahead of it.
+            self._last = max(self._last, self._clock.now())
+            if isinstance(event, SettingsApplied):
+                self._config_version = event.settings.version
+            step = Step(
+                now=self._last,
+                event=event,
+                source=waiting.source,
+                source_key=key,
+                commands=self.acd.step(event, self._last),
+                config_version=self._config_version,
+            )
+            if step.commands or not isinstance(event, Tick):
+                steps.append(step)
+            if waiting.answer is not None:
+                answers.append((waiting.answer, step))
+        if steps:
+            await self._writer.write(steps)
+            self.steps_total += len(steps)
+            self._perform(steps)
+        for answer, step in answers:
+            if not answer.done():
+                answer.set_result(step.commands)
+        self._arm_timer()
+
+    def _seen(self, source: str, key: str) -> bool:
+        if (source, key) in self._keys:
+            return True
+        self._keys[source, key] = None
+        if len(self._keys) > KEYS_MAX:
+            self._keys.popitem(last=False)
+        return False
+
+    def _perform(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            for command in step.commands:
+                for performer in self._performers:
+                    try:
+                        performer(command, step.now)
+                    except Exception:
+                        # A performer that raises is our own mistake; the others and the citizens
+                        # must not pay for it. The lease of the offer repairs what was not done.
+                        log.exception("perform_failed", command=type(command).__name__)
+        for observer in self._observers:
+            try:
+                observer(steps)
+            except Exception:
+                log.exception("observer_failed", observer=repr(observer))
+
+    def _arm_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self.acd.next_deadline()
+        if deadline is not None:
+            delay = max(0, deadline - self._clock.now()) / 1_000_000
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        # Not through submit(): a full inbox must not stop time.
+        self._put(_Waiting(Tick(), "core", None, None))

@@ -1,0 +1,125 @@
+"""From the config tree to what each part needs to know: nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gkc_engine.channels.phone.channel import PhonePlan
+from gkc_engine.channels.phone.entry import Entry
+from gkc_engine.channels.phone.roster import Phone
+from gkc_engine.channels.phone.serve import QueueVoice, Sound
+from gkc_engine.config.models import Config, OperatorModel, QueueModel
+from gkc_engine.control.views import AgentEntry, Directory, QueueEntry
+from gkc_engine.ids import AgentId, QueueId
+from gkc_engine.ivr.prompts import PromptStore
+from gkc_engine.numbers import normalise
+
+FALLBACK_PREFIX = "gkc-"
+FALLBACK_DEFAULT = "gkc-default"
+
+ALAW_BYTES_PER_S = 8000
+"""Headerless A-law: one byte a sample (ITU-T G.711)."""
+
+
+def may_serve(operator: OperatorModel, queue: QueueModel) -> bool:
+    """Whether the operator meets the queue's requirement at any of its steps."""
+    steps = [queue.require, *(step.require for step in queue.relax)]
+    return any(
+        all(operator.skills.get(skill, 0) >= level for skill, level in step.items())
+        for step in steps
+    )
+
+
+def phone_plan(config: Config, sounds: Callable[[str, str], Sound | None]) -> PhonePlan:
+    """Return what the phone channel needs of ``config``."""
+    return PhonePlan(
+        phones=tuple(
+            Phone(
+                agent_id=AgentId(name),
+                interface=operator.interface,
+                title=operator.title or operator.name,
+                always=operator.login == "always",
+            )
+            for name, operator in config.operators.items()
+        ),
+        entries={
+            normalise(number).e164 or number: Entry(
+                menu=model.ivr,
+                queue=QueueId(model.queue) if model.queue else None,
+                answer_by=model.answer,
+            )
+            for number, model in config.numbers.items()
+        },
+        voices={
+            QueueId(name): QueueVoice(
+                title=queue.title,
+                musicclass=queue.musicclass,
+                record=queue.record,
+                record_notice=queue.record_notice,
+            )
+            for name, queue in config.queues.items()
+        },
+        fallbacks={QueueId(name): FALLBACK_PREFIX + name for name in config.queues},
+        members={
+            AgentId(name): (
+                FALLBACK_DEFAULT,
+                *(
+                    FALLBACK_PREFIX + queue_name
+                    for queue_name, queue in config.queues.items()
+                    if may_serve(operator, queue)
+                ),
+            )
+            for name, operator in config.operators.items()
+        },
+        language=config.center.languages[0],
+        sounds=sounds,
+    )
+
+
+def directory_of(config: Config, folder: Path) -> Directory:
+    """Return the names that people see behind the ids."""
+    queues: Mapping[QueueId, QueueEntry] = {
+        QueueId(name): QueueEntry(
+            queue=QueueId(name), title=queue.title, servicelevel_us=queue.servicelevel
+        )
+        for name, queue in config.queues.items()
+    }
+    agents = {
+        AgentId(name): AgentEntry(
+            agent_id=AgentId(name),
+            title=operator.name,
+            interface=operator.interface,
+            queues=tuple(
+                QueueId(queue_name)
+                for queue_name, queue in config.queues.items()
+                if may_serve(operator, queue)
+            ),
+        )
+        for name, operator in config.operators.items()
+    }
+    return Directory(
+        center=config.center.name,
+        timezone=config.center.timezone,
+        config=str(folder.resolve()),
+        config_version=config.version,
+        queues=queues,
+        agents=agents,
+    )
+
+
+def sound_finder(store: PromptStore) -> Callable[[str, str], Sound | None]:
+    """Return a look-up of prompts with their length, each measured once."""
+    known: dict[str, Sound] = {}
+
+    def find(name: str, language: str) -> Sound | None:
+        path = store.path(name, language)
+        if path is None:
+            return None
+        sound = known.get(path)
+        if sound is None:
+            size = Path(f"{path}.alaw").stat().st_size
+            sound = known[path] = Sound(path=path, seconds=size / ALAW_BYTES_PER_S)
+        return sound
+
+    return find

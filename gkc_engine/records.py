@@ -1,0 +1,92 @@
+"""The records as the running engine shows them: read-only, never in the writer's way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from gkc_engine.control.views import Row
+from gkc_engine.ids import ContactId, Instant, QueueId
+from gkc_engine.recorder import queries, schema
+from gkc_engine.recorder.citizens import Citizens
+
+_T = TypeVar("_T")
+
+IDS_AT_ONCE = 500
+"""Parameters of one statement: SQLite takes 999 at least."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenContact:
+    """A contact in progress, as it was registered."""
+
+    contact_id: ContactId
+    number: str
+    uniqueid: str
+    entry: str
+    language: str
+
+
+class RecordReader:
+    """Answers the control socket's questions about the past."""
+
+    def __init__(self, url: str, citizens: Citizens) -> None:
+        self._engine = schema.make_engine(url, read_only=True)
+        self._citizens = citizens
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records")
+
+    async def close(self) -> None:
+        """Let the store go."""
+        await self._run(self._engine.dispose)
+        self._thread.shutdown()
+
+    async def list_contacts(
+        self, *, since: Instant | None, queue: QueueId | None, limit: int
+    ) -> Sequence[Row]:
+        """Return rows of the contact table, newest first."""
+        return await self._run(
+            lambda: queries.list_contacts(self._engine, since=since, queue=queue, limit=limit)
+        )
+
+    async def show_contact(self, key: str, *, reveal: bool) -> Row | None:
+        """Return one contact with its story; with ``reveal`` also the citizen's number and name."""
+        try:
+            row = await self._run(lambda: queries.show_contact(self._engine, key))
+        except queries.NoSuchContactError:
+            return None
+        if reveal and row.get("citizen_id"):
+            citizen = await self._run(lambda: self._citizens.reveal(row["citizen_id"]))
+            if citizen is not None:
+                row["citizen_number"] = citizen.number
+                row["citizen_name"] = citizen.name
+        return row
+
+    async def open_contacts(self, ids: Sequence[ContactId]) -> list[OpenContact]:
+        """Return what is on record of contacts in progress: at a start, what the last one left."""
+        table = schema.contact
+
+        def read() -> list[OpenContact]:
+            with self._engine.connect() as connection:
+                return [
+                    OpenContact(
+                        contact_id=ContactId(row["contact_id"]),
+                        number=row["number"],
+                        uniqueid=row["linkedid"] or "",
+                        entry=row["did"] or "",
+                        language=row["language"] or "ru",
+                    )
+                    for at in range(0, len(ids), IDS_AT_ONCE)
+                    for row in connection.execute(
+                        sa.select(table).where(table.c.contact_id.in_(ids[at : at + IDS_AT_ONCE]))
+                    ).mappings()
+                ]
+
+        return await self._run(read)
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
