@@ -101,10 +101,15 @@ class Rendering:
                 self.manifest[key] = self._entry(key)
                 done += 1
                 if done % SAVE_EVERY == 0:
-                    write_manifest(self.target, self.manifest)
+                    self.save()
                     sys.stderr.write(f"{done} of {len(keys)}\n")
 
         await asyncio.gather(*(work() for _ in range(jobs)))
+
+    def save(self) -> None:
+        """Write the manifest, so that a broken-off run goes on where it was."""
+        self.target.mkdir(parents=True, exist_ok=True)
+        write_manifest(self.target, self.manifest)
 
     def remove(self, keys: Sequence[str]) -> None:
         """Remove rendered files, and only those."""
@@ -135,8 +140,7 @@ def main() -> int:
         asyncio.run(rendering.render(outdated, max(1, args.jobs)))
         rendering.remove(orphans)
     finally:
-        if rendering.target.is_dir():
-            write_manifest(rendering.target, rendering.manifest)
+        rendering.save()
     sys.stderr.writelines(f"failed: {line}\n" for line in rendering.failed)
     rendered = len(outdated) - len(rendering.failed)
     sys.stderr.write(
