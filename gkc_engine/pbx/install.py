@@ -135,9 +135,8 @@ def _explained(failures: list[str]) -> str:
             f"no Asterisk >= {MAJOR_MIN} on this machine, and none could be fetched:",
             *(f"  {failure}" for failure in failures),
             "mend it with one of:",
-            "  the network (or proxy) that apt uses, once, and the same command again",
-            "  sudo apt-get install mmdebstrap, and the same command again",
-            f"  --asterisk PATH or GKC_ASTERISK=PATH, naming an Asterisk >= {MAJOR_MIN}",
+            "  a network (or proxy) by which apt-get reaches its mirror; then the same again",
+            f"  GKC_ASTERISK=PATH (or gkc pbx install --asterisk PATH), an Asterisk >= {MAJOR_MIN}",
         ]
     )
 
