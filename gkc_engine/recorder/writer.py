@@ -14,8 +14,10 @@ import structlog
 
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import Instant
+from gkc_engine.recorder.high_water import HighWater
 from gkc_engine.recorder.journal import HEADER, Journal, JournalError, JournalFullError
 from gkc_engine.recorder.ledger import Ledger, batch_of
+from gkc_engine.recorder.recovery import Recovery
 from gkc_engine.recorder.rows import Row, StepLike
 from gkc_engine.recorder.store import Batch, LedgerError
 
@@ -76,12 +78,14 @@ class DurableWriter:
         ledger: Ledger,
         journal: Journal,
         *,
+        high_water: HighWater | None = None,
         commit_max_s: float = COMMIT_MAX_S,
         on_commit: Callable[[float], None] | None = None,
     ) -> None:
         self.ledger = ledger
         self.stats = WriterStats()
         self._journal = journal
+        self._high_water = high_water
         self._commit_max_s = commit_max_s
         self._on_commit = on_commit
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
@@ -116,6 +120,8 @@ class DurableWriter:
             JournalError: Another engine runs on this store, or there is no room for the journal.
         """
         await self._journalled(self._journal.open)
+        if self._high_water is not None:
+            self._high_water.open()
         await self.ledger.open()
         if self._journal.end > HEADER:
             await self.ledger.call(lambda: self._drain_now(self._journal.end, []))
@@ -143,8 +149,15 @@ class DurableWriter:
             if self._behind or not await self._commit(batch):
                 await self._keep(batch.rows)
                 self._pump()
+            if self._high_water is not None and batch.messages is not None:
+                self._high_water.note(batch.messages)
             if self._on_commit is not None:
                 self._on_commit(loop.time() - begun)
+
+    async def load(self) -> Recovery:
+        """Return what a restarted engine needs; no id is given twice, even after a restore."""
+        recovery = await self.ledger.load()
+        return recovery if self._high_water is None else self._high_water.raise_to(recovery)
 
     async def snapshot(self, now: Instant, state: str) -> bool:
         """Keep the core's state; False if the ledger is behind: try again later."""
@@ -171,6 +184,8 @@ class DurableWriter:
             if self.stats.at_risk_rows:
                 log.error("rows_lost", rows=self.stats.at_risk_rows)
             await self._journalled(self._journal.close)
+            if self._high_water is not None:
+                self._high_water.close()
             self._thread.shutdown()
         await self.ledger.close()
 
