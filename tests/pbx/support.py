@@ -58,8 +58,10 @@ class AmiClient:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 block = (await self._reader.readuntil(b"\r\n\r\n")).decode()
-                pairs = [line.partition(": ") for line in block.splitlines() if line]
-                message = {name: value for name, _, value in pairs}
+                message: dict[str, str] = {}
+                for line in block.split("\r\n"):
+                    name, _, value = line.partition(": ")
+                    message[name] = f"{message[name]}|{value}" if name in message else value
                 if "Response" in message:
                     self._replies.put_nowait(message)
                 else:
