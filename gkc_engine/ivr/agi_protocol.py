@@ -142,6 +142,7 @@ class AgiParser:
         self._buffer = bytearray()
         self._in_header = True
         self._open: list[bytes] = []  # lines of a reply that is not complete yet
+        self._open_bytes = 0
         self._stray_lines = 0
         self.expect_value = False
         """The running command is ``GET VARIABLE``: its value may hold line feeds."""
@@ -165,7 +166,7 @@ class AgiParser:
             message = self._line(line)
             if message is not None:
                 messages.append(message)
-        if len(self._buffer) + sum(map(len, self._open)) > self._max_line:
+        if len(self._buffer) + self._open_bytes > self._max_line:
             raise AgiSyntaxError(f"AGI: a reply longer than {self._max_line} bytes")
         return messages
 
@@ -191,25 +192,31 @@ class AgiParser:
         if line.strip() == b"HANGUP":
             return AgiHangup()
         if line.startswith(b"520-"):
-            self._open.append(line)
+            self._begin(line)
             return None
         if line.startswith(b"100 "):
             return None  # "Trying": the real reply follows.
         text = wire_text(line)
         if self.expect_value and text.startswith("200 result=1 (") and not text.endswith(")"):
-            self._open.append(line)
+            self._begin(line)
             return None
         return self._reply(text)
 
+    def _begin(self, line: bytes) -> None:
+        self._open.append(line)
+        self._open_bytes = len(line)
+
     def _continued(self, line: bytes) -> AgiReply | None:
         self._open.append(line)
-        if sum(map(len, self._open)) > self._max_line:
+        self._open_bytes += len(line) + 1
+        if self._open_bytes > self._max_line:
             raise AgiSyntaxError(f"AGI: a reply longer than {self._max_line} bytes")
         usage = self._open[0].startswith(b"520-")
         if not (line.startswith(b"520 ") if usage else line.endswith(b")")):
             return None
         text = wire_text(b"\n".join(self._open))
         self._open.clear()
+        self._open_bytes = 0
         return AgiReply(code=520, result="", data=text) if usage else self._reply(text)
 
     def _reply(self, text: str) -> AgiReply | None:
