@@ -9,7 +9,7 @@ import re
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -134,8 +134,10 @@ Interface = Annotated[
 
 
 def _zone(value: str) -> str:
-    if value not in available_timezones():
-        raise expected("a time zone's IANA name such as Europe/Moscow")
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, ZoneInfoNotFoundError):  # OSError: the name of a folder of zones.
+        raise expected("a time zone's IANA name such as Europe/Moscow") from None
     return value
 
 
