@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Json]
 
+GAP = 2
+"""Blanks between columns."""
+
+SHRUNK = 8
+"""A column that shrinks keeps so many characters."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
@@ -28,6 +34,8 @@ class Column:
     right: bool = False
     shrinks: bool = False
     """May be cut off with an ellipsis when the terminal is narrow; the others never are."""
+    drops: int = 0
+    """Left out when even that is not enough; the highest first, 0 never."""
 
 
 def _plain(value: Json) -> str:
@@ -45,22 +53,22 @@ def percent(value: Json) -> str:
     return "-" if value is None else f"{int(value * 100 + 1e-9)}%"
 
 
-def _number(key: str, head: str) -> Column:
-    return Column(key=key, head=head, right=True)
+def _number(key: str, head: str, drops: int = 0) -> Column:
+    return Column(key=key, head=head, right=True, drops=drops)
 
 
 QUEUES = (
     Column(key="queue", head="Queue"),
-    Column(key="title", head="Title", shrinks=True),
+    Column(key="title", head="Title", shrinks=True, drops=1),
     _number("waiting", "W"),
     Column(key="longest_wait_s", head="Longest", show=span, right=True),
-    _number("ringing", "Ring"),
+    _number("ringing", "Ring", drops=4),
     _number("talking", "Talk"),
     _number("ready", "Ready"),
     _number("busy", "Busy"),
-    _number("not_ready", "Pause"),
-    _number("offline", "Off"),
-    _number("offered", "Offered"),
+    _number("not_ready", "Pause", drops=2),
+    _number("offline", "Off", drops=5),
+    _number("offered", "Offered", drops=3),
     _number("answered", "C"),
     _number("abandoned", "A"),
     Column(key="service_level", head="SL", show=percent, right=True),
@@ -77,9 +85,9 @@ def agents(zone: ZoneInfo) -> tuple[Column, ...]:
         Column(key="reason", head="Reason", shrinks=True),
         Column(key="state_s", head="For", show=span, right=True),
         Column(key="until", head="Until", show=lambda v: local_time(v, zone, with_date=False)),
-        Column(key="interface", head="Phone"),
+        Column(key="interface", head="Phone", drops=1),
         Column(key="registered", head="Reg"),
-        Column(key="queues", head="Queues", shrinks=True),
+        Column(key="queues", head="Queues", shrinks=True, drops=2),
     )
 
 
@@ -106,7 +114,7 @@ def contacts(zone: ZoneInfo) -> tuple[Column, ...]:
         Column(key="talk_s", head="Talk", show=span, right=True),
         Column(key="agent_id", head="Operator"),
         Column(key="disposition", head="Disposition"),
-        Column(key="contact_id", head="Id", shrinks=True),
+        Column(key="contact_id", head="Id", drops=1),
     )
 
 
@@ -116,27 +124,43 @@ def cells(columns: Sequence[Column], row: Row) -> list[str]:
     return ["".join(ch if ch.isprintable() else "\ufffd" for ch in text) for text in texts]
 
 
-def rich_table(columns: Sequence[Column], rows: Sequence[Row], title: str | None = None) -> Table:
-    """Return a table for a terminal."""
-    from rich import box
+def rich_table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Table:
+    """Return a table for a terminal of ``width`` characters."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    for column in columns:
+    fitted = fit(columns, rows, width)
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
+    for column, size in fitted:
         justify: Literal["left", "right"] = "right" if column.right else "left"
-        overflow: Literal["ellipsis", "fold"] = "ellipsis" if column.shrinks else "fold"
         table.add_column(
-            column.head,
-            justify=justify,
-            no_wrap=True,
-            overflow=overflow,
-            min_width=3 if column.shrinks else max(_widths(column, rows)),
+            column.head, justify=justify, no_wrap=True, overflow="ellipsis", width=size
         )
+    kept = [column for column, _ in fitted]
     for row in rows:
         # Text, not markup: a title may well hold square brackets.
-        table.add_row(*(Text(cell) for cell in cells(columns, row)))
+        table.add_row(*(Text(cell) for cell in cells(kept, row)))
     return table
+
+
+def fit(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[tuple[Column, int]]:
+    """Return the columns that fit into ``width`` and how wide each is.
+
+    First those that shrink give way, down to 8 characters; then columns are left out by
+    ``drops``. What is left is never cut off: a number without its end would be a lie.
+    """
+    kept = [(column, max(_widths(column, rows))) for column in columns]
+    while True:
+        excess = sum(size + GAP for _, size in kept) - GAP - width
+        for place, (column, size) in enumerate(kept):
+            if excess > 0 and column.shrinks:
+                smaller = max(min(size, SHRUNK), size - excess)
+                excess -= size - smaller
+                kept[place] = (column, smaller)
+        least = max(kept, key=lambda one: one[0].drops)
+        if excess <= 0 or not least[0].drops:
+            return kept
+        kept = [(c, max(_widths(c, rows))) for c, _ in kept if c is not least[0]]
 
 
 def _widths(column: Column, rows: Sequence[Row]) -> list[int]:
@@ -156,7 +180,7 @@ def plain_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
         for column, width, text in zip(columns, widths, texts, strict=True):
             gap = " " * (width - cell_len(text))
             padded.append(gap + text if column.right else text + gap)
-        return "  ".join(padded).rstrip()
+        return (" " * GAP).join(padded).rstrip()
 
     return "\n".join([line([c.head for c in columns]), *(line(cells(columns, r)) for r in rows)])
 
@@ -166,7 +190,8 @@ def print_rows(columns: Sequence[Column], rows: Sequence[Row], nothing: str) -> 
     if not rows:
         print(nothing)
     elif sys.stdout.isatty():
-        terminal().print(rich_table(columns, rows))
+        console = terminal()
+        console.print(rich_table(columns, rows, console.width))
     else:
         print(plain_table(columns, rows))
 
@@ -178,7 +203,9 @@ def terminal() -> Console:
     return Console(highlight=False)
 
 
-def snapshot_view(snapshot: Row, zone: ZoneInfo, contacts_max: int = 10) -> RenderableType:
+def snapshot_view(
+    snapshot: Row, zone: ZoneInfo, width: int, contacts_max: int = 10
+) -> RenderableType:
     """Return one ``watch`` snapshot for a terminal: queues, operators, contacts in progress."""
     from rich.console import Group
     from rich.text import Text
@@ -186,14 +213,16 @@ def snapshot_view(snapshot: Row, zone: ZoneInfo, contacts_max: int = 10) -> Rend
     now = local_time(snapshot["now"], zone)
     parts: list[RenderableType] = [
         Text(f"{snapshot['center']}  {now}", style="bold"),
-        rich_table(QUEUES, snapshot["queues"]),
+        rich_table(QUEUES, snapshot["queues"], width),
     ]
     busy = [row for row in snapshot["agents"] if row["state"] != "offline"]
     if busy:
-        parts.append(rich_table(agents(zone), busy))
+        parts.append(Text())
+        parts.append(rich_table(agents(zone), busy, width))
     shown = snapshot["contacts"][:contacts_max]
     if shown:
-        parts.append(rich_table(waiting(zone), shown))
+        parts.append(Text())
+        parts.append(rich_table(waiting(zone), shown, width))
         more = len(snapshot["contacts"]) - len(shown)
         if more:
             parts.append(Text(f"and {more} more in progress"))

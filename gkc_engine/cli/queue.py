@@ -80,4 +80,4 @@ def _draw(snapshots: Json, zone: ZoneInfo) -> None:
     console = _tables.terminal()
     with Live(console=console, screen=True, auto_refresh=False) as screen:
         for snapshot in snapshots:
-            screen.update(_tables.snapshot_view(snapshot, zone), refresh=True)
+            screen.update(_tables.snapshot_view(snapshot, zone, console.width), refresh=True)

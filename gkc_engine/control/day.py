@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from gkc_engine.acd.commands import ContactEnded, Disposition
@@ -52,7 +53,6 @@ class Ended:
     disposition: Disposition
     first_queued: Instant
     wait_us: int
-    answered: bool
 
 
 def ended_of(fact: ContactEnded) -> Ended | None:
@@ -64,8 +64,23 @@ def ended_of(fact: ContactEnded) -> Ended | None:
         disposition=fact.disposition,
         first_queued=fact.first_queued,
         wait_us=fact.wait_us,
-        answered=fact.answered is not None,
     )
+
+
+def ended_of_row(row: Mapping[str, Any]) -> Ended | None:
+    """Return the same of a row of ``recorder.queries.list_contacts``; ``None`` if not ended."""
+    if not row["ended"] or not row["first_queued"] or not row["queue"]:
+        return None
+    return Ended(
+        queue=QueueId(row["queue"]),
+        disposition=Disposition(row["disposition"]),
+        first_queued=_from_iso(row["first_queued"]),
+        wait_us=round((row["wait_s"] or 0) * SECOND),
+    )
+
+
+def _from_iso(text: str) -> Instant:
+    return Instant((datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1))
 
 
 def counts_of(ended: Ended, target_us: int) -> QueueCounts:
@@ -97,7 +112,7 @@ class DayCounters:
     """Per queue, the contacts of the present local day that have ended.
 
     The day is that of the first queue entry: a call that waits over midnight belongs to the day
-    in which it came. Rebuilt at start by :meth:`add` from the contact table.
+    in which it came. Built anew at start by :meth:`rebuild`.
     """
 
     def __init__(self, zone: ZoneInfo, now: Instant) -> None:
@@ -124,6 +139,17 @@ class DayCounters:
         self._turn(now)
         if ended.first_queued >= self._since:
             self._counts[ended.queue].add(counts_of(ended, self.target_us(ended.queue)))
+
+    def rebuild(self, rows: Iterable[Mapping[str, Any]], now: Instant) -> None:
+        """Count what the contact table holds; for the start, before any fact is folded.
+
+        ``rows`` reach back further than :attr:`since`: a call that came before midnight may have
+        entered its queue after it. Two hours are plenty.
+        """
+        for row in rows:
+            ended = ended_of_row(row)
+            if ended is not None:
+                self.add(ended, now)
 
     def fold(self, facts: Iterable[object], now: Instant) -> None:
         """Count the contacts that end in ``facts``."""

@@ -7,6 +7,7 @@ limit, and nothing that a client does reaches the engine but through a registere
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -109,6 +110,7 @@ class ControlServer:
         self._listening = ListeningSocket(path)
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
+        self._closing = False
 
     def method(
         self,
@@ -140,9 +142,14 @@ class ControlServer:
 
     async def close(self) -> None:
         """Stop listening, end the connections, remove the socket. Safe to repeat."""
+        self._closing = True
         if self._server is not None:
             self._server.close()
             self._server = None
+            # A connection that was just accepted becomes known to us some turns of the loop
+            # later (asyncio 3.11 offers nothing to wait for); then `_connected` ends it.
+            for _ in range(10):
+                await asyncio.sleep(0)
         tasks = [c.task for c in self._connections if c.task is not None]
         for task in tasks:
             task.cancel()
@@ -152,8 +159,11 @@ class ControlServer:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = peer_of(writer.get_extra_info("socket"))
         connection = _Connection(reader, writer, peer, asyncio.current_task())
+        self._connections.add(connection)
         try:
-            if len(self._connections) >= self._limits.connections:
+            if self._closing:
+                return
+            if len(self._connections) > self._limits.connections:
                 await self._drop(
                     connection, "busy", "too many connections to the engine; try again"
                 )
@@ -164,7 +174,6 @@ class ControlServer:
                     connection, "forbidden", f"uid {peer.uid} may not control this engine"
                 )
                 return
-            self._connections.add(connection)
             while await self._one_request(connection):
                 pass
         except (TimeoutError, ConnectionError):
@@ -174,8 +183,10 @@ class ControlServer:
             # Only close() cancels; the protocol of asyncio 3.11 would log it as an error.
             writer.transport.abort()
         finally:
-            self._connections.discard(connection)
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            self._connections.discard(connection)
 
     async def _one_request(self, connection: _Connection) -> bool:
         """Answer one line. Return whether to read another."""

@@ -60,6 +60,10 @@ def _arrival(contact: Record) -> str:
         text += f", dialled {contact['did']}"
     if contact.get("citizen_number"):
         text += f", from {contact['citizen_number']}"
+        text += f" ({contact['citizen_name']})" if contact.get("citizen_name") else ""
+    elif contact.get("citizen_id"):
+        # The key's beginning tells one citizen from another, and nobody who it is.
+        text += f", from citizen {contact['citizen_id'][:8]}"
     return text
 
 

@@ -80,7 +80,7 @@ def contact_rows() -> list[Row]:
         "language": "ru",
         "queue": "passport",
         "agent_id": "ivanova",
-        "citizen_number": "+7 900 ***-**-67",
+        "citizen_id": "abcdefghijklmnop",
         "started": iso(start),
         "first_queued": iso(after(start, 7)),
         "answered": iso(after(start, 40)),
@@ -223,7 +223,6 @@ class FakeBackend:
                 disposition=disposition,
                 first_queued=after(NOW, -500),
                 wait_us=wait * SECOND,
-                answered=disposition is Disposition.ANSWERED,
             )
             self.day.add(ended, NOW)
 
@@ -280,6 +279,7 @@ class FakeBackend:
         if reveal:
             self.revealed.append(key)
             row["citizen_number"] = "+79001234567"
+            row["citizen_name"] = "Сидоров"
         return row
 
 

@@ -301,7 +301,7 @@ async def test_looking_is_not_audited_but_revealing_a_number_is(
         request("contact.show", contact),
         request("contact.show", {**contact, "reveal": True}),
     )
-    assert masked["result"][0]["citizen_number"] == "+7 900 ***-**-67"
+    assert "+79001234567" not in json.dumps(masked)
     assert revealed["result"][0]["citizen_number"] == "+79001234567"
     assert [(row[1], row[4]) for row in audit] == [
         ("contact.show", {"revealed": "citizen's number"})

@@ -14,7 +14,7 @@ def test_a_contact_is_told_to_the_second() -> None:
         "language     ru",
         "times        menu 0:07, wait 0:33, ring 0:23, talk 1:00, hold 0:00, wrap-up 0:10",
         "",
-        "13:56:40     +0:00  reaches us by voice, dialled +74957777777, from +7 900 ***-**-67",
+        "13:56:40     +0:00  reaches us by voice, dialled +74957777777, from citizen abcdefgh",
         "13:56:40     +0:00  menu: 0:07, then queued",
         "13:56:43     +0:03  chooses language ru",
         "13:56:47     +0:07  waits in passport: 0:03, then offered",
