@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
 from gkc_engine.config.models import Config
 from gkc_engine.errors import ConfigError
@@ -10,9 +12,17 @@ from gkc_engine.ids import SECOND
 from gkc_engine.numbers import normalise
 from gkc_engine.pbx.model import Ami, FallbackQueue, OperatorPhone, PbxPlan
 
+GOODBYE: Final = "timed-out"
+"""The prompt for a citizen whom the fallback queue could not serve either."""
 
-def plan_from_config(config: Config, secret: Callable[[str], str]) -> PbxPlan:
+
+def plan_from_config(
+    config: Config, secret: Callable[[str], str], prompts: Path | None = None
+) -> PbxPlan:
     """Return the plan of ``config``; ``secret`` gives what a reference (``env:X``) refers to.
+
+    ``prompts`` is the folder of sounds (``LANGUAGE/NAME.alaw``), for the one that Asterisk plays
+    by itself.
 
     No trunk is in it: that is the administrator's, and he points its context at ``gkc``. An
     operator without ``secret`` has an endpoint already, so none is written for him.
@@ -52,8 +62,16 @@ def plan_from_config(config: Config, secret: Callable[[str], str]) -> PbxPlan:
         fastagi_host=config.pbx.fastagi.host,
         fastagi_port=config.pbx.fastagi.port,
         language=config.center.languages[0],
+        goodbye_prompt=_goodbye(prompts, config.center.languages[0]),
         default_wrapup_s=max(_whole_seconds(q.wrapuptime) for q in config.queues.values()),
     )
+
+
+def _goodbye(prompts: Path | None, language: str) -> Path | None:
+    if prompts is None:
+        return None
+    path = prompts.resolve() / language / GOODBYE
+    return path if path.with_suffix(".alaw").is_file() else None
 
 
 def _whole_seconds(us: int) -> int:

@@ -63,7 +63,14 @@ MODULES: Final = (
     *("app_transfer", "app_while", "func_callerid", "func_channel", "func_logic"),
     *("func_strings", "func_global", "func_devstate", "func_timeout", "func_hangupcause"),
     *("func_pjsip_endpoint", "func_math", "func_rand", "func_groupcount", "func_cdr"),
-    *("func_cut", "res_manager_devicestate", "res_cdrel_custom", "cel_custom", "cdr_custom"),
+    *(
+        "func_cut",
+        "res_clioriginate",
+        "res_manager_devicestate",
+        "res_cdrel_custom",
+        "cel_custom",
+        "cdr_custom",
+    ),
 )
 """With ``autoload = no``; the order is part of it (see the template)."""
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gkc_engine.config.loader import load_config
+from gkc_engine.pbx.from_config import plan_from_config
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.outside import (
     CitizenCall,
@@ -19,7 +21,16 @@ from gkc_engine.pbx.outside import (
     unregister_phone,
 )
 from gkc_engine.pbx.render import templates_dir
-from tests.pbx.support import CITY, AmiClient, City, running_center, running_city, small_plan, until
+from tests.pbx.support import (
+    CITY,
+    SECRET,
+    AmiClient,
+    City,
+    running_center,
+    running_city,
+    small_plan,
+    until,
+)
 
 pytestmark = pytest.mark.accept
 
@@ -190,6 +201,65 @@ async def test_the_lease_runs_out_into_the_native_queue_and_rings_a_member(
         await until(lambda: city.legs("ANSWER", "PJSIP/102-"))
         await until(lambda: city.legs("HANGUP", "PJSIP/gkc-trunk-"))
         assert "COMPLETECALLER" in city.center.queue_log.read_text()
+
+
+async def test_the_engine_takes_a_caller_back_from_the_native_queue(
+    install: Install, tmp_path: Path
+) -> None:
+    async with running_city(install, tmp_path) as city:
+        await city.world.send(originate_citizen(call()))
+        await entered(city, "gkc-default")
+        joined = next(e for e in city.ami.events if e.get("Event") == "QueueCallerJoin")
+        city.agi.stay.add("enter")
+        await city.ami.beat()
+        await city.ami.action("QueueWithdrawCaller", Queue="gkc-default", Caller=joined["Channel"])
+        await asked(city, "enter")
+        assert city.agi.calls[0]["agi_uniqueid"] == joined["Uniqueid"]
+
+
+async def test_a_talk_outlives_the_engine_and_is_not_queued_again(
+    install: Install, tmp_path: Path
+) -> None:
+    async with running_city(install, tmp_path) as city:
+        await city.ami.beat()
+        city.agi.script["enter"] = ("ANSWER", "EXEC Dial PJSIP/102,10,gi")
+        talk = PhoneDecision(act=PhoneAct.ANSWER, ring_s=0, talk_s=2)
+        await city.world.send(set_phone_default(talk))
+        await city.world.send(originate_citizen(call()))
+        await until(lambda: city.legs("ANSWER", "PJSIP/102-"))
+        await city.agi.die()
+        await city.agi.listen(city.plan.fastagi_port)
+        assert not await city.legs("HANGUP", "PJSIP/102-")
+        await asked(city, "after")
+        assert "ENTERQUEUE" not in city.center.queue_log.read_text()
+
+
+async def test_an_administrators_dialplan_goes_straight_into_a_queue(
+    install: Install, tmp_path: Path
+) -> None:
+    async with running_city(install, tmp_path) as city:
+        city.agi.stay.add("queue/passport")
+        await city.ami.beat()
+        await city.center.cli(
+            "dialplan add extension 5000,1,Goto(gkc-queue,passport,1) into prehdr"
+        )
+        await city.center.cli("channel originate Local/5000@prehdr application Wait 5")
+        await asked(city, "queue/passport")
+        assert city.agi.calls[0]["agi_context"] == "gkc-queue"
+        await city.agi.die()
+        await entered(city, "gkc-passport")
+
+
+async def test_the_sample_city_loads_without_a_warning(install: Install, tmp_path: Path) -> None:
+    folder = templates_dir().parents[1] / "config"
+    config = load_config(folder)
+    plan = plan_from_config(config, lambda _: SECRET, prompts=folder / "prompts")
+    async with running_center(install, tmp_path, plan) as (_, center):
+        queues = await center.cli("queue show")
+        for name in config.queues:
+            assert f"gkc-{name} has 0 calls" in queues
+        log = center.log.read_text()
+    assert not [line for line in log.splitlines() if "WARNING" in line or "ERROR" in line]
 
 
 async def test_a_plan_without_heartbeat_asks_the_engine_at_once(

@@ -1,0 +1,55 @@
+"""``gkc pbx config``: Asterisk's side of a config, as files that an administrator includes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gkc_engine.cli._console import print_json
+
+
+def config(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The config folder.")],
+    out: Annotated[
+        Path, typer.Option(help="Asterisk's folder, as /etc/asterisk; gkc.d is made in it.")
+    ],
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Write gkc.d/*.conf for an Asterisk of your own; nothing else is touched.
+
+    A file in gkc.d that was not written by gkc is refused. Then include the files as printed.
+    """
+    from gkc_engine.config.loader import load_config
+    from gkc_engine.config.secrets import resolve_secret
+    from gkc_engine.pbx.from_config import plan_from_config
+    from gkc_engine.pbx.render import GENERAL_LINES, RELOAD_LINES, include_lines, write_include_side
+
+    found = load_config(folder)
+    plan = plan_from_config(
+        found, lambda reference: resolve_secret(reference, folder), prompts=folder / "prompts"
+    )
+    written = write_include_side(plan, out)
+    if json:
+        print_json(
+            {
+                "written": [str(path) for path in written],
+                "include": include_lines(),
+                "general": {name: list(lines) for name, lines in GENERAL_LINES.items()},
+                "reload": list(RELOAD_LINES),
+            }
+        )
+        return
+    for path in written:
+        print(f"written {path}")
+    print("\nAdd once, as the last line of each:")
+    for name, line in include_lines().items():
+        print(f"  {out / name}: {line}")
+    print("\nThe engine needs these in [general]:")
+    for name, lines in GENERAL_LINES.items():
+        print(f"  {out / name}: {'; '.join(lines)}")
+    print("\nThen, and after every change:")
+    for line in RELOAD_LINES:
+        print(f"  {line}")

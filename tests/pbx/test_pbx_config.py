@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gkc_engine.cli.pbx_config import config as pbx_config
+from gkc_engine.config.loader import load_config
+from gkc_engine.errors import ConfigError
+from gkc_engine.pbx.from_config import plan_from_config
+from gkc_engine.pbx.render import templates_dir
+from tests.pbx.support import SECRET
+
+SAMPLE = templates_dir().parents[1] / "config"
+
+
+def _run(out: Path) -> str:
+    app = typer.Typer()
+    app.command()(pbx_config)
+    result = CliRunner().invoke(app, [str(SAMPLE), "--out", str(out)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_sample_city_has_every_operator_and_queue_in_its_plan() -> None:
+    config = load_config(SAMPLE)
+    plan = plan_from_config(config, lambda _: SECRET, prompts=SAMPLE / "prompts")
+    assert {f"PJSIP/{o.endpoint}" for o in plan.operators} == {
+        operator.interface for operator in config.operators.values()
+    }
+    assert {queue.name for queue in plan.queues} == set(config.queues)
+    assert {"+74957777777", "74957777777", "84957777777"} <= set(plan.transfer_targets)
+    assert plan.trunks == ()
+    assert plan.goodbye_prompt is not None
+    assert plan.goodbye_prompt.with_suffix(".alaw").is_file()
+
+
+def test_the_command_says_what_the_administrator_has_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GKC_AMI_SECRET", SECRET)
+    printed = _run(tmp_path)
+    written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.conf"))
+    assert [str(path) for path in written] == [
+        f"gkc.d/{name}.conf" for name in ("extensions", "features", "manager", "pjsip", "queues")
+    ]
+    for path in written:
+        assert f"#include {path}" in printed
+    assert "channelvars = GKC_CONTACT,GKC_ENQ" in printed
+    assert 'asterisk -rx "dialplan reload"' in printed
+    assert SECRET not in printed
+
+
+def test_without_its_secret_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GKC_AMI_SECRET", raising=False)
+    with pytest.raises(ConfigError, match="GKC_AMI_SECRET"):
+        _run(tmp_path)
+    assert list(tmp_path.iterdir()) == []
