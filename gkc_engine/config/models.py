@@ -68,6 +68,13 @@ class CenterModel(Model):
     """How long that not-ready lasts, unless he says that he is back."""
     blending: dict[Medium, BlendingModel] = Field(default_factory=dict)
 
+    @field_validator("languages")
+    @classmethod
+    def _each_language_once(cls, languages: tuple[Language, ...]) -> tuple[Language, ...]:
+        if len(set(languages)) < len(languages):
+            raise expected("each language once")
+        return languages
+
 
 class AmiModel(Model):
     """Asterisk's manager interface."""

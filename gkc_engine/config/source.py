@@ -143,7 +143,8 @@ def _check_marks(text: str, file: str, source: Source) -> bool:
     This is how a half-written file is known, wherever it was cut.
     """
     lines = text.splitlines()
-    content = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    written = (line for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    content = next(written, "")
     if not content.startswith("---"):
         if content:
             source.warnings.append(
@@ -156,7 +157,7 @@ def _check_marks(text: str, file: str, source: Source) -> bool:
             )
         return True
     body = text.rstrip("\r\n")
-    if body.endswith(("\n...", "\r...")) and body != text:
+    if body.endswith(("\n...", "\r...")) and text.endswith("\n"):
         return True
     found = f"a half-written file, ending in {clip(lines[-1].strip())!r}"
     if "..." in lines[:-1]:

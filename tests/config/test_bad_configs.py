@@ -75,6 +75,11 @@ CASES: list[tuple[str, str, str]] = [
         "timezone: Europe/Moscow}",
         "timezone: Europe/Moscow, languages: [ru]}",
     ),
+    (
+        "a language twice",
+        "timezone: Europe/Moscow}",
+        "timezone: Europe/Moscow, languages: [ru, ru]}",
+    ),
     ("unreachable menu", '"1": {language: ru, menu: topics}', '"1": {queue: passport}'),
     ("menus in a circle", "    on_timeout: {queue: general}", "    on_timeout: {menu: topics}"),
     (

@@ -195,6 +195,13 @@ def test_a_file_without_marks_is_taken_with_a_warning(tmp_path: Path) -> None:
     assert "half-written" in str(warning)
 
 
+def test_marks_hold_with_carriage_returns_a_byte_order_mark_and_indented_comments() -> None:
+    whole = "\ufeff  # words\r\n---\r\na: 1\r\n...\r\n".encode()
+    assert read(whole, "f.yaml").problems == []
+    assert read(whole, "f.yaml").warnings == []
+    assert all(read(whole[:length], "f.yaml").broken for length in range(len(whole)))
+
+
 def test_a_secret_is_never_shown(tmp_path: Path) -> None:
     for edit in ("secret: hunter2", "secret: [hunter2]", "secret: {env: hunter2}"):
         tiny_city(tmp_path, ("secret: env:GKC_AMI_SECRET", edit))
