@@ -35,8 +35,8 @@ def check(
     if as_json:
         print(json.dumps([p.as_dict() for p in outcome.problems], ensure_ascii=False, indent=2))
     else:
-        for warning in outcome.warnings:
-            print(f"{warning} (warning)", file=sys.stderr)
+        for warning in () if outcome.problems else outcome.warnings:
+            print(f"{warning} (warning)", file=sys.stderr)  # Else stderr holds problems only.
         for found in outcome.problems:
             print(found, file=sys.stderr)
     if outcome.config is None:

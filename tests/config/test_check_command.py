@@ -67,6 +67,13 @@ def test_warnings_do_not_change_the_exit_code(
     )
 
 
+def test_problems_alone_stand_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tiny_city(tmp_path, BAD, ("---\ncenter", "center"), ("\n...\n", "\n"))
+    with pytest.raises(typer.Exit):
+        check(folder)
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     check(schema=True)
     assert json.loads(capsys.readouterr().out)["title"] == "Configuration of a GKC center"
