@@ -31,6 +31,9 @@ _log: Final = logging.getLogger(__name__)
 QUICK_REPLY_S: Final = 10.0
 """A command that plays nothing and dials nobody is answered within this, else Asterisk hangs."""
 
+NUDGE_S: Final = 0.1
+"""When a cut is not answered within this, it is repeated."""
+
 LEASE_MARGIN_S: Final = 4
 """What a prompt's lease adds to its length."""
 
@@ -103,7 +106,7 @@ class AgiSession(asyncio.Protocol):
 
     One command runs at a time, others wait in order: Asterisk reads its socket through a buffer,
     so a second line sent early would lie there unseen (tried). Only a prompt does not make the
-    next command wait: it is cut, which is how a free operator ends an announcement.
+    next command wait: it is cut, which is how a free operator ends an announcement (1 ms).
     """
 
     request: AgiRequest
@@ -118,7 +121,6 @@ class AgiSession(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._header_timer: asyncio.TimerHandle | None = None
         self._running: _Running | None = None
-        self._cut_stream = False  # a cut STREAM FILE may have ended by itself just before
         self._lock = asyncio.Lock()
         self._fences = 0
         self._started = False
@@ -161,7 +163,7 @@ class AgiSession(asyncio.Protocol):
         return await self._command(f"EXEC {quote_agi(app)} {argument}", limit_s=None)
 
     async def stream_file(self, path: str, escape_digits: str = "") -> StreamResult:
-        """Play a file (name without its extension); the next command cuts it in 0.5 ms."""
+        """Play a file (name without its extension); the next command cuts it."""
         line = f"STREAM FILE {quote_agi(path)} {quote_agi(escape_digits)}"
         reply = await self._command(line, _Kind.STREAM, limit_s=None)
         if reply is _CUT:
@@ -238,32 +240,40 @@ class AgiSession(asyncio.Protocol):
         limit_s: float | None = QUICK_REPLY_S,
     ) -> AgiReply:
         async with self._lock:
-            await self._make_room(kind)
+            await self._make_room()
             running = _Running(kind, value=value)
             self._write(line, running)
             if kind is _Kind.PLAIN:
                 return await self._reply(running, limit_s)
         return await self._reply(running, limit_s)
 
-    async def _make_room(self, kind: _Kind) -> None:
+    async def _make_room(self) -> None:
         """Wait for a running plain command, or cut a running prompt."""
-        running = self._running
-        while running is not None and running.kind is _Kind.PLAIN:
-            await self._reply(running, None)
-            running = self._running
-        if running is None:
-            return
-        running.finish(_CUT)
-        self._running = None
-        if running.kind is _Kind.STREAM and kind is _Kind.PLAIN:
-            # Its own reply, if it just ended by itself, shows by endpos=; ours never has that.
-            self._cut_stream = True
-            return
-        # Nothing tells a reply to GET DATA from others, so a fence is put behind it.
-        self._fences += 1
-        fence = _Running(_Kind.PLAIN, fence=f"fence-{self._fences}", value=True)
-        self._write(f'GET FULL VARIABLE "{fence.fence}"', fence)
-        await self._reply(fence, QUICK_REPLY_S)
+        while (running := self._running) is not None:
+            if running.kind is _Kind.PLAIN and running.fence is None:
+                await self._reply(running, None)
+                continue
+            running.finish(_CUT)
+            await self._fence()
+
+    async def _fence(self) -> None:
+        """Cut what plays and be sure that all its replies are in.
+
+        A prompt that ended by itself just before replies late, and nothing tells ``GET DATA``'s
+        reply from others; so the cut is a command whose reply is unmistakable. And when Asterisk
+        read it together with the prompt's own line, it lies in a buffer and cuts nothing (seen):
+        another one wakes Asterisk up.
+        """
+        for _ in range(math.ceil(QUICK_REPLY_S / NUDGE_S)):
+            self._fences += 1
+            fence = _Running(_Kind.PLAIN, fence=f"fence-{self._fences}", value=True)
+            self._write(f'GET FULL VARIABLE "{fence.fence}"', fence)
+            done, _ = await asyncio.wait({fence.future}, timeout=NUDGE_S)
+            if done:
+                await self._reply(fence, None)
+                return
+        self._abort("a prompt can not be cut")
+        raise AgiClosed("AGI: a prompt can not be cut")
 
     def _write(self, line: str, running: _Running) -> None:
         data = line.encode() + b"\n"
@@ -344,14 +354,10 @@ class AgiSession(asyncio.Protocol):
 
     def _replied(self, reply: AgiReply) -> None:
         running = self._running
-        if self._cut_stream and reply.endpos is not None:
-            self._cut_stream = False  # the prompt that we cut had just ended by itself
-            return
         if running is None:
             return
-        if running.fence is not None and reply.data != running.fence and reply.code == 200:
+        if running.fence is not None and reply.data != running.fence:
             return  # the late reply of what the fence closes off
-        self._cut_stream = False
         self._running = None
         running.finish(reply)
 
