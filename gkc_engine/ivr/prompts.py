@@ -15,7 +15,9 @@ import hashlib
 import json
 import os
 import re
+import signal
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -293,20 +295,25 @@ async def _convert(wav: Path, target: Path) -> None:
 
 
 async def _run(words: Sequence[str], stdin: bytes) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *words,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        _, stderr = await process.communicate(stdin)
-    except asyncio.CancelledError:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-        await process.wait()
-        raise
-    if process.returncode != 0:
-        tail = stderr.decode("utf-8", "replace").strip()[-200:]
-        raise TtsError(f"{words[0]} ended with {process.returncode}: {tail}")
+    # Files, not pipes: asyncio waits for the end of every pipe, and a grandchild may hold one.
+    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as errors:
+        source.write(stdin)
+        source.seek(0)
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            stdin=source,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            await process.wait()
+        except asyncio.CancelledError:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            raise
+        if process.returncode != 0:
+            errors.seek(-min(200, errors.seek(0, os.SEEK_END)), os.SEEK_END)
+            tail = errors.read().decode("utf-8", "replace").strip()
+            raise TtsError(f"{words[0]} ended with {process.returncode}: {tail}")

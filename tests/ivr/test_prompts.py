@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 from pathlib import Path
 
@@ -169,11 +170,19 @@ async def test_a_failed_engine_costs_one_prompt_only(
 
 async def test_a_hung_engine_is_ended_with_its_children(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    script = f"sleep 60 & echo $! > {pid_file}; wait"
-    hung = TtsSettings(command=("sh", "-c", script), timeout_us=seconds(2))
-    with pytest.raises(TtsError, match="within 2 s"):
+    script = f"sleep 100 & echo $! > {pid_file}; wait"
+    hung = TtsSettings(command=("sh", "-c", script), timeout_us=seconds(1))
+    with pytest.raises(TtsError, match="within 1 s"):
         await Synthesizer(hung).render("x", "ru", tmp_path / "x.alaw")
     assert has_ended(int(pid_file.read_text()))
+
+
+async def test_an_engine_that_leaves_a_child_behind_does_not_hold_us(tmp_path: Path) -> None:
+    script = "sleep 100 & echo $! > pid; echo no voice >&2; exit 3"
+    leaving = TtsSettings(command=("sh", "-c", f"cd {tmp_path}; {script}"))
+    with pytest.raises(TtsError, match="ended with 3: no voice"):
+        await Synthesizer(leaving).render("x", "ru", tmp_path / "x.alaw")
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)  # It ran on all the time.
 
 
 async def test_a_missing_engine_says_so(tmp_path: Path) -> None:
