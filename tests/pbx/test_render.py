@@ -103,7 +103,7 @@ def test_a_plan_without_heartbeat_always_asks_the_engine() -> None:
 
 
 @settings(deadline=None)
-@given(st.text(max_size=60))
+@given(st.text('";\\<>${}[]#- ы', max_size=20) | st.text(max_size=20))
 def test_no_title_adds_a_line_or_a_section_or_an_expansion(title: str) -> None:
     plain = lines(include_side(small_plan())["gkc.d/pjsip.conf"])
     try:
@@ -113,6 +113,11 @@ def test_no_title_adds_a_line_or_a_section_or_an_expansion(title: str) -> None:
     differing = [b for a, b in zip(plain, hostile, strict=True) if a != b]
     for line in differing:
         assert re.fullmatch(r'callerid = "[^"\\;<>$\x00-\x1f\x7f]*" <101>', line)
+
+
+def test_a_hostile_title_stays_a_name() -> None:
+    text = include_side(small_plan(title='A" <666>;-- x\\ ${SHELL(id)}$[1]'))["gkc.d/pjsip.conf"]
+    assert 'callerid = "A\' (666),-- x/ {SHELL(id)}[1]" <101>' in text.splitlines()
 
 
 @pytest.mark.parametrize("title", ["a\nset_var = X=1", "a\r[101]", "a\x00b", "a\x7f"])
