@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from gkc_engine.acd.commands import Command, EventRejected
+from gkc_engine.acd.commands import AgentState, Command, EventRejected
 from gkc_engine.acd.events import (
     AgentLoggedIn,
     AgentLoggedOut,
@@ -171,12 +171,21 @@ class Methods:
             raise ControlError("bad_params", "the end of the pause is in the past")
         if until is not None and until - now > PAUSE_S_MAX * SECOND:
             raise ControlError("bad_params", "a pause lasts at most 31 days; log the agent out")
+        self._refuse_offline(params.agent)
         event = AgentPaused(agent_id=AgentId(params.agent), reason=params.reason, until=until)
         return await self._agent(params.agent, event)
 
     async def agent_ready(self, params: OneAgent, _call: Call) -> Change:
         """End a pause, an automatic pause or wrap-up."""
+        self._refuse_offline(params.agent)
         return await self._agent(params.agent, AgentReady(agent_id=AgentId(params.agent)))
+
+    def _refuse_offline(self, agent: str) -> None:
+        # The core passes over what a person who is not at work asks for; people should be told.
+        if agent_rows(self._backend, agent)[0]["state"] == AgentState.OFFLINE.value:
+            raise ControlError(
+                "not_logged_in", f"{agent} is not logged in; `gkc agent login {agent}` comes first"
+            )
 
     async def _agent(self, agent: str, event: Event) -> Change:
         before = agent_rows(self._backend, agent)

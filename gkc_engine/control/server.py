@@ -144,12 +144,16 @@ class ControlServer:
         """Stop listening, end the connections, remove the socket. Safe to repeat."""
         self._closing = True
         if self._server is not None:
-            self._server.close()
-            self._server = None
-            # A connection that was just accepted becomes known to us some turns of the loop
-            # later (asyncio 3.11 offers nothing to wait for); then `_connected` ends it.
+            # asyncio 3.11 loses a connection that it has accepted and not yet set up when the
+            # server is closed (`Server._attach` fails, the socket leaks). So first no more are
+            # accepted, some turns of the loop set up the last ones, and then it is closed.
+            loop = asyncio.get_running_loop()
+            for listening in self._server.sockets:
+                loop.remove_reader(listening.fileno())
             for _ in range(10):
                 await asyncio.sleep(0)
+            self._server.close()
+            self._server = None
         tasks = [c.task for c in self._connections if c.task is not None]
         for task in tasks:
             task.cancel()

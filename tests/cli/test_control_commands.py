@@ -207,12 +207,12 @@ def test_login_logout_and_ready(engine: Running, gkc: CliRunner) -> None:
     assert [row[1] for row in engine.audit] == ["agent.logout", "agent.login", "agent.ready"]
 
 
-def test_what_the_core_rejects_ends_with_1(engine: Running, gkc: CliRunner) -> None:
+def test_what_is_refused_ends_with_1(engine: Running, gkc: CliRunner) -> None:
     gkc.invoke(agent.app, ["logout", "petrov"])
     result = gkc.invoke(agent.app, ["pause", "petrov"])
     assert result.exit_code == 1
-    assert result.stderr == "petrov is not logged in\n"
-    assert engine.audit[-1][4] == {"refused": "refused"}
+    assert result.stderr == "petrov is not logged in; `gkc agent login petrov` comes first\n"
+    assert engine.audit[-1][4] == {"refused": "not_logged_in"}
 
 
 # --- contact ---------------------------------------------------------------------------------

@@ -175,6 +175,7 @@ class FakeBackend:
     clock: Instant = NOW
     submitted: list[Event] = field(default_factory=list)
     reload_error: Exception | None = None
+    rejection: str = ""
     revealed: list[str] = field(default_factory=list)
     lists: list[dict[str, Any]] = field(default_factory=list)
 
@@ -243,11 +244,11 @@ class FakeBackend:
 
     async def submit(self, event: Event) -> Sequence[Command]:
         self.submitted.append(event)
+        if self.rejection:
+            return [EventRejected(kind=type(event).__name__, reason=self.rejection)]
         match event:
             case AgentPaused():
                 agent = self._agents[event.agent_id]
-                if agent.state is AgentState.OFFLINE:
-                    return [EventRejected(kind="AgentPaused", reason="petrov is not logged in")]
                 agent.state, agent.reason = AgentState.NOT_READY, event.reason
                 agent.since, agent.until = self.clock, event.until
             case AgentReady():

@@ -354,14 +354,22 @@ async def test_a_reload_that_fails_says_why(
 async def test_what_the_core_rejects_is_refused(
     server: ControlServer, backend: FakeBackend
 ) -> None:
-    out, paused = await ask(
-        server,
-        request("agent.logout", {"agent": "petrov"}),
-        request("agent.pause", {"agent": "petrov"}),
+    backend.rejection = "agent petrov?"
+    [reply] = await ask(server, request("agent.login", {"agent": "petrov"}))
+    assert reply["error"] == {"error_id": "refused", "message": "agent petrov?"}
+    assert len(backend.submitted) == 1
+
+
+@pytest.mark.parametrize("method", ["agent.pause", "agent.ready"])
+async def test_who_is_not_at_work_cannot_pause(
+    server: ControlServer, backend: FakeBackend, method: str
+) -> None:
+    out, refused = await ask(
+        server, request("agent.logout", {"agent": "petrov"}), request(method, {"agent": "petrov"})
     )
     assert out["result"][0]["state"] == "offline"
-    assert paused["error"] == {"error_id": "refused", "message": "petrov is not logged in"}
-    assert len(backend.submitted) == 2
+    assert refused["error"]["error_id"] == "not_logged_in"
+    assert len(backend.submitted) == 1, "the core was not asked"
 
 
 # --- the file --------------------------------------------------------------------------------
