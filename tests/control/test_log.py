@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gkc_engine import log as gkc_log
@@ -173,6 +173,7 @@ VALUES = st.recursive(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(event="x", value="\u202812345678", prefix="", suffix="")  # Escaped, it gains digits.
 @given(event=NUMBERS, value=VALUES, prefix=st.text(max_size=5), suffix=st.text(max_size=5))
 def test_no_number_of_ten_digits_survives_at_info(
     out: io.StringIO, event: str, value: object, prefix: str, suffix: str
