@@ -268,9 +268,6 @@ class Projector:
         if record is None or record["ended"] is not None:
             return  # The contact's own sums are on record already.
         record["offers"] += 1
-        if accepted and record["answered"] is None:
-            record["answered"] = fact.ended
-            record["agent_id"] = fact.agent_id
 
     # --- agents ------------------------------------------------------------------------------
 
@@ -282,6 +279,8 @@ class Projector:
             start = max(start, last["start"])  # Intervals of a slot never overlap.
             self._close_interval(last, start)
         contact = self._contact(fact.contact_id)
+        if contact is not None and fact.state is cm.AgentState.TALK:
+            self._answered(contact, fact.agent_id, start)
         self._open[slot] = self._put_interval(
             {
                 "agent_id": fact.agent_id,
@@ -294,6 +293,11 @@ class Projector:
                 "contact_id": fact.contact_id,
             }
         )
+
+    def _answered(self, contact: Record, agent_id: str, at: int) -> None:
+        # Not from the accepted offer: an answer that crossed its withdrawal has none.
+        if contact["answered"] is None and contact["ended"] is None:
+            contact |= {"answered": at, "agent_id": agent_id}
 
     def _close_interval(self, interval: Record, end: int) -> None:
         # One without length has the key of the next, which takes its place.

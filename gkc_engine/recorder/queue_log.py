@@ -35,6 +35,7 @@ class _Call:
     """Set while an agent talks with the citizen."""
     answered: int = 0
     hold_s: int = 0
+    ring_s: int = 0
 
 
 class QueueLog:
@@ -145,11 +146,8 @@ class QueueLog:
             return []
         ring_us = 0 if fact.ringing is None else fact.ended - fact.ringing
         if fact.outcome is cm.OfferOutcome.ACCEPTED:
-            self._leave(fact.contact_id, call)
-            call.agent, call.answered = fact.agent_id, fact.ended
-            call.hold_s = _s(fact.ended - call.entered)
-            data = (call.hold_s, "", _s(ring_us))
-            return [_line(fact.ended, call, fact.agent_id, "CONNECT", *data)]
+            call.ring_s = _s(ring_us)  # CONNECT follows with the agent's state.
+            return []
         blameless = fact.outcome in {cm.OfferOutcome.WITHDRAWN, cm.OfferOutcome.RESCINDED}
         name = "RINGCANCELED" if blameless else "RINGNOANSWER"
         return [_line(step.now, call, fact.agent_id, name, ring_us // _MS)]
@@ -189,6 +187,8 @@ class QueueLog:
         self._states[fact.agent_id] = fact.state
         off, paused = cm.AgentState.OFFLINE, cm.AgentState.NOT_READY
         lines: list[str] = []
+        if fact.state is cm.AgentState.TALK and fact.contact_id is not None:
+            lines += self._connected(fact, fact.contact_id)
         if before is paused and fact.state is not paused:
             lines += self._member(step.now, fact.agent_id, "UNPAUSE", "", everywhere="UNPAUSEALL")
         if before is off and fact.state is not off:
@@ -200,6 +200,15 @@ class QueueLog:
                 step.now, fact.agent_id, "PAUSE", fact.reason, everywhere="PAUSEALL"
             )
         return lines
+
+    def _connected(self, fact: cm.AgentStateChanged, contact_id: str) -> list[str]:
+        call = self._calls.get(contact_id)
+        if call is None or not self._leave(contact_id, call):
+            return []  # Back from hold, or taken over in a transfer: the queue is done with it.
+        call.agent, call.answered = fact.agent_id, fact.since
+        call.hold_s = _s(fact.since - call.entered)
+        ring_s, call.ring_s = call.ring_s, 0
+        return [_line(fact.since, call, fact.agent_id, "CONNECT", call.hold_s, "", ring_s)]
 
     def _member(
         self, now: Instant, agent: str, name: str, reason: str, *, everywhere: str | None = None

@@ -207,6 +207,7 @@ async def test_a_contacts_row_grows_while_it_lives(ledger: Ledger) -> None:
     done = history.after(4).step(
         ev.OfferAccepted(offer_id=offer, agent_id=AgentId("anna")),
         history.offer_ended("c1", "anna", offer, history.now, cm.OfferOutcome.ACCEPTED),
+        history.state("anna", cm.AgentState.TALK, "c1"),
     )
     await ledger.append([done])
     after = await ledger.call(row)

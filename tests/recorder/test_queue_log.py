@@ -55,6 +55,14 @@ def test_an_answered_call_reads_as_asterisk_writes_it() -> None:
     ]
 
 
+def test_a_hold_is_no_second_connection() -> None:
+    history = History()
+    history.arrive("c1")
+    for state in (cm.AgentState.TALK, cm.AgentState.HOLD, cm.AgentState.TALK):
+        history.step(ev.Tick(), history.state("anna", state, "c1"))
+    assert [line.split("|")[4] for line in lines(history)] == ["ENTERQUEUE", "CONNECT"]
+
+
 def test_who_hangs_up_is_told_apart() -> None:
     history = History()
     history.talk("c1", "anna")
@@ -143,6 +151,7 @@ def test_a_transfer_names_its_goal_but_no_outside_number(event: ev.Event, rest: 
     history.step(
         ev.OfferAccepted(offer_id=offer, agent_id=AgentId("anna")),
         history.offer_ended("c1", "anna", offer, at, cm.OfferOutcome.ACCEPTED),
+        history.state("anna", cm.AgentState.TALK, "c1"),
     )
     history.after(30).step(
         event, history.segment("c1", 2, cm.SegmentKind.TALK, at, cm.SegmentOutcome.TRANSFERRED)

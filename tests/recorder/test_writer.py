@@ -15,6 +15,7 @@ from gkc_engine.ids import AgentId, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.journal import Journal
 from gkc_engine.recorder.ledger import Ledger
+from gkc_engine.recorder.rebuild import dump, rebuild
 from gkc_engine.recorder.store import LedgerError
 from gkc_engine.recorder.writer import DurableWriter, Mode
 from tests.recorder.support import History
@@ -79,6 +80,22 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def rebuilt_the_same(writer: DurableWriter) -> bool:
+    """Whether the projections are what the ledger says, no row folded twice or left out."""
+    store = writer.ledger.store
+
+    def dumped() -> list[str]:
+        with store.transaction() as connection:
+            return list(dump(connection))
+
+    def compare() -> bool:
+        grown = dumped()
+        rebuild(store)
+        return len(grown) > 1 and dumped() == grown
+
+    return await writer.ledger.call(compare)
+
+
 def names(*numbers: int) -> list[str]:
     return [f"a{n}" for n in numbers]
 
@@ -120,6 +137,28 @@ async def test_a_full_or_broken_disk_goes_through_the_journal(
     assert disk.stored() == names(0, 1, 2, 3)
 
 
+async def test_sqlites_own_full_is_understood(disk: Disk) -> None:
+    writer = disk.writer()
+    await writer.open()
+    full = True
+
+    def no_page_more(dbapi: Any, _record: object) -> None:  # noqa: ANN401
+        (pages,) = dbapi.execute("PRAGMA page_count").fetchone()
+        dbapi.execute(f"PRAGMA max_page_count={pages if full else 2**30}")
+
+    sa.event.listen(writer.ledger.store.engine, "connect", no_page_more)
+    await writer.ledger.call(writer.ledger.store.close)  # The next commit opens it anew.
+    written = 0
+    while writer.mode is Mode.LEDGER:
+        await writer.write(login(written).steps)
+        written += 1
+    assert writer.stats.ledger_failures == 1
+    full = False
+    await until(lambda: writer.mode is Mode.LEDGER)
+    assert disk.stored() == names(*range(written))
+    await writer.close()
+
+
 async def test_a_commit_in_doubt_that_succeeds_later_doubles_nothing(disk: Disk) -> None:
     writer = disk.writer(commit_max_s=0.02)
     await writer.open()
@@ -131,6 +170,32 @@ async def test_a_commit_in_doubt_that_succeeds_later_doubles_nothing(disk: Disk)
     await until(lambda: writer.mode is Mode.LEDGER)
     assert disk.stored() == names(*range(5))
     assert writer.stats.drained_rows == 4
+    await writer.close()
+
+
+@pytest.mark.parametrize("trouble", ["refused", "in doubt"])
+async def test_after_trouble_no_fact_is_folded_twice_or_left_out(disk: Disk, trouble: str) -> None:
+    writer = disk.writer(commit_max_s=0.05 if trouble == "in doubt" else 5)
+    await writer.open()
+    history = History()
+    history.configured()
+    for n in range(6):
+        history.talk(f"c{n}", "anna")
+    # Cut within contacts, so that each group goes on with what the one before began.
+    groups = [history.steps[at : at + 4] for at in range(0, len(history.steps), 4)]
+    for n, group in enumerate(groups):
+        if n == 2:
+            disk.stall = threading.Event() if trouble == "in doubt" else None
+            disk.fail_with = "disk I/O error" if trouble == "refused" else None
+        await writer.write(group)
+        if n == 4:
+            assert writer.mode is Mode.JOURNAL
+            if disk.stall is not None:
+                disk.stall.set()
+            disk.stall = disk.fail_with = None
+            await until(lambda: writer.mode is Mode.LEDGER)
+    assert await rebuilt_the_same(writer)
+    assert (await writer.ledger.load()).tail == history.steps
     await writer.close()
 
 
