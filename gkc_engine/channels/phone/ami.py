@@ -39,6 +39,14 @@ BATCH: Final = 100
 """Events handed over before others on the loop get their turn."""
 
 
+def _advice(refusal: str) -> str:
+    if "in use" in refusal.lower():
+        return (
+            "another engine is logged in, or Asterisk has not noticed yet that our last link broke"
+        )
+    return "compare user and secret with manager.conf, and its permit="
+
+
 class _Inbox:
     """The bounded, ordered queue between the socket and ``on_event``."""
 
@@ -266,7 +274,7 @@ class AmiLink:
         if not reply.ok:
             raise AmiRefused(
                 f"AMI login of user {self._config['username']} at {self._place} refused"
-                f" ({reply.message}): compare user and secret with manager.conf, and its permit="
+                f" ({reply.message}): {_advice(reply.message)}"
             )
 
     async def _check_rights(self) -> None:
