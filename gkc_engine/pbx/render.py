@@ -235,8 +235,8 @@ def render_standalone(plan: PbxPlan, *, install: Install, run_dir: Path) -> Path
     return _whole(
         include_side(plan),
         run_dir,
+        install,
         plan=plan,
-        install=install,
         systemname=plan.center,
         language=plan.language,
         rtp_start=plan.rtp_start,
@@ -252,8 +252,8 @@ def render_outside(plan: OutsidePlan, *, install: Install, run_dir: Path) -> Pat
     return _whole(
         {},
         run_dir,
+        install,
         plan=plan,
-        install=install,
         systemname="outside",
         language="ru",
         rtp_start=plan.rtp_start,
@@ -269,8 +269,19 @@ def _version(install: Install) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", install.version)[:2])
 
 
+def _modules(install: Install) -> list[str]:
+    # res_cdrel_custom came with 22; before, cel_custom and cdr_custom stand alone.
+    old = install.modules.is_dir() and not (install.modules / "res_cdrel_custom.so").exists()
+    return [name for name in MODULES if not (old and name == "res_cdrel_custom")]
+
+
 def _whole(
-    files: dict[str, str], run_dir: Path, *, outside: bool = False, **values: object
+    files: dict[str, str],
+    run_dir: Path,
+    install: Install,
+    *,
+    outside: bool = False,
+    **values: object,
 ) -> Path:
     dirs = Directories(run_dir.resolve())
     dirs.make()
@@ -281,7 +292,7 @@ def _whole(
             continue
         folder = "outside" if outside and name in OUTSIDE_FILES else "standalone"
         files[f"{name}.conf"] = _render(
-            f"{folder}/{name}.conf", dirs=dirs, modules=MODULES, **values
+            f"{folder}/{name}.conf", dirs=dirs, modules=_modules(install), install=install, **values
         )
     files.update({f"{name}.conf": f"{HEADER}\n" for name in EMPTY_FILES})
     write_files(files, dirs.etc)

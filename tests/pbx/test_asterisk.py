@@ -333,6 +333,20 @@ async def test_a_phone_that_unregistered_is_known_to_be_gone(
         await until(unavailable)
 
 
+async def test_a_blind_transfer_to_a_queue_without_an_engine_waits_in_its_native_queue(
+    install: Install, tmp_path: Path
+) -> None:
+    async with running_city(install, tmp_path) as city:
+        await city.ami.beat()
+        city.agi.script["enter"] = ("ANSWER", "EXEC Dial PJSIP/101,10,gi")
+        refer = PhoneDecision(act=PhoneAct.REFER, ring_s=0, talk_s=1, to="601")
+        await city.world.send(set_phone_default(refer, "101"))
+        await city.world.send(originate_citizen(call()))
+        await until(lambda: city.legs("ANSWER", "PJSIP/101-"))
+        await city.agi.die()
+        await entered(city, "gkc-passport")
+
+
 @pytest.mark.parametrize(("target", "rung"), [("102", True), ("555", False)])
 async def test_a_blind_transfer_without_an_engine_rings_operators_only(
     install: Install, tmp_path: Path, target: str, rung: bool

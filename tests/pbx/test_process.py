@@ -19,11 +19,13 @@ from gkc_engine.pbx.process import (
 )
 
 STUBBORN = """
-import signal, sys
+import pathlib, signal, sys
+ready = pathlib.Path(sys.argv[sys.argv.index("-C") + 1]).parents[1] / "log" / "ready"
 if "-rx" in sys.argv:
-    print("Asterisk has fully booted.")
+    sys.exit(1) if not ready.exists() else print("Asterisk has fully booted.")
 else:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ready.touch()
     signal.pause()
 """
 BROKEN = "import sys; print('no such module directory'); sys.exit(3)"

@@ -45,6 +45,7 @@ def test_the_way_in_is_the_contract_line_by_line() -> None:
         ' same => n,ExecIf($["${GKC_FALLBACK}"=""]?Set(GKC_FALLBACK=gkc-default))',
         ' same => n,GotoIf($["${CHANNEL(channeltype)}"!="PJSIP"]?in)',
         " same => n,Set(GKC_EXT_ID=${FILTER(A-Za-z0-9._\\x2d,${PJSIP_HEADER(read,X-GKC-Call)})})",
+        ' same => n,ExecIf($["${GKC_EXT_ID}"!=""]?Set(CDR(userfield)=${GKC_EXT_ID}))',
         " same => n(in),Set(GKC_DONE=)",
         " same => n,Set(DIALSTATUS=)",
         " same => n,GotoIf($[${EPOCH} - 0${GKC_HEARTBEAT} > 4]?fallback)",
