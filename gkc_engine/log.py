@@ -31,14 +31,15 @@ _NUMBER: Final = re.compile(r"\+?\d(?:[\s().\-\u2010-\u2015]{0,3}\d){8,}")
 """Nine digits or more, also written in groups: no id of ours, but any subscriber's number."""
 
 _ADDRESS: Final = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
-_IDENTITY: Final = re.compile(
-    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?:[\w.]{1,32}-)?\d{10}\.\d{1,10}"
+_UUID: Final = re.compile(
+    r"\b([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})\b"
 )
-"""A UUID, or an Asterisk Uniqueid (``epoch.counter``, with a system name before it or not)."""
+"""Version 7, as all our ids are: left alone wherever it stands."""
 
-_IDENTITY_KEYS: Final = frozenset(
-    {"contact_id", "event_id", "uniqueid", "linkedid", "segment_id", "source_key", "object"}
-)
+_IDENTITY: Final = re.compile(r"(?:[\w.]{1,32}-)?\d{10}\.\d{1,10}")
+"""An Asterisk Uniqueid (``epoch.counter``, with a system name before it or not)."""
+
+_IDENTITY_KEYS: Final = frozenset({"uniqueid", "linkedid", "source_key"})
 _PLAIN_KEYS: Final = frozenset({"timestamp", "level", "logger"})
 _MEASURES: Final = ("_us", "_ms", "_ns", "_s", "_bytes", "_total", "_at", "now", "seq")
 """Keys with these endings hold our own integers, however large; never a number dialled."""
@@ -46,7 +47,11 @@ _MEASURES: Final = ("_us", "_ms", "_ns", "_s", "_bytes", "_total", "_at", "now",
 
 def mask_numbers(text: str) -> str:
     """Return ``text`` with every telephone number in it masked (``+7 900 ***-**-67``)."""
-    return _NUMBER.sub(_masked, text)
+    if len(text) < 9:
+        return text
+    parts = _UUID.split(text)
+    parts[::2] = [_NUMBER.sub(_masked, part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _masked(found: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ are bounded by the configuration, never an agent's or a contact's id.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import threading
 from wsgiref.simple_server import WSGIServer
@@ -111,6 +112,19 @@ class Metrics:
         self.control_requests = Gauge(
             "gkc_control_requests", "Control socket requests since the start.", registry=registry
         )
+
+
+async def measure_loop_lag(metrics: Metrics, every_s: float = 0.05, shown_s: float = 1.0) -> None:
+    """Set ``gkc_loop_lag_seconds`` to the worst of each ``shown_s``, until cancelled."""
+    loop = asyncio.get_running_loop()
+    worst, show_at = 0.0, loop.time() + shown_s
+    while True:
+        due = loop.time() + every_s
+        await asyncio.sleep(every_s)
+        worst = max(worst, loop.time() - due)
+        if loop.time() >= show_at:
+            metrics.loop_lag.set(worst)
+            worst, show_at = 0.0, loop.time() + shown_s
 
 
 class MetricsServer:

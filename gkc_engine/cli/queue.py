@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as json_module
 import sys
 from typing import Annotated
@@ -35,7 +36,8 @@ def show(
     with refusals(), connect(config) as client:
         params: Params = {} if name is None else {"queue": name}
         if live:
-            _live(client, params, json=json)
+            with contextlib.suppress(KeyboardInterrupt):  # The ordinary way to end it.
+                _live(client, params, json=json)
         elif json:
             print_json(client.call("queue.show", params))
         else:

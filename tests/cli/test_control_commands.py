@@ -375,3 +375,16 @@ def test_an_engine_that_hangs_is_said_to_hang(
     assert time.monotonic() - began < 10
     assert result.exit_code == 1
     assert "does not answer" in result.stderr
+
+
+def test_ctrl_c_is_the_ordinary_end_of_a_live_view(
+    engine: Running, gkc: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_arguments: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gkc_engine.cli._tables.plain_table", interrupted)
+    result = gkc.invoke(queue.app, ["show", "--live"])
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert engine.backend.submitted == []

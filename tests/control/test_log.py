@@ -21,6 +21,9 @@ SPACED = re.compile(r"\d(?:[ ().\-]{0,3}\d){9,}")
 """Ten digits in a row, also in groups as people write a number. The test's own definition."""
 
 
+UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
 @pytest.fixture
 def out() -> Iterator[io.StringIO]:
     handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
@@ -90,6 +93,7 @@ def test_ids_and_measures_of_our_own_are_left(out: io.StringIO) -> None:
         "linkedid": "centr-1795000000.9",
         "wait_us": 12_345_678_901,
         "now": 1_795_000_000_000_000,
+        "object": "contact 00000000-0000-7000-8000-000000000001",
     }
     structlog.get_logger().info("x", **ids)
     assert {k: lines(out)[0][k] for k in ids} == ids
@@ -185,6 +189,7 @@ def test_no_number_of_ten_digits_survives_at_info(
     error = ValueError(prefix + event + suffix)
     logger.error("failed", error=error, exc_info=(ValueError, error, None))
     for line in lines(out):
+        assert not UUID7.search(without_stamp(line))
         found = [m[0] for m in SPACED.finditer(without_stamp(line))]
         assert all(re.fullmatch(r"(\d{1,3}\.){3}\d{1,3}", text) for text in found), line
         assert not TEN_DIGITS.search(without_stamp(line))

@@ -24,7 +24,7 @@ from gkc_engine.control.day import DayCounters
 from gkc_engine.control.observe import Observer
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId
-from gkc_engine.metrics import Metrics, MetricsServer
+from gkc_engine.metrics import Metrics, MetricsServer, measure_loop_lag
 from tests.control.fake import HOUSING, NOW, PASSPORT, ZONE, FakeBackend
 from tests.control.test_figures import fact
 
@@ -164,3 +164,25 @@ def test_two_engines_in_one_process_share_nothing() -> None:
     first, second = Metrics(), Metrics()
     first.rejected.labels("x").inc()
     assert second.registry.get_sample_value("gkc_events_rejected_total", {"kind": "x"}) is None
+
+
+async def test_a_blocked_loop_shows_as_lag() -> None:
+    metrics, loop = Metrics(), asyncio.get_running_loop()
+    shown = asyncio.Event()
+    remember = metrics.loop_lag.set
+
+    def watched(value: float) -> None:
+        remember(value)
+        shown.set()
+
+    metrics.loop_lag.set = watched  # type: ignore[method-assign]
+    measuring = asyncio.ensure_future(measure_loop_lag(metrics, every_s=0.01, shown_s=0.1))
+    await asyncio.sleep(0)
+    until = loop.time() + 0.15
+    while loop.time() < until:
+        pass  # Something that does not give way to the loop.
+    await asyncio.wait_for(shown.wait(), 5)
+    measuring.cancel()
+    lag = metrics.registry.get_sample_value("gkc_loop_lag_seconds")
+    assert lag is not None
+    assert lag > 0.1
