@@ -196,9 +196,12 @@ async def test_a_fence_keeps_late_replies_from_the_next_prompt(
         assert callable(fence)
 
         def answer(line: str) -> str | None:
-            if late is not None:
-                fake.say(late if prompt == "data" else late + " endpos=5")
-            return fence(line)
+            if late is None:
+                return fence(line)
+            fake.say(late if prompt == "data" else late + " endpos=5")
+            # Some time between the two: long enough to take the first for the second.
+            asyncio.get_running_loop().call_later(0.02, fake.reply, fence(line))
+            return None
 
         fake.answers["GET FULL VARIABLE"] = answer
         assert await session.stream_file("b", "2") == StreamResult(digit="2", endpos=9)
