@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gkc_engine.ivr import fragments
@@ -84,6 +84,7 @@ def test_a_range_that_means_nothing_is_not_said(lo: int, hi: int) -> None:
     assert fragments.wait_prompts(lo, hi) == []
 
 
+@settings(deadline=None)
 @given(st.integers(0, 119), st.integers(1, 60))
 def test_a_widened_range_is_still_true(lo: int, width: int) -> None:
     hi = min(lo + width, 120)

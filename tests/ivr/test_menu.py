@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gkc_engine.acd.settings import ContactClass
@@ -308,6 +308,7 @@ def reachable_queues(tree: Mapping[str, Any]) -> set[str]:
     return found
 
 
+@settings(deadline=None)
 @given(trees, st.lists(st.tuples(st.sampled_from([*ALL_DIGITS, None]), st.booleans()), max_size=30))
 def test_every_way_ends_within_the_bound(
     tree: dict[str, Any], presses: list[tuple[str | None, bool]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gkc_engine.ivr.numerals import (
@@ -203,6 +203,7 @@ def test_an_ordinal_out_of_range_is_refused(n: int) -> None:
         ordinal(n)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 999))
 def test_the_noun_agrees_with_the_last_spoken_word(n: int) -> None:
     last = cardinal(n, Gender.FEMININE).split()[-1]
@@ -216,6 +217,7 @@ def test_every_number_has_words_of_its_own() -> None:
         assert len({cardinal(n, gender, Case.GENITIVE) for n in range(1000)}) == 1000
 
 
+@settings(deadline=None)
 @given(st.integers(1, 999), st.sampled_from(list(Gender)))
 def test_only_the_last_word_of_an_ordinal_is_one(n: int, gender: Gender) -> None:
     *head, last = ordinal(n, gender).split()
