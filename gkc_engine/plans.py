@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gkc_engine.channels.phone.channel import PhonePlan
 from gkc_engine.channels.phone.entry import Entry
+from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.channels.phone.serve import QueueVoice, Sound
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
@@ -15,7 +16,6 @@ from gkc_engine.ids import AgentId, QueueId
 from gkc_engine.ivr.prompts import PromptStore
 from gkc_engine.numbers import normalise
 
-FALLBACK_PREFIX = "gkc-"
 FALLBACK_DEFAULT = "gkc-default"
 
 ALAW_BYTES_PER_S = 8000

@@ -25,7 +25,7 @@ from gkc_engine.channels.phone.serve import CitizenSession, QueueVoice, Sound
 from gkc_engine.channels.phone.translate import translate
 from gkc_engine.engine import Engine
 from gkc_engine.errors import PeerError
-from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId, QueueId
 from gkc_engine.ivr.fastagi import AgiClosed, AgiServer, AgiSession
 from gkc_engine.numbers import normalise
 
@@ -33,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 SOCKET_GRACE_S = 0.5
 """A socket that ended without a Hangup within this time is a transfer or a move, not an end."""
+
+SWEEP_S = 1.0
+"""Pause before callers are taken out of a native queue: bounds how often one can go round."""
 
 HEARTBEAT_S = 1.0
 """How often the dialplan is told that we are alive; it gives up on us after 4 s."""
@@ -110,11 +113,13 @@ class PhoneChannel:
             self.submit,
             hang_up=self.hang_up,
             on_citizen_gone=self._citizen_gone,
+            on_fallback=self._look_into_fallback,
         )
         self.members = Members(self)
         self.resync = Resync(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._sweeping: asyncio.Task[None] | None = None
 
     # --- Channel ---------------------------------------------------------------------------
 
@@ -267,6 +272,7 @@ class PhoneChannel:
         """The link is (again) there: read everything anew before trusting any event."""
         await self.resync.run()
         await self.members.reconcile()
+        await self._beat()
 
     def on_ami_down(self, reason: str) -> None:
         """The link is gone: calls in AGI go on; new ones fail open as the heartbeat ages."""
@@ -274,16 +280,19 @@ class PhoneChannel:
 
     async def _heartbeat(self) -> None:
         while True:
-            if self.ami.up and self.engine.accepting:
-                try:
-                    await self.ami.action(
-                        "Setvar",
-                        Variable="GKC_HEARTBEAT",
-                        Value=str(self.engine.now() // 1_000_000),
-                    )
-                except PeerError as error:
-                    log.warning("heartbeat_failed", reason=str(error))
+            await self._beat()
             await asyncio.sleep(HEARTBEAT_S)
+
+    async def _beat(self) -> None:
+        """Tell the dialplan that new calls may come to us; not while no record can be made."""
+        if not self.ami.up or not self.engine.accepting:
+            return
+        try:
+            await self.ami.action(
+                "Setvar", Variable="GKC_HEARTBEAT", Value=str(self.engine.now() // SECOND)
+            )
+        except PeerError as error:
+            log.warning("heartbeat_failed", reason=str(error))
 
     # --- FastAGI ---------------------------------------------------------------------------
 
@@ -373,10 +382,21 @@ class PhoneChannel:
         if self.ami.up:
             await self.resync.look_at(call)
 
+    def _look_into_fallback(self) -> None:
+        """Somebody fell into a native queue although we are here: take him back soon."""
+        if self._sweeping is None or self._sweeping.done():
+            self._sweeping = self._spawn(self._sweep())
+
+    async def _sweep(self) -> None:
+        await asyncio.sleep(SWEEP_S)
+        if self.ami.up and self.engine.accepting:
+            await self.resync.sweep()
+
     def _citizen_gone(self, call: Call) -> None:
         call.session = None
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

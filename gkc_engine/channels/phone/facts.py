@@ -18,6 +18,9 @@ from gkc_engine.ids import AgentId, Instant
 Submit = Callable[[ev.Event, str | None], None]
 """Event and source key, to the engine's inbox."""
 
+FALLBACK_PREFIX = "gkc-"
+"""Native queues of ours begin with it; others are the administrator's and are left alone."""
+
 _REACHABLE = frozenset(
     {"NOT_INUSE", "INUSE", "BUSY", "RINGING", "RINGINUSE", "ONHOLD", "UNKNOWN"},
 )
@@ -35,12 +38,14 @@ class FactHandler:
         *,
         hang_up: Callable[[str, int], None],
         on_citizen_gone: Callable[[Call], None],
+        on_fallback: Callable[[], None],
     ) -> None:
         self.calls = calls
         self.roster = roster
         self._submit = submit
         self._hang_up = hang_up
         self._on_citizen_gone = on_citizen_gone
+        self._on_fallback = on_fallback
         self.reachable: dict[AgentId, bool] = {}
         self.foreign: dict[AgentId, set[str]] = {}
         """Legs on operators' phones that no offer of ours made: their own calls."""
@@ -194,6 +199,8 @@ class FactHandler:
             self._tell_device(agent_id)
 
     def _fallback_joined(self, fact: tr.FallbackJoined) -> None:
+        if fact.queue.startswith(FALLBACK_PREFIX):
+            self._on_fallback()
         call = self.calls.by_leg.get(fact.leg)
         if call is not None:
             self._submit(

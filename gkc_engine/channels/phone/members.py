@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gkc_engine.acd.commands import AgentState, AgentStateChanged
+from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import AgentId
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from gkc_engine.channels.phone.channel import PhoneChannel
 
 log = structlog.get_logger(__name__)
-
-PREFIX = "gkc-"
-"""Native queues of ours begin with it; others are the administrator's and are left alone."""
 
 
 class Members:
@@ -71,7 +69,7 @@ class Members:
         there = {
             (row.get("Queue"), row.get("Location") or row.get("StateInterface")): row.get("Paused")
             for row in rows
-            if row.name == "QueueMember" and row.get("Queue").startswith(PREFIX)
+            if row.name == "QueueMember" and row.get("Queue").startswith(FALLBACK_PREFIX)
         }
         for agent_id, phone in self._channel.roster.by_agent.items():
             view = self._channel.engine.acd.agent_view(agent_id)

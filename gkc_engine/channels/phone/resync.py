@@ -19,7 +19,7 @@ from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.channels.phone.members import PREFIX
+from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.translate import endpoint_of
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, Instant, Micros
@@ -87,6 +87,13 @@ class Resync:
         self._take_back(queues)
         self.runs_total += 1
         log.info("resync_done", legs=len(legs), calls=len(self._channel.calls.by_leg))
+
+    async def sweep(self) -> None:
+        """Take back whoever stands in a native queue of ours while we are here."""
+        try:
+            self._take_back(await self._channel.ami.list_action("QueueStatus"))
+        except PeerError as error:
+            log.warning("sweep_failed", reason=str(error))
 
     async def look_at(self, call: Call) -> None:
         """Ask after one call whose socket ended without a Hangup."""
@@ -196,7 +203,7 @@ class Resync:
         now = self._channel.now()
         waiting: list[tuple[Instant, AmiEvent]] = []
         for row in rows:
-            if row.name != "QueueEntry" or not row.get("Queue").startswith(PREFIX):
+            if row.name != "QueueEntry" or not row.get("Queue").startswith(FALLBACK_PREFIX):
                 continue
             leg = row.get("Uniqueid")
             call = self._channel.calls.by_leg.get(leg)

@@ -1,0 +1,34 @@
+"""A citizen dials, presses a digit, waits with music, and the right operator answers."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from gkc_engine.pbx.install import Install
+from tests.acceptance.harness import all_answer, scene
+
+pytestmark = [pytest.mark.accept, pytest.mark.usefixtures("sipp")]
+
+
+async def test_the_operator_with_the_skill_answers_while_another_sits_idle(
+    tmp_path: Path, install: Install
+) -> None:
+    async with scene(tmp_path, install, phones=partial(all_answer, talk_ms=2000)) as city:
+        await city.login("dina", "vera")  # neither has `passport`
+        call = await city.bench.citizens("+74957777777", ["a1"], digits="1")
+        await city.in_state("waiting", 1)
+        await city.login("anna")
+        assert await call.finished(20) == 0
+        (row,) = await city.ended(1)
+        story = await city.story(row["contact_id"])
+        dina = await city.agent_is("dina", "ready")
+    assert (row["queue"], row["disposition"], row["agent_id"]) == ("passport", "answered", "anna")
+    assert row["menu_s"] > 0.5
+    assert row["wait_s"] > 0.1
+    assert 1.5 <= row["talk_s"] <= 3.0
+    assert dina["contact_id"] is None
+    assert [s["kind"] for s in story["segments"]][:4] == ["menu", "queue", "ring", "talk"]
+    assert [o["outcome"] for o in story["offers_list"]] == ["accepted"]
