@@ -200,7 +200,9 @@ async def test_a_fence_keeps_late_replies_from_the_next_prompt(
                 return fence(line)
             fake.say(late if prompt == "data" else late + " endpos=5")
             # Some time between the two: long enough to take the first for the second.
-            asyncio.get_running_loop().call_later(0.02, fake.reply, fence(line))
+            reply = fence(line)
+            assert reply is not None
+            asyncio.get_running_loop().call_later(0.02, fake.reply, reply)
             return None
 
         fake.answers["GET FULL VARIABLE"] = answer
