@@ -23,7 +23,7 @@ from gkc_engine.acd.settings import Medium
 from gkc_engine.acd.state import Activity, Agent, Contact, ContactState, Work
 from gkc_engine.acd.timers import DueLine, Kind, Timer, What
 from gkc_engine.acd.world import Queue, World
-from gkc_engine.ids import AgentId, ContactId, OfferId
+from gkc_engine.ids import AgentId, ContactId, Instant, OfferId
 
 AgentEvent = (
     ev.AgentLoggedIn
@@ -182,21 +182,20 @@ def supply_shrank(world: World) -> None:
         for contact in sorted(world.barred.values(), key=lambda c: c.sequence):
             if contact.state is ContactState.WAITING:
                 serve_contact(world, contact)
-    for queue in list(world.queues.values()):
+    for queue in world.queues.values():
         after = queue.settings.maxwait_unstaffed_us
-        if after is not None and queue.count and not queue.staffed(0):
-            for _, contact in sorted(_overstayed(world, queue, after), key=lambda e: e[0]):
-                check_unstaffed(world, contact)
+        if after is not None and queue.count and not queue.staffed(len(queue.steps) - 1):
+            for contact in _waiting_in(world, queue):
+                assert contact.enqueued is not None
+                due = Instant(max(contact.enqueued + after, world.now))
+                world.timers.add(queue.unstaffed, due, contact)
 
 
-def _overstayed(world: World, queue: Queue, after: int) -> list[tuple[int, Contact]]:
+def _waiting_in(world: World, queue: Queue) -> list[Contact]:
     return [
-        (c.sequence, c)
-        for c in world.contacts.values()
-        if c.state is ContactState.WAITING
-        and c.queue == queue.settings.queue_id
-        and c.enqueued is not None
-        and world.now >= c.enqueued + after
+        contact
+        for contact in world.contacts.values()
+        if contact.state is ContactState.WAITING and contact.queue == queue.settings.queue_id
     ]
 
 

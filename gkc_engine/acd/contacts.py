@@ -136,9 +136,11 @@ def enter_queue(
         return
     queue = world.queues[queue_id]
     world.count_in(contact, queue_id)
-    contact.state, contact.step = ContactState.WAITING, 0
+    contact.state, contact.step = ContactState.WAITING, step_in_force(world, contact)
     _prefer_last(world, contact, queue)
-    if arrival and _no_room(world, contact, queue):
+    refused = arrival and _no_room(world, contact, queue)
+    contact.step = 0  # What step it enters at is put on record after its place.
+    if refused:
         leave_line(world, contact)
         full = queue.settings.full
         target = _way_on(world, contact, full)
@@ -213,9 +215,7 @@ def _no_room(world: World, contact: Contact, queue: Queue) -> bool:
     full = (maxlen is not None and queue.count > maxlen) or world.count > world.settings.maxlen
     if not full:
         return False
-    contact.step = step_in_force(world, contact)
     ready = all_agents(world, contact)
-    contact.step = 0
     if contact.prefer_agent is not None:
         ready = [agent for agent in ready if agent.agent_id == contact.prefer_agent]
     return not ready

@@ -158,10 +158,9 @@ def fail_offer(
         if agent is not None:
             agents.append(agent)
     contact = world.contacts[offer.contact]
-    mine = contact.offer == offer.offer_id
-    for agent in agents:
-        world.settle(agent)
-    if mine:
+    if contact.offer == offer.offer_id:
+        # The agents are able again only after it (P5: kind 0, then 1), else one who is taken
+        # back from it would get it again before those who stood in line longer.
         _return(world, contact, offer, at, outcome)
     else:
         forget_offer(world, offer)

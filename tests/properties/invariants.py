@@ -1,0 +1,248 @@
+"""The invariants 1 to 7 of the architecture page, as functions. Used by tests and the simulation.
+
+They look at the core's records (``snapshot``) and at the stream of commands, and work out for
+themselves who is qualified, free or first: no index, heap or choice of the core is asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.core import Acd
+from gkc_engine.acd.settings import CLASS_RANK, Order, QueueSettings
+from gkc_engine.acd.state import AcdState, Agent, Contact, ContactState, Work
+from gkc_engine.ids import AgentId, ContactId, Instant
+
+
+def slots_and_offers_agree(state: AcdState) -> None:
+    """1: a slot holds one thing; open offers and reserved slots are a bijection."""
+    legs = Counter((leg.agent, leg.slot, o.offer_id) for o in state.offers for leg in o.legs)
+    slots = Counter(
+        (agent.agent_id, index, slot.offer)
+        for agent in state.agents
+        for index, slot in enumerate(agent.slots)
+        if slot.work is Work.OFFER
+    )
+    assert legs == slots, f"offers {legs} but reservations {slots}"
+    assert all(n == 1 for n in legs.values()), legs
+    contacts = {c.contact_id: c for c in state.contacts}
+    for agent in state.agents:
+        for index, slot in enumerate(agent.slots):
+            if slot.work is Work.TALK:
+                contact = contacts[slot.contact or ContactId("")]
+                assert contact.state is ContactState.TALK, contact
+                assert (contact.agent, contact.slot) == (agent.agent_id, index), contact
+            if slot.work is Work.FREE:
+                assert slot.contact is None, slot
+    for contact in state.contacts:
+        if contact.state is ContactState.TALK and contact.slot is not None:
+            agent = next(a for a in state.agents if a.agent_id == contact.agent)
+            assert agent.slots[contact.slot].contact == contact.contact_id, contact
+
+
+def one_state(state: AcdState) -> None:
+    """2: a contact is in exactly one state, and what it refers to says the same."""
+    offers = {o.offer_id: o for o in state.offers}
+    for contact in state.contacts:
+        offered = contact.state is ContactState.OFFERED
+        assert offered is (contact.offer is not None), contact
+        if contact.offer is not None:
+            assert offers[contact.offer].contact == contact.contact_id, contact
+        if contact.state is not ContactState.TALK:
+            assert contact.slot is None, contact
+
+
+def _ready(agent: Agent) -> bool:
+    return (
+        agent.logged_in
+        and agent.reachable
+        and not agent.in_use
+        and not agent.calls
+        and not agent.paused
+        and not agent.removed
+        and agent.rest_until is None
+        and any(slot.work is Work.FREE for slot in agent.slots)
+    )
+
+
+def _need(settings: QueueSettings, step: int) -> dict[str, int]:
+    require = settings.require if step == 0 else settings.relax[step - 1].require
+    return {str(skill): level for skill, level in require.items()}
+
+
+def _fits(agent: Agent, need: dict[str, int]) -> bool:
+    skills = {str(skill): level for skill, level in agent.skills.items()}
+    return all(skills.get(skill, 0) >= level for skill, level in need.items())
+
+
+def _may_serve(state: AcdState, agent: Agent, contact: Contact) -> bool:
+    queues = {q.settings.queue_id: q.settings for q in state.queues}
+    assert contact.queue is not None
+    need = _need(queues[contact.queue], contact.step)
+    if not _fits(agent, need):
+        return False
+    if contact.prefer_agent not in (None, agent.agent_id):
+        return False
+    others = [a for a in state.agents if a.logged_in and a is not agent and _fits(a, need)]
+    return agent.agent_id not in contact.excluded or not others
+
+
+def work_conserving(state: AcdState) -> None:
+    """3: no agent is ready for whom a contact waits that they may serve now."""
+    ready = [agent for agent in state.agents if _ready(agent)]
+    for contact in state.contacts:
+        if contact.state is ContactState.WAITING:
+            for agent in ready:
+                assert not _may_serve(state, agent, contact), (
+                    f"{contact.contact_id} waits, {agent.agent_id} is ready"
+                )
+
+
+def _key(state: AcdState, contact: Contact) -> tuple[int, int, int]:
+    queues = {q.settings.queue_id: q.settings for q in state.queues}
+    assert contact.queue is not None
+    assert contact.enqueued is not None
+    queue = queues[contact.queue]
+    own, head = contact.own_class, contact.own_head_start
+    rank = CLASS_RANK[queue.contact_class if own is None else own]
+    head_start = queue.head_start_us if head is None else head
+    return rank, contact.enqueued - head_start, contact.sequence
+
+
+def no_overtaking(before: AcdState, after: AcdState, commands: list[cmd.Command]) -> None:
+    """4: nobody who waited throughout the step, before the one offered, could have been taken.
+
+    By (class, enqueue time - head start, sequence), so only where ``center.order`` is ``fcfs``.
+    """
+    if after.settings.order is not Order.FCFS or before.settings is not after.settings:
+        return
+    then = {c.contact_id: c for c in before.contacts}
+    now = {c.contact_id: c for c in after.contacts}
+    agents = {a.agent_id: a for a in after.agents}
+    moved = {c.contact_id for c in commands if isinstance(c, cmd.ContactQueued)}
+    for command in commands:
+        if not isinstance(command, cmd.OfferContact) or command.contact_id not in now:
+            continue
+        taken = now[command.contact_id]
+        if taken.queue != command.queue or command.contact_id in moved:
+            continue
+        for contact_id, contact in now.items():
+            old = then.get(contact_id)
+            if old is None or old.state is not ContactState.WAITING or contact_id in moved:
+                continue
+            same = (old.step, old.excluded, old.prefer_agent, old.own_class, old.own_head_start)
+            new = (
+                contact.step,
+                contact.excluded,
+                contact.prefer_agent,
+                contact.own_class,
+                contact.own_head_start,
+            )
+            if contact.state is not ContactState.WAITING or same != new:
+                continue
+            if contact.queue == command.queue and contact.step == command.step:
+                for agent_id in command.agent_ids:
+                    assert (
+                        agent_id not in agents
+                        or agent_id in contact.excluded
+                        or contact.prefer_agent not in (None, agent_id)
+                        or _key(after, taken) <= _key(after, contact)
+                    ), f"{taken.contact_id} overtakes {contact_id} at {agent_id}"
+
+
+def place_kept(before: AcdState, after: AcdState) -> None:
+    """4: enqueue time and sequence number never change once set."""
+    then = {c.contact_id: c for c in before.contacts}
+    for contact in after.contacts:
+        old = then.get(contact.contact_id)
+        if old is not None and old.enqueued is not None and contact.enqueued is not None:
+            assert old.enqueued == contact.enqueued, contact
+            assert old.sequence == contact.sequence, contact
+
+
+def only_qualified(
+    after: AcdState, commands: list[cmd.Command], named: AgentId | None = None
+) -> None:
+    """5: an offer goes to agents who meet the requirement of the step that stands on it.
+
+    ``named``: an agent to whom a colleague transferred the citizen by name.
+    """
+    agents = {a.agent_id: a for a in after.agents}
+    queues = {q.settings.queue_id: q.settings for q in after.queues}
+    for command in commands:
+        if isinstance(command, cmd.OfferContact) and command.queue in queues:
+            need = _need(queues[command.queue], command.step)
+            for agent_id in command.agent_ids:
+                if agent_id in agents and agent_id != named:
+                    assert _fits(agents[agent_id], need), f"{agent_id} lacks {need}"
+
+
+@dataclass
+class Checker:
+    """All of it over one history; ``before`` and ``after`` surround each step."""
+
+    edges: dict[ContactId, tuple[int, Instant]] = field(default_factory=dict)
+    ended: dict[ContactId, cmd.Disposition] = field(default_factory=dict)
+    open_offers: set[tuple[int, AgentId]] = field(default_factory=set)
+    started: set[ContactId] = field(default_factory=set)
+
+    def before(self, acd: Acd) -> AcdState:
+        return acd.snapshot()
+
+    def after(
+        self, acd: Acd, before: AcdState, event: ev.Event, commands: list[cmd.Command]
+    ) -> None:
+        after = acd.snapshot()
+        slots_and_offers_agree(after)
+        one_state(after)
+        work_conserving(after)
+        place_kept(before, after)
+        skills_moved = isinstance(event, ev.SkillsChanged | ev.SettingsApplied)
+        if not skills_moved:
+            no_overtaking(before, after, commands)
+            named = event.to_agent if isinstance(event, ev.TransferRequested) else None
+            only_qualified(after, commands, named)
+        self.started |= {c.contact_id for c in after.contacts}
+        for command in commands:
+            self._record(command)
+        alive = {c.contact_id for c in after.contacts}
+        assert alive.isdisjoint(self.ended), "a contact lives on after its end"
+        assert self.started - alive == self.ended.keys(), "a contact vanished without an end"
+
+    def _record(self, command: cmd.Command) -> None:
+        match command:
+            case cmd.SegmentClosed():
+                self._segment(command)
+            case cmd.ContactEnded():
+                assert command.contact_id not in self.ended, "a second disposition"
+                self.ended[command.contact_id] = command.disposition
+                assert self.edges[command.contact_id][1] == command.ended, "does not tile"
+                spent = command.menu_us + command.talk_us + command.hold_us
+                assert spent <= command.ended - command.started, command
+            case cmd.OfferContact():
+                for agent_id in command.agent_ids:
+                    self.open_offers.add((command.offer_id, agent_id))
+            case cmd.OfferEnded():
+                # Exactly one end for each agent of each offer.
+                self.open_offers.remove((command.offer_id, command.agent_id))
+                assert command.created <= command.ended, command
+            case _:
+                pass
+
+    def _segment(self, segment: cmd.SegmentClosed) -> None:
+        """2: segments tile arrival..end, numbered from 0."""
+        n, at = self.edges.get(segment.contact_id, (0, segment.started))
+        assert segment.contact_id not in self.ended, "a segment after the end"
+        assert (segment.n, segment.started) == (n, at), f"segments do not tile: {segment}"
+        assert segment.started <= segment.ended, segment
+        self.edges[segment.contact_id] = (n + 1, segment.ended)
+
+    def finish(self, acd: Acd) -> None:
+        """At the end of a history: every offer that is not open has ended."""
+        open_now = {
+            (offer.offer_id, leg.agent) for offer in acd.snapshot().offers for leg in offer.legs
+        }
+        assert open_now == self.open_offers, "an offer without an end"
