@@ -206,7 +206,10 @@ def terminal() -> Console:
 def snapshot_view(
     snapshot: Row, zone: ZoneInfo, width: int, contacts_max: int = 10
 ) -> RenderableType:
-    """Return one ``watch`` snapshot for a terminal: queues, operators, contacts in progress."""
+    """Return one ``watch`` snapshot for a terminal: queues, contacts in progress, operators.
+
+    In this order because a small screen shows the beginning.
+    """
     from rich.console import Group
     from rich.text import Text
 
@@ -215,10 +218,6 @@ def snapshot_view(
         Text(f"{snapshot['center']}  {now}", style="bold"),
         rich_table(QUEUES, snapshot["queues"], width),
     ]
-    busy = [row for row in snapshot["agents"] if row["state"] != "offline"]
-    if busy:
-        parts.append(Text())
-        parts.append(rich_table(agents(zone), busy, width))
     shown = snapshot["contacts"][:contacts_max]
     if shown:
         parts.append(Text())
@@ -226,4 +225,8 @@ def snapshot_view(
         more = len(snapshot["contacts"]) - len(shown)
         if more:
             parts.append(Text(f"and {more} more in progress"))
+    busy = [row for row in snapshot["agents"] if row["state"] != "offline"]
+    if busy:
+        parts.append(Text())
+        parts.append(rich_table(agents(zone), busy, width))
     return Group(*parts)

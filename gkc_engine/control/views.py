@@ -347,13 +347,40 @@ def agent_row(row: AgentNow, entry: AgentEntry, now: Instant) -> Row:
     }
 
 
+class _Still:
+    """One instant of a live engine: every part of a snapshot sees the same, asked for once."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._now = live.now()
+        self._agents = live.agents()
+        self._contacts = live.contacts()
+        self.directory = live.directory
+
+    def now(self) -> Instant:
+        return self._now
+
+    def agents(self) -> Sequence[AgentNow]:
+        return self._agents
+
+    def contacts(self) -> Sequence[ContactNow]:
+        return self._contacts
+
+    def today(self, queue: QueueId) -> QueueCounts:
+        return self._live.today(queue)
+
+    def health(self) -> Row:
+        return self._live.health()
+
+
 def snapshot(live: Live, queue: str | None = None) -> Row:
     """Return everything that a live table shows at one instant."""
+    still = _Still(live)
     return {
-        "now": iso(live.now()),
-        "center": live.directory.center,
-        "queues": queue_rows(live, queue),
-        "agents": agent_rows(live),
-        "contacts": waiting_rows(live, queue),
-        "health": live.health(),
+        "now": iso(still.now()),
+        "center": still.directory.center,
+        "queues": queue_rows(still, queue),
+        "agents": agent_rows(still),
+        "contacts": waiting_rows(still, queue),
+        "health": still.health(),
     }
