@@ -96,6 +96,7 @@ class DurableWriter:
         self._drain: asyncio.Future[int] | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._healthy = True
+        self._closed = False
         self._bug: BaseException | None = None
 
     @property
@@ -179,6 +180,9 @@ class DurableWriter:
             self._pump()
             if self._drain is not None:
                 await asyncio.wait({self._drain}, timeout=2.0)
+            self._closed = True
+            if self._retry is not None:
+                self._retry.cancel()
             if self._left() == 0 and self._behind:
                 self._resume()
             if self.stats.at_risk_rows:
@@ -243,7 +247,7 @@ class DurableWriter:
     def _pump(self) -> None:
         """Start a drain if there is something to drain and none runs."""
         self._retry = None
-        if not self._behind or self._drain is not None or self._left() == 0:
+        if self._closed or not self._behind or self._drain is not None or self._left() == 0:
             return
         end, backlog = self._journal.end, list(self._backlog)
         self._drain = self.ledger.submit_call(lambda: self._drain_now(end, backlog))

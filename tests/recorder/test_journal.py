@@ -75,13 +75,16 @@ def test_a_damaged_line_in_the_middle_costs_only_itself(journal: Journal) -> Non
 
 def test_emptied_it_shows_nothing_old(journal: Journal) -> None:
     old = rows(1)
+    first_end = journal.append(old)
     for _ in range(20):
         journal.append(old)
     journal.reset()
     assert reopened(journal) == []
     new = rows(1)
-    journal.append(new)
+    end = journal.append(new)
     assert reopened(journal) == [new]
+    # Old lines follow at once, whole: they are not taken for ours.
+    assert journal.end == end == first_end
 
 
 def test_a_header_torn_while_emptying_loses_no_new_line(journal: Journal) -> None:

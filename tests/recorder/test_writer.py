@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import OfferOutcome
 from gkc_engine.ids import AgentId, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.journal import Journal
@@ -179,10 +181,20 @@ async def test_after_trouble_no_fact_is_folded_twice_or_left_out(disk: Disk, tro
     await writer.open()
     history = History()
     history.configured()
-    for n in range(6):
-        history.talk(f"c{n}", "anna")
-    # Cut within contacts, so that each group goes on with what the one before began.
-    groups = [history.steps[at : at + 4] for at in range(0, len(history.steps), 4)]
+    history.talk("c1", "anna")
+    first = len(history.steps)
+    # Still waiting at the end: nothing that comes later sets its sums right again.
+    history.arrive("c2")
+    queued = history.now
+    offer = history.offered("c2", "ben")
+    history.after(1).step(
+        ev.Tick(), history.offer_ended("c2", "ben", offer, queued, OfferOutcome.BUSY)
+    )
+    second = len(history.steps)
+    history.talk("c3", "anna")
+    history.talk("c4", "anna")
+    cuts = [0, 3, first, second, second + 3, second + 7, second + 9]
+    groups = [history.steps[a:b] for a, b in itertools.pairwise([*cuts, len(history.steps)])]
     for n, group in enumerate(groups):
         if n == 2:
             disk.stall = threading.Event() if trouble == "in doubt" else None
@@ -275,6 +287,23 @@ async def test_a_locked_ledger_at_start_is_named_with_its_remedy(disk: Disk) -> 
         await writer.open()
     holder.close()
     await writer.close()
+
+
+async def test_closing_while_the_ledger_is_stuck_leaves_the_rest_for_the_next_start(
+    disk: Disk,
+) -> None:
+    writer = disk.writer()
+    await writer.open()
+    disk.fail_with = "disk I/O error"
+    for n in range(3):
+        await writer.write(login(n).steps)
+    await writer.close()
+    assert disk.stored() == []
+    disk.fail_with = None
+    again = disk.writer()
+    await again.open()
+    await again.close()
+    assert disk.stored() == names(0, 1, 2)
 
 
 async def test_the_loop_is_never_held_up_by_a_slow_commit(disk: Disk) -> None:
