@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,10 +13,11 @@ from gkc_engine.control.protocol import Json, Peer
 
 log = structlog.get_logger(__name__)
 
-Audit: TypeAlias = Callable[[str, str, str, Json, Json], None]
-"""``audit(actor, action, object, before, after)``: returns when the row is accepted for good.
+Audit: TypeAlias = Callable[[str, str, str, Json, Json], Awaitable[None] | None]
+"""``audit(actor, action, object, before, after)``: done when the row is stored for good.
 
-It may raise: the caller then says so to the person who gave the command.
+May return something to wait for (a write in the ledger's thread). It may raise: the server then
+says so to the person who gave the command.
 """
 
 ACTOR_CHARS_MAX = 64
@@ -52,8 +53,10 @@ def as_text(value: Json) -> str | None:
 def logged(write: Audit) -> Audit:
     """Return an :data:`Audit` that logs each row and then hands it to ``write`` (the table)."""
 
-    def audit(actor: str, action: str, subject: str, before: Json, after: Json) -> None:
+    def audit(
+        actor: str, action: str, subject: str, before: Json, after: Json
+    ) -> Awaitable[None] | None:
         log.info("audit", actor=actor, action=action, object=subject, before=before, after=after)
-        write(actor, action, subject, before, after)
+        return write(actor, action, subject, before, after)
 
     return audit

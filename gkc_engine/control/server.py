@@ -257,7 +257,7 @@ class ControlServer:
         else:
             reply = await self._result(request, method, params, call)
         if isinstance(reply.error, Failure) and method.changes:
-            self._audit_refusal(request, call, reply.error)
+            await self._audit_refusal(request, call, reply.error)
         return reply
 
     async def _result(self, request: Request, method: Method[P], params: P, call: Call) -> Reply:
@@ -280,20 +280,33 @@ class ControlServer:
         if not isinstance(result, Change):
             return Reply(id=request.id, result=result)
         try:
-            self._audit(call.actor, name, result.object, result.before, result.after)
+            await self._record(call.actor, name, result.object, result.before, result.after)
         except Exception:
             log.exception("audit_failed", actor=call.actor, action=name, object=result.object)
+            done = "done, but" if method.changes else "not shown:"
             return _failure(
-                request.id, "audit_failed", f"{result.object}: the audit row could not be written"
+                request.id,
+                "audit_failed",
+                f"{result.object}: {done} the audit row could not be written; see the log",
             )
         return Reply(id=request.id, result=result.result)
 
-    def _audit_refusal(self, request: Request, call: Call, failure: Failure) -> None:
+    async def _audit_refusal(self, request: Request, call: Call, failure: Failure) -> None:
         subject = " ".join(str(v)[:64] for v in request.params.values() if isinstance(v, str))
         try:
-            self._audit(call.actor, request.method, subject, None, {"refused": failure.error_id})
+            await self._record(
+                call.actor, request.method, subject, None, {"refused": failure.error_id}
+            )
         except Exception:
             log.exception("audit_failed", actor=call.actor, action=request.method, object=subject)
+
+    async def _record(
+        self, actor: str, action: str, subject: str, before: Json, after: Json
+    ) -> None:
+        written = self._audit(actor, action, subject, before, after)
+        if written is not None:
+            async with asyncio.timeout(self._limits.handle_s):
+                await written
 
     async def _drop(self, connection: _Connection, error_id: str, message: str) -> None:
         self.counts.dropped += 1

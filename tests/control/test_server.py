@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gkc_engine.control.audit import Change
+from gkc_engine.control.audit import Audit, Change, logged
 from gkc_engine.control.client import ControlClient
 from gkc_engine.control.listener import SocketHeldError
 from gkc_engine.control.protocol import REQUEST_BYTES_MAX, ControlError, Json
@@ -308,19 +308,54 @@ async def test_looking_is_not_audited_but_revealing_a_number_is(
     ]
 
 
-async def test_what_cannot_be_audited_is_not_answered(tmp_path: Path) -> None:
-    def broken(_actor: str, _action: str, _subject: str, _before: Json, _after: Json) -> None:
-        raise OSError("disk full")
+def _raise(*_row: Json) -> None:
+    raise OSError("disk full")
 
+
+async def _fail_later(*_row: Json) -> None:
+    await asyncio.sleep(0)
+    raise OSError("disk full")
+
+
+async def _hang(*_row: Json) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("broken", [_raise, _fail_later, _hang])
+async def test_what_cannot_be_audited_is_not_answered(tmp_path: Path, broken: Audit) -> None:
     async def reveal(_params: Anything, _call: Call) -> Json:
         return Change(object="contact 1", before=None, after=None, result="+79001234567")
 
-    server = ControlServer(tmp_path / "s", broken)
+    async def refuse(_params: Anything, _call: Call) -> Json:
+        raise GkcError("no")
+
+    server = ControlServer(tmp_path / "s", broken, Limits(handle_s=0.05))
     server.method("reveal", Anything, reveal)
+    server.method("refuse", Anything, refuse, changes=True)
     await server.start()
-    [reply] = await ask(server, request("reveal"))
-    assert reply["error"]["error_id"] == "audit_failed"
-    assert "+79001234567" not in json.dumps(reply)
+    revealed, refused = await ask(server, request("reveal"), request("refuse"))
+    assert revealed["error"]["error_id"] == "audit_failed"
+    assert "+79001234567" not in json.dumps(revealed)
+    assert refused["error"]["error_id"] == "refused"
+    await server.close()
+
+
+async def test_an_answer_waits_for_its_audit_row(tmp_path: Path) -> None:
+    stored = False
+
+    async def slowly(*_row: Json) -> None:
+        nonlocal stored
+        await asyncio.sleep(0.02)
+        stored = True
+
+    async def change(_params: Anything, _call: Call) -> Json:
+        return Change(object="x", before=None, after=None, result=None)
+
+    server = ControlServer(tmp_path / "s", logged(slowly))
+    server.method("change", Anything, change, changes=True)
+    await server.start()
+    await ask(server, request("change"))
+    assert stored
     await server.close()
 
 
