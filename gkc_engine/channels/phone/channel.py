@@ -252,6 +252,10 @@ class PhoneChannel:
         """Return the form in which the config knows a dialled number: E.164 where it is one."""
         return normalise(dialled).e164 or dialled
 
+    def renew(self, leg: str, seconds: int) -> None:
+        """Set the leg's lease by AMI: it cuts no prompt, as a word on the socket would."""
+        self.jobs.put("Setvar", Channel=leg, Variable="TIMEOUT(absolute)", Value=str(seconds))
+
     def recording_path(self, contact_id: ContactId, offer_id: OfferId) -> str:
         """Return ``YYYY/MM/DD/CONTACT-OFFER.wav`` below Asterisk's recording folder."""
         return self.desk.recording_path(contact_id, offer_id, self.now())

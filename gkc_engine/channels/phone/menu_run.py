@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
@@ -10,11 +9,12 @@ from typing import assert_never
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import ContactClass
 from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.lease import under_lease
 from gkc_engine.channels.phone.serve import Host, Sound
 from gkc_engine.config.menu_model import MenuModel
 from gkc_engine.ids import Micros, QueueId
 from gkc_engine.ivr import menu as m
-from gkc_engine.ivr.fastagi import LEASE_MARGIN_S, AgiClosed, AgiSession
+from gkc_engine.ivr.fastagi import AgiClosed, AgiSession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,8 @@ class MenuRunner:
                 case m.PlayAndCollect() as menu:
                     digit, finished = await _collect(host, call, agi, menu)
                 case m.PlaySay(prompt, digits) | m.PlayArticle(prompt, digits):
-                    digit, finished = await _play(agi, host.sound(prompt, call.language), digits)
+                    sound = host.sound(prompt, call.language)
+                    digit, finished = await _play(host, call, agi, sound, digits)
                 case _:
                     assert_never(step.action)
             if agi.hungup.is_set():
@@ -78,12 +79,16 @@ class MenuRunner:
                     assert_never(effect)
 
 
-async def _play(agi: AgiSession, sound: Sound | None, digits: str) -> tuple[str | None, bool]:
+async def _play(
+    host: Host, call: Call, agi: AgiSession, sound: Sound | None, digits: str
+) -> tuple[str | None, bool]:
     """Play one prompt; return the digit that cut it, and whether it came to its end."""
     if sound is None:
         return None, False
-    lease = math.ceil(sound.seconds) + LEASE_MARGIN_S
-    result = await agi.play(sound.path, sound.seconds, lease, digits)
+    path = sound.path
+    result = await under_lease(
+        host, call, agi, lambda: agi.stream_file(path, digits), sound.seconds
+    )
     return result.digit, result.digit is None and not result.failed and not result.cut
 
 
@@ -93,13 +98,14 @@ async def _collect(
     """Play a menu's prompts and wait for one digit."""
     sounds = [s for s in (host.sound(p, call.language) for p in menu.prompts) if s is not None]
     for sound in sounds[:-1]:
-        digit, _ = await _play(agi, sound, menu.digits)
+        digit, _ = await _play(host, call, agi, sound, menu.digits)
         if digit is not None or agi.hungup.is_set():
             return digit, False
     last = sounds[-1] if sounds else Sound("silence/1", 1.0)
-    lease = math.ceil(last.seconds + menu.timeout_ms / 1000) + LEASE_MARGIN_S
-    await agi.set_variable("TIMEOUT(absolute)", lease)
-    data = await agi.get_data(last.path, menu.timeout_ms, 1)
+    seconds = last.seconds + menu.timeout_ms / 1000
+    data = await under_lease(
+        host, call, agi, lambda: agi.get_data(last.path, menu.timeout_ms, 1), seconds
+    )
     if data.digits:
         return data.digits, False
     # An empty answer that is no timeout is the closing '#'.

@@ -8,7 +8,7 @@ an end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,17 +19,12 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Then
 from gkc_engine.channels.phone.calls import Call, Calls
 from gkc_engine.channels.phone.facts import FactHandler
+from gkc_engine.channels.phone.lease import LEASE_EVERY_S, LEASE_S, under_lease
 from gkc_engine.channels.phone.roster import Roster
 from gkc_engine.ids import SECOND, ContactId, Instant, OfferId, QueueId
-from gkc_engine.ivr.fastagi import AgiSession
+from gkc_engine.ivr.fastagi import AgiSession, StreamResult
 
 log = structlog.get_logger(__name__)
-
-LEASE_S = 4
-"""Seconds that Asterisk keeps a waiting citizen in AGI without a word from us."""
-
-LEASE_EVERY_S = 1.3
-"""Three of these fit into one lease, so that one late renewal costs nobody his place."""
 
 CALL_LIMIT_S = 7200
 """The last net of a talk; the lease must not cut it."""
@@ -117,6 +112,10 @@ class Host(Protocol):
         """Whether AMI can be expected to tell the same story."""
         ...
 
+    def renew(self, leg: str, seconds: int) -> None:
+        """Set the leg's lease by AMI, soon."""
+        ...
+
     def recording_path(self, contact_id: ContactId, offer_id: OfferId) -> str:
         """Return the file for a segment's recording, below Asterisk's recording folder."""
         ...
@@ -200,9 +199,15 @@ class CitizenSession:
         if self._waiting is not None:
             await self._music(on=True)
 
+    async def _stream(self, sound: Sound) -> None:
+        def start() -> Awaitable[StreamResult]:
+            return self._agi.stream_file(sound.path)
+
+        await under_lease(self._host, self._call, self._agi, start, sound.seconds)
+
     async def _play(self, sound: Sound) -> bool:
         """Play one file under a lease of its own; False = cut because a command came."""
-        playing = asyncio.ensure_future(self._agi.play(sound.path, sound.seconds, LEASE_S))
+        playing = asyncio.ensure_future(self._stream(sound))
         arrived = asyncio.ensure_future(self._call.arrived.wait())
         try:
             await asyncio.wait({playing, arrived}, return_when=asyncio.FIRST_COMPLETED)
@@ -330,7 +335,7 @@ class CitizenSession:
     async def _say(self, name: str) -> None:
         sound = self._host.sound(name, self._call.language)
         if sound is not None:
-            await self._agi.play(sound.path, sound.seconds, LEASE_S)
+            await self._stream(sound)
 
 
 __all__ = ["Announcer", "CitizenSession", "Host", "QueueVoice", "Sound"]
