@@ -134,7 +134,12 @@ def _apply_agents(world: World) -> list[Agent]:
             agent.skills = dict(settings.skills)
         _resize(world, agent, settings)
         world.profile_agent(agent)
-    return [a for a in by_rank(world) if a.agent_id not in named and not a.removed]
+    others = [a for a in by_rank(world) if a.agent_id not in named]
+    for rank, agent in enumerate(others, start=len(named)):
+        agent.rank = rank
+    for agent in world.agents.values():
+        world.arm_agent(agent)
+    return [a for a in others if not a.removed]
 
 
 def _resize(world: World, agent: Agent, settings: AgentSettings) -> None:

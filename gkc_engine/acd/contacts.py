@@ -60,6 +60,7 @@ def queue_requested(world: World, event: ev.QueueRequested) -> None:
         world.out.append(cmd.EventRejected(kind="QueueRequested", reason=f"queue {event.queue}?"))
         return
     contact.decided, contact.then_queue, contact.decided_reason = None, None, ""
+    contact.wait_ended = None
     changed = _own_priority(contact, event)
     moved = contact.queue != event.queue or contact.state not in IN_LINE
     arrival = contact.enqueued is None and event.enqueued is None
@@ -274,7 +275,9 @@ def treat(
     """Decide how the contact ends and have the announcement played; the place is given up."""
     if contact.answered is not None:
         disposition = Disposition.ANSWERED  # The first that applies wins.
-    world.next_segment(contact, SegmentKind.ANNOUNCEMENT, SegmentOutcome.TREATED)
+    contact.wait_ended = world.next_segment(
+        contact, SegmentKind.ANNOUNCEMENT, SegmentOutcome.TREATED
+    )
     contact.state, contact.decided = ContactState.TREATED, disposition
     contact.decided_reason = disposition.value
     contact.then_queue = treatment.queue if treatment.then is Then.QUEUE else None

@@ -68,6 +68,7 @@ class Acd:
                     agents.agent_timer(world, timer)
                 case _:
                     agents.contact_timer(world, timer)
+            assert not world.timers.alive(timer), f"no progress: {timer}"
             timer = world.timers.head()
 
     def _line_of(self, event: ev.Event) -> tuple[Kind, int]:

@@ -146,7 +146,8 @@ def left(world: World, event: ev.ContactLeft) -> None:
     ended = world.close_segment(contact, outcome, event.at, event.reason)
     wait_us = Micros(0)
     if contact.enqueued is not None:
-        until = ended if contact.answered is None else contact.answered
+        ends = (contact.answered, contact.wait_ended, ended)
+        until = next(end for end in ends if end is not None)
         wait_us = Micros(max(0, until - contact.enqueued))
     disposition = _disposition(world, contact, event, wait_us)
     freed = clear_offer(world, contact, OfferOutcome.WITHDRAWN, event.reason)

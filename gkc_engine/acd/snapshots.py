@@ -11,7 +11,6 @@ from gkc_engine.acd.state import (
     Contact,
     ContactState,
     Offer,
-    Work,
 )
 from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import Queue, World
@@ -86,14 +85,7 @@ def _restore_agent(world: World, agent: Agent) -> None:
     world.agents[agent.agent_id] = agent
     world.profile_agent(agent)
     world.settle(agent)
-    for due, what in ((agent.rest_until, What.REST), (agent.pause_until, What.PAUSE)):
-        if due is not None:
-            world.timers.push(due, Kind.AGENT_ABLE, agent.rank, what, agent.agent_id)
-    for index, slot in enumerate(agent.slots):
-        if slot.work is Work.WRAP_UP and slot.until is not None:
-            world.timers.push(
-                slot.until, Kind.AGENT_ABLE, agent.rank, What.WRAP_UP, agent.agent_id, index
-            )
+    world.arm_agent(agent)
 
 
 def _restore_contact(world: World, contact: Contact) -> None:

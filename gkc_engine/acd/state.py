@@ -86,6 +86,8 @@ class Contact:
     """The agent's slot that the talk holds; None when the agent is not one of ours."""
     answered: Instant | None = None
     first_agent: AgentId | None = None
+    wait_ended: Instant | None = None
+    """When a treatment ended the waiting: the announcement is no wait."""
     via: str = "engine"
     article: str | None = None
     excluded: dict[AgentId, Instant] = field(default_factory=dict)

@@ -73,7 +73,7 @@ class Timers:
 
     def __init__(self, alive: Callable[[Timer], bool]) -> None:
         self._heap: list[Timer] = []
-        self._alive = alive
+        self.alive = alive
         self._n = 0
         self._limit = 1024
 
@@ -88,7 +88,7 @@ class Timers:
     ) -> None:
         """Arm a timer. It is never disarmed: it is dead when its owner no longer waits for it."""
         if len(self._heap) >= self._limit:
-            self._heap = [t for t in self._heap if self._alive(t)]
+            self._heap = [t for t in self._heap if self.alive(t)]
             heapify(self._heap)
             self._limit = max(1024, 2 * len(self._heap))
         self._n += 1
@@ -99,7 +99,7 @@ class Timers:
         heap = self._heap
         while heap:
             timer = heap[0]
-            if self._alive(timer):
+            if self.alive(timer):
                 return timer
             heappop(heap)
             if isinstance(timer.ref, DueLine):

@@ -318,6 +318,17 @@ class World:
 
     # --- timers -----------------------------------------------------------------------------
 
+    def arm_agent(self, agent: Agent) -> None:
+        """Arm the timers of all that ends by itself; needed again when the rank changes."""
+        for due, what in ((agent.rest_until, What.REST), (agent.pause_until, What.PAUSE)):
+            if due is not None:
+                self.timers.push(due, Kind.AGENT_ABLE, agent.rank, what, agent.agent_id)
+        for index, slot in enumerate(agent.slots):
+            if slot.work is Work.WRAP_UP and slot.until is not None:
+                self.timers.push(
+                    slot.until, Kind.AGENT_ABLE, agent.rank, What.WRAP_UP, agent.agent_id, index
+                )
+
     def _alive(self, timer: Timer) -> bool:
         """Return whether the timer's owner still waits for it."""
         ref, due = timer.ref, timer.due
@@ -335,7 +346,7 @@ class World:
                 return contact.prefer_until == due
             return due in contact.excluded.values()
         agent = self.agents.get(AgentId(ref))
-        if agent is None:
+        if agent is None or agent.rank != timer.rank:
             return False
         if timer.what == What.REST:
             return agent.rest_until == due

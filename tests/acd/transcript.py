@@ -1,0 +1,255 @@
+"""The language of the transcripts: a few lines of config, then ``SECONDS word word …``.
+
+Config lines::
+
+    queue NAME [require skill=3,…] [relax 30s skill=1,…] [timeout 20s] [wrapup 10s] …
+    agent NAME [skill=3,…]
+
+Facts about segments and queues are left out but for those that a supervisor would ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.core import Acd
+from gkc_engine.acd.settings import (
+    AgentSettings,
+    ContactClass,
+    Medium,
+    QueueSettings,
+    RelaxStep,
+    Ring,
+    Settings,
+    Strategy,
+    Then,
+    Treatment,
+)
+from gkc_engine.ids import (
+    SECOND,
+    AgentId,
+    ContactId,
+    Instant,
+    Micros,
+    OfferId,
+    QueueId,
+    SkillId,
+    seconds,
+)
+
+
+def _time(word: str) -> Micros:
+    return seconds(float(word.removesuffix("s")))
+
+
+def _skills(word: str) -> dict[SkillId, int]:
+    pairs = [pair.split("=") for pair in word.split(",") if pair not in ("-", "")]
+    return {SkillId(name): int(level) for name, level in pairs}
+
+
+def _queue(words: list[str]) -> QueueSettings:
+    queue = QueueSettings(queue_id=QueueId(words[0]))
+    rest = iter(words[1:])
+    setters: dict[str, Callable[[str], None]] = {
+        "require": lambda w: setattr(queue, "require", _skills(w)),
+        "timeout": lambda w: setattr(queue, "timeout_us", _time(w)),
+        "wrapup": lambda w: setattr(queue, "wrapup_us", _time(w)),
+        "head_start": lambda w: setattr(queue, "head_start_us", _time(w)),
+        "same_agent_after": lambda w: setattr(queue, "same_agent_after_us", _time(w)),
+        "maxwait": lambda w: setattr(queue, "maxwait_us", _time(w)),
+        "maxlen": lambda w: setattr(queue, "maxlen", int(w)),
+        "class": lambda w: setattr(queue, "contact_class", ContactClass(w)),
+        "strategy": lambda w: setattr(queue, "strategy", Strategy(w)),
+        "ring": lambda w: setattr(queue, "ring", Ring(w)),
+        "fallback": lambda w: setattr(queue, "fallback", QueueId(w)),
+        "closed": lambda w: setattr(queue, "closed", Treatment(then=Then.QUEUE, queue=QueueId(w))),
+    }
+    for key in rest:
+        if key == "relax":
+            after, need = _time(next(rest)), _skills(next(rest))
+            queue.relax = (*queue.relax, RelaxStep(after_us=after, require=need))
+        else:
+            setters[key](next(rest))
+    return queue
+
+
+class _Play:
+    def __init__(self) -> None:
+        self.acd = Acd()
+        self.queues: list[QueueSettings] = []
+        self.agents: list[AgentSettings] = []
+        self.applied = False
+
+    def settings(self, without: str = "") -> Settings:
+        return Settings(
+            version="1",
+            queues=tuple(q for q in self.queues if q.queue_id != without),
+            agents=tuple(a for a in self.agents if a.agent_id != without),
+        )
+
+    def events(self, name: str, words: list[str]) -> list[ev.Event]:
+        table: dict[str, Callable[..., list[ev.Event]]] = {
+            "login": lambda a: [ev.AgentLoggedIn(agent_id=AgentId(a))],
+            "logout": lambda a: [ev.AgentLoggedOut(agent_id=AgentId(a))],
+            "pause": lambda a, why="": [ev.AgentPaused(agent_id=AgentId(a), reason=why)],
+            "ready": lambda a: [ev.AgentReady(agent_id=AgentId(a))],
+            "phone": lambda a, state: [
+                ev.AgentDeviceChanged(
+                    agent_id=AgentId(a), reachable=state != "gone", in_use=state == "busy"
+                )
+            ],
+            "call": lambda a, call: [
+                ev.AgentCallStarted(agent_id=AgentId(a), call_id=call, kind="outbound")
+            ],
+            "call_over": lambda a, call: [ev.AgentCallEnded(agent_id=AgentId(a), call_id=call)],
+            "arrive": self._arrive,
+            "move": lambda c, q: [ev.QueueRequested(contact_id=ContactId(c), queue=QueueId(q))],
+            "leave": lambda c, party="citizen": [
+                ev.ContactLeft(contact_id=ContactId(c), party=ev.Party(party))
+            ],
+            "detach": lambda c: [ev.ContactDetached(contact_id=ContactId(c))],
+            "attach": lambda c: [ev.ContactAttached(contact_id=ContactId(c))],
+            "rings": lambda o: [ev.OfferRinging(offer_id=OfferId(int(o)))],
+            "answer": lambda o, a: [
+                ev.OfferAccepted(offer_id=OfferId(int(o)), agent_id=AgentId(a))
+            ],
+            "fail": lambda o, why: [
+                ev.OfferFailed(offer_id=OfferId(int(o)), failure=ev.OfferFailure(why))
+            ],
+            "end_talk": lambda c, a, end="released": [
+                ev.TalkEnded(
+                    contact_id=ContactId(c),
+                    agent_id=AgentId(a),
+                    end=ev.TalkEnd(end),
+                    party=ev.Party.AGENT,
+                )
+            ],
+            "transfer": lambda c, a, to: [self._transfer(c, a, to)],
+            "completed": lambda c, a, b: [
+                ev.TransferCompleted(
+                    contact_id=ContactId(c), from_agent=AgentId(a), to_agent=AgentId(b)
+                )
+            ],
+            "hours": lambda q, state: [ev.HoursChanged(queue=QueueId(q), open=state == "open")],
+            "emergency": lambda q, say: [ev.EmergencyClosed(queue=QueueId(q), say=say)],
+            "reload_without": lambda what: [ev.SettingsApplied(settings=self.settings(what))],
+            "restart": lambda: [ev.EngineRestarted()],
+            "tick": lambda: [ev.Tick()],
+        }
+        return table[name](*words)
+
+    def fallback(self, contact: str, agent: str, now: Instant) -> list[ev.Event]:
+        return [ev.FallbackAnswered(contact_id=ContactId(contact), agent_id=AgentId(agent), at=now)]
+
+    def _arrive(self, contact: str, queue: str, *own: str) -> list[ev.Event]:
+        contact_id = ContactId(contact)
+        return [
+            ev.ContactStarted(
+                contact_id=contact_id, medium=Medium.VOICE, number="2026-ЦАО-1", entry="+7495"
+            ),
+            ev.QueueRequested(
+                contact_id=contact_id,
+                queue=QueueId(queue),
+                contact_class=ContactClass(own[0]) if own else None,
+            ),
+        ]
+
+    def _transfer(self, contact: str, agent: str, to: str) -> ev.Event:
+        to_queue = any(q.queue_id == to for q in self.queues)
+        return ev.TransferRequested(
+            contact_id=ContactId(contact),
+            from_agent=AgentId(agent),
+            to_queue=QueueId(to) if to_queue else None,
+            to_agent=None if to_queue else AgentId(to),
+        )
+
+    def line(self, line: str) -> list[cmd.Command]:
+        words = line.split()
+        if words[0] == "queue":
+            self.queues.append(_queue(words[1:]))
+            return []
+        if words[0] == "agent":
+            skills = _skills(words[2]) if len(words) > 2 else {}
+            self.agents.append(AgentSettings(agent_id=AgentId(words[1]), skills=skills))
+            return []
+        now = Instant(round(float(words[0]) * SECOND))
+        out: list[cmd.Command] = []
+        if not self.applied:
+            self.applied = True
+            out += self.acd.step(ev.SettingsApplied(settings=self.settings()), now)
+        if words[1] == "fallback":
+            events = self.fallback(words[2], words[3], now)
+        else:
+            events = self.events(words[1], words[2:])
+        for event in events:
+            out += self.acd.step(event, now)
+        return out
+
+
+def play(text: str) -> str:
+    """Return the transcript with what the core really does."""
+    script = _Play()
+    out: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("    "):
+            continue
+        out.append(line)
+        if line and not line.startswith("#"):
+            shown = [_render(c) for c in script.line(line)]
+            out += [f"    {text}" for text in shown if text]
+    return "\n".join(out) + "\n"
+
+
+def _at(instant: Instant) -> str:
+    return f"{instant / SECOND:.3f}"
+
+
+def _render(command: cmd.Command) -> str:
+    match command:
+        case cmd.HoldContact():
+            return f"music for {command.contact_id} in {command.queue}"
+        case cmd.OfferContact():
+            agents = " and ".join(command.agent_ids)
+            step = f", step {command.step}" if command.step else ""
+            return f"ring {agents} for {command.contact_id} (offer {command.offer_id}{step})"
+        case cmd.RescindOffer():
+            return f"stop ringing (offer {command.offer_id}): {command.reason}"
+        case cmd.TreatContact():
+            return f"announce to {command.contact_id}: {command.disposition}"
+        case cmd.ReleaseContact():
+            return f"release {command.contact_id}"
+        case cmd.ContactQueued():
+            return f"{command.contact_id} stands in {command.queue} since {_at(command.enqueued)}"
+        case cmd.StepReached():
+            return f"{command.contact_id} is at step {command.step} of {command.queue}"
+        case cmd.OfferEnded():
+            return f"offer {command.offer_id} to {command.agent_id} ended: {command.outcome}"
+        case cmd.EventRejected():
+            return f"rejected {command.kind}: {command.reason}"
+        case _:
+            return _render_record(command)
+
+
+def _render_record(command: cmd.Command) -> str:
+    match command:
+        case cmd.AgentStateChanged():
+            reason = f" ({command.reason})" if command.reason else ""
+            until = f" until {_at(command.until)}" if command.until is not None else ""
+            return f"{command.agent_id} is {command.state}{reason}{until}"
+        case cmd.SegmentClosed():
+            spent = (command.ended - command.started) / SECOND
+            agent = f" with {command.agent_id}" if command.agent_id else ""
+            return (
+                f"{command.contact_id} segment {command.n}: {command.kind} {spent:.3f} s{agent},"
+                f" {command.outcome}"
+            )
+        case cmd.ContactEnded():
+            wait = command.wait_us / SECOND
+            return (
+                f"{command.contact_id} ended: {command.disposition} via {command.via},"
+                f" waited {wait:.3f} s, {command.offers} offers"
+            )
+        case _:
+            return ""

@@ -1,0 +1,273 @@
+"""Every check is seen to fail: a bug is planted in the core, and some history must find it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from gkc_engine.acd import agents, center, commands, contacts, matching, presence, results, routing
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.settings import Order, Strategy
+from gkc_engine.acd.state import Agent, Contact
+from gkc_engine.acd.world import World
+from gkc_engine.ids import Instant
+from tests.properties.city import city
+from tests.properties.driver import Driver
+
+HISTORIES, ACTIONS = 120, 120
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+class Seeded:
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def number(self, low: int, high: int) -> int:
+        return self._random.randint(low, high)
+
+
+def history(seed: int, *, with_oracle: bool) -> None:
+    order, strategy = list(Order)[seed % 3], list(Strategy)[seed // 3 % 4]
+    driver = Driver(city(order, strategy), Seeded(seed), with_oracle=with_oracle)
+    for _ in range(ACTIONS):
+        driver.act()
+    driver.finish()
+
+
+def first_failure(*, with_oracle: bool) -> str | None:
+    for seed in range(HISTORIES):
+        try:
+            history(seed, with_oracle=with_oracle)
+        except (AssertionError, KeyError) as error:
+            return f"{type(error).__name__}: {error}"
+    return None
+
+
+# --- bugs that an invariant finds -----------------------------------------------------------------
+
+
+def agent_who_is_free_again_gets_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(routing, "serve_agent", lambda *_: None)
+
+
+def last_comes_first(patch: pytest.MonkeyPatch) -> None:
+    order_key = World.order_key
+
+    def planted(self: World, contact: Contact) -> tuple[int, int, int]:
+        rank, key, seq = order_key(self, contact)
+        return rank, -key, -seq
+
+    patch.setattr(World, "order_key", planted)
+
+
+def everybody_is_qualified(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("gkc_engine.acd.matchspace.meets", lambda *_: True)
+
+
+def talk_takes_a_slot_that_is_taken(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(presence, "find_slot", lambda *_: 0)
+
+
+def segment_begins_too_early(patch: pytest.MonkeyPatch) -> None:
+    close = World.close_segment
+
+    def planted(
+        self: World,
+        contact: Contact,
+        outcome: commands.SegmentOutcome,
+        at: Instant | None,
+        reason: str = "",
+    ) -> Instant:
+        return Instant(close(self, contact, outcome, at, reason) - 1)
+
+    patch.setattr(World, "close_segment", planted)
+
+
+def contact_lives_on(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(presence, "_forget", lambda *_: None)
+
+
+def failed_offer_costs_the_place(patch: pytest.MonkeyPatch) -> None:
+    come_back = contacts.come_back
+
+    def planted(world: World, contact: Contact) -> None:
+        contact.enqueued = world.now
+        come_back(world, contact)
+
+    patch.setattr(results, "come_back", planted)
+
+
+def stale_event_is_answered(patch: pytest.MonkeyPatch) -> None:
+    attached = presence.attached
+
+    def planted(world: World, event: ev.ContactAttached) -> None:
+        if event.contact_id not in world.contacts:
+            world.out.append(commands.EventRejected(kind="ContactAttached", reason="?"))
+        attached(world, event)
+
+    patch.setattr(presence, "attached", planted)
+
+
+def timer_makes_no_progress(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(agents, "agent_timer", lambda *_: None)
+
+
+def restored_core_forgets_timers(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(World, "arm_agent", lambda *_: None)
+
+
+def something_outside_the_events_decides(patch: pytest.MonkeyPatch) -> None:
+    order_key, n = World.order_key, count()
+
+    def planted(self: World, contact: Contact) -> tuple[int, int, int]:
+        rank, key, seq = order_key(self, contact)
+        return rank, key + next(n) * 7_000_003 % 60_000_000, seq
+
+    patch.setattr(World, "order_key", planted)
+
+
+def reload_drops_a_contact(patch: pytest.MonkeyPatch) -> None:
+    settings_applied = center.settings_applied
+
+    def planted(world: World, event: ev.SettingsApplied) -> None:
+        for contact in list(world.contacts.values())[:1]:
+            contacts.leave_line(world, contact)
+            world.contacts.pop(contact.contact_id)
+        settings_applied(world, event)
+
+    patch.setattr(center, "settings_applied", planted)
+
+
+def offer_ends_twice(patch: pytest.MonkeyPatch) -> None:
+    end_leg = routing.end_leg
+
+    def planted(world: World, *rest: object) -> object:
+        agent = end_leg(world, *rest)  # type: ignore[arg-type]
+        world.out.append(world.out[-1])
+        return agent
+
+    patch.setattr(results, "end_leg", planted)
+
+
+INVARIANTS: list[tuple[Plant, str]] = [
+    (agent_who_is_free_again_gets_nothing, "is ready"),
+    (last_comes_first, "overtakes"),
+    (everybody_is_qualified, "lacks"),
+    (talk_takes_a_slot_that_is_taken, "reservations|TALK"),
+    (segment_begins_too_early, "do not tile|does not tile"),
+    (contact_lives_on, "lives on"),
+    (failed_offer_costs_the_place, "Contact"),
+    (stale_event_is_answered, "gone"),
+    (timer_makes_no_progress, "no progress"),
+    (restored_core_forgets_timers, "restored core"),
+    (something_outside_the_events_decides, "replay|restored|overtakes"),
+    (reload_drops_a_contact, "drops a contact|vanished"),
+    (offer_ends_twice, "KeyError"),
+]
+
+
+@pytest.mark.parametrize(("plant", "finding"), INVARIANTS, ids=lambda p: getattr(p, "__name__", ""))
+def test_invariant_finds(plant: Plant, finding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    failure = first_failure(with_oracle=False)
+    assert failure is not None, "nobody noticed"
+    assert any(word in failure for word in finding.split("|")), failure
+
+
+# --- bugs that only the oracle finds --------------------------------------------------------------
+
+
+def last_in_the_config_wins_a_tie(patch: pytest.MonkeyPatch) -> None:
+    settle = World.settle
+
+    def planted(self: World, agent: Agent) -> None:
+        agent.rank = -agent.rank
+        settle(self, agent)
+        agent.rank = -agent.rank
+
+    patch.setattr(World, "settle", planted)
+
+
+def no_head_start(patch: pytest.MonkeyPatch) -> None:
+    precedence = World.precedence
+
+    def planted(self: World, contact: Contact) -> tuple[object, int, int]:
+        contact_class, _, slope = precedence(self, contact)
+        return contact_class, 0, slope
+
+    patch.setattr(World, "precedence", planted)
+
+
+def the_same_agent_is_asked_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(results, "exclude", lambda *_: None)
+
+
+def misses_have_no_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(results, "_pause_by_itself", lambda *_: None)
+
+
+def room_without_walls(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(contacts, "_no_room", lambda *_: False)
+
+
+def withdrawn_agent_goes_to_the_end(patch: pytest.MonkeyPatch) -> None:
+    def planted(world: World, freed: list[Agent]) -> None:
+        for agent in freed:
+            routing.became_ready(world, agent)
+
+    patch.setattr(presence, "resume_agents", planted)
+
+
+def steps_are_not_reached(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(agents, "set_step", lambda *_: None)
+
+
+def strategies_are_all_alike(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(matching, "_score", lambda *_: 0)
+
+
+def occupancy_counts_for_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(matching, "_occupancy", lambda *_: 0)
+
+
+def laws_are_all_alike(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(matching, "_law", lambda _w, _l, _p, key, _c: (key, 0))
+
+
+def nobody_is_preferred(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(contacts, "_prefer_last", lambda *_: None)
+
+
+def detached_contact_is_short_abandoned(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(presence, "_disposition", lambda *_: commands.Disposition.ABANDONED_SHORT)
+
+
+ORACLE: list[Plant] = [
+    last_in_the_config_wins_a_tie,
+    no_head_start,
+    the_same_agent_is_asked_at_once,
+    misses_have_no_end,
+    room_without_walls,
+    withdrawn_agent_goes_to_the_end,
+    steps_are_not_reached,
+    strategies_are_all_alike,
+    occupancy_counts_for_nothing,
+    laws_are_all_alike,
+    nobody_is_preferred,
+    detached_contact_is_short_abandoned,
+]
+
+
+@pytest.mark.parametrize("plant", ORACLE, ids=lambda p: p.__name__)
+def test_oracle_finds(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    assert first_failure(with_oracle=True) is not None, "nobody noticed"
+
+
+@pytest.mark.parametrize("with_oracle", [True, False])
+def test_without_a_bug_nothing_is_found(with_oracle: bool) -> None:
+    for seed in range(12):
+        history(seed, with_oracle=with_oracle)
