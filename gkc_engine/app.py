@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from gkc_engine.channels.phone.channel import KnownCall, PhoneChannel
 from gkc_engine.channels.phone.entry import EntryDesk
 from gkc_engine.channels.phone.menu_run import MenuRunner
 from gkc_engine.channels.phone.waiting import Announcements
-from gkc_engine.clock import SystemClock, new_uuid
+from gkc_engine.clock import SystemClock
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.reload import diff, shrink
@@ -34,18 +35,18 @@ from gkc_engine.control.audit import as_text, logged
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
-from gkc_engine.control.protocol import Json, socket_path
+from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
 from gkc_engine.control.server import ControlServer
-from gkc_engine.control.views import Reloaded, Row
+from gkc_engine.control.views import Reloaded, Row, iso
 from gkc_engine.engine import Engine, Step
 from gkc_engine.errors import GkcError
+from gkc_engine.front_desk import FrontDesk
 from gkc_engine.hours import Hours
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId, QueueId
+from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiServer
 from gkc_engine.ivr.fragments import builtin_texts
-from gkc_engine.ivr.prompts import PromptStore, prompt_texts
-from gkc_engine.metrics import Metrics, MetricsServer
-from gkc_engine.numbers import normalise
+from gkc_engine.ivr.prompts import PromptStore, TtsSettings, prompt_texts
+from gkc_engine.metrics import Metrics, MetricsServer, measure_loop_lag
 from gkc_engine.recorder import audit, schema
 from gkc_engine.recorder.citizens import Citizens
 from gkc_engine.recorder.journal import Journal
@@ -65,6 +66,8 @@ SNAPSHOT_STEPS = 5_000
 
 SNAPSHOT_S = 3600.0
 GAUGES_S = 1.0
+RECALL_MAX = 200_000
+"""Contacts of today that are counted again at a start; a city has fewer in a day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,37 +77,6 @@ class Overrides:
     metrics_port: int | None = None
     ami_port: int | None = None
     agi_port: int | None = None
-
-
-class FrontDesk:
-    """Identity and numbering of new contacts (``phone.channel.Desk``)."""
-
-    def __init__(self, numbers: Numbers, citizens: Citizens, ledger: Ledger) -> None:
-        self._numbers = numbers
-        self._citizens = citizens
-        self._ledger = ledger
-        self._writing: set[asyncio.Future[str]] = set()
-
-    def new_contact(self, now: Instant) -> tuple[ContactId, str]:
-        """Return a fresh contact id and its registration number."""
-        return ContactId(new_uuid(now)), self._numbers.allocate(now)
-
-    def citizen(self, number: str, name: str, now: Instant) -> str | None:
-        """Remember a caller and return his key; ``None`` when the number is withheld."""
-        known = normalise(number).e164
-        if known is None:
-            return None
-        # The key is at hand at once; the encrypted row follows in the ledger's own thread.
-        writing = asyncio.ensure_future(
-            self._ledger.call(lambda: self._citizens.remember(known, name or None, now=now))
-        )
-        self._writing.add(writing)
-        writing.add_done_callback(self._writing.discard)
-        return self._citizens.key_of(known)
-
-    def recording_path(self, contact_id: ContactId, offer_id: OfferId, now: Instant) -> str:
-        """Return the file of a segment's recording, relative to Asterisk's recording folder."""
-        return f"{now // (86_400 * SECOND)}/{contact_id}-{offer_id}.wav"
 
 
 class App:
@@ -177,7 +149,8 @@ class App:
             health=self._health,
             reload=self._reload,
         )
-        self.engine.observe(Observer(self.metrics, self.day).steps)
+        self.observer = Observer(self.metrics, self.day)
+        self.engine.observe(self.observer.steps)
         self.engine.observe(self.backend.observe)
         self.engine.observe(self.queue_log)
         self.engine.observe(self._count_for_snapshot)
@@ -234,7 +207,10 @@ class App:
                 for name, p in config.prompts.items()
             },
         )
-        return PromptStore(self.folder / "prompts", texts, cache=self.state_dir / "prompts")
+        tts = None if config.tts is None else TtsSettings(command=config.tts.command)
+        return PromptStore(
+            self.folder / "prompts", texts, cache=self.state_dir / "prompts", tts=tts
+        )
 
     # --- running ---------------------------------------------------------------------------
 
@@ -246,7 +222,8 @@ class App:
         self._spawn(self.engine.run())
         stack.push_async_callback(self._cancel_tasks)
         await self._first_events()
-        control = ControlServer(socket_path(self.state_dir / "run"), logged(self._audit))
+        sockets = Path(os.environ.get(RUN_DIRECTORY_VARIABLE) or self.state_dir / "run")
+        self.control = control = ControlServer(socket_path(sockets), logged(self._audit))
         Methods(self.backend, engine_version()).register(control)
         await control.start()
         stack.push_async_callback(control.close)
@@ -258,6 +235,8 @@ class App:
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
         for work in (self._follow_hours(), self._snapshots(), self._gauges(), beat_forever()):
             self._spawn(work)
+        self._spawn(measure_loop_lag(self.metrics))
+        self._spawn(self._recall_today())
         if self.prompts.wanted:
             self._spawn(self._render(self.prompts))
 
@@ -279,6 +258,15 @@ class App:
             if operator.login == "always":
                 self.engine.submit(ev.AgentLoggedIn(agent_id=AgentId(name), by="always"))
         await self.engine.drain()
+
+    async def _recall_today(self) -> None:
+        """Count again what ended today, and since when each operator is in his state."""
+        begun = self.engine.now()
+        since = Instant(self.day.since - 2 * 3600 * SECOND)
+        self.backend.recall(await self.reader.open_intervals(since))
+        rows = await self.reader.list_contacts(since=since, queue=None, limit=RECALL_MAX)
+        before = iso(begun)  # what ends after it is counted as it ends
+        self.day.rebuild([r for r in rows if r["ended"] and r["ended"] < before], begun)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -334,6 +322,8 @@ class App:
         self.metrics.ami_up.set(self.phone.ami.up)
         self.metrics.inbox_depth.set(self.engine.inbox_depth)
         self.metrics.journal_active.set(self.writer.mode != "ledger")
+        self.metrics.control_requests.set(self.control.counts.requests)
+        self.observer.sample(self.backend)
 
     def _health(self) -> Row:
         return {
@@ -346,10 +336,12 @@ class App:
             "steps": self.engine.steps_total,
         }
 
-    def _audit(self, actor: str, action: str, subject: str, before: Json, after: Json) -> None:
+    def _audit(
+        self, actor: str, action: str, subject: str, before: Json, after: Json
+    ) -> Awaitable[None]:
         row: dict[str, str | None] = {"actor": actor, "action": action, "object": subject}
         row |= {"before": as_text(before), "after": as_text(after)}
-        audit.insert(self.ledger, self.engine.now(), row).add_done_callback(_audited)
+        return audit.insert(self.ledger, self.engine.now(), row)
 
     # --- reload ----------------------------------------------------------------------------
 
@@ -377,7 +369,10 @@ class App:
         self.announcements.replace(sounds)
         self.phone.apply_plan(plans.phone_plan(new, sounds))
         self.backend.replace(plans.directory_of(new, self.folder))
-        self.day.configure({QueueId(n): q.servicelevel for n, q in new.queues.items()})
+        self.day.configure(
+            {QueueId(n): q.servicelevel for n, q in new.queues.items()},
+            ZoneInfo(new.center.timezone),
+        )
         self.hours = Hours(new, self.engine.now, self.engine.submit)
         self.hours.tell()
         return Reloaded(version=new.version, previous=old.version, diff=tuple(changes))
@@ -392,12 +387,6 @@ def recovered_core(recovery: Recovery) -> Acd:
     for step in recovery.tail:
         acd.step(step.event, step.now)
     return acd
-
-
-def _audited(written: asyncio.Future[None]) -> None:
-    if not written.cancelled() and written.exception() is not None:
-        # The row stands in the log all the same: control.audit.logged writes it there first.
-        log.critical("audit_not_stored", error=str(written.exception()))
 
 
 def run(folder: Path, state_dir: Path, overrides: Overrides) -> int:

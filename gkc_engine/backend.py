@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from gkc_engine.acd.commands import AgentState, AgentStateChanged, Command, ContactEnded
 from gkc_engine.acd.events import ContactStarted, Event
@@ -45,6 +45,10 @@ class EngineBackend:
     def replace(self, directory: Directory) -> None:
         """Take the names of a reloaded configuration."""
         self._directory = directory
+
+    def recall(self, since: Mapping[AgentId, Instant]) -> None:
+        """Take from the records since when each operator is in his state (after a restart)."""
+        self._since = {**since, **self._since}
 
     def observe(self, steps: Sequence[Step]) -> None:
         """Keep the registration numbers of those who are here."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from gkc_engine.control.views import Row
-from gkc_engine.ids import ContactId, Instant, QueueId
+from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 from gkc_engine.recorder import queries, schema
 from gkc_engine.recorder.citizens import Citizens
 
@@ -85,6 +85,23 @@ class RecordReader:
                         sa.select(table).where(table.c.contact_id.in_(ids[at : at + IDS_AT_ONCE]))
                     ).mappings()
                 ]
+
+        return await self._run(read)
+
+    async def open_intervals(self, since: Instant) -> dict[AgentId, Instant]:
+        """Return since when each operator is in his state, where that began after ``since``."""
+        table = schema.agent_interval
+
+        def read() -> dict[AgentId, Instant]:
+            query = (
+                sa.select(table.c.agent_id, table.c.start)
+                .where(table.c.start >= since)
+                .where(table.c.end.is_(None))
+            )
+            with self._engine.connect() as connection:
+                return {
+                    AgentId(row.agent_id): Instant(row.start) for row in connection.execute(query)
+                }
 
         return await self._run(read)
 

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from gkc_engine.cli._console import print_json, progress, state_dir
+from gkc_engine.cli.pbx_config import config
 
 pbx_app = typer.Typer(help="Asterisk: install it, write its configuration.", no_args_is_help=True)
+pbx_app.command("config")(config)
 
 
 @pbx_app.command()
