@@ -163,12 +163,12 @@ class App:
     def _phone(self, desk: FrontDesk) -> PhoneChannel:
         config, overrides = self.config, self.overrides
         self.prompts = self._prompt_store()
-        sounds = plans.sound_finder(self.prompts)
+        sounds = plans.Sounds(self.prompts)
         secret = resolve_secret(config.pbx.ami.secret, self.folder)
         self.announcements = Announcements(
             lambda: self.config,
             self.engine,
-            sounds,
+            sounds.phrase,
             lambda queue: [
                 a for a, e in self.backend.directory.agents.items() if queue in e.queues
             ],
@@ -178,7 +178,7 @@ class App:
         default = QueueId(next(iter(config.queues)))
         return PhoneChannel(
             self.engine,
-            plans.phone_plan(config, sounds),
+            plans.phone_plan(config, sounds.find),
             desk,
             lambda channel: AmiLink(
                 config.pbx.ami.host,
@@ -365,9 +365,9 @@ class App:
         self.config = new
         self.prompts = self._prompt_store()
         await self.engine.ask(ev.SettingsApplied(settings=to_settings(new)), source="cli")
-        sounds = plans.sound_finder(self.prompts)
-        self.announcements.replace(sounds)
-        self.phone.apply_plan(plans.phone_plan(new, sounds))
+        sounds = plans.Sounds(self.prompts)
+        self.announcements.replace(sounds.phrase)
+        self.phone.apply_plan(plans.phone_plan(new, sounds.find))
         self.backend.replace(plans.directory_of(new, self.folder))
         self.day.configure(
             {QueueId(n): q.servicelevel for n, q in new.queues.items()},

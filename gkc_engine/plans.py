@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gkc_engine.channels.phone.channel import PhonePlan
@@ -108,18 +108,25 @@ def directory_of(config: Config, folder: Path) -> Directory:
     )
 
 
-def sound_finder(store: PromptStore) -> Callable[[str, str], Sound | None]:
-    """Return a look-up of prompts with their length, each measured once."""
-    known: dict[str, Sound] = {}
+class Sounds:
+    """The prompts of one config version with their length, each measured once."""
 
-    def find(name: str, language: str) -> Sound | None:
-        path = store.path(name, language)
-        if path is None:
-            return None
-        sound = known.get(path)
+    def __init__(self, store: PromptStore) -> None:
+        self._store = store
+        self._known: dict[str, Sound] = {}
+
+    def find(self, name: str, language: str) -> Sound | None:
+        """Return one prompt; ``None`` when it cannot be had."""
+        path = self._store.path(name, language)
+        return None if path is None else self._measured(path)
+
+    def phrase(self, names: Sequence[str], language: str) -> list[Sound]:
+        """Return prompts to be played one after another; no number without all of its parts."""
+        return [self._measured(path) for path in self._store.paths(names, language)]
+
+    def _measured(self, path: str) -> Sound:
+        sound = self._known.get(path)
         if sound is None:
             size = Path(f"{path}.alaw").stat().st_size
-            sound = known[path] = Sound(path=path, seconds=size / ALAW_BYTES_PER_S)
+            sound = self._known[path] = Sound(path=path, seconds=size / ALAW_BYTES_PER_S)
         return sound
-
-    return find

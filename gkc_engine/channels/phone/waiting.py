@@ -35,7 +35,7 @@ class Announcements:
         self,
         config: Callable[[], Config],
         engine: Engine,
-        sounds: Callable[[str, str], Sound | None],
+        sounds: Callable[[Sequence[str], str], Sequence[Sound]],
         may_serve: Callable[[QueueId], Sequence[AgentId]],
     ) -> None:
         self._config = config
@@ -46,7 +46,7 @@ class Announcements:
         self._asked: dict[ContactId, Instant] = {}
         self.expected = ExpectedWait()
 
-    def replace(self, sounds: Callable[[str, str], Sound | None]) -> None:
+    def replace(self, sounds: Callable[[Sequence[str], str], Sequence[Sound]]) -> None:
         """Take the prompts of a reloaded config."""
         self._sounds = sounds
 
@@ -73,19 +73,22 @@ class Announcements:
         view = self._engine.acd.contact_view(call.contact_id)
         if queue is None or view is None or view.queue is None or not view.place:
             return ()
+        told = self._told_to(call, now)
+        # Only one of a higher class, or with a head start, can come in before him; a longer
+        # estimate alone has no such cause and is then not told.
+        overtaken = told.position is not None and view.place > told.position
         said = announcement(
             now,
-            self._told_to(call, now),
+            told,
             view.place,
             self._expected(view.queue, view.place, queue),
             AnnounceSettings.of(queue),
-            PLACE_CHANGED,
+            PLACE_CHANGED if overtaken else None,
         )
         if said is None:
             return ()
         self._told[call.contact_id] = said.told
-        found = [self._sounds(name, call.language) for name in said.prompts]
-        return [sound for sound in found if sound is not None]
+        return self._sounds(said.prompts, call.language)
 
     def forget(self, contact_id: ContactId) -> None:
         """The citizen has left or is served."""
