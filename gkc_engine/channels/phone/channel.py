@@ -398,6 +398,8 @@ class PhoneChannel:
 
     def _citizen_gone(self, call: Call) -> None:
         call.session = None
+        self.entry_desk.announcer().forget(call.contact_id)
+        self.entry_desk.adopted.pop(call.leg, None)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

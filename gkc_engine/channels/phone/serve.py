@@ -32,6 +32,12 @@ CALL_LIMIT_S = 7200
 DIAL_GRACE_S = 1
 """Dial's own timeout stands this much after the offer's, so that one of them decides."""
 
+SILENT_S = 1.5
+"""A phone that has not even said that it rings within this is taken for one that is not there."""
+
+CAUSE_NOT_THERE = 20
+"""Q.850 "subscriber absent": how we end the leg to a phone that said nothing."""
+
 AMI_GRACE_S = 0.3
 """How long the AGI side waits for AMI to tell the same story with better times."""
 
@@ -60,6 +66,10 @@ class Announcer(Protocol):
 
     def prompts(self, call: Call, now: Instant) -> Sequence[Sound]:
         """Return what to play now, in order."""
+        ...
+
+    def forget(self, contact_id: ContactId) -> None:
+        """The citizen is gone: nothing more will be told."""
         ...
 
 
@@ -98,6 +108,10 @@ class Host(Protocol):
 
     def voice(self, queue: QueueId) -> QueueVoice:
         """Return what a queue sounds like."""
+        ...
+
+    def hang_up(self, leg: str, cause: int) -> None:
+        """Ask Asterisk to end a leg."""
         ...
 
     def offer_is_open(self, offer: cmd.OfferContact) -> bool:
@@ -140,6 +154,8 @@ class CitizenSession:
         self._agi = agi
         self._announcer = announcer
         self._waiting: Waiting | None = None
+        self._apology = False
+        """Whether he is to be told that we lost his operator."""
 
     async def serve(self) -> None:
         """Carry out commands until the contact is released or the socket is gone.
@@ -152,7 +168,7 @@ class CitizenSession:
             match command:
                 case cmd.HoldContact():
                     self._waiting = Waiting(command)
-                    await self._music(on=True)
+                    await self._hold()
                 case cmd.OfferContact():
                     await self._offer(command)
                 case cmd.TreatContact():
@@ -183,6 +199,23 @@ class CitizenSession:
                 await asyncio.wait_for(call.arrived.wait(), pause)
             except TimeoutError:
                 self._agi.lease(LEASE_S)
+
+    async def _hold(self) -> None:
+        """Begin (again) to keep him company."""
+        assert self._waiting is not None
+        await self._show(self._waiting.hold.queue)
+        if self._apology and not self._call.inbox:
+            self._apology = False
+            sound = self._host.sound("media-lost", self._call.language)
+            if sound is not None:
+                await self._play(sound)
+        await self._music(on=True)
+
+    async def _show(self, queue: QueueId) -> None:
+        """Put the queue's title where operators' phones show the caller's name."""
+        if self._call.shown != queue:
+            self._call.shown = queue
+            await self._agi.set_variable("CALLERID(name)", self._host.voice(queue).title)
 
     async def _music(self, *, on: bool) -> None:
         assert self._waiting is not None
@@ -242,13 +275,18 @@ class CitizenSession:
         if not targets:
             self._failed(offer, ev.OfferFailure.UNREACHABLE, "no phone in the config")
             return
+        await self._show(offer.queue)
         await agi.set_variable("TIMEOUT(absolute)", str(CALL_LIMIT_S))
         if voice.record == "always":
             path = self._host.recording_path(self._call.contact_id, offer.offer_id)
             await agi.exec("MixMonitor", path, "bi(GKC_MIX)")
         ring_s = offer.timeout_us / SECOND + DIAL_GRACE_S
-        reply = await agi.exec("Dial", targets, f"{ring_s:g}", f"gim({voice.musicclass})")
-        del reply  # says nothing that DIALSTATUS does not
+        silence = asyncio.ensure_future(self._hang_up_silent())
+        try:
+            # Its reply says nothing that DIALSTATUS does not.
+            await agi.exec("Dial", targets, f"{ring_s:g}", f"gim({voice.musicclass})")
+        finally:
+            silence.cancel()
         status = await agi.get_variable("DIALSTATUS") or ""
         await agi.set_variable("DIALSTATUS", "")
         if voice.record == "always":
@@ -260,10 +298,27 @@ class CitizenSession:
             cause = await agi.get_variable("HANGUPCAUSE") or ""
             self._failed(offer, self._failure(offer, status, cause), f"{status} {cause}")
 
+    async def _hang_up_silent(self) -> None:
+        """Give up a phone that does not say within 1.5 s that it rings: it is not there.
+
+        Counted from Asterisk's own word that it sent the INVITE, so that a slow AMI costs nobody
+        his ring; without AMI the offer's timeout decides.
+        """
+        call = self._call
+        await call.leg_bound.wait()
+        await asyncio.sleep(SILENT_S)
+        for leg in tuple(call.legs):
+            if leg not in call.rang and leg != call.talk_leg:
+                self._host.hang_up(leg, CAUSE_NOT_THERE)
+
     def _failure(self, offer: cmd.OfferContact, status: str, cause: str) -> ev.OfferFailure:
-        if offer.offer_id in self._call.rescinded:
+        call = self._call
+        if offer.offer_id in call.rescinded:
             return ev.OfferFailure.RESCINDED
-        if cause == str(CAUSE_REJECTED):
+        if CAUSE_NOT_THERE in call.causes.values():
+            return ev.OfferFailure.UNREACHABLE
+        if cause == str(CAUSE_REJECTED) or (status == "BUSY" and call.rang):
+            # Who let it ring and then says "busy" has seen the call and does not want it.
             return ev.OfferFailure.REJECTED
         return _FAILURES.get(status, ev.OfferFailure.UNREACHABLE)
 
@@ -297,7 +352,7 @@ class CitizenSession:
             f"talk_ended:{offer.offer_id}",
         )
         if lost:
-            await self._say("connection_lost")
+            self._apology = True  # played as soon as the core says that he waits again
 
     async def _settle(self, settled: Callable[[], bool]) -> None:
         deadline = asyncio.get_running_loop().time() + AMI_GRACE_S
