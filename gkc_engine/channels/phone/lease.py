@@ -1,0 +1,66 @@
+"""Prompts under a short lease: a hung engine must not keep a citizen for the length of a prompt.
+
+While a prompt plays, any command on its socket would cut it, so the lease is renewed by AMI
+(``Setvar`` of ``TIMEOUT(absolute)`` cuts nothing: tried on Asterisk 22). Without AMI the lease is
+as long as the prompt, so that a cut AMI link costs nobody his place in AGI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from gkc_engine.channels.phone.calls import Call
+from gkc_engine.ivr.fastagi import LEASE_MARGIN_S, AgiSession
+
+LEASE_S = 4
+"""Seconds that Asterisk keeps a citizen in AGI without a word from us."""
+
+LEASE_EVERY_S = 1.3
+"""Three of these fit into one lease, so that one late renewal costs nobody his place."""
+
+R = TypeVar("R")
+
+
+class Renewer(Protocol):
+    """What renews a lease without the socket (``channel.PhoneChannel``)."""
+
+    def ami_up(self) -> bool:
+        """Whether AMI can be used now."""
+        ...
+
+    def renew(self, leg: str, seconds: int) -> None:
+        """Set the leg's lease by AMI, soon."""
+        ...
+
+
+async def under_lease(
+    host: Renewer,
+    call: Call,
+    agi: AgiSession,
+    start: Callable[[], Awaitable[R]],
+    seconds: float,
+) -> R:
+    """Run a command that plays for at most ``seconds``; return what it returned.
+
+    When the AMI link breaks meanwhile, the command is cut and started once more under a lease of
+    its own length: the citizen hears the prompt again instead of falling out of AGI.
+    """
+    if host.ami_up():
+        await agi.set_variable("TIMEOUT(absolute)", LEASE_S)
+        playing = asyncio.ensure_future(start())
+        try:
+            while host.ami_up():
+                done, _ = await asyncio.wait({playing}, timeout=LEASE_EVERY_S)
+                if done:
+                    agi.lease(LEASE_S)
+                    return playing.result()
+                host.renew(call.leg, LEASE_S)
+        finally:
+            playing.cancel()
+    await agi.set_variable("TIMEOUT(absolute)", math.ceil(seconds) + LEASE_MARGIN_S)
+    result = await start()
+    agi.lease(LEASE_S)
+    return result
