@@ -6,10 +6,10 @@ Used by ``gkc demo`` and by the acceptance tests, so that both run what a user r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import secrets
-import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.control.client import ControlClient
 from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, ControlError, socket_path
+from gkc_engine.demo.tree import Document, copy_tree
 from gkc_engine.errors import PeerError
 from gkc_engine.pbx.from_config import plan_from_config
 from gkc_engine.pbx.install import Install
@@ -64,6 +65,14 @@ class CityOptions:
     watchdog: bool = True
     log_level: str = "info"
     adjust: Callable[[PbxPlan], PbxPlan] = lambda plan: plan
+    tune: Callable[[Document], None] = lambda _document: None
+    """Changes the city's own copy of each configuration file."""
+    state: Path | None = None
+    """Where the records lie; ``None`` = ``state`` under the run directory."""
+    sockets: Path | None = None
+    """Where the control socket lies; ``None`` = ``run`` under the state."""
+    extra_pjsip: str = ""
+    """Sections of pjsip.conf beside those of the plan."""
 
 
 class City:
@@ -75,13 +84,32 @@ class City:
         self.run_dir = run_dir
         self.ports = ports
         self.options = options
-        self.folder = _own_copy(config, run_dir / "config", ports)
+        self.folder = copy_tree(config, run_dir / "config", self._own_document)
         self.config: Config = load_config(self.folder)
         self.secret = secrets.token_urlsafe(24)
         self.install = install
         self.asterisk = AsteriskProcess(install=install, run_dir=run_dir / "asterisk")
-        self.state = run_dir / "state"
+        self.state = options.state or run_dir / "state"
+        self.sockets = options.sockets or self.state / "run"
         self.engine: asyncio.subprocess.Process | None = None
+
+    def _own_document(self, name: str, document: Document) -> None:
+        """Give a copied file the ports that this machine has free."""
+        for key in ("pbx", "metrics"):
+            document.pop(key, None)
+        if name == "pbx.yaml":
+            ports = self.ports
+            document["pbx"] = {
+                "ami": {
+                    "host": "127.0.0.1",
+                    "port": ports.ami,
+                    "user": "gkc",
+                    "secret": f"env:{SECRET_VARIABLE}",
+                },
+                "fastagi": {"host": "127.0.0.1", "port": ports.agi},
+            }
+            document["metrics"] = {"host": "127.0.0.1", "port": ports.metrics}
+        self.options.tune(document)
 
     @property
     def log(self) -> Path:
@@ -105,7 +133,12 @@ class City:
 
     async def start_asterisk(self) -> None:
         """Write its files and boot it."""
-        render_standalone(self.plan(), install=self.install, run_dir=self.run_dir / "asterisk")
+        etc = render_standalone(
+            self.plan(), install=self.install, run_dir=self.run_dir / "asterisk"
+        )
+        if self.options.extra_pjsip:
+            with (etc / "gkc.d" / "pjsip.conf").open("a", encoding="utf-8") as file:
+                file.write(self.options.extra_pjsip)
         await self.asterisk.start()
 
     async def start_engine(self) -> None:
@@ -119,7 +152,7 @@ class City:
         with self.log.open("ab") as output:
             self.engine = await asyncio.create_subprocess_exec(
                 *argv,
-                env={**os.environ, SECRET_VARIABLE: self.secret},
+                env={**self.cli_environment(), SECRET_VARIABLE: self.secret},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -153,12 +186,12 @@ class City:
 
     def ask(self, method: str, **params: object) -> object:
         """Call a method of the control socket; blocks, so use a thread from a loop."""
-        with ControlClient(socket_path(self.state / "run")) as client:
+        with ControlClient(socket_path(self.sockets)) as client:
             return client.call(method, params)
 
     def cli_environment(self) -> dict[str, str]:
         """Return the environment in which ``gkc queue show`` and the like find this engine."""
-        return {**os.environ, RUN_DIRECTORY_VARIABLE: str(self.state / "run")}
+        return {**os.environ, RUN_DIRECTORY_VARIABLE: str(self.sockets)}
 
     @property
     def engine_pid(self) -> int:
@@ -168,16 +201,22 @@ class City:
         return int(rows[0]["pid"])
 
     async def stop_engine(self, grace_s: float = 4.0) -> None:
-        """Ask the engine to end, then make it."""
+        """Ask the engine to end, then make it; its watchdog and worker are one group."""
         engine = self.engine
-        if engine is None or engine.returncode is not None:
+        if engine is None:
             return
-        engine.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.wait_for(engine.wait(), grace_s)
-        except TimeoutError:
-            engine.kill()
-            await engine.wait()
+        if engine.returncode is None:
+            engine.send_signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(engine.wait(), grace_s)
+        self.kill_engine()
+        await engine.wait()
+
+    def kill_engine(self) -> None:
+        """End the watchdog and its worker with SIGKILL, also a worker without its watchdog."""
+        if self.engine is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.engine.pid, signal.SIGKILL)
 
     async def stop(self) -> None:
         """Stop both."""
@@ -189,25 +228,3 @@ class City:
         if not self.log.exists():
             return "(no log)"
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-
-
-def _own_copy(source: Path, folder: Path, ports: Ports) -> Path:
-    """Copy the config tree, with the ports that this machine has free."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    for entry in source.resolve().iterdir():
-        if entry.is_dir():
-            (folder / entry.name).symlink_to(entry)
-        elif entry.name != "pbx.yaml":
-            shutil.copy(entry, folder)
-    (folder / "pbx.yaml").write_text(
-        "---\n"
-        "pbx:\n"
-        f"  ami: {{host: 127.0.0.1, port: {ports.ami}, user: gkc, secret: env:{SECRET_VARIABLE}}}\n"
-        f"  fastagi: {{host: 127.0.0.1, port: {ports.agi}}}\n"
-        f"metrics: {{host: 127.0.0.1, port: {ports.metrics}}}\n"
-        "...\n",
-        encoding="utf-8",
-    )
-    return folder

@@ -1,0 +1,183 @@
+"""Does the engine's record agree with the outside world's own list of calls? Pure.
+
+Each call that was dialled must stand in the records exactly once, and each record must belong to
+a call that was dialled. A call is counted by its disposition:
+
+* ``answered``: answered (also by the fallback queue);
+* ``abandoned``: abandoned, abandoned_short, abandoned_menu;
+* ``self_served``: self_served;
+* ``refused``: the center ended it without a person: full, closed, timeout, no_agent, blocked,
+  answered_by_announcement, misdirected;
+* ``failed_open``: failed_open (the engine was away) and system_failed;
+* ``lost``: no record at all, or one that never ended.
+
+So ``offered = answered + abandoned + self_served + refused + failed_open + lost`` always holds.
+A call with several records is counted once, by its first; ``doubled`` tells of the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gkc_engine.acd.commands import Disposition
+from gkc_engine.control.day import Ended, counts_of
+from gkc_engine.control.figures import QueueCounts, service_level
+from gkc_engine.ids import SECOND, Instant, Micros, QueueId
+
+GROUPS: Final[Mapping[Disposition, str]] = {
+    Disposition.ANSWERED: "answered",
+    Disposition.ABANDONED: "abandoned",
+    Disposition.ABANDONED_SHORT: "abandoned",
+    Disposition.ABANDONED_MENU: "abandoned",
+    Disposition.SELF_SERVED: "self_served",
+    Disposition.FULL: "refused",
+    Disposition.CLOSED: "refused",
+    Disposition.TIMEOUT: "refused",
+    Disposition.NO_AGENT: "refused",
+    Disposition.BLOCKED: "refused",
+    Disposition.ANSWERED_BY_ANNOUNCEMENT: "refused",
+    Disposition.MISDIRECTED: "refused",
+    Disposition.FAILED_OPEN: "failed_open",
+    Disposition.SYSTEM_FAILED: "failed_open",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What of one contact's record the account needs."""
+
+    contact_id: str
+    call_id: str | None
+    """The outside world's id of the call; ``None`` when its leg carried none."""
+    disposition: Disposition | None
+    """``None`` while it has not ended."""
+    queue: QueueId | None = None
+    first_queued: Instant | None = None
+    wait_us: int = 0
+    """First queue entry to the answer or the end, ring included."""
+    missed: bool = False
+    """Whether an earlier offer was not answered, declined, or found the phone busy."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """The comparison. ``balanced`` decides the exit code."""
+
+    offered: int
+    groups: Counter[str]
+    by_disposition: Counter[str]
+    missed_then_answered: int
+    lost: list[str]
+    """Ids of calls without an ended record."""
+    doubled: list[str]
+    """Ids of calls with more than one record, and contact ids of records without a call."""
+    waits_us: list[int] = field(default_factory=list)
+    """Of the answered, sorted."""
+    service_level: float | None = None
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every call stands in the records exactly once."""
+        return not self.lost and not self.doubled
+
+
+def compare(
+    dialled: Collection[str], records: Iterable[Record], targets_us: Mapping[QueueId, Micros]
+) -> Account:
+    """Compare the outside world's list of call ids with the records, one to one.
+
+    ``targets_us``: each queue's ``servicelevel``. Records in order of their contacts' start.
+    """
+    by_call: defaultdict[str, list[Record]] = defaultdict(list)
+    too_many = []
+    known = set(dialled)
+    for record in records:
+        if record.call_id in known:
+            assert record.call_id is not None
+            by_call[record.call_id].append(record)
+        else:
+            too_many.append(record.contact_id)
+    too_many += [call_id for call_id, found in by_call.items() if len(found) > 1]
+    ended = {
+        call_id: found[0] for call_id, found in by_call.items() if found[0].disposition is not None
+    }
+    answered = [r for r in ended.values() if r.disposition is Disposition.ANSWERED]
+    return Account(
+        offered=len(known),
+        groups=Counter(GROUPS[_disposition(r)] for r in ended.values()),
+        by_disposition=Counter(_disposition(r).value for r in ended.values()),
+        missed_then_answered=sum(r.missed for r in answered),
+        lost=sorted(known - set(ended)),
+        doubled=too_many,
+        waits_us=sorted(r.wait_us for r in answered),
+        service_level=service_level(_counts(ended.values(), targets_us)),
+    )
+
+
+def _disposition(record: Record) -> Disposition:
+    assert record.disposition is not None
+    return record.disposition
+
+
+def _counts(records: Iterable[Record], targets_us: Mapping[QueueId, Micros]) -> QueueCounts:
+    """Return the counts of all queues together, each contact by its own queue's threshold."""
+    total = QueueCounts()
+    for record in records:
+        if record.queue is None or record.first_queued is None:
+            continue
+        ended = Ended(
+            queue=record.queue,
+            disposition=_disposition(record),
+            first_queued=record.first_queued,
+            wait_us=record.wait_us,
+        )
+        total.add(counts_of(ended, targets_us[record.queue]))
+    return total
+
+
+def nearest_rank(ordered: Sequence[int], share: float) -> int | None:
+    """Return the smallest value that at least ``share`` of ``ordered`` do not exceed.
+
+    ``None`` when there is none. Source: the nearest-rank percentile, ``ordered[ceil(p n) - 1]``.
+    """
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
+
+
+def report(account: Account, *, seconds: float, rate: float, seed: int) -> dict[str, Any]:
+    """Return the object that ``gkc demo --json`` prints, keys in its order.
+
+    Waits in seconds, of the answered, from the first queue entry to the answer, ring included;
+    ``service_level`` from 0.0 to 1.0 (`control.figures.service_level`, SL-5); null = no contact.
+    """
+    groups = account.groups
+    return {
+        "seconds": _number(seconds),
+        "rate": _number(rate),
+        "seed": seed,
+        "offered": account.offered,
+        "answered": groups["answered"],
+        "abandoned": groups["abandoned"],
+        "self_served": groups["self_served"],
+        "refused": groups["refused"],
+        "failed_open": groups["failed_open"],
+        "missed_then_answered": account.missed_then_answered,
+        "lost": len(account.lost),
+        "doubled": len(account.doubled),
+        "wait_p50_s": _seconds(nearest_rank(account.waits_us, 0.5)),
+        "wait_p90_s": _seconds(nearest_rank(account.waits_us, 0.9)),
+        "wait_max_s": _seconds(nearest_rank(account.waits_us, 1.0)),
+        "service_level": None if account.service_level is None else round(account.service_level, 4),
+        "by_disposition": {one.value: account.by_disposition[one.value] for one in Disposition},
+    }
+
+
+def _seconds(value_us: int | None) -> float | None:
+    return None if value_us is None else round(value_us / SECOND, 3)
+
+
+def _number(value: float) -> float:
+    return int(value) if value == int(value) else value

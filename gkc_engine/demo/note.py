@@ -1,0 +1,60 @@
+"""``demo.json``: what runs where, for scripts and for the next start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+PIDS = "pids"
+
+
+def write(path: Path, note: dict[str, Any]) -> None:
+    """Put the note in place in one step; only this user may read it: passwords stand in it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(note, file, ensure_ascii=False, indent=2)
+        file.write("\n")
+    draft.replace(path)
+
+
+def remove(path: Path) -> None:
+    """Remove the note."""
+    path.unlink(missing_ok=True)
+
+
+def end_left_over(path: Path, folder: Path) -> list[int]:
+    """End what a demo that was killed has left running; return the pids.
+
+    Only processes that have ``folder`` in their command line are touched: a pid may have been
+    given to another program since.
+    """
+    try:
+        pids = json.loads(path.read_text(encoding="utf-8"))[PIDS].values()
+    except (OSError, ValueError, KeyError, AttributeError):
+        return []
+    ended = [pid for pid in _ours(pids, folder) if pid != os.getpid()]
+    for pid in ended:
+        os.kill(pid, signal.SIGKILL)
+    remove(path)
+    return ended
+
+
+def _ours(pids: Iterable[object], folder: Path) -> list[int]:
+    mark = os.fsencode(folder.resolve())
+    found = []
+    for pid in pids:
+        if not isinstance(pid, int):
+            continue
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if mark in command:
+            found.append(pid)
+    return found

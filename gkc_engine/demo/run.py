@@ -1,0 +1,505 @@
+"""The whole demo: our Asterisk, the engine with its watchdog, the outside world, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import fcntl
+import os
+import random
+import secrets
+import shutil
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from gkc_engine import plans
+from gkc_engine.clock import SystemClock
+from gkc_engine.config.loader import load_config
+from gkc_engine.config.models import Config
+from gkc_engine.control.client import ControlClient
+from gkc_engine.control.protocol import ControlError, Json, socket_path
+from gkc_engine.demo import account, books, note
+from gkc_engine.demo.city import City, CityOptions, Ports
+from gkc_engine.demo.people import CALL_MAX_S, Arrival, Citizens
+from gkc_engine.demo.tree import Document
+from gkc_engine.demo.world import TRUNK_HOST, OutsideWorld
+from gkc_engine.errors import GkcError, PeerError
+from gkc_engine.ids import Instant, Micros, QueueId
+from gkc_engine.ivr.fragments import builtin_texts
+from gkc_engine.ivr.prompts import PromptStore, prompt_texts
+from gkc_engine.pbx.install import Install
+from gkc_engine.pbx.model import OperatorPhone, Trunk
+from gkc_engine.pbx.process import port_holder
+
+DRAIN_S: Final = 58.0
+"""After the last call was dialled; then whoever is still on the line is hung up."""
+
+assert CALL_MAX_S < DRAIN_S
+
+HANG_UP_S: Final = 2.0
+
+SETTLE_S: Final = 5.0
+"""For the engine to record the end of the last call."""
+
+STAFF_S: Final = 15.0
+"""For the operators to log in and their phones to be seen."""
+
+WATCH_EVERY_S: Final = 1.0
+CONTACTS_SHOWN: Final = 8
+
+CITIZEN: Final = "citizen"
+CITIZEN_NUMBER: Final = "+79990000000"
+"""Of a softphone that calls as a citizen; left out of the account."""
+
+RING_S: Final = 8
+WRAP_UP_S: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What the command line says."""
+
+    config: Path
+    state: Path
+    """``.gkc``: under it ``demo`` (everything of the demo) and ``run`` (socket, ``demo.json``)."""
+    sockets: Path
+    seconds: float | None = None
+    """Of calls; ``None`` = until it is stopped."""
+    rate: float = 0.5
+    """Calls a second."""
+    seed: int = 1
+    restart: bool = True
+    keep: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of the demo lies."""
+        return self.state / "demo"
+
+    @property
+    def note(self) -> Path:
+        """The file for scripts."""
+        return self.sockets / "demo.json"
+
+
+class Screen(AbstractContextManager[object], Protocol):
+    """Where the demo is seen."""
+
+    def say(self, text: str) -> None:
+        """Tell what is being done, or what to know."""
+        ...
+
+    def show(self, snapshot: Json, contacts: Json, dialled: int) -> None:
+        """Show the center at this instant."""
+        ...
+
+
+class Demo:
+    """Runs once."""
+
+    def __init__(self, options: DemoOptions, install: Install, screen: Screen) -> None:
+        self.options = options
+        self.install = install
+        self.screen = screen
+        self.run_id = f"d{secrets.token_hex(4)}"
+        self.clock = SystemClock()
+        self.source: Config = load_config(options.config)
+        # Two generators: what a phone does must not depend on how many citizens were drawn.
+        self._phones_rng = random.Random(f"phones {options.seed}")
+        self._citizens_rng = random.Random(f"citizens {options.seed}")
+        self.free_agent = next(iter(self.source.operators))
+        self.password = secrets.token_hex(6)
+        self.city: City
+        self.world: OutsideWorld
+
+    async def run(self) -> account.Account | None:
+        """Run it; return the account of a run with an end.
+
+        Raises:
+            GkcError: something did not start: what, why, and what to do.
+        """
+        options = self.options
+        with self._alone():
+            self._prepare()
+            since = self.clock.now()
+            try:
+                await self._start()
+                self._tell()
+                await self._live()
+                if options.seconds is None:
+                    return None
+                await self._settled()
+            finally:
+                # Also when Ctrl-C comes now: nothing of ours outlives us.
+                await asyncio.shield(self._stop())
+            return self.account(since)
+
+    def kill(self) -> None:
+        """End every process at once: for those who press Ctrl-C twice."""
+        if hasattr(self, "world"):
+            self.world.asterisk.signal(signal.SIGKILL)
+        if hasattr(self, "city"):
+            self.city.kill_engine()
+            self.city.asterisk.signal(signal.SIGKILL)
+
+    # --- start -----------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        options = self.options
+        options.folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(options.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise GkcError(
+                    f"a demo is already running here ({options.folder}): end it with Ctrl-C"
+                    " where it was started"
+                ) from None
+            yield
+        finally:
+            os.close(lock)
+
+    def _prepare(self) -> None:
+        options = self.options
+        left = note.end_left_over(options.note, options.folder)
+        if left:
+            self.screen.say(f"ended what a killed demo had left running: {_listed(left)}")
+        with contextlib.suppress(ControlError), ControlClient(socket_path(options.sockets)) as old:
+            raise GkcError(
+                f"an engine is already running here (pid {old.peer.pid}): stop it first"
+                f" (kill -TERM {old.peer.pid})"
+            )
+        if not options.keep:
+            for entry in options.folder.iterdir():
+                if entry.name != "lock":
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self._choose_ports()
+
+    def _choose_ports(self) -> None:
+        options = self.options
+        self.world = OutsideWorld(self.install, options.folder / "outside")
+        ports = Ports.free()
+        usual = (
+            ("SIP", 5060, ports.sip, "udp"),
+            ("AMI", 5038, ports.ami, "tcp"),
+            ("FastAGI", 4573, ports.agi, "tcp"),
+            ("metrics", 9469, ports.metrics, "tcp"),
+        )
+        for what, port, chosen, protocol in usual:
+            if port != chosen:
+                holder = port_holder(port, protocol) or "another process"
+                self.screen.say(f"port {port} ({what}) is held by {holder}: taking {chosen}")
+        self.city = City(
+            options.config,
+            options.folder,
+            self.install,
+            ports,
+            CityOptions(
+                phone=self._phone,
+                trunks=(Trunk(match=(TRUNK_HOST,)),),
+                restart=options.restart,
+                tune=quicker,
+                state=options.folder,
+                sockets=options.sockets,
+                extra_pjsip=_citizen_account(self.password),
+            ),
+        )
+
+    def _phone(self, phone: OperatorPhone) -> OperatorPhone:
+        if phone.agent_id == self.free_agent:
+            return dataclasses.replace(phone, password=self.password, contact=None)
+        contact = self.world.contact_of(phone.endpoint)
+        return dataclasses.replace(phone, password=None, contact=contact)
+
+    async def _start(self) -> None:
+        say = self.screen.say
+        city, world = self.city, self.world
+        say("starting Asterisk, the telephone network and the phones")
+        phones = tuple(p for p in city.plan().operators if p.agent_id != self.free_agent)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(city.start_asterisk())
+            both.create_task(world.start(city.ports.sip, phones))
+        say("starting the engine")
+        await city.start_engine()
+        self._write_note()
+        await self._staff([phone.agent_id for phone in phones])
+
+    async def _staff(self, agents: list[str]) -> None:
+        """Log every simulated operator in and wait until all can be rung."""
+        self.screen.say(f"{len(agents)} operators log in")
+
+        def log_in() -> None:
+            with ControlClient(socket_path(self.city.sockets)) as client:
+                for agent in agents:
+                    client.call("agent.login", {"agent": agent})
+
+        await asyncio.to_thread(log_in)
+        away = set(agents)
+
+        async def all_ready() -> bool:
+            rows = await asyncio.to_thread(self.city.ask, "agent.show")
+            assert isinstance(rows, list)
+            away.difference_update(r["agent_id"] for r in rows if r["state"] == "ready")
+            return not away
+
+        if not await _happens(all_ready, STAFF_S):
+            self.screen.say(f"these operators' phones cannot be reached: {_listed(sorted(away))}")
+
+    def _write_note(self) -> None:
+        city, world, options = self.city, self.world, self.options
+        assert city.engine is not None
+        note.write(
+            options.note,
+            {
+                note.PIDS: {
+                    "demo": os.getpid(),
+                    "watchdog": city.engine.pid,
+                    "engine": city.engine_pid,
+                    "asterisk": city.asterisk.pid,
+                    "outside": world.asterisk.pid,
+                },
+                "ports": {
+                    **dataclasses.asdict(city.ports),
+                    "outside_sip": world.sip_port,
+                    "outside_ami": world.ami.port,
+                },
+                "numbers": list(self.source.numbers),
+                "operator": self.login(),
+                "citizen": {"user": CITIZEN, "password": self.password, "dial": self.number},
+                "run": self.run_id,
+                "seed": options.seed,
+                "timezone": self.source.center.timezone,
+                "config": str(city.folder),
+                "state": str(options.folder),
+                "store": str(self.store),
+                "socket": str(socket_path(city.sockets)),
+                "log": str(city.log),
+                "calls": str(world.asterisk.calls_csv),
+            },
+        )
+
+    @property
+    def store(self) -> Path:
+        """The records."""
+        return self.city.state / self.city.config.store.path
+
+    @property
+    def number(self) -> str:
+        """What a citizen dials."""
+        return next(iter(self.source.numbers))
+
+    def login(self) -> dict[str, str]:
+        """Return how a softphone becomes the free operator's."""
+        operator = self.source.operators[self.free_agent]
+        return {
+            "agent_id": self.free_agent,
+            "name": operator.name,
+            "server": f"127.0.0.1:{self.city.ports.sip}",
+            "user": operator.interface.removeprefix("PJSIP/"),
+            "password": self.password,
+        }
+
+    def _tell(self) -> None:
+        login, say = self.login(), self.screen.say
+        say(f"config: {self.city.folder} (a copy; every calendar is open, phones ring {RING_S} s,")
+        say(f"        wrap-up at most {WRAP_UP_S} s, so that something happens within minutes)")
+        say(f"be an operator: SIP server {login['server']}, UDP, user {login['user']},")
+        say(
+            f"        password {login['password']}; then dial *45, or: gkc agent login",
+        )
+        say(f"        {login['agent_id']}")
+        say(f"be a citizen: the same server, user {CITIZEN}, the same password; dial {self.number}")
+        say("look: gkc queue show --live, gkc agent show, gkc contact list; end: Ctrl-C")
+
+    # --- the calls -------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        """Let citizens call until the end of the run."""
+        watch = asyncio.create_task(self._watch())
+        phones = asyncio.create_task(self.world.decide_phones(self._phones_rng))
+        died = [
+            asyncio.create_task(self._died("Asterisk", self.city.asterisk.wait())),
+            asyncio.create_task(
+                self._died("the outside world's Asterisk", self.world.asterisk.wait())
+            ),
+            asyncio.create_task(self._engine_died()),
+        ]
+        calls = asyncio.create_task(self._calls())
+        tasks = [watch, phones, calls, *died]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _died(self, what: str, ended: Coroutine[None, None, int]) -> None:
+        code = await ended
+        raise PeerError(f"{what} ended by itself (status {code}); its log: {self.options.folder}")
+
+    async def _engine_died(self) -> None:
+        engine = self.city.engine
+        assert engine is not None
+        code = await engine.wait()
+        if self.options.restart:
+            raise PeerError(f"the engine's watchdog ended (status {code}):\n{self.city.tail()}")
+        self.screen.say(f"the engine ended (status {code}); --no-restart leaves it so")
+        await asyncio.Event().wait()
+
+    async def _calls(self) -> None:
+        config = self.city.config
+        citizens = Citizens(config, self._sound_s(config), self._citizens_rng, self.run_id)
+        seconds = self.options.seconds
+        if seconds is None:
+            await self._dial(citizens.endless(self.options.rate))
+            return
+        arrivals = citizens.fixed(seconds, self.options.rate)
+        self.screen.say(f"{len(arrivals)} citizens call within {seconds:g} s")
+        started = asyncio.get_running_loop().time()
+        await self._dial(arrivals)
+        await asyncio.sleep(max(0.0, started + seconds - asyncio.get_running_loop().time()))
+        await self._drained()
+
+    async def _dial(self, arrivals: Iterable[Arrival]) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        for arrival in arrivals:
+            await asyncio.sleep(max(0.0, started + arrival.at_s - loop.time()))
+            await self.world.call(arrival.call)
+
+    async def _drained(self) -> None:
+        """Wait until the last citizen has hung up; then make the others."""
+        if await _happens(self._nobody_on_the_line, DRAIN_S):
+            return
+        self.screen.say("hanging up the citizens that are still on the line")
+        await self.world.hang_up_all()
+        await _happens(self._nobody_on_the_line, HANG_UP_S)
+
+    async def _nobody_on_the_line(self) -> bool:
+        return await self.world.in_progress() == 0
+
+    def _sound_s(self, config: Config) -> Callable[[str, str], float]:
+        texts = prompt_texts(
+            builtin_texts(),
+            {
+                name: {k: v for k, v in (("ru", p.ru), ("en", p.en)) if v is not None}
+                for name, p in config.prompts.items()
+            },
+        )
+        find = plans.sound_finder(PromptStore(self.city.folder / "prompts", texts))
+
+        def seconds(name: str, language: str) -> float:
+            sound = find(name, language)
+            return 0.0 if sound is None else sound.seconds
+
+        return seconds
+
+    # --- looking ---------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        while True:
+            with contextlib.suppress(ControlError, OSError):  # Killed and restarted: look again.
+                snapshot, contacts = await asyncio.to_thread(self._look)
+                self.screen.show(snapshot, contacts, len(self.world.originated))
+            await asyncio.sleep(WATCH_EVERY_S)
+
+    def _look(self) -> tuple[Json, Json]:
+        with ControlClient(socket_path(self.city.sockets), reply_s=2.0) as client:
+            contacts = client.call("contact.list", {"limit": CONTACTS_SHOWN})
+            stream = client.stream("watch")
+            return next(iter(stream)), contacts
+
+    async def _settled(self) -> None:
+        """Wait until the engine has recorded the end of every call."""
+
+        async def nothing_open() -> bool:
+            try:
+                return not await asyncio.to_thread(self.city.ask, "queue.waiting")
+            except (ControlError, OSError):
+                return False  # Just being restarted.
+
+        if not await _happens(nothing_open, SETTLE_S):
+            self.screen.say("the engine still holds calls open that are over")
+
+    # --- the end ---------------------------------------------------------------------------
+
+    async def _stop(self) -> None:
+        """Stop everything within 5 s: citizens and phones first, Asterisk last."""
+        if not hasattr(self, "city"):
+            return
+        try:
+            await self.world.stop()
+            await self.city.stop_engine(grace_s=1.8)
+            await self.city.asterisk.stop(grace_s=1.2)
+        finally:
+            self.kill()
+            note.remove(self.options.note)
+
+    def account(self, since: Instant) -> account.Account:
+        """Compare the outside world's list of this run with the engine's records."""
+        csv = self.city.asterisk.calls_csv
+        in_cdr = books.dialled(self.world.asterisk.calls_csv, self.run_id)
+        mine = set(self.world.originated)
+        if in_cdr != mine:
+            self.screen.say(
+                f"the outside world's two lists differ: {_listed(sorted(in_cdr ^ mine))}"
+            )
+        records = books.records(
+            self.store, books.call_ids(csv), since=since, but=books.legs_of(csv, CITIZEN_NUMBER)
+        )
+        targets = {
+            QueueId(name): Micros(queue.servicelevel)
+            for name, queue in self.city.config.queues.items()
+        }
+        return account.compare(in_cdr | mine, records, targets)
+
+
+async def _happens(fact: Callable[[], Awaitable[bool]], limit_s: float) -> bool:
+    """Ask for ``fact`` several times a second; return whether it came true in time."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + limit_s
+    while not await fact():
+        if loop.time() > until:
+            return False
+        await asyncio.sleep(0.2)
+    return True
+
+
+def quicker(document: Document) -> None:
+    """Make a copied configuration one in which much happens within a minute, day and night."""
+    for calendar in document.get("calendars", {}).values():
+        for key in ("holidays", "holiday_hours", "dates"):
+            calendar.pop(key, None)
+        calendar["week"] = {"mon-sun": ["00:00-24:00"]}
+    for queue in document.get("queues", {}).values():
+        queue["timeout"] = f"{RING_S}s"
+        queue["wrapuptime"] = f"{WRAP_UP_S}s"
+
+
+def _citizen_account(password: str) -> str:
+    """Return the endpoint by which a softphone calls as a citizen does."""
+    return (
+        f"\n[{CITIZEN}]\ntype = endpoint\ncontext = gkc\ndisallow = all\nallow = alaw,ulaw\n"
+        "language = ru\ndtmf_mode = auto\ndirect_media = no\nrtp_symmetric = yes\n"
+        "force_rport = yes\nallow_transfer = no\n"
+        f"callerid = {CITIZEN} <{CITIZEN_NUMBER}>\n"
+        f"auth = {CITIZEN}-auth\naors = {CITIZEN}\n"
+        f"[{CITIZEN}]\ntype = aor\nmax_contacts = 1\nremove_existing = yes\n"
+        f"[{CITIZEN}-auth]\ntype = auth\nauth_type = userpass\nusername = {CITIZEN}\n"
+        f"password = {password}\n"
+    )
+
+
+def _listed(items: Iterable[object], limit: int = 8) -> str:
+    texts = [str(item) for item in items]
+    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + more

@@ -1,0 +1,142 @@
+"""The outside world at work: a second Asterisk that is the telephone network and the phones."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from gkc_engine.channels.phone.ami import AmiDown, AmiLink, AmiTimeout
+from gkc_engine.channels.phone.ami_messages import FieldValue
+from gkc_engine.demo.people import phone_decisions
+from gkc_engine.errors import PeerError
+from gkc_engine.pbx.install import Install
+from gkc_engine.pbx.model import Ami, OperatorPhone, OutsidePlan
+from gkc_engine.pbx.outside import CitizenCall, Headers, originate_citizen, set_phone
+from gkc_engine.pbx.process import AsteriskProcess, free_tcp_port, free_udp_port
+from gkc_engine.pbx.render import render_outside
+
+TRUNK_HOST: Final = "127.0.0.11"
+PHONES_HOST: Final = "127.0.0.1"
+SIP_PORT: Final = 5070
+
+DECISIONS: Final = 25
+"""Calls of one phone that are decided beforehand; an AMI line holds no more."""
+
+DECIDE_EVERY_S: Final = 40.0
+"""A phone cannot take ``DECISIONS`` calls in that time."""
+
+LINK_S: Final = 10.0
+
+
+class OutsideWorld:
+    """Citizens who call and phones that ring."""
+
+    def __init__(self, install: Install, run_dir: Path) -> None:
+        self.install = install
+        self.run_dir = run_dir
+        self.asterisk = AsteriskProcess(install=install, run_dir=run_dir)
+        self.sip_port = _free_on_both(SIP_PORT)
+        self.ami = Ami(user="demo", secret=secrets.token_urlsafe(18), port=free_tcp_port())
+        self.originated: list[str] = []
+        """Ids of the calls that were dialled, in order: the driver's own list."""
+        self._phones: tuple[str, ...] = ()
+        self._link: AmiLink | None = None
+        self._up = asyncio.Event()
+
+    def contact_of(self, endpoint: str) -> str:
+        """Return the SIP address of an operator's phone."""
+        return f"sip:{endpoint}@{PHONES_HOST}:{self.sip_port}"
+
+    async def start(self, center_port: int, phones: Sequence[OperatorPhone]) -> None:
+        """Boot it and link to it.
+
+        Raises:
+            PeerError: it did not start; the end of its log is in the text.
+        """
+        plan = OutsidePlan(
+            ami=self.ami,
+            center_port=center_port,
+            trunk_host=TRUNK_HOST,
+            phones_host=PHONES_HOST,
+            sip_port=self.sip_port,
+            phones=tuple(phones),
+        )
+        self._phones = tuple(phone.endpoint for phone in phones)
+        render_outside(plan, install=self.install, run_dir=self.run_dir)
+        await self.asterisk.start()
+        self._link = AmiLink(
+            self.ami.host,
+            self.ami.port,
+            self.ami.user,
+            self.ami.secret,
+            on_event=lambda _event: None,
+            on_up=self._linked,
+            on_down=lambda _reason: self._up.clear(),
+            allow_broad=True,  # This Asterisk is no part of the product.
+        )
+        await self._link.start()
+        try:
+            await asyncio.wait_for(self._up.wait(), LINK_S)
+        except TimeoutError:
+            raise PeerError(
+                f"the outside world's Asterisk cannot be reached: {self._link.problem}"
+            ) from None
+
+    async def _linked(self) -> None:
+        self._up.set()
+
+    async def decide_phones(self, rng: random.Random) -> None:
+        """Decide, again and again, what each phone does with its next calls. Never returns."""
+        while True:
+            for endpoint in self._phones:
+                with contextlib.suppress(AmiDown, AmiTimeout):
+                    await self._send(set_phone(endpoint, phone_decisions(rng, DECISIONS)))
+            await asyncio.sleep(DECIDE_EVERY_S)
+
+    async def call(self, call: CitizenCall) -> None:
+        """Let a citizen call."""
+        self.originated.append(call.call_id)
+        await self._send(originate_citizen(call))
+
+    async def in_progress(self) -> int:
+        """Return how many citizens are on the line."""
+        assert self._link is not None
+        rows = await self._link.list_action("CoreShowChannels")
+        return sum(row.get("Channel").startswith("PJSIP/city-") for row in rows)
+
+    async def hang_up_all(self) -> None:
+        """End the call of every citizen who is still on the line."""
+        with contextlib.suppress(PeerError):  # Nobody there any more: refused.
+            await self._send(
+                [("Action", "Hangup"), ("Channel", "/^PJSIP/city-.*$/"), ("Cause", "16")]
+            )
+
+    async def stop(self) -> None:
+        """Stop it; whoever is on the line hangs up."""
+        if self._link is not None:
+            await self._link.stop()
+        await self.asterisk.stop(grace_s=1.2)
+
+    async def _send(self, headers: Headers) -> None:
+        assert self._link is not None
+        lines: dict[str, list[str]] = {}
+        for name, value in headers[1:]:
+            lines.setdefault(name, []).append(value)
+        fields: dict[str, FieldValue] = {k: v if len(v) > 1 else v[0] for k, v in lines.items()}
+        await self._link.action(headers[0][1], timeout=5.0, **fields)
+
+
+def _free_on_both(preferred: int) -> int:
+    """Return a UDP port that is free where citizens call from and where the phones are."""
+    port = preferred
+    for _ in range(20):
+        port = free_udp_port(TRUNK_HOST, port)
+        if free_udp_port(PHONES_HOST, port) == port:
+            return port
+        port = 0
+    raise PeerError("no UDP port is free for the outside world")
