@@ -250,6 +250,10 @@ def _due(world: World, line: DueLine, contact: Contact) -> None:
     assert contact.queue is not None
     settings = world.queues[contact.queue].settings
     line.line.pop()
+    head = line.line.head()
+    while head is not None and head[3] is contact:  # ``supply_shrank`` may have added it again.
+        line.line.pop()
+        head = line.line.head()
     match line.what:
         case What.STEP:
             set_step(world, contact, contact.step + 1)

@@ -109,12 +109,10 @@ def attached(world: World, event: ev.ContactAttached) -> None:
 def fallback_answered(world: World, event: ev.FallbackAnswered) -> None:
     """The native queue connected the contact; what we thought of it is overtaken."""
     contact = world.contacts.get(event.contact_id)
-    if contact is None or contact.state in (
-        ContactState.TALK,
-        ContactState.EXTERNAL,
-        ContactState.TREATED,
-    ):
+    if contact is None or contact.state in (ContactState.TALK, ContactState.EXTERNAL):
         return
+    if contact.state is ContactState.TREATED and contact.answered is not None:
+        return  # In the survey after a talk.
     if contact.enqueued is None:
         enqueue(world, contact, event.at)
     freed = clear_offer(world, contact, OfferOutcome.RESCINDED, "fallback")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from gkc_engine.acd.commands import AgentState
 from gkc_engine.acd.contacts import IN_LINE
@@ -81,8 +82,6 @@ class ContactView:
     queue: QueueId | None
     enqueued: Instant | None
     sequence: int
-    place: int | None
-    """1 = next; rank among all who compete in this queue (waiting, offered, detached)."""
     step: int
     offer_id: OfferId | None
     agent_id: AgentId | None
@@ -90,6 +89,13 @@ class ContactView:
     answered: Instant | None
     held: bool
     via: str
+    rank: Callable[[], int | None] = field(repr=False, compare=False)
+    """Work of ``place``, which looks at the whole queue and so is done only when asked."""
+
+    @property
+    def place(self) -> int | None:
+        """1 = next; rank among all who compete in this queue (waiting, offered, detached)."""
+        return self.rank()
 
 
 def queue_view(world: World, queue_id: QueueId) -> QueueView | None:
@@ -179,13 +185,13 @@ def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
         queue=contact.queue,
         enqueued=contact.enqueued,
         sequence=contact.sequence,
-        place=_place(world, contact),
         step=contact.step,
         offer_id=contact.offer,
         agent_id=contact.agent,
         answered=contact.answered,
         held=contact.held,
         via=contact.via,
+        rank=lambda: _place(world, contact),
     )
 
 
