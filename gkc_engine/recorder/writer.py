@@ -235,6 +235,8 @@ class DurableWriter:
             raise JournalFullError("ledger, journal and memory are full: mend the disk")
         self._backlog.append(rows)
         self.stats.at_risk_rows += len(rows)
+        # Nothing else here waits: without this a busy engine would starve the drain's callbacks.
+        await asyncio.sleep(0)
 
     async def _journalled(self, work: Callable[[], object]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -280,7 +282,7 @@ class DurableWriter:
 
     def _after_drain(self, drain: asyncio.Future[int]) -> None:
         self._drain = None
-        if drain.cancelled():
+        if self._closed or drain.cancelled():
             return
         error = drain.exception()
         if error is None:
@@ -299,9 +301,16 @@ class DurableWriter:
 
     async def _catch_up(self) -> None:
         """With little left, wait for the drain: a busy engine would else never be back."""
-        drain = self._drain
-        if drain is not None and self._healthy and self._left() < _NEARLY:
-            await asyncio.wait({drain}, timeout=self._commit_max_s)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._commit_max_s
+        # More than one: the drain under way may have begun before the last group was kept.
+        while (
+            self._drain is not None
+            and self._healthy
+            and self._left() < _NEARLY
+            and (remaining := until - loop.time()) > 0
+        ):
+            await asyncio.wait({self._drain}, timeout=remaining)
         if self._left() == 0 and self._drain is None:
             self._resume()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -33,6 +34,7 @@ class Disk:
         self.journal = folder / "journal"
         self.fail_with: str | None = None
         self.stall: threading.Event | None = None
+        self.slow_s = 0.0
 
     def writer(self, *, journal_size: int = JOURNAL, commit_max_s: float = 0.2) -> DurableWriter:
         engine = schema.make_engine(schema.sqlite_url(str(self.path)), busy_ms=50)
@@ -44,6 +46,8 @@ class Disk:
     def _on_commit(self, _connection: sa.Connection) -> None:
         if self.stall is not None:
             self.stall.wait(30)
+        if self.slow_s:
+            threading.Event().wait(self.slow_s)
         if self.fail_with is not None:
             # As SQLAlchemy wraps what sqlite3 raises when COMMIT finds the disk full or broken.
             error = sqlite3.OperationalError(self.fail_with)
@@ -230,7 +234,11 @@ async def test_a_journal_left_by_a_crash_is_drained_before_anything_else(disk: D
     await crashed.ledger.close()
 
 
-async def test_a_busy_engine_comes_back_to_the_ledger(disk: Disk, writer: DurableWriter) -> None:
+@pytest.mark.parametrize("commit_s", [0, 0.02])
+async def test_a_busy_engine_comes_back_to_the_ledger(
+    disk: Disk, writer: DurableWriter, commit_s: float
+) -> None:
+    disk.slow_s = commit_s
     disk.fail_with = "disk I/O error"
     await writer.write(login(0).steps)
     disk.fail_with = None
@@ -260,6 +268,36 @@ async def test_a_journal_near_its_end_refuses_new_contacts_but_loses_nothing(dis
     await until(lambda: writer.accepting)
     assert writer.stats.at_risk_rows == 0
     assert disk.stored() == names(*range(taken + 20))
+    await writer.close()
+
+
+async def test_both_disks_failing_once_is_mended_by_itself_under_load(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = disk.writer()
+    await writer.open()
+    real = os.fdatasync
+    broken = [True]
+
+    def sometimes(descriptor: int) -> None:
+        if broken:
+            broken.pop()
+            raise OSError(5, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", sometimes)
+    disk.fail_with = "disk I/O error"
+    await writer.write(login(0).steps)
+    assert (writer.mode, writer.accepting) == (Mode.FULL, False)
+    disk.fail_with = None
+    written = 1
+    async with asyncio.timeout(10):
+        while writer.mode is not Mode.LEDGER:  # A write that never yields would starve the drain.
+            await writer.write(login(written).steps)
+            written += 1
+    assert writer.stats.at_risk_rows == 0
+    await writer.write(login(written).steps)
+    assert disk.stored() == names(*range(written + 1))
     await writer.close()
 
 
