@@ -10,11 +10,17 @@ from zoneinfo import ZoneInfo
 from gkc_engine.cli import _tables
 from gkc_engine.cli._console import progress
 from gkc_engine.control.protocol import Json
+from gkc_engine.control.when import local_time, span
 
 if TYPE_CHECKING:
+    from rich.console import ConsoleDimensions, RenderableType
     from rich.live import Live
 
 LINE_EVERY_S: Final = 5.0
+_CELL: Final = 27
+"""Width of one operator: name, state, time."""
+
+_GAP: Final = 3
 
 
 class Lines:
@@ -89,19 +95,66 @@ class Table:
 
     def show(self, snapshot: Json, contacts: Json, dialled: int) -> None:
         """Draw the table anew."""
-        from rich.console import Group
         from rich.live import Live
-        from rich.text import Text
 
-        width = self._console.width
-        view = Group(
-            Text(),
-            _tables.snapshot_view(snapshot, self._zone, width, contacts_max=0),
-            Text(),
-            Text(f"last contacts  ({summary(snapshot, dialled)})", style="bold"),
-            _tables.rich_table(_tables.contacts(self._zone), contacts, width),
-        )
+        view = picture(snapshot, contacts, dialled, zone=self._zone, size=self._console.size)
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
         self._live.update(view, refresh=True)
+
+
+def picture(
+    snapshot: Json, contacts: Json, dialled: int, *, zone: ZoneInfo, size: ConsoleDimensions
+) -> RenderableType:
+    """Return queues, operators and last contacts, as much of them as the terminal holds.
+
+    When it is too low: first queues without a call go, then contacts, then operators.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    width = size.width
+    staff = _staff_lines(snapshot["agents"], width)
+    room = max(8, size.height - 3)  # The cursor's line, and two headings.
+    queues = snapshot["queues"]
+    if len(queues) + len(staff) + len(contacts) + 5 > room:
+        queues = [row for row in queues if row["waiting"] or row["ringing"] or row["talking"]]
+    queues = queues[: max(2, room - 6)]
+    contacts = contacts[: max(0, room - len(queues) - 5)]
+    staff = staff[: max(0, room - len(queues) - len(contacts) - 4)]
+    head = f"{snapshot['center']}  {local_time(snapshot['now'], zone)}  "
+    parts: list[RenderableType] = [
+        Text(head + summary(snapshot, dialled), style="bold", no_wrap=True, overflow="ellipsis"),
+        _tables.rich_table(_tables.QUEUES, queues, width),
+    ]
+    if staff:
+        parts += [Text("Operators", style="bold"), *(Text(line, no_wrap=True) for line in staff)]
+    if contacts:
+        parts.append(_tables.rich_table(_last_contacts(zone), contacts, width))
+    return Group(*parts)
+
+
+def _last_contacts(zone: ZoneInfo) -> tuple[_tables.Column, ...]:
+    column = _tables.Column
+    return (
+        column(key="number", head="Contact"),
+        column(key="started", head="Started", show=lambda v: local_time(v, zone, with_date=False)),
+        column(key="queue", head="Queue", shrinks=True),
+        column(key="wait_s", head="Wait", show=span, right=True),
+        column(key="talk_s", head="Talk", show=span, right=True),
+        column(key="agent_id", head="Operator", shrinks=True, drops=1),
+        column(key="disposition", head="Disposition"),
+    )
+
+
+def _staff_lines(agents: Json, width: int) -> list[str]:
+    """Return who is at work and since when, several to a line."""
+    shown = [
+        f"{row['agent_id'][:11]:<11} {row['state']:<9} {span(row['state_s']):>5}"
+        for row in agents
+        if row["state"] != "offline"
+    ]
+    columns = max(1, (width + _GAP) // (_CELL + _GAP))
+    rows = -(-len(shown) // columns)
+    return [(" " * _GAP).join(shown[line::rows]) for line in range(rows)]

@@ -18,7 +18,8 @@ from gkc_engine.cli._console import home, progress, state_dir
 
 if TYPE_CHECKING:
     from gkc_engine.demo.account import Account
-    from gkc_engine.demo.run import Demo, DemoOptions, Screen
+    from gkc_engine.demo.run import Demo
+    from gkc_engine.demo.setup import DemoOptions, Screen
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C in a run that was to have an end; without one, Ctrl-C is the end."""
@@ -55,7 +56,7 @@ def demo(
     if json and seconds is None:
         typer.echo("gkc demo: --json needs --seconds: without an end there is no result", err=True)
         raise typer.Exit(2)
-    from gkc_engine.demo.run import DemoOptions
+    from gkc_engine.demo.setup import DemoOptions
 
     options = DemoOptions(
         config=config if config is not None else home() / "config",

@@ -43,13 +43,19 @@ class Ports:
     rtp_end: int = 25999
 
     @classmethod
+    def usual(cls) -> Ports:
+        """Return the default ports."""
+        return cls(sip=5060, ami=5038, agi=4573, metrics=9469)
+
+    @classmethod
     def free(cls, *, preferred: bool = True) -> Ports:
         """Return the default ports, or free ones in place of those that are taken."""
+        wanted = cls.usual() if preferred else cls(sip=0, ami=0, agi=0, metrics=0)
         return cls(
-            sip=free_udp_port(preferred=5060 if preferred else 0),
-            ami=free_tcp_port(preferred=5038 if preferred else 0),
-            agi=free_tcp_port(preferred=4573 if preferred else 0),
-            metrics=free_tcp_port(preferred=9469 if preferred else 0),
+            sip=free_udp_port(preferred=wanted.sip),
+            ami=free_tcp_port(preferred=wanted.ami),
+            agi=free_tcp_port(preferred=wanted.agi),
+            metrics=free_tcp_port(preferred=wanted.metrics),
         )
 
 

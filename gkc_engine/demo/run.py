@@ -12,12 +12,9 @@ import secrets
 import shutil
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from gkc_engine import plans
 from gkc_engine.clock import SystemClock
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
@@ -26,15 +23,23 @@ from gkc_engine.control.protocol import ControlError, Json, socket_path
 from gkc_engine.demo import account, books, note
 from gkc_engine.demo.city import City, CityOptions, Ports
 from gkc_engine.demo.people import CALL_MAX_S, Arrival, Citizens
-from gkc_engine.demo.tree import Document
+from gkc_engine.demo.setup import (
+    CITIZEN,
+    CITIZEN_NUMBER,
+    RING_S,
+    WRAP_UP_S,
+    DemoOptions,
+    Screen,
+    citizen_account,
+    moved_ports,
+    quicker,
+    sound_lengths,
+)
 from gkc_engine.demo.world import TRUNK_HOST, OutsideWorld
 from gkc_engine.errors import GkcError, PeerError
 from gkc_engine.ids import Instant, Micros, QueueId
-from gkc_engine.ivr.fragments import builtin_texts
-from gkc_engine.ivr.prompts import PromptStore, prompt_texts
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import OperatorPhone, Trunk
-from gkc_engine.pbx.process import port_holder
 
 DRAIN_S: Final = 58.0
 """After the last call was dialled; then whoever is still on the line is hung up."""
@@ -52,52 +57,6 @@ STAFF_S: Final = 15.0
 WATCH_EVERY_S: Final = 1.0
 CONTACTS_SHOWN: Final = 8
 
-CITIZEN: Final = "citizen"
-CITIZEN_NUMBER: Final = "+79990000000"
-"""Of a softphone that calls as a citizen; left out of the account."""
-
-RING_S: Final = 8
-WRAP_UP_S: Final = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoOptions:
-    """What the command line says."""
-
-    config: Path
-    state: Path
-    """``.gkc``: under it ``demo`` (everything of the demo) and ``run`` (socket, ``demo.json``)."""
-    sockets: Path
-    seconds: float | None = None
-    """Of calls; ``None`` = until it is stopped."""
-    rate: float = 0.5
-    """Calls a second."""
-    seed: int = 1
-    restart: bool = True
-    keep: bool = False
-
-    @property
-    def folder(self) -> Path:
-        """Where everything of the demo lies."""
-        return self.state / "demo"
-
-    @property
-    def note(self) -> Path:
-        """The file for scripts."""
-        return self.sockets / "demo.json"
-
-
-class Screen(AbstractContextManager[object], Protocol):
-    """Where the demo is seen."""
-
-    def say(self, text: str) -> None:
-        """Tell what is being done, or what to know."""
-        ...
-
-    def show(self, snapshot: Json, contacts: Json, dialled: int) -> None:
-        """Show the center at this instant."""
-        ...
-
 
 class Demo:
     """Runs once."""
@@ -114,6 +73,7 @@ class Demo:
         self._citizens_rng = random.Random(f"citizens {options.seed}")
         self.free_agent = next(iter(self.source.operators))
         self.password = secrets.token_hex(6)
+        self._noted_pid = 0
         self.city: City
         self.world: OutsideWorld
 
@@ -186,16 +146,8 @@ class Demo:
         options = self.options
         self.world = OutsideWorld(self.install, options.folder / "outside")
         ports = Ports.free()
-        usual = (
-            ("SIP", 5060, ports.sip, "udp"),
-            ("AMI", 5038, ports.ami, "tcp"),
-            ("FastAGI", 4573, ports.agi, "tcp"),
-            ("metrics", 9469, ports.metrics, "tcp"),
-        )
-        for what, port, chosen, protocol in usual:
-            if port != chosen:
-                holder = port_holder(port, protocol) or "another process"
-                self.screen.say(f"port {port} ({what}) is held by {holder}: taking {chosen}")
+        for moved in moved_ports(ports):
+            self.screen.say(moved)
         self.city = City(
             options.config,
             options.folder,
@@ -208,7 +160,7 @@ class Demo:
                 tune=quicker,
                 state=options.folder,
                 sockets=options.sockets,
-                extra_pjsip=_citizen_account(self.password),
+                extra_pjsip=citizen_account(self.password),
             ),
         )
 
@@ -228,7 +180,7 @@ class Demo:
             both.create_task(world.start(city.ports.sip, phones))
         say("starting the engine")
         await city.start_engine()
-        self._write_note()
+        self._write_note(city.engine_pid)
         await self._staff([phone.agent_id for phone in phones])
 
     async def _staff(self, agents: list[str]) -> None:
@@ -252,7 +204,8 @@ class Demo:
         if not await _happens(all_ready, STAFF_S):
             self.screen.say(f"these operators' phones cannot be reached: {_listed(sorted(away))}")
 
-    def _write_note(self) -> None:
+    def _write_note(self, engine_pid: int) -> None:
+        self._noted_pid = engine_pid
         city, world, options = self.city, self.world, self.options
         assert city.engine is not None
         note.write(
@@ -261,7 +214,7 @@ class Demo:
                 note.PIDS: {
                     "demo": os.getpid(),
                     "watchdog": city.engine.pid,
-                    "engine": city.engine_pid,
+                    "engine": engine_pid,
                     "asterisk": city.asterisk.pid,
                     "outside": world.asterisk.pid,
                 },
@@ -308,14 +261,11 @@ class Demo:
 
     def _tell(self) -> None:
         login, say = self.login(), self.screen.say
-        say(f"config: {self.city.folder} (a copy; every calendar is open, phones ring {RING_S} s,")
-        say(f"        wrap-up at most {WRAP_UP_S} s, so that something happens within minutes)")
-        say(f"be an operator: SIP server {login['server']}, UDP, user {login['user']},")
-        say(
-            f"        password {login['password']}; then dial *45, or: gkc agent login",
-        )
-        say(f"        {login['agent_id']}")
-        say(f"be a citizen: the same server, user {CITIZEN}, the same password; dial {self.number}")
+        say(f"config: {self.city.folder}, a copy: every calendar is open,")
+        say(f"  phones ring {RING_S} s and a wrap-up lasts {WRAP_UP_S} s, so that much happens")
+        say(f"be an operator: SIP server {login['server']} (UDP), user {login['user']},")
+        say(f"  password {login['password']}; then dial *45, or: gkc agent login {self.free_agent}")
+        say(f"be a citizen: same server and password, user {CITIZEN}; dial {self.number}")
         say("look: gkc queue show --live, gkc agent show, gkc contact list; end: Ctrl-C")
 
     # --- the calls -------------------------------------------------------------------------
@@ -357,7 +307,8 @@ class Demo:
 
     async def _calls(self) -> None:
         config = self.city.config
-        citizens = Citizens(config, self._sound_s(config), self._citizens_rng, self.run_id)
+        sound_s = sound_lengths(self.city.folder / "prompts")
+        citizens = Citizens(config, sound_s, self._citizens_rng, self.run_id)
         seconds = self.options.seconds
         if seconds is None:
             await self._dial(citizens.endless(self.options.rate))
@@ -387,36 +338,23 @@ class Demo:
     async def _nobody_on_the_line(self) -> bool:
         return await self.world.in_progress() == 0
 
-    def _sound_s(self, config: Config) -> Callable[[str, str], float]:
-        texts = prompt_texts(
-            builtin_texts(),
-            {
-                name: {k: v for k, v in (("ru", p.ru), ("en", p.en)) if v is not None}
-                for name, p in config.prompts.items()
-            },
-        )
-        find = plans.sound_finder(PromptStore(self.city.folder / "prompts", texts))
-
-        def seconds(name: str, language: str) -> float:
-            sound = find(name, language)
-            return 0.0 if sound is None else sound.seconds
-
-        return seconds
-
     # --- looking ---------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         while True:
             with contextlib.suppress(ControlError, OSError):  # Killed and restarted: look again.
-                snapshot, contacts = await asyncio.to_thread(self._look)
+                snapshot, contacts, pid = await asyncio.to_thread(self._look)
+                if pid != self._noted_pid:  # The watchdog has started another.
+                    self._write_note(pid)
                 self.screen.show(snapshot, contacts, len(self.world.originated))
             await asyncio.sleep(WATCH_EVERY_S)
 
-    def _look(self) -> tuple[Json, Json]:
+    def _look(self) -> tuple[Json, Json, int]:
         with ControlClient(socket_path(self.city.sockets), reply_s=2.0) as client:
+            pid = int(client.call("engine.show")[0]["pid"])
             contacts = client.call("contact.list", {"limit": CONTACTS_SHOWN})
             stream = client.stream("watch")
-            return next(iter(stream)), contacts
+            return next(iter(stream)), contacts, pid
 
     async def _settled(self) -> None:
         """Wait until the engine has recorded the end of every call."""
@@ -472,31 +410,6 @@ async def _happens(fact: Callable[[], Awaitable[bool]], limit_s: float) -> bool:
             return False
         await asyncio.sleep(0.2)
     return True
-
-
-def quicker(document: Document) -> None:
-    """Make a copied configuration one in which much happens within a minute, day and night."""
-    for calendar in document.get("calendars", {}).values():
-        for key in ("holidays", "holiday_hours", "dates"):
-            calendar.pop(key, None)
-        calendar["week"] = {"mon-sun": ["00:00-24:00"]}
-    for queue in document.get("queues", {}).values():
-        queue["timeout"] = f"{RING_S}s"
-        queue["wrapuptime"] = f"{WRAP_UP_S}s"
-
-
-def _citizen_account(password: str) -> str:
-    """Return the endpoint by which a softphone calls as a citizen does."""
-    return (
-        f"\n[{CITIZEN}]\ntype = endpoint\ncontext = gkc\ndisallow = all\nallow = alaw,ulaw\n"
-        "language = ru\ndtmf_mode = auto\ndirect_media = no\nrtp_symmetric = yes\n"
-        "force_rport = yes\nallow_transfer = no\n"
-        f"callerid = {CITIZEN} <{CITIZEN_NUMBER}>\n"
-        f"auth = {CITIZEN}-auth\naors = {CITIZEN}\n"
-        f"[{CITIZEN}]\ntype = aor\nmax_contacts = 1\nremove_existing = yes\n"
-        f"[{CITIZEN}-auth]\ntype = auth\nauth_type = userpass\nusername = {CITIZEN}\n"
-        f"password = {password}\n"
-    )
 
 
 def _listed(items: Iterable[object], limit: int = 8) -> str:
