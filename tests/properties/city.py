@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gkc_engine.acd.settings import (
     AgentSettings,
     ContactClass,
+    Medium,
     Order,
     Prefer,
     QueueSettings,
     RelaxStep,
+    Ring,
     Settings,
     Strategy,
 )
 from gkc_engine.ids import SECOND, AgentId, Micros, QueueId, SkillId
+
+LETTERS = QueueId("letters")
 
 
 def us(seconds: int) -> Micros:
@@ -37,11 +43,30 @@ AGENTS = [AgentId(name) for name in SKILLS]
 QUEUES = [QueueId(name) for name in ("passport", "housing", "urgent", "tatar")]
 
 
-def city(
-    order: Order = Order.FCFS, strategy: Strategy = Strategy.LONGEST_IDLE, version: str = "1"
-) -> Settings:
+def rich_city(order: Order = Order.FCFS, strategy: Strategy = Strategy.LONGEST_IDLE) -> Settings:
+    """Return the city with ``ring: all`` in one queue, and letters, which several may hold."""
+    settings = city(order, strategy)
+    voice = [q for q in settings.queues if q.queue_id != QueueId("housing")]
+    (housing,) = (q for q in settings.queues if q.queue_id == QueueId("housing"))
+    letters = QueueSettings(
+        queue_id=LETTERS,
+        medium=Medium.EMAIL,
+        require=need(housing=1),
+        relax=(RelaxStep(after_us=us(9), require=need()),),
+        timeout_us=us(10),
+        wrapup_us=us(3),
+    )
+    settings.queues = (*voice, replace(housing, ring=Ring.ALL), letters)
+    for i, agent in enumerate(settings.agents):
+        if i % 2:
+            agent.capacity = {Medium.VOICE: 1, Medium.EMAIL: 2}
+    return settings
+
+
+def city(order: Order = Order.FCFS, strategy: Strategy = Strategy.LONGEST_IDLE) -> Settings:
+    """Return the city that the oracle knows."""
     return Settings(
-        version=version,
+        version="1",
         order=order,
         maxlen=7,
         autopause_us=us(20),

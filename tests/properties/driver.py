@@ -7,62 +7,20 @@ purpose: many things then fall on one instant, and P5 has to decide.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
-
-import msgspec
+from typing import TypeVar
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.settings import ContactClass, Medium, Settings
-from gkc_engine.acd.state import AcdState, ContactState
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId
+from gkc_engine.acd.state import ContactState
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId
 from tests.properties import invariants
-from tests.properties.city import AGENTS, QUEUES, SKILLS
-from tests.properties.oracle import Decision, Oracle
+from tests.properties.city import AGENTS, LETTERS, QUEUES, SKILLS
+from tests.properties.oracle import Oracle
+from tests.properties.support import FAILURES, Pick, copy_of, decisions
 
 T = TypeVar("T")
-
-FAILURES = {
-    ev.OfferFailure.REJECTED: "rejected",
-    ev.OfferFailure.BUSY: "busy",
-    ev.OfferFailure.NO_ANSWER: "no_answer",
-    ev.OfferFailure.UNREACHABLE: "unreachable",
-    ev.OfferFailure.RESCINDED: "rescinded",
-}
-
-
-class Pick(Protocol):
-    """Where choices come from: hypothesis, or a seeded generator."""
-
-    def number(self, low: int, high: int) -> int: ...
-
-
-def decisions(commands: list[cmd.Command]) -> list[Decision]:
-    """Return what the oracle would say of these commands."""
-    out: list[Decision] = []
-    for c in commands:
-        match c:
-            case cmd.OfferContact():
-                assert len(c.agent_ids) == 1
-                out.append(("offer", c.contact_id, c.agent_ids[0], c.step, c.created))
-            case cmd.RescindOffer():
-                out.append(("rescind", c.contact_id))
-            case cmd.TreatContact():
-                out.append(("treat", c.contact_id, c.disposition.value))
-            case cmd.ReleaseContact():
-                out.append(("release", c.contact_id))
-            case cmd.ContactEnded():
-                out.append(("end", c.contact_id, c.disposition.value))
-            case _:
-                pass
-    return out
-
-
-def copy_of(acd: Acd) -> Acd:
-    """Return the core as it comes back from a snapshot on disk."""
-    text = msgspec.json.encode(acd.snapshot())
-    return Acd.restore(msgspec.json.decode(text, type=AcdState))
 
 
 class Driver:
@@ -176,11 +134,12 @@ class Driver:
     def arrive(self) -> None:
         contact_id = ContactId(f"c{self.arrived}")
         self.arrived += 1
+        letters = self.oracle is None and self.chance(25)
         citizen = self.one_of([None, "k1", "k2", "k3"])
         self.send(
             ev.ContactStarted(
                 contact_id=contact_id,
-                medium=Medium.VOICE,
+                medium=Medium.EMAIL if letters else Medium.VOICE,
                 number="2026-ЦАО-1",
                 entry="+74957777777",
                 citizen=citizen,
@@ -193,12 +152,17 @@ class Driver:
         self.send(
             ev.QueueRequested(
                 contact_id=contact_id,
-                queue=self.one_of(QUEUES),
+                queue=self.queue_for(contact_id),
                 contact_class=self.one_of([None, None, None, None, *ContactClass]),
                 head_start_us=self.one_of([None, None, None, Micros(7 * SECOND)]),
                 slope_milli=self.one_of([None, None, None, 1500]),
             )
         )
+
+    def queue_for(self, contact_id: ContactId) -> QueueId:
+        view = self.acd.contact_view(contact_id)
+        letter = view is not None and view.medium is Medium.EMAIL
+        return LETTERS if letter else self.one_of(QUEUES)
 
     def move(self) -> None:
         if contacts := list(self.acd.contacts()):
@@ -215,13 +179,16 @@ class Driver:
 
     def answer(self) -> None:
         if (offer := self.live_offer()) is not None:
-            event = ev.OfferAccepted(offer_id=offer.offer_id, agent_id=offer.agent_ids[0])
+            event = ev.OfferAccepted(
+                offer_id=offer.offer_id, agent_id=self.one_of(list(offer.agent_ids))
+            )
             self.send_result(offer.contact_id, event, "accepted")
 
     def fail(self) -> None:
         if (offer := self.live_offer()) is not None:
             failure = self.one_of([ev.OfferFailure.NO_ANSWER, *FAILURES])
-            event = ev.OfferFailed(offer_id=offer.offer_id, failure=failure)
+            one = self.one_of([None, *offer.agent_ids]) if len(offer.agent_ids) > 1 else None
+            event = ev.OfferFailed(offer_id=offer.offer_id, failure=failure, agent_id=one)
             self.send_result(offer.contact_id, event, FAILURES[failure])
 
     def end_talk(self) -> None:
@@ -305,7 +272,7 @@ class Driver:
             return
         view = self.one_of(known)
         assert view.agent_id is not None
-        to_queue = self.one_of([None, *QUEUES])
+        to_queue = self.one_of([None, self.queue_for(view.contact_id)])
         to_agent = self.agent() if to_queue is None else None
         self.send(
             ev.TransferRequested(
@@ -369,7 +336,11 @@ class Driver:
         offers = [o for o in self.offers.values() if self.acd.contact_view(o.contact_id)]
         if offers:
             offer = self.one_of(offers)
-            self.send(ev.OfferAccepted(offer_id=offer.offer_id, agent_id=offer.agent_ids[0]))
+            self.send(
+                ev.OfferAccepted(
+                    offer_id=offer.offer_id, agent_id=self.one_of(list(offer.agent_ids))
+                )
+            )
 
     def own_call(self) -> None:
         agent_id = self.agent()

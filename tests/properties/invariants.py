@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.core import Acd
-from gkc_engine.acd.settings import CLASS_RANK, Order, QueueSettings
+from gkc_engine.acd.settings import CLASS_RANK, Medium, Order, QueueSettings
 from gkc_engine.acd.state import AcdState, Agent, Contact, ContactState, Work
 from gkc_engine.ids import AgentId, ContactId, Instant
 
@@ -55,16 +55,17 @@ def one_state(state: AcdState) -> None:
             assert contact.slot is None, contact
 
 
-def _ready(agent: Agent) -> bool:
+def _ready(agent: Agent, medium: Medium) -> bool:
+    """Return whether the agent has a free slot; blending is not drawn in random histories."""
+    own_call = medium is Medium.VOICE and (agent.in_use or bool(agent.calls))
     return (
         agent.logged_in
         and agent.reachable
-        and not agent.in_use
-        and not agent.calls
+        and not own_call
         and not agent.paused
         and not agent.removed
         and agent.rest_until is None
-        and any(slot.work is Work.FREE for slot in agent.slots)
+        and any(slot.work is Work.FREE and slot.medium is medium for slot in agent.slots)
     )
 
 
@@ -81,18 +82,22 @@ def _fits(agent: Agent, need: dict[str, int]) -> bool:
 def _may_serve(state: AcdState, agent: Agent, contact: Contact) -> bool:
     queues = {q.settings.queue_id: q.settings for q in state.queues}
     assert contact.queue is not None
-    need = _need(queues[contact.queue], contact.step)
-    if not _fits(agent, need):
+    need, medium = _need(queues[contact.queue], contact.step), queues[contact.queue].medium
+    if not _ready(agent, medium) or not _fits(agent, need):
         return False
     if contact.prefer_agent not in (None, agent.agent_id):
         return False
-    others = [a for a in state.agents if a.logged_in and a is not agent and _fits(a, need)]
+    others = [
+        a
+        for a in state.agents
+        if a.logged_in and a is not agent and medium in a.capacity and _fits(a, need)
+    ]
     return agent.agent_id not in contact.excluded or not others
 
 
 def work_conserving(state: AcdState) -> None:
     """3: no agent is ready for whom a contact waits that they may serve now."""
-    ready = [agent for agent in state.agents if _ready(agent)]
+    ready = [a for a in state.agents if any(_ready(a, medium) for medium in a.capacity)]
     for contact in state.contacts:
         if contact.state is ContactState.WAITING:
             for agent in ready:

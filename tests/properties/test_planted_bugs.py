@@ -14,7 +14,7 @@ from gkc_engine.acd.settings import Order, Strategy
 from gkc_engine.acd.state import Agent, Contact
 from gkc_engine.acd.world import World
 from gkc_engine.ids import Instant
-from tests.properties.city import city
+from tests.properties.city import city, rich_city
 from tests.properties.driver import Driver
 
 HISTORIES, ACTIONS = 120, 120
@@ -31,7 +31,8 @@ class Seeded:
 
 def history(seed: int, *, with_oracle: bool) -> None:
     order, strategy = list(Order)[seed % 3], list(Strategy)[seed // 3 % 4]
-    driver = Driver(city(order, strategy), Seeded(seed), with_oracle=with_oracle)
+    settings = (city if with_oracle else rich_city)(order, strategy)
+    driver = Driver(settings, Seeded(seed), with_oracle=with_oracle)
     for _ in range(ACTIONS):
         driver.act()
     driver.finish()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from gkc_engine.acd.settings import Order, Strategy
-from tests.properties.city import city
+from tests.properties.city import city, rich_city
 from tests.properties.driver import Driver
 
 EXAMPLES = int(os.environ.get("GKC_EXAMPLES", "100"))
@@ -35,7 +35,8 @@ class _History(RuleBasedStateMachine):
     @initialize(data=st.data(), order=st.sampled_from(Order), strategy=st.sampled_from(Strategy))
     def begin(self, data: st.DataObject, order: Order, strategy: Strategy) -> None:
         pick = _Drawn(data)
-        self.driver = Driver(city(order, strategy), pick, with_oracle=self.with_oracle)
+        settings = (city if self.with_oracle else rich_city)(order, strategy)
+        self.driver = Driver(settings, pick, with_oracle=self.with_oracle)
 
     @rule(data=st.data())
     def anything(self, data: st.DataObject) -> None:
