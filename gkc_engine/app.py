@@ -49,6 +49,7 @@ from gkc_engine.ivr.prompts import PromptStore, TtsSettings, prompt_texts
 from gkc_engine.metrics import Metrics, MetricsServer, measure_loop_lag
 from gkc_engine.recorder import audit, schema
 from gkc_engine.recorder.citizens import Citizens
+from gkc_engine.recorder.high_water import HighWater
 from gkc_engine.recorder.journal import Journal
 from gkc_engine.recorder.ledger import Ledger, engine_version
 from gkc_engine.recorder.numbers import Numbers
@@ -120,11 +121,14 @@ class App:
         self.ledger = Ledger(url, self.config.center.name)
         self.journal = Journal(self.state_dir / "emergency.journal")
         self.writer = DurableWriter(
-            self.ledger, self.journal, on_commit=self.metrics.commit_seconds.observe
+            self.ledger,
+            self.journal,
+            high_water=HighWater(self.state_dir / "high_water.json"),
+            on_commit=self.metrics.commit_seconds.observe,
         )
         await self.writer.open()
         stack.push_async_callback(self.writer.close)
-        self.recovery: Recovery = await self.ledger.load()
+        self.recovery: Recovery = await self.writer.load()
         self.citizens = Citizens(self.ledger.store.engine, self.state_dir / "citizen.key")
         self.reader = RecordReader(url, self.citizens)
         stack.push_async_callback(self.reader.close)

@@ -125,6 +125,10 @@ class FallbackAnswered:
     at: Instant
 
 
+MENU_ENDED = "menu ended the call"
+"""Reason of ``ContactLeft`` when a menu's choice said so: he was told what there is to tell."""
+
+
 @dataclass(slots=True, kw_only=True)
 class ContactLeft:
     """The citizen's line is gone, whoever ended it. The last event of a contact."""

@@ -171,11 +171,13 @@ def _disposition(
         return contact.decided
     if contact.state is ContactState.DETACHED:
         return Disposition.FAILED_OPEN
+    if contact.state is ContactState.MENU and contact.article is not None:
+        return Disposition.SELF_SERVED
     if event.party is ev.Party.SYSTEM:
-        return Disposition.SYSTEM_FAILED
+        told = contact.state is ContactState.MENU and event.reason == ev.MENU_ENDED
+        return Disposition.ANSWERED_BY_ANNOUNCEMENT if told else Disposition.SYSTEM_FAILED
     if contact.state is ContactState.MENU:
-        heard = contact.article is not None
-        return Disposition.SELF_SERVED if heard else Disposition.ABANDONED_MENU
+        return Disposition.ABANDONED_MENU
     assert contact.queue is not None
     short = wait_us <= world.queues[contact.queue].settings.short_abandon_us
     return Disposition.ABANDONED_SHORT if short else Disposition.ABANDONED

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from gkc_engine.acd.commands import Command, OfferContact
 from gkc_engine.acd.events import Party
-from gkc_engine.ids import AgentId, ContactId, Instant, OfferId
+from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
 from gkc_engine.ivr.fastagi import AgiSession
 
 INBOX_MAX = 64
@@ -41,14 +41,22 @@ class Call:
     """Operators' legs that this Dial made, ringing or talking."""
     causes: dict[str, int] = field(default_factory=dict)
     """Hang-up cause of each of those legs that is gone."""
+    rang: set[str] = field(default_factory=set)
+    """Those of these legs that said that they ring."""
     answered_by: AgentId | None = None
     talk_leg: str | None = None
     ended_by: Party | None = None
     """Who is about to end it, when it is not the citizen."""
+    end_reason: str = ""
+    """Why, when it is not Asterisk's hang-up cause that tells it."""
     hungup_at: Instant | None = None
     """When the socket told us that the citizen left; proved only by Asterisk's Hangup."""
     leg_gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever an operator's leg of this call has ended."""
+    leg_bound: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once this Dial has made a leg."""
+    shown: QueueId | None = None
+    """The queue whose title operators' phones show as the caller's name."""
 
     def tell(self, command: Command) -> bool:
         """Hand a command to whoever reads the socket. False = 64 are unread: a stuck reader."""
@@ -84,6 +92,7 @@ class Calls:
     def bind(self, call: Call, leg: str, agent_id: AgentId) -> None:
         """Note that ``leg`` is an operator's phone, rung or talking for ``call``."""
         call.legs[leg] = agent_id
+        call.leg_bound.set()
         self.by_agent_leg[leg] = call
 
     def remove(self, call: Call) -> None:
@@ -107,6 +116,8 @@ class Calls:
         call.dialling = None
         call.legs.clear()
         call.causes.clear()
+        call.rang.clear()
+        call.leg_bound.clear()
         call.answered_by = None
         call.talk_leg = None
         call.leg_gone.clear()

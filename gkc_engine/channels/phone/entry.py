@@ -102,7 +102,7 @@ class EntryDesk:
         else:
             wish = Wish(queue=entry.queue or self._default_queue)
         if wish is None:
-            call.ended_by = ev.Party.SYSTEM
+            call.ended_by, call.end_reason = ev.Party.SYSTEM, ev.MENU_ENDED
             await agi.set_variable("GKC_DONE", "1")
             await agi.hangup()
             return False
@@ -140,6 +140,9 @@ class EntryDesk:
             f"QUEUE_PRIO={queue_prio(since)}",
             f"__TRANSFER_CONTEXT={TRANSFER_CONTEXT}",
         )
+        # While the commit of his arrival runs: an offer finds it done.
+        call.shown = wish.queue
+        await agi.set_variable("CALLERID(name)", channel.voice(wish.queue).title)
 
     def returned(self, channel: PhoneChannel, call: Call) -> None:
         """Tell the core what the return of a known call to AGI means."""

@@ -116,6 +116,7 @@ class FactHandler:
         call = self.calls.by_leg.get(fact.caller)
         if call is None or call.dialling is None or fact.leg not in call.legs:
             return
+        call.rang.add(fact.leg)
         offer_id = call.dialling.offer_id
         self._submit(ev.OfferRinging(offer_id=offer_id, at=fact.at), f"ringing:{offer_id}")
 
@@ -155,7 +156,7 @@ class FactHandler:
             ev.ContactLeft(
                 contact_id=call.contact_id,
                 party=call.ended_by or ev.Party.CITIZEN,
-                reason=reason,
+                reason=call.end_reason or reason,
                 at=at,
             ),
             f"left:{call.leg}",
