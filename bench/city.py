@@ -103,6 +103,14 @@ class Place:
         """Half a minute of A-law that every citizen sends."""
         return write_music(self.folder / "voice") / "gkc-hold.alaw"
 
+    @property
+    def word(self) -> Path:
+        """The first half second of it."""
+        path = self.voice.with_name("word.alaw")
+        if not path.exists():
+            path.write_bytes(self.voice.read_bytes()[:4000])
+        return path
+
 
 class Bench:
     """The city with its two arms."""

@@ -128,7 +128,12 @@ class Runner:
         async with wire.Capture(pcap, self.bench.city.ports.sip):
             await load.agents(TALK_PICKUP_MS)
             callers = await load.citizens(
-                arm, rate=FILL_RATE, total=10**6, at_once=at_once, prefix=self._prefix()
+                arm,
+                rate=FILL_RATE,
+                total=10**6,
+                at_once=at_once,
+                prefix=self._prefix(),
+                talkative=False,
             )
             await asyncio.sleep(at_once / FILL_RATE + 4.0)
             before, begin = self.bench.cpu_s(), _epoch_s()
@@ -150,7 +155,12 @@ class Runner:
             await load.agents(TALK_ARRIVAL_MS)
             before = self.bench.cpu_s()
             callers = await load.citizens(
-                arm, rate=rate, total=total, at_once=total, prefix=self._prefix()
+                arm,
+                rate=rate,
+                total=total,
+                at_once=total,
+                prefix=self._prefix(),
+                talkative=True,
             )
             await asyncio.wait_for(callers.wait(), seconds + 30)
             after = self.bench.cpu_s()
