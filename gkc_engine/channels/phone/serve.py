@@ -317,9 +317,12 @@ class CitizenSession:
             return ev.OfferFailure.RESCINDED
         if CAUSE_NOT_THERE in call.causes.values():
             return ev.OfferFailure.UNREACHABLE
-        if cause == str(CAUSE_REJECTED) or (status == "BUSY" and call.rang):
-            # Who let it ring and then says "busy" has seen the call and does not want it.
+        if cause == str(CAUSE_REJECTED) or (status == "BUSY" and (call.rang or cause == "0")):
+            # Who let it ring and then says "busy" has seen the call and does not want it; busy
+            # without a cause is a phone's call forwarding, which Dial's option i does not follow.
             return ev.OfferFailure.REJECTED
+        if status == "NOANSWER" and not call.rang and self._host.ami_up():
+            return ev.OfferFailure.UNREACHABLE  # 480, 408: nobody was there to hear it
         return _FAILURES.get(status, ev.OfferFailure.UNREACHABLE)
 
     def _failed(self, offer: cmd.OfferContact, failure: ev.OfferFailure, reason: str) -> None:

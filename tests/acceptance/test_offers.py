@@ -1,0 +1,359 @@
+"""Every way in which an offer can go, on a real Asterisk with phones that we play by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+
+from gkc_engine.demo.city import CityOptions
+from gkc_engine.demo.tree import Document
+from gkc_engine.pbx.install import Install
+from tests.acceptance.harness import CONFIG, Row, Scene, scene, until
+from tests.acceptance.phone import Desk, Leg, OnCall, Phone, answers, only_rings, refuses
+
+pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
+
+PASSPORT = "+74951112233"
+PROMPTS = CONFIG / "prompts" / "ru"
+RTP_TIMEOUT_S = 2
+
+
+def _tune(document: Document) -> None:
+    """Ring briefly, and let one number be answered by the operator only."""
+    queues = document.get("queues")
+    if queues is not None:
+        queues["passport"]["timeout"] = "3s"
+        queues["operator"]["timeout"] = "3s"
+    numbers = document.get("numbers")
+    if numbers is not None:
+        numbers["+74951112255"]["answer"] = "operator"
+
+
+def _options(options: CityOptions) -> CityOptions:
+    return dataclasses.replace(
+        options,
+        tune=_tune,
+        adjust=lambda plan: dataclasses.replace(plan, rtp_timeout_s=RTP_TIMEOUT_S),
+    )
+
+
+@dataclasses.dataclass(slots=True)
+class Stage:
+    """The city, and the phones that we play."""
+
+    city: Scene
+    desk: Desk
+    past: set[str] = dataclasses.field(default_factory=set)
+    """Contacts of the cases before."""
+
+    async def call(self, number: str = PASSPORT, **extra: str) -> tuple[Phone, Leg]:
+        """Let a new citizen dial."""
+        phone = await self.desk.citizen(**extra)
+        return phone, await phone.dial(number)
+
+    def phone(self, user: int, on_call: OnCall | None = None) -> Phone:
+        """Return an operator's phone, and say what it does with calls."""
+        phone = self.desk.phones[str(user)]
+        phone.on_call = on_call
+        return phone
+
+    async def new(self) -> list[Row]:
+        """Return the contacts of this case, the oldest first."""
+        return [r for r in await self.city.contacts() if r["contact_id"] not in self.past]
+
+    async def over(self, count: int = 1) -> list[Row]:
+        """Wait until the case's contacts have ended; return everything about each."""
+
+        async def look() -> list[Row] | None:
+            rows = await self.new()
+            return rows if rows and all(r["ended"] is not None for r in rows) else None
+
+        rows = await until(look, "every contact has ended", 20)
+        assert len(rows) == count, "one record for each citizen"
+        return [await self.city.story(row["contact_id"]) for row in rows]
+
+    async def last(self) -> Row:
+        """Wait until the case's one contact has ended; return everything about it."""
+        (story,) = await self.over()
+        return story
+
+    async def comes(self, agent: str) -> None:
+        """Log an operator in who will be rung at once."""
+        await self.city.ask("agent.login", agent=agent)
+
+    async def waits(self, state: str) -> None:
+        """Wait until the citizen is in ``state``."""
+        await self.city.in_state(state, 1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(install: Install, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    desk = Desk()
+    folder = tmp_path_factory.mktemp("offers")
+    async with scene(folder, install, phones=desk.start, options=_options) as city:
+        yield Stage(city, desk)
+        await desk.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def _calm(stage: Stage) -> AsyncIterator[None]:
+    """Leave nobody at work and nothing on the line."""
+    stage.past |= {r["contact_id"] for r in await stage.city.contacts()}
+    yield
+    await stage.desk.calm()
+    for agent in ("anna", "boris", "vera", "gleb", "dina", "egor"):
+        await stage.city.ask("agent.logout", agent=agent)
+
+
+def outcomes(story: Row) -> list[tuple[str, str]]:
+    """Return who was asked and how it ended, in order."""
+    return [(o["agent_id"], o["outcome"]) for o in story["offers_list"]]
+
+
+def kinds(story: Row) -> list[str]:
+    """Return the kinds of the segments, in order."""
+    return [s["kind"] for s in story["segments"]]
+
+
+Case = tuple[OnCall, str]
+
+
+@pytest.mark.parametrize(
+    ("behaves", "outcome"),
+    [
+        pytest.param(refuses(486, ringing=False), "busy", id="486-at-once"),
+        pytest.param(refuses(486, ringing=True), "refused", id="486-after-ringing"),
+        pytest.param(refuses(603, ringing=True), "refused", id="603"),
+        pytest.param(refuses(603, ringing=False), "refused", id="603-at-once"),
+        pytest.param(refuses(480, ringing=False), "unreachable", id="480"),
+        pytest.param(refuses(404, ringing=False), "unreachable", id="404"),
+        pytest.param(refuses(500, ringing=False), "unreachable", id="500"),
+        pytest.param(
+            refuses(302, ringing=False, extra="Contact: <sip:106@127.0.0.1:9>\r\n"),
+            "refused",
+            id="302",
+        ),
+    ],
+)
+async def test_a_phone_that_declines_leaves_the_call_to_the_next(
+    stage: Stage, behaves: OnCall, outcome: str
+) -> None:
+    stage.phone(101, behaves)
+    stage.phone(102, answers)
+    await stage.city.login("anna")
+    _, leg = await stage.call()
+    await stage.desk.phones["101"].next_call()
+    await stage.comes("boris")
+    await stage.waits("talk")
+    (boris,) = stage.desk.phones["102"].calls
+    await leg.bye()
+    story = await stage.last()
+    assert outcomes(story) == [("anna", outcome), ("boris", "accepted")]
+    assert (story["disposition"], story["agent_id"]) == ("answered", "boris")
+    assert '"Паспорта" <sip:+79001234567@' in boris.caller
+    assert not stage.desk.phones["106"].calls, "a forwarding was followed"
+
+
+async def test_who_does_not_answer_is_asked_twice_and_then_not_ready_for_a_while(
+    stage: Stage,
+) -> None:
+    stage.phone(101, only_rings)
+    await stage.city.login("anna")
+    _, leg = await stage.call()
+    row = await stage.city.agent_is("anna", "not_ready", 15)
+    stage.phone(102, answers)
+    await stage.comes("boris")
+    await stage.waits("talk")
+    await leg.bye()
+    story = await stage.last()
+    assert outcomes(story) == [("anna", "no_answer")] * 2 + [("boris", "accepted")]
+    assert row["reason"]
+    assert row["until"]
+
+
+async def test_a_phone_that_is_not_there_costs_under_two_seconds(stage: Stage) -> None:
+    async def silent(leg: Leg) -> None:
+        del leg
+
+    anna = stage.phone(101, silent)
+    boris = stage.phone(102, answers)
+    await stage.city.login("anna")
+    _, leg = await stage.call()
+    await anna.next_call()
+    started = time.monotonic()
+    await stage.comes("boris")
+    await boris.next_call()
+    took = time.monotonic() - started
+    await stage.waits("talk")
+    await leg.bye()
+    story = await stage.last()
+    assert outcomes(story) == [("anna", "unreachable"), ("boris", "accepted")]
+    assert took < 2.0
+
+
+async def test_the_citizen_leaves_while_it_rings(stage: Stage) -> None:
+    anna = stage.phone(101, only_rings)
+    await stage.city.login("anna", "boris")
+    _, leg = await stage.call()
+    ring = await anna.next_call()
+    await stage.waits("offered")
+    left = time.monotonic()
+    await leg.bye()
+    async with asyncio.timeout(2):
+        await ring.ended.wait()
+    _, leg = await stage.call()
+    await anna.next_call()  # blameless: still the one who is idle longest
+    await leg.bye()
+    story, again = await stage.over(2)
+    assert ring.how == "CANCEL"
+    assert ring.ended_at - left < 1.0
+    assert outcomes(story) == outcomes(again) == [("anna", "withdrawn")]
+    assert story["disposition"] == "abandoned_short"
+
+
+async def test_an_answer_that_crosses_the_cancel_ends_with_the_call(stage: Stage) -> None:
+    async def late(leg: Leg) -> None:
+        leg.ring()
+        leg.deaf = True
+
+    anna = stage.phone(101, late)
+    await stage.city.login("anna")
+    _, leg = await stage.call()
+    ring = await anna.next_call()
+    await stage.waits("offered")
+    await leg.bye()
+    await ring.cancelled.wait()
+    await ring.answer()
+    async with asyncio.timeout(2):
+        await ring.ended.wait()
+    story = await stage.last()
+    await stage.city.agent_is("anna", "ready")
+    assert ring.how == "BYE"
+    assert outcomes(story) == [("anna", "withdrawn")]
+
+
+@pytest.mark.parametrize("first", ["operator", "citizen"])
+async def test_whoever_hangs_up_first_releases_the_other(stage: Stage, first: str) -> None:
+    anna = stage.phone(101, answers)
+    await stage.city.login("anna")
+    _, leg = await stage.call()
+    operator = await anna.next_call()
+    await stage.waits("talk")
+    ends, other = (operator, leg) if first == "operator" else (leg, operator)
+    await ends.bye()
+    async with asyncio.timeout(2):
+        await other.ended.wait()
+    story = await stage.last()
+    assert other.how == "BYE"
+    assert story["disposition"] == "answered"
+    assert story["end_party"] == {"operator": "agent", "citizen": "citizen"}[first]
+
+
+async def test_lost_media_bring_the_citizen_back_to_the_head_of_the_line(stage: Stage) -> None:
+    anna = stage.phone(101, answers)
+    boris = stage.phone(102, answers)
+    await stage.city.login("anna")
+    _, leg = await stage.call()
+    operator = await anna.next_call()
+    await stage.waits("talk")
+    await stage.city.ask("agent.logout", agent="anna")  # after this talk
+    operator.mute()
+    await stage.waits("waiting")
+    _, second = await stage.call(user="+79007654321")
+    await stage.city.in_state("waiting", 2)
+
+    async def apology() -> bool:
+        return leg.heard(PROMPTS / "media-lost.alaw")
+
+    await until(apology, "he hears that we lost his operator", 5)
+    await stage.comes("boris")
+    await boris.next_call()
+    await stage.waits("talk")
+    second.cancel() if not second.answered.is_set() else await second.bye()
+    await leg.bye()
+    story, _ = await stage.over(2)
+    assert outcomes(story) == [("anna", "accepted"), ("boris", "accepted")]
+    assert kinds(story) == ["menu", "queue", "ring", "talk", "queue", "ring", "talk"]
+    assert story["segments"][3]["outcome"] == "media_lost"
+
+
+async def test_hold_is_a_segment_of_its_own(stage: Stage) -> None:
+    anna = stage.phone(101, answers)
+    await stage.city.login("anna")
+    _, leg = await stage.call()
+    operator = await anna.next_call()
+    await stage.waits("talk")
+    await operator.hold()
+    await stage.city.agent_is("anna", "hold")
+    await operator.hold(on=False)
+    await stage.city.agent_is("anna", "talk")
+    await leg.bye()
+    story = await stage.last()
+    assert kinds(story)[-3:] == ["talk", "hold", "talk"]
+    assert story["hold_s"] > 0
+
+
+Step = Callable[[Stage], Awaitable[tuple[Leg, str]]]
+
+
+async def _before_answer(stage: Stage) -> tuple[Leg, str]:
+    _, leg = await stage.call("+74951112255")
+    await stage.waits("waiting")
+    assert not leg.answered.is_set(), "he pays for waiting"
+    return leg, "abandoned_short"
+
+
+async def _menu(stage: Stage) -> tuple[Leg, str]:
+    _, leg = await stage.call("+74957777777")
+    await leg.answered.wait()
+    return leg, "abandoned_menu"
+
+
+async def _article(stage: Stage) -> tuple[Leg, str]:
+    _, leg = await stage.call("+74957777777")
+    await leg.answered.wait()
+    await asyncio.sleep(1)
+    await leg.press("3")
+    await asyncio.sleep(0.5)
+    return leg, "abandoned_menu"
+
+
+async def _waiting(stage: Stage) -> tuple[Leg, str]:
+    _, leg = await stage.call()
+    await leg.answered.wait()
+    await stage.waits("waiting")
+    return leg, "abandoned_short"
+
+
+async def _ringing(stage: Stage) -> tuple[Leg, str]:
+    stage.phone(101, only_rings)
+    await stage.city.login("anna")
+    _, leg = await stage.call()
+    await stage.desk.phones["101"].next_call()
+    await stage.waits("offered")
+    return leg, "abandoned_short"
+
+
+async def _talk(stage: Stage) -> tuple[Leg, str]:
+    stage.phone(101, answers)
+    await stage.city.login("anna")
+    _, leg = await stage.call()
+    await stage.waits("talk")
+    return leg, "answered"
+
+
+@pytest.mark.parametrize("step", [_before_answer, _menu, _article, _waiting, _ringing, _talk])
+async def test_hanging_up_at_any_step_leaves_one_record(stage: Stage, step: Step) -> None:
+    leg, disposition = await step(stage)
+    if leg.answered.is_set():
+        await leg.bye()
+    else:
+        leg.cancel()
+    story = await stage.last()
+    assert story["disposition"] == disposition
+    assert story["end_party"] == "citizen"
