@@ -92,6 +92,7 @@ class EngineBackend:
         """Every contact in progress."""
         acd = self._engine.acd
         found: list[ContactNow] = []
+        places = acd.places()
         for contact_id in acd.contacts():
             view = acd.contact_view(contact_id)
             if view is None:
@@ -107,7 +108,7 @@ class EngineBackend:
                     first_queued=view.enqueued,
                     answered=view.answered,
                     agent_id=view.agent_id,
-                    position=view.place,
+                    position=places.get(contact_id),
                 )
             )
         return found

@@ -174,6 +174,10 @@ class Acd:
         """Return where a contact is, with its place; None if it is unknown or over."""
         return views.contact_view(self._world, contact_id)
 
+    def places(self) -> dict[ContactId, int]:
+        """Return everybody's place in line (``ContactView.place``), cheaper than one by one."""
+        return views.places(self._world)
+
     def queues(self) -> Iterator[QueueId]:
         """Iterate over the queues in config order, removed ones that still drain last."""
         return iter(tuple(self._world.queues))

@@ -195,6 +195,19 @@ def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
     )
 
 
+def places(world: World) -> dict[ContactId, int]:
+    """Return the place of everybody in line, each queue sorted once: for displays of all."""
+    lines: dict[QueueId, list[Contact]] = {}
+    for contact in world.contacts.values():
+        if contact.state in IN_LINE and contact.queue is not None:
+            lines.setdefault(contact.queue, []).append(contact)
+    return {
+        contact.contact_id: place
+        for line in lines.values()
+        for place, contact in enumerate(sorted(line, key=world.order_key), start=1)
+    }
+
+
 def _place(world: World, contact: Contact) -> int | None:
     if contact.state not in IN_LINE or contact.queue is None:
         return None

@@ -1,0 +1,47 @@
+"""How a contact is booked that never wanted a queue; and everybody's place at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import ContactEnded, Disposition
+from gkc_engine.acd.settings import ContactClass, Medium
+from gkc_engine.ids import ContactId
+from tests.acd.test_core import TAX, arrive, at, core_with, settings
+
+C1 = ContactId("c1")
+
+
+@pytest.mark.parametrize(
+    ("article", "party", "reason", "expected"),
+    [
+        (None, ev.Party.CITIZEN, "cause 16", Disposition.ABANDONED_MENU),
+        ("meters", ev.Party.CITIZEN, "cause 16", Disposition.SELF_SERVED),
+        ("meters", ev.Party.SYSTEM, ev.MENU_ENDED, Disposition.SELF_SERVED),
+        (None, ev.Party.SYSTEM, ev.MENU_ENDED, Disposition.ANSWERED_BY_ANNOUNCEMENT),
+        (None, ev.Party.SYSTEM, "asterisk_restart", Disposition.SYSTEM_FAILED),
+    ],
+)
+def test_a_contact_that_ends_in_the_menu(
+    article: str | None, party: ev.Party, reason: str, expected: Disposition
+) -> None:
+    acd = core_with(settings())
+    started = ev.ContactStarted(contact_id=C1, medium=Medium.VOICE, number="1", entry="+7")
+    acd.step(started, at(1))
+    if article is not None:
+        acd.step(ev.ArticleHeard(contact_id=C1, article=article), at(2))
+    said = acd.step(ev.ContactLeft(contact_id=C1, party=party, reason=reason), at(3))
+    assert [c.disposition for c in said if isinstance(c, ContactEnded)] == [expected]
+
+
+def test_places_of_all_are_the_places_of_each() -> None:
+    acd = core_with(settings())
+    for n, contact_class in enumerate(
+        (ContactClass.NORMAL, ContactClass.BACKGROUND, ContactClass.EMERGENCY, None)
+    ):
+        arrive(acd, f"c{n}", at(1 + n), TAX, contact_class=contact_class)
+    expected = {"c2": 1, "c0": 2, "c3": 3, "c1": 4}
+    assert acd.places() == expected
+    views = {c: acd.contact_view(c) for c in acd.contacts()}
+    assert {c: v.place for c, v in views.items() if v is not None} == expected
