@@ -200,6 +200,7 @@ class App:
                 overrides.agi_port or config.pbx.fastagi.port,
             ),
             EntryDesk(menus, self.announcements, default),
+            self.folder / config.pbx.cel if config.pbx.cel else None,
         )
 
     def _prompt_store(self) -> PromptStore:
@@ -248,6 +249,7 @@ class App:
         """Tell the core what the world looks like at the start of this run."""
         if self.recovery.settings is not None:
             self.engine.submit(ev.EngineRestarted())
+            self.phone.resync.away_since(self.recovery.last_now)
             open_calls = await self.reader.open_contacts(list(self.engine.acd.contacts()))
             self.backend.numbers.update({c.contact_id: c.number for c in open_calls})
             self.phone.adopt(

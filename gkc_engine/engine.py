@@ -129,6 +129,10 @@ class Engine:
         for key in keys:
             self._keys[key] = None
 
+    def has_taken(self, source: str, key: str) -> bool:
+        """Whether the fact of this key was stepped before, as far back as keys are remembered."""
+        return (source, key) in self._keys
+
     async def snapshot(
         self, encode: Callable[[Acd], str], save: Callable[[Instant, str], Awaitable[bool]]
     ) -> bool:

@@ -99,6 +99,8 @@ class PbxModel(Model):
 
     ami: AmiModel
     fastagi: FastAgiModel = FastAgiModel()
+    cel: Text | None = None
+    """Asterisk's `legs.csv` (asterisk/README.md), read after a restart: what was missed."""
     asterisk: Text | None = None
     """Path of the asterisk program that `gkc demo` is to start; absent = found or installed."""
 

@@ -90,11 +90,11 @@ class City:
         self.run_dir = run_dir
         self.ports = ports
         self.options = options
+        self.asterisk = AsteriskProcess(install=install, run_dir=run_dir / "asterisk")
         self.folder = copy_tree(config, run_dir / "config", self._own_document)
         self.config: Config = load_config(self.folder)
         self.secret = secrets.token_urlsafe(24)
         self.install = install
-        self.asterisk = AsteriskProcess(install=install, run_dir=run_dir / "asterisk")
         self.state = options.state or run_dir / "state"
         self.sockets = options.sockets or self.state / "run"
         self.engine: asyncio.subprocess.Process | None = None
@@ -113,6 +113,7 @@ class City:
                     "secret": f"env:{SECRET_VARIABLE}",
                 },
                 "fastagi": {"host": "127.0.0.1", "port": ports.agi},
+                "cel": str(self.asterisk.legs_csv),
             }
             document["metrics"] = {"host": "127.0.0.1", "port": ports.metrics}
         self.options.tune(document)

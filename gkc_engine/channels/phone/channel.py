@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -22,7 +23,7 @@ from gkc_engine.channels.phone.members import Members
 from gkc_engine.channels.phone.resync import Resync
 from gkc_engine.channels.phone.roster import Phone, Roster
 from gkc_engine.channels.phone.serve import CitizenSession, QueueVoice, Sound
-from gkc_engine.channels.phone.translate import translate
+from gkc_engine.channels.phone.translate import FallbackConnected, translate
 from gkc_engine.engine import Engine
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId, QueueId
@@ -97,7 +98,9 @@ class PhoneChannel:
         ami: Callable[[PhoneChannel], AmiLink],
         agi: Callable[[PhoneChannel], AgiServer],
         entry_desk: EntryDesk,
+        cel: Path | None = None,
     ) -> None:
+        """``cel``: Asterisk's list of past legs, if we may read it."""
         self.engine = engine
         self.plan = plan
         self.desk = desk
@@ -116,7 +119,7 @@ class PhoneChannel:
             on_fallback=self._look_into_fallback,
         )
         self.members = Members(self)
-        self.resync = Resync(self)
+        self.resync = Resync(self, cel)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._sweeping: asyncio.Task[None] | None = None
@@ -271,6 +274,8 @@ class PhoneChannel:
         fact = translate(event)
         if fact is not None:
             self.facts.handle(fact)
+        if isinstance(fact, FallbackConnected):
+            self.resync.came(fact.leg)
 
     async def on_ami_up(self) -> None:
         """The link is (again) there: read everything anew before trusting any event."""
@@ -280,6 +285,7 @@ class PhoneChannel:
 
     def on_ami_down(self, reason: str) -> None:
         """The link is gone: calls in AGI go on; new ones fail open as the heartbeat ages."""
+        self.resync.lost()
         log.warning("ami_down", reason=reason)
 
     async def _heartbeat(self) -> None:
@@ -348,8 +354,12 @@ class PhoneChannel:
         self, call: Call, agi: AgiSession, queue: QueueId | None, *, known: bool
     ) -> None:
         if known:
+            await self.resync.in_turn(call.leg)
             self.entry_desk.returned(self, call)
-        elif not await self.entry_desk.enter(self, call, agi, queue):
+        view = self.contact(call.contact_id)
+        # One who fell out of the menu has no queue yet: it begins anew.
+        asked = known and (view is None or view.queue is not None)
+        if not asked and not await self.entry_desk.enter(self, call, agi, queue):
             return
         await CitizenSession(self, call, agi, self.entry_desk.announcer).serve()
 
@@ -398,6 +408,7 @@ class PhoneChannel:
 
     def _citizen_gone(self, call: Call) -> None:
         call.session = None
+        self.resync.came(call.leg)
         self.entry_desk.announcer().forget(call.contact_id)
         self.entry_desk.adopted.pop(call.leg, None)
 

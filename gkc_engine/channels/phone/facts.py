@@ -39,6 +39,7 @@ class FactHandler:
         hang_up: Callable[[str, int], None],
         on_citizen_gone: Callable[[Call], None],
         on_fallback: Callable[[], None],
+        set_roster: Callable[[Roster], None],
     ) -> None:
         self.calls = calls
         self.roster = roster
@@ -46,7 +47,10 @@ class FactHandler:
         self._hang_up = hang_up
         self._on_citizen_gone = on_citizen_gone
         self._on_fallback = on_fallback
+        self.set_roster = set_roster
         self.reachable: dict[AgentId, bool] = {}
+        self.devices: dict[str, bool] = {}
+        """Whether each device of Asterisk can be reached."""
         self.foreign: dict[AgentId, set[str]] = {}
         """Legs on operators' phones that no offer of ours made: their own calls."""
 
@@ -106,9 +110,7 @@ class FactHandler:
         if call is None or call.dialling is None or agent_id is None:
             return
         self.calls.bind(call, fact.leg, agent_id)
-        if fact.leg in self.foreign.get(agent_id, ()):
-            self.foreign[agent_id].discard(fact.leg)
-            self._tell_device(agent_id)
+        self._not_foreign(agent_id, fact.leg)
         if call.dialling.offer_id in call.rescinded:
             self._hang_up(fact.leg, 26)
 
@@ -146,8 +148,13 @@ class FactHandler:
             return
         self.calls.leg_ended(fact.leg, fact.cause)
         agent_id = self.roster.agent_of(fact.endpoint)
-        if agent_id is not None and fact.leg in self.foreign.get(agent_id, ()):
-            self.foreign[agent_id].discard(fact.leg)
+        if agent_id is not None:
+            self._not_foreign(agent_id, fact.leg)
+
+    def _not_foreign(self, agent_id: AgentId, leg: str) -> None:
+        """The leg is a citizen's talk after all, or gone."""
+        if leg in self.foreign.get(agent_id, ()):
+            self.foreign[agent_id].discard(leg)
             self._tell_device(agent_id)
 
     def citizen_gone(self, call: Call, at: Instant | None, reason: str) -> None:
@@ -174,10 +181,10 @@ class FactHandler:
 
     def device_state(self, device: str, state: str) -> None:
         """Note a device's state: an operator whose phone is away is not offered calls."""
+        reachable = self.devices[device] = state in _REACHABLE
         agent_id = self.roster.agent_of(device)
         if agent_id is None:
             return
-        reachable = state in _REACHABLE
         if self.reachable.get(agent_id) is not reachable:
             self.reachable[agent_id] = reachable
             self._tell_device(agent_id)
@@ -191,6 +198,27 @@ class FactHandler:
             ),
             None,
         )
+
+    def seat(self, agent_id: AgentId, interface: str | None) -> None:
+        """Let an operator sit at another's phone, or (``None``) at his own again.
+
+        The calls on that phone are the sitter's from now on; whose phone is taken is as if his
+        phone could not be reached.
+        """
+        before = self.roster.by_agent[agent_id].interface
+        seats = dict(self.roster.seats)
+        seats.pop(agent_id, None)
+        if interface is not None:
+            seats = {a: i for a, i in seats.items() if i != interface} | {agent_id: interface}
+        legs = self.foreign.pop(self.roster.agent_of(interface or before) or agent_id, set())
+        self.set_roster(Roster(self.roster.phones, seats))
+        sits = self.roster.agent_of(interface or before) or agent_id
+        self.foreign[sits] = self.foreign.get(sits, set()) | legs
+        for changed in {agent_id, *(self.roster.own[i] for i in {before, interface} - {None})}:
+            phone = self.roster.by_agent[changed].interface
+            mine = self.roster.agent_of(phone) == changed
+            self.reachable[changed] = mine and self.devices.get(phone, True)
+            self._tell_device(changed)
 
     def replace_foreign(self, foreign: dict[AgentId, set[str]]) -> None:
         """Take the operators' own legs from a full list of channels (resync)."""
@@ -213,10 +241,15 @@ class FactHandler:
         call = self.calls.by_leg.get(fact.leg)
         if call is None or fact.at is None:
             return
+        agent_id = self.roster.agent_of(fact.endpoint)
+        if agent_id is not None and fact.member:
+            self.calls.bind(call, fact.member, agent_id)
+            call.answered_by, call.talk_leg = agent_id, fact.member
+            self._not_foreign(agent_id, fact.member)
         self._submit(
             ev.FallbackAnswered(
                 contact_id=call.contact_id,
-                agent_id=self.roster.agent_of(fact.endpoint),
+                agent_id=agent_id,
                 at=fact.at,
             ),
             f"fallback:{fact.leg}:{fact.at}",

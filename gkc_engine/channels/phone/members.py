@@ -31,8 +31,7 @@ class Members:
 
     def mirror(self, fact: AgentStateChanged) -> None:
         """Tell Asterisk if this change makes a difference there."""
-        at_work = fact.state is not AgentState.OFFLINE
-        paused = fact.state in (AgentState.NOT_READY, AgentState.FAULTY)
+        at_work, paused = self._wanted(fact.agent_id)
         before = self._said.get(fact.agent_id, (False, False))
         if before == (at_work, paused):
             return
@@ -49,6 +48,13 @@ class Members:
             self._channel.jobs.put(
                 "QueuePause", Interface=phone.interface, Paused="true" if paused else "false"
             )
+
+    def _wanted(self, agent_id: AgentId) -> tuple[bool, bool]:
+        """Return whether he is at work, and paused; a talk alone does not bring him to work."""
+        view = self._channel.engine.acd.agent_view(agent_id)
+        if view is None or not view.logged_in:
+            return False, False
+        return True, view.paused or view.state in (AgentState.NOT_READY, AgentState.FAULTY)
 
     def _add(self, queue: str, agent_id: AgentId, interface: str, *, paused: bool) -> None:
         self._channel.jobs.put(
@@ -72,9 +78,7 @@ class Members:
             if row.name == "QueueMember" and row.get("Queue").startswith(FALLBACK_PREFIX)
         }
         for agent_id, phone in self._channel.roster.by_agent.items():
-            view = self._channel.engine.acd.agent_view(agent_id)
-            at_work = view is not None and view.state is not AgentState.OFFLINE
-            paused = view is not None and view.state in (AgentState.NOT_READY, AgentState.FAULTY)
+            at_work, paused = self._wanted(agent_id)
             self._said[agent_id] = (at_work, paused)
             for queue in self._channel.plan.members.get(agent_id, ()):
                 is_paused = there.pop((queue, phone.interface), None)

@@ -1,92 +1,98 @@
-"""After every (re)connect: read what Asterisk has, compare with what the core believes.
+"""After every (re)connect: read what Asterisk has and had, compare with what the core believes.
 
 Talks and rings are never touched. Who waits in a native queue is taken back by
-``QueueWithdrawCaller`` in the order of the enqueue times (a running ring there is left to finish,
-and an answer wins); never by ``Redirect``, which tears just begun talks apart (telephony contract).
+``QueueWithdrawCaller`` (a running ring there is left to finish, and an answer wins); never by
+``Redirect``, which tears just begun talks apart (telephony contract).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
-from gkc_engine.acd import events as ev
-from gkc_engine.acd.commands import OfferContact
-from gkc_engine.acd.state import ContactState
-from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.catch_up import CatchUp
+from gkc_engine.channels.phone.cel import CelError, History, read_history
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
-from gkc_engine.channels.phone.translate import endpoint_of
+from gkc_engine.channels.phone.live import Leg, Live, booted_at, leg_of
 from gkc_engine.errors import PeerError
-from gkc_engine.ids import SECOND, AgentId, Instant, Micros
+from gkc_engine.ids import SECOND, AgentId, Instant
 
 if TYPE_CHECKING:
     from gkc_engine.channels.phone.channel import PhoneChannel
 
 log = structlog.get_logger(__name__)
 
+UNHEARD_US = 15 * SECOND
+"""A half-open link is noticed within this: so far back the past may be unknown."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
-    """One row of CoreShowChannels."""
-
-    uniqueid: str
-    linkedid: str
-    channel: str
-    up: bool
-    application: str
-    bridge: str
-    contact_id: str
-
-    @property
-    def endpoint(self) -> str | None:
-        """The phone that the leg belongs to."""
-        return endpoint_of(self.channel)
-
-
-def leg_of(row: AmiEvent) -> Leg:
-    """Return the leg that a CoreShowChannel row describes."""
-    return Leg(
-        uniqueid=row.get("Uniqueid"),
-        linkedid=row.get("Linkedid"),
-        channel=row.get("Channel"),
-        up=row.get("ChannelStateDesc") == "Up",
-        application=row.get("Application"),
-        bridge=row.get("BridgeId"),
-        contact_id=row.get("ChanVariable(GKC_CONTACT)") or row.get("GKC_CONTACT"),
-    )
+TURN_S = 0.8
+"""How long one who was taken back waits for those who stood before him; a native queue lets a
+withdrawn caller go within 0.7 s (measured)."""
 
 
 class Resync:
     """Reads and compares; what it finds becomes ordinary events."""
 
-    def __init__(self, channel: PhoneChannel) -> None:
+    def __init__(self, channel: PhoneChannel, cel: Path | None = None) -> None:
         self._channel = channel
+        self._cel = cel
+        self._away: Instant | None = channel.now()
+        """Since when Asterisk was not heard; ``None`` while it is."""
+        self._coming: dict[str, Instant] = {}
+        """Enqueue time of those who were asked back and have not come yet."""
+        self._moved = asyncio.Event()
         self.runs_total = 0
+        self.imported_total = 0
+        """Contacts that came and were heard of only afterwards."""
+
+    def away_since(self, instant: Instant) -> None:
+        """The last engine saw Asterisk until ``instant``."""
+        self._away = instant
+
+    def lost(self) -> None:
+        """The link broke; what it told last may be a while ago."""
+        if self._away is None:
+            self._away = Instant(self._channel.now() - UNHEARD_US)
 
     async def run(self) -> None:
-        """Bring calls, operators' phones and native queues into agreement with the core."""
-        try:
-            legs = [
-                leg_of(row)
-                for row in await self._channel.ami.list_action("CoreShowChannels")
-                if row.name == "CoreShowChannel"
-            ]
-            devices = await self._channel.ami.list_action("DeviceStateList")
-            queues = await self._channel.ami.list_action("QueueStatus")
-        except PeerError as error:
-            log.warning("resync_failed", reason=str(error))
-            return
+        """Bring calls, operators' phones and native queues into agreement with the core.
+
+        Raises:
+            PeerError: Asterisk did not tell; the link must not be trusted.
+        """
+        since = self._away if self._away is not None else self._channel.now()
+        ami = self._channel.ami
+        listed = frozenset(self._channel.calls.by_leg)
+        rows = await ami.list_action("CoreShowChannels")
+        devices = await ami.list_action("DeviceStateList")
+        queues = await ami.list_action("QueueStatus")
+        booted = booted_at(await ami.action("CoreStatus"), self._channel.now())
+        # Last: what ended since the list was made is in it, and AMI tells it again harmlessly.
+        past = await self._past(since)
+        legs = [leg_of(row) for row in rows if row.name == "CoreShowChannel"]
         self._devices(devices)
-        self._calls(legs)
+        catch_up = CatchUp(self._channel, Live(legs), past, since, booted, listed)
+        self.imported_total += catch_up.run()
         self._agent_legs(legs)
         self._take_back(queues)
+        self._away = None
         self.runs_total += 1
         log.info("resync_done", legs=len(legs), calls=len(self._channel.calls.by_leg))
+
+    async def _past(self, since: Instant) -> History:
+        if self._cel is None:
+            return History()
+        try:
+            return await asyncio.to_thread(read_history, self._cel, since)
+        except CelError as error:
+            log.warning("cel_unread", reason=str(error))
+            return History()
 
     async def sweep(self) -> None:
         """Take back whoever stands in a native queue of ours while we are here."""
@@ -111,86 +117,6 @@ class Resync:
             if row.name == "DeviceStateChange":
                 self._channel.facts.device_state(row.get("Device"), row.get("State"))
 
-    # --- citizens --------------------------------------------------------------------------
-
-    def _calls(self, legs: Sequence[Leg]) -> None:
-        channel = self._channel
-        by_id = {leg.uniqueid: leg for leg in legs}
-        in_bridge: dict[str, list[Leg]] = {}
-        for row in legs:
-            if row.bridge:
-                in_bridge.setdefault(row.bridge, []).append(row)
-        for call in tuple(channel.calls.by_leg.values()):
-            leg = by_id.get(call.leg)
-            if leg is None:
-                channel.facts.citizen_gone(call, call.hungup_at, "seen at resync")
-                continue
-            call.channel = leg.channel
-            view = channel.contact(call.contact_id)
-            if view is None:
-                continue  # ended by ContactLeft; Asterisk is about to say so too
-            self._in_doubt(view, call)
-            self._compare(view, call, in_bridge.get(leg.bridge, []) if leg.bridge else [])
-            self._ringing(call, legs)
-
-    def _in_doubt(self, view: ContactView, call: Call) -> None:
-        """Know the offer that was open when the last engine died: its Dial may still run."""
-        if call.dialling is not None or view.offer_id is None or view.queue is None:
-            return
-        self._channel.calls.start_dial(
-            call,
-            OfferContact(
-                offer_id=view.offer_id,
-                contact_id=view.contact_id,
-                agent_ids=(view.agent_id,) if view.agent_id is not None else (),
-                queue=view.queue,
-                timeout_us=Micros(0),
-                step=0,
-                created=self._channel.now(),
-            ),
-        )
-
-    def _compare(self, view: ContactView, call: Call, bridged: Sequence[Leg]) -> None:
-        """He is on the line: with whom, and does the core know it already."""
-        agent = self._agent_in(bridged, call)
-        if agent is None:
-            return
-        agent_id, leg = agent
-        self._channel.calls.bind(call, leg.uniqueid, agent_id)
-        if view.offer_id is not None and call.dialling is not None:
-            self._channel.facts.answered(call, agent_id, leg.uniqueid, None)
-        elif view.state in (ContactState.WAITING, ContactState.DETACHED):
-            self._channel.submit(
-                ev.FallbackAnswered(
-                    contact_id=call.contact_id, agent_id=agent_id, at=self._channel.now()
-                ),
-                f"fallback:{call.leg}:resync",
-            )
-        call.answered_by = agent_id
-        call.talk_leg = leg.uniqueid
-
-    def _agent_in(self, bridged: Sequence[Leg], call: Call) -> tuple[AgentId, Leg] | None:
-        for leg in bridged:
-            agent_id = self._channel.roster.agent_of(leg.endpoint)
-            if leg.uniqueid != call.leg and agent_id is not None:
-                return agent_id, leg
-        return None
-
-    def _ringing(self, call: Call, legs: Sequence[Leg]) -> None:
-        if call.dialling is None or call.answered_by is not None:
-            return
-        for leg in legs:
-            agent_id = self._channel.roster.agent_of(leg.endpoint)
-            if (
-                agent_id in call.dialling.agent_ids
-                and leg.linkedid in (call.leg, leg.linkedid)
-                and not leg.up
-                and agent_id is not None
-            ):
-                self._channel.calls.bind(call, leg.uniqueid, agent_id)
-
-    # --- operators' own calls, native queues -------------------------------------------------
-
     def _agent_legs(self, legs: Sequence[Leg]) -> None:
         foreign: dict[AgentId, set[str]] = {}
         for leg in legs:
@@ -199,9 +125,11 @@ class Resync:
                 foreign.setdefault(agent_id, set()).add(leg.uniqueid)
         self._channel.facts.replace_foreign(foreign)
 
+    # --- native queues -----------------------------------------------------------------------
+
     def _take_back(self, rows: Sequence[AmiEvent]) -> None:
         now = self._channel.now()
-        waiting: list[tuple[Instant, AmiEvent]] = []
+        waiting: list[tuple[Instant, str, AmiEvent]] = []
         for row in rows:
             if row.name != "QueueEntry" or not row.get("Queue").startswith(FALLBACK_PREFIX):
                 continue
@@ -209,14 +137,41 @@ class Resync:
             call = self._channel.calls.by_leg.get(leg)
             view = self._channel.contact(call.contact_id) if call else None
             if view is not None and view.enqueued is not None:
-                waiting.append((view.enqueued, row))
+                waiting.append((view.enqueued, leg, row))
             else:
                 waited = row.get("Wait")
                 since = Instant(now - int(waited if waited.isdecimal() else 0) * SECOND)
                 self._channel.entry_desk.adopted[leg] = since
-                waiting.append((since, row))
-        waiting.sort(key=lambda pair: pair[0])
-        for _, row in waiting:
+                waiting.append((since, leg, row))
+        waiting.sort(key=lambda entry: entry[:2])
+        for since, leg, row in waiting:
+            self._coming[leg] = since
             self._channel.jobs.put(
                 "QueueWithdrawCaller", Queue=row.get("Queue"), Caller=row.get("Channel")
             )
+        if waiting:
+            asyncio.get_running_loop().call_later(TURN_S, self._all_came, [w[1] for w in waiting])
+
+    async def in_turn(self, leg: str) -> None:
+        """Let those who were asked back with ``leg`` and stood before it come first.
+
+        Each channel leaves the native queue in its own time; without this the first to arrive
+        would be offered first. Ends after ``TURN_S`` at the latest: a caller whom the native
+        queue is just ringing may never come.
+        """
+        mine = self._coming.get(leg)
+        while mine is not None and leg in self._coming:
+            if not any((at, name) < (mine, leg) for name, at in self._coming.items()):
+                break
+            self._moved.clear()
+            await self._moved.wait()
+        self.came(leg)
+
+    def came(self, leg: str) -> None:
+        """Nobody need wait for ``leg`` any more: it is back, connected or gone."""
+        if self._coming.pop(leg, None) is not None:
+            self._moved.set()
+
+    def _all_came(self, legs: Sequence[str]) -> None:
+        for leg in legs:
+            self.came(leg)

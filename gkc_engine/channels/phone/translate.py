@@ -153,6 +153,8 @@ class FallbackConnected:
     queue: str
     endpoint: str
     at: Instant | None
+    member: str = ""
+    """The member's leg."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -300,6 +302,7 @@ def _fallback_connected(m: AmiMessage) -> PhoneFact | None:
         queue=m.get("Queue"),
         endpoint=m.get("Interface") or endpoint_of(m.get("DestChannel")) or "",
         at=m.at,
+        member=m.get("DestUniqueid"),
     )
 
 

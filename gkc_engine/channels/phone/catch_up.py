@@ -1,0 +1,327 @@
+"""What we missed, told to the core as ordinary events, call by call.
+
+Two sources: the lines that Asterisk holds now, and its list of past legs (``cel.py``; may be
+empty: then the instant of the resync stands in the record, and the reason says so).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import OfferContact
+from gkc_engine.acd.settings import Medium
+from gkc_engine.acd.state import ContactState
+from gkc_engine.acd.views import ContactView
+from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.cel import CITIZENS_CONTEXTS, History, PastLeg
+from gkc_engine.channels.phone.live import Leg, Live
+from gkc_engine.ids import SECOND, AgentId, Instant, Micros, OfferId
+
+if TYPE_CHECKING:
+    from gkc_engine.channels.phone.channel import PhoneChannel
+
+log = structlog.get_logger(__name__)
+
+IMPORTED = "imported from cel"
+SEEN = "seen at resync"
+LOST_WITH_ASTERISK = "asterisk restarted"
+
+OURS_US = 2 * SECOND
+"""A leg that began later than this after our last sign of life was not made by our Dial."""
+
+_NOT_YET = (
+    ContactState.MENU,
+    ContactState.WAITING,
+    ContactState.DETACHED,
+    ContactState.OFFERED,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """An operator's leg that was connected with a citizen."""
+
+    agent_id: AgentId
+    leg: str
+    answered: Instant | None
+    ended: Instant | None
+    native: bool
+    """The native queue connected them, not our Dial."""
+
+
+class CatchUp:
+    """One comparison of the core with Asterisk."""
+
+    def __init__(
+        self,
+        channel: PhoneChannel,
+        live: Live,
+        past: History,
+        since: Instant,
+        booted: Instant | None,
+        listed: frozenset[str],
+    ) -> None:
+        """``listed``: the calls we knew before ``live`` was asked for; others are too new."""
+        self._channel = channel
+        self._listed = listed
+        self._live = live
+        self._past = past
+        self._since = since
+        self._booted = booted
+
+    def run(self) -> int:
+        """Tell the core everything; return how many contacts we had not heard of."""
+        calls = [c for c in self._channel.calls.by_leg.values() if c.leg in self._listed]
+        # Ends first: an operator may have ended one talk and begun the next meanwhile.
+        for call in sorted(calls, key=self._lives):
+            self._known(call)
+        # Without CEL, or begun long before it: only who is still there can be found.
+        lines = [
+            _as_past(leg, Instant(self._channel.now() - leg.seconds * SECOND))
+            for leg in self._live
+            if leg.uniqueid == leg.linkedid and leg.context in CITIZENS_CONTEXTS
+        ]
+        strangers = [*self._past.citizens(self._since), *lines]
+        return sum(self._stranger(told) for told in sorted(strangers, key=self._lives))
+
+    def _lives(self, line: Call | PastLeg) -> bool:
+        return line.leg in self._live.by_id
+
+    # --- calls that we know --------------------------------------------------------------------
+
+    def _known(self, call: Call) -> None:
+        channel = self._channel
+        leg = self._live.by_id.get(call.leg)
+        if leg is not None:
+            call.channel = leg.channel
+        view = channel.contact(call.contact_id)
+        if view is None:
+            if leg is None:
+                channel.calls.remove(call)
+            return  # ended by ContactLeft; Asterisk is about to say so too
+        talk = self._talk(call, leg)
+        if view.offer_id is not None:
+            self._in_doubt(view, call, view.offer_id)
+            if leg is not None and leg.in_native_queue and (talk is None or talk.native):
+                self._ring_is_over(call, view.offer_id)
+        if talk is not None:
+            self._talked(view, call, talk)
+        if leg is None:
+            # An open socket is proof that he is there: the list is older than his call.
+            if call.session is None:
+                self._gone(call)
+        else:
+            self._still_there(view, call, leg, talk)
+
+    def _still_there(self, view: ContactView, call: Call, leg: Leg, talk: Talk | None) -> None:
+        over = talk is None or talk.ended is not None
+        if call.session is None and leg.in_native_queue and over:
+            self._stands_in_queue(view, call, talk)
+        if call.dialling is None or call.answered_by is not None:
+            return
+        for rung in self._live.rung_for(call.leg):
+            agent_id = self._channel.roster.agent_of(rung.endpoint)
+            if agent_id in call.dialling.agent_ids and agent_id is not None:
+                self._channel.calls.bind(call, rung.uniqueid, agent_id)
+
+    def _talk(self, call: Call, leg: Leg | None) -> Talk | None:
+        """Return the last talk of the call: the one that runs, else what CEL tells of."""
+        agent_of = self._channel.roster.agent_of
+        for other in self._live.with_him(leg) if leg is not None else ():
+            agent_id = agent_of(other.endpoint)
+            if agent_id is not None and leg is not None:
+                told = self._past.legs.get(other.uniqueid)
+                return Talk(
+                    agent_id=agent_id,
+                    leg=other.uniqueid,
+                    answered=told.answered if told is not None else None,
+                    ended=None,
+                    native=leg.in_native_queue,
+                )
+        for told in reversed(self._past.dialled_for(call.leg)):
+            agent_id = agent_of(told.endpoint)
+            if agent_id is not None and told.answered is not None and told.ended is not None:
+                began = told.started if told.started is not None else self._since
+                return Talk(
+                    agent_id=agent_id,
+                    leg=told.leg,
+                    answered=told.answered,
+                    ended=told.ended,
+                    native=began > self._since + OURS_US,
+                )
+        return None
+
+    def _in_doubt(self, view: ContactView, call: Call, offer_id: OfferId) -> None:
+        """Know the offer that was open when the last engine died: its Dial may still run."""
+        if call.dialling is not None or view.queue is None:
+            return
+        self._channel.calls.start_dial(
+            call,
+            OfferContact(
+                offer_id=offer_id,
+                contact_id=view.contact_id,
+                agent_ids=(view.agent_id,) if view.agent_id is not None else (),
+                queue=view.queue,
+                timeout_us=Micros(0),
+                step=0,
+                created=self._channel.now(),
+            ),
+        )
+
+    def _ring_is_over(self, call: Call, offer_id: OfferId) -> None:
+        """He stands in the native queue, so our Dial has ended without an answer."""
+        rung = [t for t in self._past.dialled_for(call.leg) if t.ended is not None]
+        self._channel.calls.end_dial(call)
+        self._channel.submit(ev.ContactDetached(contact_id=call.contact_id), None)
+        self._channel.submit(
+            ev.OfferFailed(
+                offer_id=offer_id,
+                failure=ev.OfferFailure.NO_ANSWER,
+                reason=IMPORTED if rung else SEEN,
+                at=rung[0].ended if rung else None,
+            ),
+            f"failed:{offer_id}",
+        )
+
+    def _stands_in_queue(self, view: ContactView, call: Call, talk: Talk | None) -> None:
+        """Asterisk's queue has him; out of a talk only by a transfer that found no engine."""
+        if view.state is ContactState.TALK and view.agent_id is not None and view.queue is not None:
+            self._channel.submit(
+                ev.TransferRequested(
+                    contact_id=call.contact_id,
+                    from_agent=view.agent_id,
+                    to_queue=view.queue,
+                    at=talk.ended if talk is not None else None,
+                ),
+                None,
+            )
+        self._channel.submit(ev.ContactDetached(contact_id=call.contact_id), None)
+
+    def _talked(self, view: ContactView, call: Call, talk: Talk) -> None:
+        """He talks, or has talked, with an operator: does the core know it already."""
+        channel = self._channel
+        dialling = call.dialling
+        if talk.ended is None:
+            channel.calls.bind(call, talk.leg, talk.agent_id)
+        asked = dialling is not None and talk.agent_id in (dialling.agent_ids or (talk.agent_id,))
+        if asked and not talk.native:
+            channel.facts.answered(call, talk.agent_id, talk.leg, talk.answered)
+        elif view.state in _NOT_YET:
+            channel.submit(
+                ev.FallbackAnswered(
+                    contact_id=call.contact_id,
+                    agent_id=talk.agent_id,
+                    at=talk.answered if talk.answered is not None else channel.now(),
+                ),
+                f"fallback:{call.leg}:{talk.leg}",
+            )
+        elif view.state is ContactState.TALK and view.agent_id not in (None, talk.agent_id):
+            assert view.agent_id is not None
+            channel.submit(
+                ev.TransferCompleted(
+                    contact_id=call.contact_id,
+                    from_agent=view.agent_id,
+                    to_agent=talk.agent_id,
+                    at=talk.answered,
+                ),
+                f"moved:{call.leg}:{talk.leg}",
+            )
+        if talk.ended is None:
+            call.answered_by, call.talk_leg = talk.agent_id, talk.leg
+
+    def _gone(self, call: Call) -> None:
+        """Asterisk does not have his line any more."""
+        told = self._past.legs.get(call.leg)
+        ended = told.ended if told is not None else None
+        if told is not None and ended is not None:
+            call.ended_by = call.ended_by or self._who_ended(told)
+            self._channel.facts.citizen_gone(call, ended, IMPORTED)
+        elif self._booted is not None and _born(call.leg) < self._booted:
+            call.ended_by = ev.Party.SYSTEM
+            self._channel.facts.citizen_gone(call, self._booted, LOST_WITH_ASTERISK)
+        else:
+            self._channel.facts.citizen_gone(call, call.hungup_at, SEEN)
+
+    def _who_ended(self, told: PastLeg) -> ev.Party:
+        """The far end that hung up: CEL names its channel."""
+        name = told.ended_by.rpartition("-")[0]
+        by_agent = self._channel.roster.agent_of(name) is not None
+        return ev.Party.AGENT if by_agent else ev.Party.CITIZEN
+
+    # --- calls that we never heard of -----------------------------------------------------------
+
+    def _stranger(self, told: PastLeg) -> int:
+        """Register a call that came while we were away; return 1 if it was unknown."""
+        channel = self._channel
+        key = f"started:{told.leg}"
+        if told.leg in channel.calls.by_leg or channel.engine.has_taken("ami", key):
+            return 0
+        contact_id, number = channel.desk.new_contact(channel.now())
+        call = Call(
+            contact_id=contact_id,
+            leg=told.leg,
+            channel="",
+            entry=told.exten,
+            language=channel.plan.language,
+        )
+        channel.submit(
+            ev.ContactStarted(
+                contact_id=contact_id,
+                medium=Medium.VOICE,
+                number=number,
+                entry=told.exten,
+                citizen=channel.desk.citizen(told.number, "", channel.now()),
+                language=call.language,
+                uniqueid=told.leg,
+                at=told.started,
+            ),
+            key,
+        )
+        channel.calls.add(call)
+        channel.submit(ev.ContactDetached(contact_id=contact_id, at=told.started), None)
+        self._unfold(call)
+        return 1
+
+    def _unfold(self, call: Call) -> None:
+        """Tell how a call went on of which the core knows only that it began."""
+        channel = self._channel
+        leg = self._live.by_id.get(call.leg)
+        if leg is not None:
+            call.channel = leg.channel
+        talk = self._talk(call, leg)
+        if talk is not None:
+            if talk.ended is None:
+                channel.calls.bind(call, talk.leg, talk.agent_id)
+                call.answered_by, call.talk_leg = talk.agent_id, talk.leg
+            channel.submit(
+                ev.FallbackAnswered(
+                    contact_id=call.contact_id,
+                    agent_id=talk.agent_id,
+                    at=talk.answered if talk.answered is not None else channel.now(),
+                ),
+                f"fallback:{call.leg}:{talk.leg}",
+            )
+        if leg is None:
+            self._gone(call)
+
+
+def _as_past(leg: Leg, started: Instant) -> PastLeg:
+    return PastLeg(
+        leg=leg.uniqueid,
+        linked=leg.linkedid,
+        endpoint=leg.endpoint,
+        number=leg.number,
+        exten=leg.exten,
+        context=leg.context,
+        started=started,
+    )
+
+
+def _born(uniqueid: str) -> Instant:
+    """Return when a channel came to be: ``SYSTEM-SECONDS.COUNT``; the present if it is not so."""
+    seconds = uniqueid.rpartition("-")[2].partition(".")[0]
+    return Instant((int(seconds) if seconds.isdecimal() else 2**40) * SECOND)
