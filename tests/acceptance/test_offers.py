@@ -302,9 +302,12 @@ Step = Callable[[Stage], Awaitable[tuple[Leg, str]]]
 
 
 async def _before_answer(stage: Stage) -> tuple[Leg, str]:
+    anna = stage.phone(101, only_rings)
+    await stage.city.login("anna")
     _, leg = await stage.call("+74951112255")
-    await stage.waits("waiting")
-    assert not leg.answered.is_set(), "he pays for waiting"
+    await anna.next_call()
+    await stage.waits("offered")
+    assert not leg.answered.is_set(), "he pays while only the operator's phone rings"
     return leg, "abandoned_short"
 
 

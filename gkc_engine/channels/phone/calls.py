@@ -28,6 +28,10 @@ class Call:
     channel: str
     entry: str = ""
     language: str = "ru"
+    answered: bool = False
+    """Whether our 200 is out: from then on the citizen pays."""
+    free_ring: bool = False
+    """``answer: operator``: while only operators' phones ring for him, he does not pay."""
     session: AgiSession | None = None
     """The socket that holds the citizen now; ``None`` while Asterisk holds him alone."""
     inbox: deque[Command] = field(default_factory=deque)

@@ -42,7 +42,8 @@ class Entry:
     menu: str | None = None
     queue: QueueId | None = None
     answer_by: str = "menu"
-    """``menu``: answered at once, so he pays for waiting; ``operator``: when one answers."""
+    """``menu``: by the menu, else as soon as he rings or waits; ``operator``: when one answers
+    or when he has to wait. Announcements that end a call before that are early media."""
 
 
 class EntryDesk:
@@ -94,10 +95,14 @@ class EntryDesk:
     ) -> bool:
         """Bring a new call to its queue. False = a menu ended the call."""
         entry = Entry(queue=queue) if queue else self._entry(channel, call)
-        if entry.answer_by == "menu":
-            await agi.answer()
+        call.free_ring = entry.answer_by == "operator"
         wish: Wish | None
         if entry.menu is not None:
+            if call.free_ring:
+                await agi.exec("Progress")
+            else:
+                call.answered = True
+                await agi.answer()
             wish = await self._menus.run(channel, call, agi, entry.menu)
         else:
             wish = Wish(queue=entry.queue or self._default_queue)
@@ -149,6 +154,7 @@ class EntryDesk:
         view = channel.contact(call.contact_id)
         if view is None:
             return
+        call.answered = True  # by an operator, or by the dialplan before the native queue
         if call.dialling is not None or view.offer_id is not None:
             # The Dial of before has ended without us, or he would not be here.
             offer_id = view.offer_id

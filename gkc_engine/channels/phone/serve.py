@@ -56,6 +56,11 @@ CAUSE_REJECTED = 21
 CAUSE_MEDIA_LOST = 44
 """Asterisk's cause when rtp_timeout ends a leg."""
 
+UNANSWERED_CAUSES = {cmd.Disposition.FULL: 17}
+UNANSWERED_CAUSE = 20
+"""Q.850 causes that end a call which we never answered: "user busy" (SIP 486) when the queue is
+full, else "subscriber absent" (480)."""
+
 
 class Announcer(Protocol):
     """Decides what a waiting citizen hears, and when (``waiting.Announcements``)."""
@@ -203,6 +208,7 @@ class CitizenSession:
     async def _hold(self) -> None:
         """Begin (again) to keep him company."""
         assert self._waiting is not None
+        await self._answer()
         await self._show(self._waiting.hold.queue)
         if self._apology and not self._call.inbox:
             self._apology = False
@@ -210,6 +216,12 @@ class CitizenSession:
             if sound is not None:
                 await self._play(sound)
         await self._music(on=True)
+
+    async def _answer(self) -> None:
+        """Say 200 once: who waits or is rung for is answered, carriers end what rings too long."""
+        if not self._call.answered:
+            self._call.answered = True
+            await self._agi.answer()
 
     async def _show(self, queue: QueueId) -> None:
         """Put the queue's title where operators' phones show the caller's name."""
@@ -275,6 +287,10 @@ class CitizenSession:
         if not targets:
             self._failed(offer, ev.OfferFailure.UNREACHABLE, "no phone in the config")
             return
+        if not self._call.free_ring:
+            await self._answer()
+        elif not self._call.answered:
+            await agi.exec("Progress")  # else Dial's music is no early media
         await self._show(offer.queue)
         await agi.set_variable("TIMEOUT(absolute)", str(CALL_LIMIT_S))
         if voice.record == "always":
@@ -293,6 +309,7 @@ class CitizenSession:
             mix = await agi.get_variable("GKC_MIX") or ""
             await agi.exec("StopMixMonitor", mix)
         if status == "ANSWER":
+            self._call.answered = True
             await self._talk_ended(offer)
         elif status != "CANCEL":
             cause = await agi.get_variable("HANGUPCAUSE") or ""
@@ -376,6 +393,8 @@ class CitizenSession:
         self._waiting = None
         treatment = command.treatment
         if treatment.say:
+            if not self._call.answered:
+                await self._agi.exec("Progress")
             await self._say(treatment.say)
         if treatment.then is Then.QUEUE and treatment.queue is not None:
             self._host.submit(
@@ -383,12 +402,16 @@ class CitizenSession:
             )
             return False
         self._call.ended_by = ev.Party.SYSTEM
-        await self._release()
+        await self._release(UNANSWERED_CAUSES.get(command.disposition, UNANSWERED_CAUSE))
         return True
 
-    async def _release(self) -> None:
+    async def _release(self, unanswered: int = UNANSWERED_CAUSE) -> None:
+        """Hang up; a call that we never answered with the cause ``unanswered``."""
         await self._agi.set_variable("GKC_DONE", "1")
-        await self._agi.hangup()
+        if self._call.answered:
+            await self._agi.hangup()
+        else:
+            await self._agi.exec("Hangup", unanswered)
 
     async def _say(self, name: str) -> None:
         sound = self._host.sound(name, self._call.language)
