@@ -88,7 +88,7 @@ def _run(options: DemoOptions, asterisk: Path | None, *, json: bool) -> int:
     with seen:
         result, stopped = asyncio.run(_until_signal(one))
     if result is not None:
-        return _report(result, options, json=json)
+        return report_result(result, options, json=json)
     if stopped:
         progress("stopped")
     return INTERRUPTED if options.seconds is not None else 0
@@ -126,7 +126,8 @@ def _handled(stop: Callable[[], None]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _report(result: Account, options: DemoOptions, *, json: bool) -> int:
+def report_result(result: Account, options: DemoOptions, *, json: bool) -> int:
+    """Print the account of a run with an end; return the exit code."""
     from gkc_engine.demo.account import report
 
     assert options.seconds is not None

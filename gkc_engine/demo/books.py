@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
 from gkc_engine.acd.commands import Disposition, OfferOutcome
-from gkc_engine.demo.account import Record
-from gkc_engine.ids import Instant, QueueId
+from gkc_engine.demo.account import Account, Record, compare
+from gkc_engine.ids import Instant, Micros, QueueId
 from gkc_engine.recorder import schema
 
 _USERFIELD, _SRC, _UNIQUEID, _COLUMNS = 0, 2, 10, 11
@@ -24,6 +25,37 @@ _MISSED: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """Where one run wrote down its calls."""
+
+    run: str
+    """Begins the id of each of its calls."""
+    since: Instant
+    outside_csv: Path
+    """The outside world's CDR."""
+    center_csv: Path
+    """The CDR of the center's Asterisk: it knows which leg carried which id."""
+    store: Path
+    """The engine's records."""
+    visitor: str = ""
+    """A number whose calls nobody else wrote down: a person who tries the demo out."""
+
+    def dialled(self) -> set[str]:
+        """Return the ids of the run's calls in the outside world's CDR."""
+        return {i for i in ids(self.outside_csv).values() if i.startswith(f"{self.run}-")}
+
+    def balance(self, originated: Iterable[str], targets_us: Mapping[QueueId, Micros]) -> Account:
+        """Compare every call that the CDR or ``originated`` knows of with the records.
+
+        ``targets_us``: each queue's ``servicelevel``.
+        """
+        found = records(self.store, ids(self.center_csv), since=self.since)
+        visits = legs_of(self.center_csv, self.visitor) if self.visitor else set()
+        counted = [one.record for one in found if one.leg not in visits]
+        return compare(self.dialled() | set(originated), counted, targets_us)
+
+
 def rows(calls_csv: Path) -> list[list[str]]:
     """Return the whole rows of a CDR file; none when no call has been written yet."""
     if not calls_csv.exists():
@@ -32,59 +64,53 @@ def rows(calls_csv: Path) -> list[list[str]]:
         return [row for row in csv.reader(file) if len(row) == _COLUMNS]
 
 
-def dialled(outside_csv: Path, run: str) -> set[str]:
-    """Return the ids of this run's calls in the outside world's CDR."""
-    return {row[_USERFIELD] for row in rows(outside_csv) if row[_USERFIELD].startswith(f"{run}-")}
-
-
-def call_ids(center_csv: Path) -> dict[str, str]:
-    """Return the id that each leg's SIP header carried, by Uniqueid, from the center's CDR."""
-    return {row[_UNIQUEID]: row[_USERFIELD] for row in rows(center_csv) if row[_USERFIELD]}
+def ids(calls_csv: Path) -> dict[str, str]:
+    """Return the outside world's id of each leg that has one, by Uniqueid, from either CDR."""
+    return {row[_UNIQUEID]: row[_USERFIELD] for row in rows(calls_csv) if row[_USERFIELD]}
 
 
 def legs_of(center_csv: Path, caller: str) -> set[str]:
-    """Return the Uniqueids of the calls that ``caller`` made: a person who tries the demo out."""
+    """Return the Uniqueids of the calls that ``caller`` made."""
     digits = caller.lstrip("+")
     return {row[_UNIQUEID] for row in rows(center_csv) if row[_SRC].lstrip("+") == digits}
 
 
-def records(
-    store: Path, ids: Mapping[str, str], *, since: Instant, but: set[str] | None = None
-) -> list[Record]:
-    """Return the contacts that began at ``since`` or later, in that order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A contact's record and the leg that it was made for."""
 
-    ``ids`` as of `call_ids`; contacts of the legs in ``but`` are left out.
-    """
+    leg: str
+    record: Record
+
+
+def records(store: Path, call_ids: Mapping[str, str], *, since: Instant) -> list[Found]:
+    """Return the contacts that began at ``since`` or later, in that order."""
     contact, offer = schema.contact, schema.offer
     engine = schema.make_engine(schema.sqlite_url(str(store)), read_only=True)
     try:
         with engine.connect() as connection:
-            missed = set(
-                connection.execute(
-                    sa.select(offer.c.contact_id).where(offer.c.outcome.in_(_MISSED)).distinct()
-                ).scalars()
-            )
+            failed = sa.select(offer.c.contact_id).where(offer.c.outcome.in_(_MISSED))
+            missed = set(connection.execute(failed.distinct()).scalars())
             query = (
                 sa.select(contact)
                 .where(contact.c.started >= since)
                 .order_by(contact.c.started, contact.c.contact_id)
             )
-            found = [
-                row
-                for row in connection.execute(query).mappings()
-                if row["linkedid"] not in (but or set())
-            ]
+            contacts = connection.execute(query).mappings().all()
     finally:
         engine.dispose()
     return [
-        Record(
-            contact_id=row["contact_id"],
-            call_id=ids.get(row["linkedid"] or ""),
-            disposition=None if row["ended"] is None else Disposition(row["disposition"]),
-            queue=None if row["queue"] is None else QueueId(row["queue"]),
-            first_queued=None if row["first_queued"] is None else Instant(row["first_queued"]),
-            wait_us=row["wait_us"] or 0,
-            missed=row["contact_id"] in missed,
+        Found(
+            leg=row["linkedid"] or "",
+            record=Record(
+                contact_id=row["contact_id"],
+                call_id=call_ids.get(row["linkedid"] or ""),
+                disposition=None if row["ended"] is None else Disposition(row["disposition"]),
+                queue=None if row["queue"] is None else QueueId(row["queue"]),
+                first_queued=row["first_queued"],
+                wait_us=row["wait_us"] or 0,
+                missed=row["contact_id"] in missed,
+            ),
         )
-        for row in found
+        for row in contacts
     ]

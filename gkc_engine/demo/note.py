@@ -1,15 +1,53 @@
-"""``demo.json``: what runs where, for scripts and for the next start."""
+"""One demo at a time, and ``demo.json``: what runs where, for scripts and for the next start."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gkc_engine.errors import GkcError
+
 PIDS = "pids"
+LOCK = "lock"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` against a second demo; the kernel lets go when we are killed.
+
+    Raises:
+        GkcError: another demo runs there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise GkcError(
+                f"a demo is already running here ({folder}): end it where it was started, by Ctrl-C"
+            ) from None
+        yield
+    finally:
+        os.close(lock)
+
+
+def empty(folder: Path) -> None:
+    """Remove what the last demo has left."""
+    for entry in folder.iterdir():
+        if entry.name == LOCK:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def write(path: Path, note: dict[str, Any]) -> None:
@@ -36,7 +74,7 @@ def end_left_over(path: Path, folder: Path) -> list[int]:
     """
     try:
         pids = json.loads(path.read_text(encoding="utf-8"))[PIDS].values()
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
     ended = [pid for pid in _ours(pids, folder) if pid != os.getpid()]
     for pid in ended:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import fcntl
 import os
 import random
 import secrets
-import shutil
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +18,9 @@ from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.control.client import ControlClient
 from gkc_engine.control.protocol import ControlError, Json, socket_path
-from gkc_engine.demo import account, books, note
+from gkc_engine.demo import note
+from gkc_engine.demo.account import Account
+from gkc_engine.demo.books import Books
 from gkc_engine.demo.city import City, CityOptions, Ports
 from gkc_engine.demo.people import CALL_MAX_S, Arrival, Citizens
 from gkc_engine.demo.setup import (
@@ -35,6 +35,7 @@ from gkc_engine.demo.setup import (
     quicker,
     sound_lengths,
 )
+from gkc_engine.demo.waiting import happens, listed
 from gkc_engine.demo.world import TRUNK_HOST, OutsideWorld
 from gkc_engine.errors import GkcError, PeerError
 from gkc_engine.ids import Instant, Micros, QueueId
@@ -77,14 +78,14 @@ class Demo:
         self.city: City
         self.world: OutsideWorld
 
-    async def run(self) -> account.Account | None:
+    async def run(self) -> Account | None:
         """Run it; return the account of a run with an end.
 
         Raises:
             GkcError: something did not start: what, why, and what to do.
         """
         options = self.options
-        with self._alone():
+        with note.alone(options.folder):
             self._prepare()
             since = self.clock.now()
             try:
@@ -109,37 +110,18 @@ class Demo:
 
     # --- start -----------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        options = self.options
-        options.folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(options.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise GkcError(
-                    f"a demo is already running here ({options.folder}): end it with Ctrl-C"
-                    " where it was started"
-                ) from None
-            yield
-        finally:
-            os.close(lock)
-
     def _prepare(self) -> None:
         options = self.options
         left = note.end_left_over(options.note, options.folder)
         if left:
-            self.screen.say(f"ended what a killed demo had left running: {_listed(left)}")
+            self.screen.say(f"ended what a killed demo had left running: {listed(left)}")
         with contextlib.suppress(ControlError), ControlClient(socket_path(options.sockets)) as old:
             raise GkcError(
                 f"an engine is already running here (pid {old.peer.pid}): stop it first"
                 f" (kill -TERM {old.peer.pid})"
             )
         if not options.keep:
-            for entry in options.folder.iterdir():
-                if entry.name != "lock":
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            note.empty(options.folder)
         self._choose_ports()
 
     def _choose_ports(self) -> None:
@@ -175,9 +157,12 @@ class Demo:
         city, world = self.city, self.world
         say("starting Asterisk, the telephone network and the phones")
         phones = tuple(p for p in city.plan().operators if p.agent_id != self.free_agent)
-        async with asyncio.TaskGroup() as both:
-            both.create_task(city.start_asterisk())
-            both.create_task(world.start(city.ports.sip, phones))
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(city.start_asterisk())
+                both.create_task(world.start(city.ports.sip, phones))
+        except* PeerError as failed:
+            raise PeerError("\n".join(str(error) for error in failed.exceptions)) from None
         say("starting the engine")
         await city.start_engine()
         self._write_note(city.engine_pid)
@@ -201,8 +186,8 @@ class Demo:
             away.difference_update(r["agent_id"] for r in rows if r["state"] == "ready")
             return not away
 
-        if not await _happens(all_ready, STAFF_S):
-            self.screen.say(f"these operators' phones cannot be reached: {_listed(sorted(away))}")
+        if not await happens(all_ready, STAFF_S):
+            self.screen.say(f"these operators' phones cannot be reached: {listed(sorted(away))}")
 
     def _write_note(self, engine_pid: int) -> None:
         self._noted_pid = engine_pid
@@ -329,11 +314,11 @@ class Demo:
 
     async def _drained(self) -> None:
         """Wait until the last citizen has hung up; then make the others."""
-        if await _happens(self._nobody_on_the_line, DRAIN_S):
+        if await happens(self._nobody_on_the_line, DRAIN_S):
             return
         self.screen.say("hanging up the citizens that are still on the line")
         await self.world.hang_up_all()
-        await _happens(self._nobody_on_the_line, HANG_UP_S)
+        await happens(self._nobody_on_the_line, HANG_UP_S)
 
     async def _nobody_on_the_line(self) -> bool:
         return await self.world.in_progress() == 0
@@ -365,7 +350,7 @@ class Demo:
             except (ControlError, OSError):
                 return False  # Just being restarted.
 
-        if not await _happens(nothing_open, SETTLE_S):
+        if not await happens(nothing_open, SETTLE_S):
             self.screen.say("the engine still holds calls open that are over")
 
     # --- the end ---------------------------------------------------------------------------
@@ -382,37 +367,19 @@ class Demo:
             self.kill()
             note.remove(self.options.note)
 
-    def account(self, since: Instant) -> account.Account:
+    def account(self, since: Instant) -> Account:
         """Compare the outside world's list of this run with the engine's records."""
-        csv = self.city.asterisk.calls_csv
-        in_cdr = books.dialled(self.world.asterisk.calls_csv, self.run_id)
-        mine = set(self.world.originated)
-        if in_cdr != mine:
-            self.screen.say(
-                f"the outside world's two lists differ: {_listed(sorted(in_cdr ^ mine))}"
-            )
-        records = books.records(
-            self.store, books.call_ids(csv), since=since, but=books.legs_of(csv, CITIZEN_NUMBER)
+        book = Books(
+            run=self.run_id,
+            since=since,
+            outside_csv=self.world.asterisk.calls_csv,
+            center_csv=self.city.asterisk.calls_csv,
+            store=self.store,
+            visitor=CITIZEN_NUMBER,
         )
-        targets = {
-            QueueId(name): Micros(queue.servicelevel)
-            for name, queue in self.city.config.queues.items()
-        }
-        return account.compare(in_cdr | mine, records, targets)
-
-
-async def _happens(fact: Callable[[], Awaitable[bool]], limit_s: float) -> bool:
-    """Ask for ``fact`` several times a second; return whether it came true in time."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + limit_s
-    while not await fact():
-        if loop.time() > until:
-            return False
-        await asyncio.sleep(0.2)
-    return True
-
-
-def _listed(items: Iterable[object], limit: int = 8) -> str:
-    texts = [str(item) for item in items]
-    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
-    return ", ".join(texts[:limit]) + more
+        differing = book.dialled() ^ set(self.world.originated)
+        if differing:
+            self.screen.say(f"the outside world's two lists differ: {listed(sorted(differing))}")
+        queues = self.city.config.queues.items()
+        targets = {QueueId(name): Micros(queue.servicelevel) for name, queue in queues}
+        return book.balance(self.world.originated, targets)

@@ -99,9 +99,10 @@ class OutsideWorld:
             await asyncio.sleep(DECIDE_EVERY_S)
 
     async def call(self, call: CitizenCall) -> None:
-        """Let a citizen call."""
-        self.originated.append(call.call_id)
-        await self._send(originate_citizen(call))
+        """Let a citizen call. Whether one without a reply did, only the CDR knows."""
+        with contextlib.suppress(AmiTimeout):
+            await self._send(originate_citizen(call))
+            self.originated.append(call.call_id)
 
     async def in_progress(self) -> int:
         """Return how many citizens are on the line."""

@@ -1,0 +1,159 @@
+"""The account, against lists written by hand."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gkc_engine.acd.commands import Disposition
+from gkc_engine.demo.account import GROUPS, Record, compare, nearest_rank, report
+from gkc_engine.ids import SECOND, Instant, Micros, QueueId
+
+TAX, TRANSPORT = QueueId("tax"), QueueId("transport")
+TARGETS = {TAX: Micros(20 * SECOND), TRANSPORT: Micros(5 * SECOND)}
+KEYS = [
+    *("seconds", "rate", "seed", "offered", "answered", "abandoned", "self_served", "refused"),
+    *("failed_open", "missed_then_answered", "lost", "doubled"),
+    *("wait_p50_s", "wait_p90_s", "wait_max_s", "service_level", "by_disposition"),
+]
+"""As the issue gives them."""
+
+
+def record(
+    call_id: str | None,
+    disposition: Disposition | None,
+    wait_s: float = 0,
+    queue: QueueId | None = TAX,
+    *,
+    missed: bool = False,
+) -> Record:
+    return Record(
+        contact_id=f"contact of {call_id}",
+        call_id=call_id,
+        disposition=disposition,
+        queue=queue,
+        first_queued=None if queue is None else Instant(0),
+        wait_us=round(wait_s * SECOND),
+        missed=missed,
+    )
+
+
+D = Disposition
+
+
+def test_every_call_is_counted_once_by_how_it_ended() -> None:
+    account = compare(
+        ["1", "2", "3", "4", "5", "6", "7"],
+        [
+            record("1", D.ANSWERED, 3),
+            record("2", D.ANSWERED, 30, missed=True),
+            record("3", D.ABANDONED_MENU, queue=None),
+            record("4", D.ABANDONED_SHORT, 2),
+            record("5", D.SELF_SERVED, queue=None),
+            record("6", D.TIMEOUT, 60),
+            record("7", D.SYSTEM_FAILED, 1),
+        ],
+        TARGETS,
+    )
+    row = report(account, seconds=60.0, rate=2.0, seed=7)
+    assert list(row) == KEYS
+    assert row == {
+        "seconds": 60,
+        "rate": 2,
+        "seed": 7,
+        "offered": 7,
+        "answered": 2,
+        "abandoned": 2,
+        "self_served": 1,
+        "refused": 1,
+        "failed_open": 1,
+        "missed_then_answered": 1,
+        "lost": 0,
+        "doubled": 0,
+        "wait_p50_s": 3.0,
+        "wait_p90_s": 30.0,
+        "wait_max_s": 30.0,
+        # One in time of two answered; who left at once, in the menu or refused does not count.
+        "service_level": 0.5,
+        "by_disposition": {
+            **dict.fromkeys([d.value for d in D], 0),
+            "answered": 2,
+            "abandoned_menu": 1,
+            "abandoned_short": 1,
+            "self_served": 1,
+            "timeout": 1,
+            "system_failed": 1,
+        },
+    }
+    assert account.balanced
+
+
+def test_each_queue_has_its_own_threshold() -> None:
+    account = compare(
+        ["1", "2"],
+        [record("1", D.ANSWERED, 6, TAX), record("2", D.ANSWERED, 6, TRANSPORT)],
+        TARGETS,
+    )
+    assert account.service_level == 0.5
+
+
+def test_a_call_without_a_record_is_lost() -> None:
+    account = compare(["1", "2"], [record("1", D.ANSWERED)], TARGETS)
+    assert account.lost == ["2"]
+    assert not account.balanced
+
+
+def test_a_record_that_never_ended_is_lost() -> None:
+    account = compare(["1"], [record("1", None)], TARGETS)
+    assert account.lost == ["1"]
+    assert not account.balanced
+
+
+def test_a_call_with_two_records_is_doubled_and_counted_once() -> None:
+    account = compare(["1"], [record("1", D.ANSWERED), record("1", D.ABANDONED)], TARGETS)
+    assert account.doubled == ["1"]
+    assert account.groups == {"answered": 1}
+    assert not account.balanced
+
+
+def test_a_record_that_nobody_dialled_is_one_too_many() -> None:
+    account = compare(["1"], [record("1", D.ANSWERED), record(None, D.ANSWERED)], TARGETS)
+    assert account.doubled == ["contact of None"]
+    assert not account.balanced
+
+
+def test_nobody_called() -> None:
+    row = report(compare([], [], TARGETS), seconds=1, rate=0.5, seed=1)
+    assert row["offered"] == 0
+    assert row["wait_p50_s"] is row["service_level"] is None
+
+
+def test_every_disposition_belongs_to_a_group() -> None:
+    assert set(GROUPS) == set(D)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.integers(0, 12).map(str)),
+            st.one_of(st.none(), *map(st.just, D)),
+        )
+    ),
+    st.sets(st.integers(0, 12).map(str)),
+)
+def test_the_parts_always_add_up_to_offered(
+    rows: list[tuple[str | None, Disposition | None]], dialled: set[str]
+) -> None:
+    account = compare(dialled, [record(*row) for row in rows], TARGETS)
+    row = report(account, seconds=1, rate=1, seed=1)
+    parts = ("answered", "abandoned", "self_served", "refused", "failed_open", "lost")
+    assert row["offered"] == len(dialled) == sum(row[part] for part in parts)
+    assert sum(row["by_disposition"].values()) == row["offered"] - row["lost"]
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.5, 20), (0.9, 40), (0.51, 30), (0.75, 30), (1.0, 40), (0.0, 10)]
+)
+def test_nearest_rank(share: float, expected: int) -> None:
+    assert nearest_rank([10, 20, 30, 40], share) == expected

@@ -1,0 +1,150 @@
+"""From files to an exit code: what a planted loss and a planted double do to it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from gkc_engine.acd.commands import Disposition
+from gkc_engine.cli.demo import report_result
+from gkc_engine.demo.books import Books
+from gkc_engine.demo.setup import DemoOptions
+from gkc_engine.ids import SECOND, Instant, Micros, QueueId
+from gkc_engine.recorder import schema
+
+START = Instant(1_790_000_000_000_000)
+TARGETS = {QueueId("tax"): Micros(20 * SECOND)}
+
+
+def cdr(path: Path, calls: Iterable[tuple[str, str, str]]) -> Path:
+    """Write a CDR of (id, caller, uniqueid), one row each."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        for call_id, caller, uniqueid in calls:
+            middle = ["", "", "", "1.0", "1.0", "ANSWERED"]
+            writer.writerow([call_id, "talked", caller, "+74957777777", *middle, uniqueid])
+    return path
+
+
+def contact_row(leg: str, disposition: Disposition, contact_id: str = "") -> dict[str, Any]:
+    kept: dict[str, Any] = {
+        column.name: ""
+        for column in schema.contact.columns
+        if not column.nullable and isinstance(column.type, sa.Text)
+    }
+    kept |= {
+        column.name: 0
+        for column in schema.contact.columns
+        if not column.nullable and not isinstance(column.type, sa.Text)
+    }
+    times = {"started": START + 1, "first_queued": START + 2, "ended": START + 9, "wait_us": SECOND}
+    return {
+        **kept,
+        **times,
+        "contact_id": contact_id or f"c-{leg}",
+        "linkedid": leg,
+        "queue": "tax",
+        "disposition": disposition.value,
+    }
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Books:
+    """Three calls, each on record once; a visitor's beside them, and one of another run."""
+    store = tmp_path / "gkc.sqlite"
+    engine = schema.make_engine(schema.sqlite_url(str(store)))
+    schema.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(
+            schema.contact.insert(),
+            [
+                contact_row("centr-1", Disposition.ANSWERED),
+                contact_row("centr-2", Disposition.ABANDONED),
+                contact_row("centr-3", Disposition.ANSWERED),
+                contact_row("centr-4", Disposition.ANSWERED),
+                {**contact_row("centr-0", Disposition.ANSWERED), "started": START - 1},
+            ],
+        )
+        connection.execute(
+            schema.offer.insert(),
+            [
+                {
+                    "offer_id": 1,
+                    "agent_id": "a",
+                    "contact_id": "c-centr-3",
+                    "queue": "tax",
+                    "created": START,
+                    "outcome": "no_answer",
+                }
+            ],
+        )
+    engine.dispose()
+    calls = [("r-1", "+79000000001"), ("r-2", "+79000000002"), ("r-3", "+79000000003")]
+    outside = [(i, n, f"outside-{i}") for i, n in [*calls, ("old-1", "+7900"), ("", "101")]]
+    center = [(i, n, f"centr-{i[-1]}") for i, n in calls] + [("", "+79990000000", "centr-4")]
+    return Books(
+        run="r",
+        since=START,
+        outside_csv=cdr(tmp_path / "outside.csv", outside),
+        # One call makes several rows when several phones were tried.
+        center_csv=cdr(tmp_path / "center.csv", [*center, center[0]]),
+        store=store,
+        visitor="+79990000000",
+    )
+
+
+def exit_code(books: Books) -> int:
+    options = DemoOptions(config=Path(), state=Path(), sockets=Path(), seconds=60, rate=2)
+    return report_result(books.balance(["r-1", "r-2"], TARGETS), options, json=True)
+
+
+def execute(books: Books, statement: sa.Executable) -> None:
+    engine = schema.make_engine(schema.sqlite_url(str(books.store)))
+    with engine.begin() as connection:
+        connection.execute(statement)
+    engine.dispose()
+
+
+def test_both_lists_agree(books: Books) -> None:
+    account = books.balance([], TARGETS)
+    assert (account.offered, account.groups["answered"], account.groups["abandoned"]) == (3, 2, 1)
+    assert account.missed_then_answered == 1
+    assert exit_code(books) == 0
+
+
+def test_a_planted_loss_turns_the_exit_code(books: Books) -> None:
+    execute(books, sa.delete(schema.contact).where(schema.contact.c.linkedid == "centr-2"))
+    assert books.balance([], TARGETS).lost == ["r-2"]
+    assert exit_code(books) == 1
+
+
+def test_a_planted_double_turns_the_exit_code(books: Books) -> None:
+    double = contact_row("centr-1", Disposition.ANSWERED, "c-double")
+    execute(books, schema.contact.insert().values(double))
+    assert books.balance([], TARGETS).doubled == ["r-1"]
+    assert exit_code(books) == 1
+
+
+def test_a_record_of_a_leg_that_nobody_dialled_turns_it_too(books: Books) -> None:
+    ghost = contact_row("centr-77", Disposition.ANSWERED)
+    execute(books, schema.contact.insert().values(ghost))
+    assert books.balance([], TARGETS).doubled == ["c-centr-77"]
+    assert exit_code(books) == 1
+
+
+def test_a_call_that_only_the_driver_knows_of_is_lost(books: Books) -> None:
+    assert books.balance(["r-9"], TARGETS).lost == ["r-9"]
+
+
+def test_stdout_carries_one_object_only(books: Books, capsys: pytest.CaptureFixture[str]) -> None:
+    execute(books, sa.delete(schema.contact).where(schema.contact.c.linkedid == "centr-2"))
+    exit_code(books)
+    out, err = capsys.readouterr()
+    assert out.startswith('{"seconds": 60, "rate": 2, "seed": 1, "offered": 3,')
+    assert out.count("\n") == 1
+    assert "lost: r-2" in err
