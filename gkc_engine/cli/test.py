@@ -123,8 +123,9 @@ def _pytest(suite: str, extra: list[str]) -> Totals:
     """Run one suite. Nothing is printed after it: its own closing line stays the last."""
     report = state_dir() / "test" / f"{suite}.xml"
     report.unlink(missing_ok=True)
-    live = ["-s"] if suite == "long" else []
-    command = (_tool("pytest"), "-m", MARKS[suite], *live, *extra)
+    # The hermetic tests need no port and no order, so both cores share them.
+    how = {"fast": ["-n", "2"], "long": ["-s"]}.get(suite, [])
+    command = (_tool("pytest"), "-m", MARKS[suite], *how, *extra)
     print(f"== pytest, {suite}", flush=True)
     code, seconds = _run((*command, f"--junitxml={report}"))
     totals = _counted(report)
