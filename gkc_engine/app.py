@@ -166,7 +166,7 @@ class App:
 
     def _phone(self, desk: FrontDesk) -> PhoneChannel:
         config, overrides = self.config, self.overrides
-        self.prompts = self._prompt_store()
+        self.prompts = self._prompt_store(config)
         sounds = plans.Sounds(self.prompts)
         secret = resolve_secret(config.pbx.ami.secret, self.folder)
         self.announcements = Announcements(
@@ -182,7 +182,7 @@ class App:
         default = QueueId(next(iter(config.queues)))
         return PhoneChannel(
             self.engine,
-            plans.phone_plan(config, sounds.find),
+            plans.phone_plan(config, sounds.find, self._secret),
             desk,
             lambda channel: AmiLink(
                 config.pbx.ami.host,
@@ -203,8 +203,10 @@ class App:
             self.folder / config.pbx.cel if config.pbx.cel else None,
         )
 
-    def _prompt_store(self) -> PromptStore:
-        config = self.config
+    def _secret(self, reference: str) -> str:
+        return resolve_secret(reference, self.folder)
+
+    def _prompt_store(self, config: Config) -> PromptStore:
         texts = prompt_texts(
             builtin_texts(),
             {
@@ -259,6 +261,7 @@ class App:
                 for c in open_calls
                 if c.uniqueid
             )
+            self.phone.operators.restore()
         self.engine.submit(ev.SettingsApplied(settings=to_settings(self.config)))
         for name, operator in self.config.operators.items():
             if operator.login == "always":
@@ -368,12 +371,13 @@ class App:
         lost = [] if force else shrink(old, new)
         if lost:
             raise GkcError("\n".join([*lost, "nothing was changed; if it is meant: --force"]))
-        self.config = new
-        self.prompts = self._prompt_store()
+        prompts = self._prompt_store(new)
+        sounds = plans.Sounds(prompts)
+        phone_plan = plans.phone_plan(new, sounds.find, self._secret)
+        self.config, self.prompts = new, prompts
         await self.engine.ask(ev.SettingsApplied(settings=to_settings(new)), source="cli")
-        sounds = plans.Sounds(self.prompts)
         self.announcements.replace(sounds.phrase)
-        self.phone.apply_plan(plans.phone_plan(new, sounds.find))
+        self.phone.apply_plan(phone_plan)
         self.backend.replace(plans.directory_of(new, self.folder))
         self.day.configure(
             {QueueId(n): q.servicelevel for n, q in new.queues.items()},

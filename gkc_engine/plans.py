@@ -31,8 +31,18 @@ def may_serve(operator: OperatorModel, queue: QueueModel) -> bool:
     )
 
 
-def phone_plan(config: Config, sounds: Callable[[str, str], Sound | None]) -> PhonePlan:
-    """Return what the phone channel needs of ``config``."""
+def phone_plan(
+    config: Config,
+    sounds: Callable[[str, str], Sound | None],
+    secret: Callable[[str], str | None] = lambda _reference: None,
+) -> PhonePlan:
+    """Return what the phone channel needs of ``config``; ``secret`` gives what ``env:X`` means.
+
+    Without it nobody has a PIN.
+
+    Raises:
+        ConfigError: a PIN's reference leads nowhere.
+    """
     return PhonePlan(
         phones=tuple(
             Phone(
@@ -40,6 +50,12 @@ def phone_plan(config: Config, sounds: Callable[[str, str], Sound | None]) -> Ph
                 interface=operator.interface,
                 title=operator.title or operator.name,
                 always=operator.login == "always",
+                queues=tuple(
+                    QueueId(queue_name)
+                    for queue_name, queue in config.queues.items()
+                    if may_serve(operator, queue)
+                ),
+                pin=secret(operator.pin) if operator.pin is not None else None,
             )
             for name, operator in config.operators.items()
         ),

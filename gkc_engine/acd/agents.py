@@ -47,7 +47,7 @@ def agent_event(world: World, event: AgentEvent) -> None:
         return
     match event:
         case ev.AgentLoggedIn():
-            logged_in(world, agent)
+            logged_in(world, agent, event.by)
         case ev.AgentLoggedOut():
             logged_out(world, agent)
         case ev.AgentPaused():
@@ -65,11 +65,11 @@ def agent_event(world: World, event: AgentEvent) -> None:
             set_skills(world, agent, event)
 
 
-def logged_in(world: World, agent: Agent) -> None:
+def logged_in(world: World, agent: Agent, by: str) -> None:
     """The agent came to work, ready."""
     if agent.logged_in or agent.removed:
         return
-    agent.logged_in = True
+    agent.logged_in, agent.logged_in_by = True, by
     agent.misses = agent.handling_us = agent.ready_us = 0
     agent.activity, agent.activity_since = Activity.NEITHER, world.now
     world.count_login(agent, +1)

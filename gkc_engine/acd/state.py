@@ -147,6 +147,8 @@ class Agent:
     shift_skills: bool = False
     """Skills were changed by a supervisor; the config's return at logout."""
     logged_in: bool = False
+    logged_in_by: str = ""
+    """How he came: ``phone``, ``cli``, ``always``, or the phone (``PJSIP/103``) of hot-desking."""
     reachable: bool = True
     in_use: bool = False
     paused: bool = False

@@ -61,6 +61,7 @@ class AgentView:
     reason: str
     until: Instant | None
     logged_in: bool
+    logged_in_by: str
     reachable: bool
     paused: bool
     can_take: bool
@@ -162,6 +163,7 @@ def agent_view(world: World, agent_id: AgentId) -> AgentView | None:
         reason=first.reason if first is not None else "",
         until=first.until if first is not None else None,
         logged_in=agent.logged_in,
+        logged_in_by=agent.logged_in_by,
         reachable=agent.reachable,
         paused=agent.paused,
         can_take=any(world.can_take(agent, medium) for medium in agent.capacity),

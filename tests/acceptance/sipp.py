@@ -101,6 +101,7 @@ class SippBench:
         rate: float = 10.0,
         caller: str = "+7900{:07d}",
         name: str = "Citizen",
+        host: str = "127.0.0.11",
     ) -> Sipp:
         """Let one citizen for each id dial ``number``, ``rate`` a second."""
         self._count += 1
@@ -115,7 +116,7 @@ class SippBench:
         }
         args = [self.server, "-s", number, "-inf", str(data), "-m", str(len(ids)), "-r", str(rate)]
         args += ["-l", str(len(ids) + 1)]
-        return await self._start("citizen", values, host="127.0.0.11", port=0, args=args)
+        return await self._start("citizen", values, host=host, port=0, args=args)
 
     async def stop(self) -> None:
         """End every SIPp that still runs."""

@@ -13,13 +13,12 @@ import pytest_asyncio
 from gkc_engine.demo.city import CityOptions
 from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install
-from tests.acceptance.harness import CONFIG, Row, Scene, scene, until
-from tests.acceptance.phone import Desk, Leg, OnCall, Phone, answers, only_rings, refuses
+from tests.acceptance.harness import until
+from tests.acceptance.phone import Leg, OnCall, answers, only_rings, refuses
+from tests.acceptance.stage import PROMPTS, Stage, kinds, open_stage, outcomes
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 
-PASSPORT = "+74951112233"
-PROMPTS = CONFIG / "prompts" / "ru"
 RTP_TIMEOUT_S = 2
 
 
@@ -42,82 +41,17 @@ def _options(options: CityOptions) -> CityOptions:
     )
 
 
-@dataclasses.dataclass(slots=True)
-class Stage:
-    """The city, and the phones that we play."""
-
-    city: Scene
-    desk: Desk
-    past: set[str] = dataclasses.field(default_factory=set)
-    """Contacts of the cases before."""
-
-    async def call(self, number: str = PASSPORT, **extra: str) -> tuple[Phone, Leg]:
-        """Let a new citizen dial."""
-        phone = await self.desk.citizen(**extra)
-        return phone, await phone.dial(number)
-
-    def phone(self, user: int, on_call: OnCall | None = None) -> Phone:
-        """Return an operator's phone, and say what it does with calls."""
-        phone = self.desk.phones[str(user)]
-        phone.on_call = on_call
-        return phone
-
-    async def new(self) -> list[Row]:
-        """Return the contacts of this case, the oldest first."""
-        return [r for r in await self.city.contacts() if r["contact_id"] not in self.past]
-
-    async def over(self, count: int = 1) -> list[Row]:
-        """Wait until the case's contacts have ended; return everything about each."""
-
-        async def look() -> list[Row] | None:
-            rows = await self.new()
-            return rows if rows and all(r["ended"] is not None for r in rows) else None
-
-        rows = await until(look, "every contact has ended", 20)
-        assert len(rows) == count, "one record for each citizen"
-        return [await self.city.story(row["contact_id"]) for row in rows]
-
-    async def last(self) -> Row:
-        """Wait until the case's one contact has ended; return everything about it."""
-        (story,) = await self.over()
-        return story
-
-    async def comes(self, agent: str) -> None:
-        """Log an operator in who will be rung at once."""
-        await self.city.ask("agent.login", agent=agent)
-
-    async def waits(self, state: str) -> None:
-        """Wait until the citizen is in ``state``."""
-        await self.city.in_state(state, 1)
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(install: Install, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    desk = Desk()
-    folder = tmp_path_factory.mktemp("offers")
-    async with scene(folder, install, phones=desk.start, options=_options) as city:
-        yield Stage(city, desk)
-        await desk.stop()
+    async with open_stage(tmp_path_factory.mktemp("offers"), install, _options) as stage:
+        yield stage
 
 
 @pytest_asyncio.fixture(loop_scope="module", autouse=True)
 async def _calm(stage: Stage) -> AsyncIterator[None]:
     """Leave nobody at work and nothing on the line."""
-    stage.past |= {r["contact_id"] for r in await stage.city.contacts()}
-    yield
-    await stage.desk.calm()
-    for agent in ("anna", "boris", "vera", "gleb", "dina", "egor"):
-        await stage.city.ask("agent.logout", agent=agent)
-
-
-def outcomes(story: Row) -> list[tuple[str, str]]:
-    """Return who was asked and how it ended, in order."""
-    return [(o["agent_id"], o["outcome"]) for o in story["offers_list"]]
-
-
-def kinds(story: Row) -> list[str]:
-    """Return the kinds of the segments, in order."""
-    return [s["kind"] for s in story["segments"]]
+    async with stage.case():
+        yield
 
 
 Case = tuple[OnCall, str]

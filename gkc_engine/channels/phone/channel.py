@@ -20,6 +20,7 @@ from gkc_engine.channels.phone.entry import Entry, EntryDesk
 from gkc_engine.channels.phone.facts import FactHandler
 from gkc_engine.channels.phone.jobs import AmiJobs
 from gkc_engine.channels.phone.members import Members
+from gkc_engine.channels.phone.operators import Operators
 from gkc_engine.channels.phone.resync import Resync
 from gkc_engine.channels.phone.roster import Phone, Roster
 from gkc_engine.channels.phone.serve import CitizenSession, QueueVoice, Sound
@@ -117,9 +118,12 @@ class PhoneChannel:
             hang_up=self.hang_up,
             on_citizen_gone=self._citizen_gone,
             on_fallback=self._look_into_fallback,
+            set_roster=self._set_roster,
         )
         self.members = Members(self)
+        self.operators = Operators(self)
         self.resync = Resync(self, cel)
+        engine.on_stood_still = self._stood_still
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._sweeping: asyncio.Task[None] | None = None
@@ -157,6 +161,7 @@ class PhoneChannel:
                 self._rescind(command)
             case cmd.AgentStateChanged():
                 self.members.mirror(command)
+                self.operators.observe(command)
             case _:
                 pass
 
@@ -176,9 +181,11 @@ class PhoneChannel:
     def apply_plan(self, plan: PhonePlan) -> None:
         """Take a reloaded config; calls in progress are not disturbed."""
         self.plan = plan
-        self.roster = Roster(plan.phones)
-        self.facts.roster = self.roster
+        self._set_roster(Roster(plan.phones, self.roster.seats))
         self._spawn(self.members.reconcile())
+
+    def _set_roster(self, roster: Roster) -> None:
+        self.roster = self.facts.roster = roster
 
     # --- commands --------------------------------------------------------------------------
 
@@ -189,8 +196,12 @@ class PhoneChannel:
         call = self.calls.by_contact.get(command.contact_id)
         if call is None:
             return  # another medium's contact
-        if call.session is not None and call.tell(command):
+        if call.session is not None and not call.session.closed.is_set() and call.tell(command):
             return
+        self._not_held(call, command)
+
+    def _not_held(self, call: Call, command: cmd.Command) -> None:
+        """Say what becomes of a command that no socket can carry out."""
         match command:
             case cmd.OfferContact():
                 self._cannot_offer(command)
@@ -283,6 +294,18 @@ class PhoneChannel:
         await self.members.reconcile()
         await self._beat()
 
+    def _stood_still(self, still_us: int) -> None:
+        """We were stopped: Asterisk has gone on alone; ask for everything before we decide."""
+        self.resync.away_since(Instant(self.now() - still_us))
+        self._spawn(self._ask_anew())
+
+    async def _ask_anew(self) -> None:
+        if self.ami.up:
+            try:
+                await self.on_ami_up()
+            except PeerError as error:
+                log.warning("resync_failed", reason=str(error))  # the link's own resync follows
+
     def on_ami_down(self, reason: str) -> None:
         """The link is gone: calls in AGI go on; new ones fail open as the heartbeat ages."""
         self.resync.lost()
@@ -317,6 +340,8 @@ class PhoneChannel:
                     await self._citizen(agi, QueueId(rest))
                 case "after":
                     await self._after(agi)
+                case "feature":
+                    await self.operators.serve(agi)
                 case _:
                     log.warning("agi_unknown_path", path=agi.request.path[:80])
         except AgiClosed:
@@ -347,6 +372,8 @@ class PhoneChannel:
         finally:
             if call.session is agi:
                 call.session = None
+                while call.inbox:
+                    self._not_held(call, call.take())
                 if not self._stopping:
                     self._spawn(self._socket_ended(call))
 

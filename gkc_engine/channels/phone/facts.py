@@ -214,7 +214,7 @@ class FactHandler:
         self.set_roster(Roster(self.roster.phones, seats))
         sits = self.roster.agent_of(interface or before) or agent_id
         self.foreign[sits] = self.foreign.get(sits, set()) | legs
-        for changed in {agent_id, *(self.roster.own[i] for i in {before, interface} - {None})}:
+        for changed in {agent_id, *(self.roster.own[i] for i in (before, interface) if i)}:
             phone = self.roster.by_agent[changed].interface
             mine = self.roster.agent_of(phone) == changed
             self.reachable[changed] = mine and self.devices.get(phone, True)
