@@ -17,7 +17,7 @@ import structlog
 
 from gkc_engine.acd.commands import Command
 from gkc_engine.acd.core import Acd
-from gkc_engine.acd.events import Event, SettingsApplied, Tick
+from gkc_engine.acd.events import EngineRestarted, Event, SettingsApplied, Tick
 from gkc_engine.clock import Clock
 from gkc_engine.ids import Instant
 
@@ -28,6 +28,12 @@ INBOX_MAX = 100_000
 
 GROUP_MAX = 512
 """Events of one group commit: bounds how long the first of them waits for its actions."""
+
+STILL_US = 3_500_000
+"""When the loop stood still for so long, Asterisk has taken our callers or is about to: the lease
+is 4 s. What we believed then must be asked anew before anything is decided."""
+
+PULSE_S = 0.5
 
 KEYS_MAX = 200_000
 """Source keys remembered, so that a repeated fact is stepped once."""
@@ -98,6 +104,10 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._performers: list[Performer] = []
         self._observers: list[Observer] = []
+        self._alive = Instant(0)
+        """When the loop was last seen to turn."""
+        self.on_stood_still: Callable[[int], None] = lambda _us: None
+        """Told how long the loop had stood still, after the core is told that nothing is sure."""
         self.steps_total = 0
         self.repeats_total = 0
 
@@ -184,6 +194,31 @@ class Engine:
     async def run(self) -> None:
         """Process events until cancelled."""
         self._arm_timer()
+        self._alive = self._clock.now()
+        pulse = asyncio.get_running_loop().create_task(self._pulse())
+        try:
+            await self._forever()
+        finally:
+            pulse.cancel()
+
+    async def _pulse(self) -> None:
+        while True:
+            self._look_at_clock()
+            await asyncio.sleep(PULSE_S)
+
+    def _look_at_clock(self) -> None:
+        """Notice that we were stopped (SIGSTOP, a suspended machine): no stale decision then."""
+        now = self._clock.now()
+        still, self._alive = now - self._alive, now
+        if still > STILL_US:
+            log.critical("engine_stood_still", seconds=still / 1e6)
+            # Before all that waits, and before the timers that came due meanwhile.
+            self._inbox.appendleft(_Waiting(EngineRestarted(), "core", None, None))
+            self._idle.clear()
+            self._awake.set()
+            self.on_stood_still(still)
+
+    async def _forever(self) -> None:
         while True:
             if not self._inbox and not self._between:
                 self._idle.set()
@@ -194,6 +229,7 @@ class Engine:
             await self._group()
 
     async def _group(self) -> None:
+        self._look_at_clock()
         steps: list[Step] = []
         answers: list[tuple[asyncio.Future[Sequence[Command]], Step]] = []
         while self._inbox and len(steps) < GROUP_MAX:

@@ -49,6 +49,7 @@ def test_the_way_in_is_the_contract_line_by_line() -> None:
         " same => n(in),Set(GKC_DONE=)",
         " same => n,Set(DIALSTATUS=)",
         " same => n,GotoIf($[${EPOCH} - 0${GKC_HEARTBEAT} > 4]?fallback)",
+        " same => n,Set(TIMEOUT(absolute)=4)",
         f" same => n,AGI({agi}/enter)",
         ' same => n,GotoIf($["${GKC_DONE}"="1"]?bye)',
         ' same => n,GotoIf($["${DIALSTATUS}"="ANSWER"]?after)',

@@ -18,7 +18,7 @@ from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.cel import CITIZENS_CONTEXTS, History, PastLeg
-from gkc_engine.channels.phone.live import Leg, Live
+from gkc_engine.channels.phone.live import Leg, Live, born
 from gkc_engine.ids import SECOND, AgentId, Instant, Micros, OfferId
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ class CatchUp:
             self._still_there(view, call, leg, talk)
 
     def _still_there(self, view: ContactView, call: Call, leg: Leg, talk: Talk | None) -> None:
+        if call.session is not None and not call.session.closed.is_set() and not view.held:
+            self._channel.submit(ev.ContactAttached(contact_id=call.contact_id), None)
         over = talk is None or talk.ended is not None
         if call.session is None and leg.in_native_queue and over:
             self._stands_in_queue(view, call, talk)
@@ -240,7 +242,7 @@ class CatchUp:
         if told is not None and ended is not None:
             call.ended_by = call.ended_by or self._who_ended(told)
             self._channel.facts.citizen_gone(call, ended, IMPORTED)
-        elif self._booted is not None and _born(call.leg) < self._booted:
+        elif self._booted is not None and (born(call.leg) or self._booted) < self._booted:
             call.ended_by = ev.Party.SYSTEM
             self._channel.facts.citizen_gone(call, self._booted, LOST_WITH_ASTERISK)
         else:
@@ -319,9 +321,3 @@ def _as_past(leg: Leg, started: Instant) -> PastLeg:
         context=leg.context,
         started=started,
     )
-
-
-def _born(uniqueid: str) -> Instant:
-    """Return when a channel came to be: ``SYSTEM-SECONDS.COUNT``; the present if it is not so."""
-    seconds = uniqueid.rpartition("-")[2].partition(".")[0]
-    return Instant((int(seconds) if seconds.isdecimal() else 2**40) * SECOND)

@@ -372,9 +372,9 @@ class PhoneChannel:
         finally:
             if call.session is agi:
                 call.session = None
-                while call.inbox:
-                    self._not_held(call, call.take())
                 if not self._stopping:
+                    while call.inbox:
+                        self._not_held(call, call.take())
                     self._spawn(self._socket_ended(call))
 
     async def _serve(

@@ -10,6 +10,7 @@ import structlog
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Medium
 from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.live import born
 from gkc_engine.channels.phone.menu_run import MenuRunner, Wish
 from gkc_engine.channels.phone.serve import Announcer
 from gkc_engine.ids import SECOND, Instant, QueueId
@@ -23,16 +24,28 @@ log = structlog.get_logger(__name__)
 PRIO_SPAN = 2_147_483_647
 """``QUEUE_PRIO`` is a positive 32-bit int, the highest first."""
 
+LATE_US = 2 * SECOND
+
 TRANSFER_CONTEXT = "gkc-transfer"
 
 
 def queue_prio(enqueued: Instant) -> int:
     """Return the native queue's priority that puts callers in the order of their enqueue times.
 
-    Tenths of a second, counted down; it starts anew every 6.8 years, when those who wait in a
-    native queue across that instant may be served out of order.
+    Hundredths of a second, counted down: tenths left callers of one tenth in any order (seen). It
+    starts anew every 248 days, when those who wait in a native queue across that instant may be
+    served out of order.
     """
-    return PRIO_SPAN - (enqueued // (SECOND // 10)) % PRIO_SPAN
+    return PRIO_SPAN - (enqueued // (SECOND // 100)) % PRIO_SPAN
+
+
+def _began(leg: str, now: Instant) -> Instant | None:
+    """Return when a call began that comes to us late, out of the native queue or a stopped engine.
+
+    A fresh one began when we saw it, to the microsecond; a Uniqueid knows whole seconds only.
+    """
+    began = born(leg)
+    return began if began is not None and now - began > LATE_US else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +98,7 @@ class EntryDesk:
                 ),
                 language=call.language,
                 uniqueid=agi.uniqueid,
+                at=_began(agi.uniqueid, now),
             ),
             f"started:{agi.uniqueid}",
         )
@@ -158,12 +172,14 @@ class EntryDesk:
         if call.dialling is not None or view.offer_id is not None:
             # The Dial of before has ended without us, or he would not be here.
             offer_id = view.offer_id
+            dialled = call.dialling is None or call.leg_bound.is_set()
             channel.calls.end_dial(call)
             if offer_id is not None:
                 channel.submit(
                     ev.OfferFailed(
                         offer_id=offer_id,
-                        failure=ev.OfferFailure.NO_ANSWER,
+                        # The socket may have died before the operator's phone was asked.
+                        failure=ev.OfferFailure.NO_ANSWER if dialled else ev.OfferFailure.RESCINDED,
                         reason="returned to AGI",
                     ),
                     f"failed:{offer_id}",

@@ -85,6 +85,12 @@ def booted_at(status: Row, now: Instant) -> Instant | None:
     return booted if booted <= now else None
 
 
+def born(uniqueid: str) -> Instant | None:
+    """Return when a channel came to be, in whole seconds: ``SYSTEM-SECONDS.COUNT``."""
+    seconds = uniqueid.rpartition("-")[2].partition(".")[0]
+    return Instant(int(seconds) * SECOND) if seconds.isdecimal() else None
+
+
 class Live:
     """All of them."""
 

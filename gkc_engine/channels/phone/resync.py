@@ -47,13 +47,14 @@ class Resync:
         self._coming: dict[str, Instant] = {}
         """Enqueue time of those who were asked back and have not come yet."""
         self._moved = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
         self.runs_total = 0
         self.imported_total = 0
         """Contacts that came and were heard of only afterwards."""
 
     def away_since(self, instant: Instant) -> None:
-        """The last engine saw Asterisk until ``instant``."""
-        self._away = instant
+        """Asterisk was seen until ``instant``, by the last engine or before we were stopped."""
+        self._away = instant if self._away is None else min(instant, self._away)
 
     def lost(self) -> None:
         """The link broke; what it told last may be a while ago."""
@@ -66,6 +67,10 @@ class Resync:
         Raises:
             PeerError: Asterisk did not tell; the link must not be trusted.
         """
+        async with self._one_at_a_time:
+            await self._run()
+
+    async def _run(self) -> None:
         since = self._away if self._away is not None else self._channel.now()
         ami = self._channel.ami
         listed = frozenset(self._channel.calls.by_leg)
