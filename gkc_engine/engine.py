@@ -19,7 +19,7 @@ from gkc_engine.acd.commands import Command
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.events import EngineRestarted, Event, SettingsApplied, Tick
 from gkc_engine.clock import Clock
-from gkc_engine.ids import Instant
+from gkc_engine.ids import SECOND, Instant, Micros
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ INBOX_MAX = 100_000
 GROUP_MAX = 512
 """Events of one group commit: bounds how long the first of them waits for its actions."""
 
-STILL_US = 3_500_000
+STILL_S = 3.5
 """When the loop stood still for so long, Asterisk has taken our callers or is about to: the lease
 is 4 s. What we believed then must be asked anew before anything is decided."""
 
@@ -104,9 +104,9 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._performers: list[Performer] = []
         self._observers: list[Observer] = []
-        self._alive = Instant(0)
+        self._alive = 0.0
         """When the loop was last seen to turn."""
-        self.on_stood_still: Callable[[int], None] = lambda _us: None
+        self.on_stood_still: Callable[[Micros], None] = lambda _us: None
         """Told how long the loop had stood still, after the core is told that nothing is sure."""
         self.steps_total = 0
         self.repeats_total = 0
@@ -194,7 +194,7 @@ class Engine:
     async def run(self) -> None:
         """Process events until cancelled."""
         self._arm_timer()
-        self._alive = self._clock.now()
+        self._alive = asyncio.get_running_loop().time()
         pulse = asyncio.get_running_loop().create_task(self._pulse())
         try:
             await self._forever()
@@ -208,15 +208,15 @@ class Engine:
 
     def _look_at_clock(self) -> None:
         """Notice that we were stopped (SIGSTOP, a suspended machine): no stale decision then."""
-        now = self._clock.now()
+        now = asyncio.get_running_loop().time()
         still, self._alive = now - self._alive, now
-        if still > STILL_US:
-            log.critical("engine_stood_still", seconds=still / 1e6)
+        if still > STILL_S:
+            log.critical("engine_stood_still", seconds=round(still, 3))
             # Before all that waits, and before the timers that came due meanwhile.
             self._inbox.appendleft(_Waiting(EngineRestarted(), "core", None, None))
             self._idle.clear()
             self._awake.set()
-            self.on_stood_still(still)
+            self.on_stood_still(Micros(int(still * SECOND)))
 
     async def _forever(self) -> None:
         while True:

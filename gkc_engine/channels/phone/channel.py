@@ -27,7 +27,7 @@ from gkc_engine.channels.phone.serve import CitizenSession, QueueVoice, Sound
 from gkc_engine.channels.phone.translate import FallbackConnected, translate
 from gkc_engine.engine import Engine
 from gkc_engine.errors import PeerError
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId, QueueId
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId
 from gkc_engine.ivr.fastagi import AgiClosed, AgiServer, AgiSession
 from gkc_engine.numbers import normalise
 
@@ -294,7 +294,7 @@ class PhoneChannel:
         await self.members.reconcile()
         await self._beat()
 
-    def _stood_still(self, still_us: int) -> None:
+    def _stood_still(self, still_us: Micros) -> None:
         """We were stopped: Asterisk has gone on alone; ask for everything before we decide."""
         self.resync.away_since(Instant(self.now() - still_us))
         self._spawn(self._ask_anew())
