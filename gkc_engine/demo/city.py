@@ -94,6 +94,7 @@ class City:
         self.folder = copy_tree(config, run_dir / "config", self._own_document)
         self.config: Config = load_config(self.folder)
         self.secret = secrets.token_urlsafe(24)
+        self.pins = _pins(self.config)
         self.install = install
         self.state = options.state or run_dir / "state"
         self.sockets = options.sockets or self.state / "run"
@@ -159,7 +160,7 @@ class City:
         with self.log.open("ab") as output:
             self.engine = await asyncio.create_subprocess_exec(
                 *argv,
-                env={**self.cli_environment(), SECRET_VARIABLE: self.secret},
+                env={**self.cli_environment(), **self.pins, SECRET_VARIABLE: self.secret},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -235,3 +236,13 @@ class City:
         if not self.log.exists():
             return "(no log)"
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _pins(config: Config) -> dict[str, str]:
+    """Return a PIN for each environment variable that an operator's ``pin`` names.
+
+    A city of this machine starts with no secret given; what the environment holds is kept.
+    """
+    references = (operator.pin or "" for operator in config.operators.values())
+    names = [r.removeprefix("env:") for r in references if r.startswith("env:")]
+    return {name: os.environ.get(name) or f"{secrets.randbelow(10**6):06d}" for name in names}

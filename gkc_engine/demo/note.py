@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 from collections.abc import Iterable, Iterator
@@ -16,6 +18,9 @@ from gkc_engine.errors import GkcError
 
 PIDS = "pids"
 LOCK = "lock"
+
+GONE_S = 3.0
+"""How long the kernel may take to bury a killed process."""
 
 
 @contextmanager
@@ -78,9 +83,23 @@ def end_left_over(path: Path, folder: Path) -> list[int]:
         return []
     ended = [pid for pid in _ours(pids, folder) if pid != os.getpid()]
     for pid in ended:
-        os.kill(pid, signal.SIGKILL)
+        _kill(pid)
     remove(path)
     return ended
+
+
+def _kill(pid: int) -> None:
+    """End a process, with its group when it leads one, and wait until it is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        watch = os.pidfd_open(pid)
+        try:
+            if os.getpgid(pid) == pid:
+                os.killpg(pid, signal.SIGKILL)
+            else:
+                os.kill(pid, signal.SIGKILL)
+            select.select([watch], [], [], GONE_S)
+        finally:
+            os.close(watch)
 
 
 def _ours(pids: Iterable[object], folder: Path) -> list[int]:

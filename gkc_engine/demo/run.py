@@ -242,6 +242,7 @@ class Demo:
             "server": f"127.0.0.1:{self.city.ports.sip}",
             "user": operator.interface.removeprefix("PJSIP/"),
             "password": self.password,
+            "pin": self.city.pins.get((operator.pin or "").removeprefix("env:"), ""),
         }
 
     def _tell(self) -> None:

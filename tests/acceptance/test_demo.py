@@ -1,0 +1,237 @@
+"""``gkc demo`` as a user runs it: to its end, broken off at any instant, killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gkc_engine.config.loader import load_config
+from gkc_engine.demo.books import Books
+from gkc_engine.ids import Instant, Micros, QueueId
+from gkc_engine.pbx.install import Install
+
+pytestmark = [pytest.mark.accept, pytest.mark.timeout(240)]
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+class Home:
+    """A folder that ``.gkc`` lies in, with this machine's Asterisk known to it."""
+
+    def __init__(self, folder: Path, install: Install) -> None:
+        self.folder = folder
+        self.state = folder / ".gkc"
+        self.state.mkdir()
+        (self.state / "asterisk.json").write_text(json.dumps(asdict(install), default=str))
+        self.environment = {**os.environ, "GKC_HOME": str(folder)}
+        for name in ("GKC_ASTERISK", "GKC_RUN_DIR"):
+            self.environment.pop(name, None)
+
+    @property
+    def note(self) -> Path:
+        return self.state / "run" / "demo.json"
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "gkc_engine", *arguments]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command("demo", "--config", str(CONFIG), *arguments),
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            # A shell may have left SIGINT ignored for what it runs in the background.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+    def gkc(self, *arguments: str) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            self.command(*arguments, "--json"),
+            env=self.environment,
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        rows: list[dict[str, Any]] = json.loads(done.stdout)
+        return rows
+
+    def processes(self) -> dict[int, str]:
+        """Everything that has this folder in its command line."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if str(self.folder) in command:
+                found[int(entry.name)] = command
+        return found
+
+
+@pytest.fixture
+def home(tmp_path: Path, install: Install) -> Iterator[Home]:
+    home = Home(tmp_path, install)
+    yield home
+    left = home.processes()
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+def until(fact: Callable[[], bool], limit_s: float = 30) -> None:
+    end = time.monotonic() + limit_s
+    while not fact():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_an_unattended_run_accounts_for_every_call(home: Home) -> None:
+    _unattended(home, seconds=30, rate=2, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_issues_minute(home: Home, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    row = _unattended(home, seconds=60, rate=2, seed=seed)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{json.dumps(row)}\n")
+
+
+def _unattended(home: Home, seconds: int, rate: int, seed: int) -> dict[str, Any]:
+    calls = ("--seconds", str(seconds), "--rate", str(rate), "--seed", str(seed))
+    demo = home.start(*calls, "--json")
+    until(home.note.exists)
+    note = json.loads(home.note.read_text())
+    assert {row["queue"] for row in home.gkc("queue", "show")} == set(load_config(CONFIG).queues)
+    out, err = demo.communicate()
+    assert demo.returncode == 0, err
+    row: dict[str, Any] = json.loads(out)
+    assert out.count("\n") == 1
+    assert row["offered"] == seconds * rate
+    assert (row["lost"], row["doubled"]) == (0, 0)
+    for kind in ("answered", "abandoned", "self_served", "missed_then_answered"):
+        assert row[kind] >= 1, kind
+    parts = ("answered", "abandoned", "self_served", "refused", "failed_open", "lost")
+    assert row["offered"] == sum(row[part] for part in parts)
+    assert 0 < row["wait_p50_s"] <= row["wait_p90_s"] <= row["wait_max_s"] < 60
+    assert not home.note.exists()
+    assert len(home.gkc("contact", "list", "--limit", "1000")) == seconds * rate
+    _plant(note, row)
+    return row
+
+
+def _plant(note: dict[str, Any], row: dict[str, Any]) -> None:
+    """Delete and double a record in copies of the real store: both are found."""
+    state = Path(note["state"])
+    targets = {
+        QueueId(name): Micros(queue.servicelevel)
+        for name, queue in load_config(CONFIG).queues.items()
+    }
+
+    def balance(name: str, *statements: str) -> tuple[int, int]:
+        copy = state / name
+        shutil.copy(note["store"], copy)
+        connection = sqlite3.connect(copy)
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+        connection.close()
+        account = Books(
+            run=note["run"],
+            since=Instant(0),
+            outside_csv=Path(note["calls"]),
+            center_csv=state / "asterisk" / "log" / "cdr-custom" / "calls.csv",
+            store=copy,
+        ).balance([], targets)
+        assert account.offered == row["offered"]
+        return len(account.lost), len(account.doubled)
+
+    assert balance("same.sqlite") == (0, 0)
+    first = "(select min(contact_id) from contact)"
+    assert balance("loss.sqlite", f"delete from contact where contact_id = {first}") == (1, 0)
+    assert balance(
+        "double.sqlite",
+        f"create temp table t as select * from contact where contact_id = {first}",
+        "update t set contact_id = contact_id || '-2'",
+        "insert into contact select * from t",
+    ) == (0, 1)
+
+
+@pytest.mark.parametrize("sent", ["asterisk boots", "engine boots", "calls", "twice", "SIGTERM"])
+def test_ctrl_c_ends_all_of_it_within_5_s(home: Home, sent: str) -> None:
+    demo = home.start("--rate", "3")
+    assert demo.stderr is not None
+    wanted = {"asterisk boots": "starting Asterisk", "engine boots": "starting the engine"}
+    text = wanted.get(sent, " on the line")
+    seen = []
+    while text not in (line := demo.stderr.readline()):
+        seen.append(line)
+        assert line, "".join(seen)
+    until(lambda: len(home.processes()) > 1)  # Not the demo's own process alone.
+    began = time.monotonic()
+    demo.send_signal(signal.SIGTERM if sent == "SIGTERM" else signal.SIGINT)
+    if sent == "twice":
+        running = len(home.processes())
+        until(lambda: len(home.processes()) < running)  # It has begun to stop.
+        demo.send_signal(signal.SIGINT)
+    out, err = demo.communicate(timeout=20)
+    assert time.monotonic() - began < 5
+    assert demo.returncode == 0, err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not home.note.exists()
+    assert home.processes() == {}
+
+
+def test_what_a_killed_demo_leaves_is_ended_by_the_next(home: Home) -> None:
+    demo = home.start("--rate", "1")
+    until(home.note.exists)
+    demo.kill()
+    demo.communicate()
+    left = home.processes()
+    assert len(left) >= 3
+    again = home.start("--seconds", "1", "--rate", "2", "--json")
+    out, err = again.communicate(timeout=90)
+    assert again.returncode == 0, err
+    assert "ended what a killed demo had left running" in err
+    assert json.loads(out)["offered"] == 2
+
+
+def test_a_second_demo_is_refused(home: Home) -> None:
+    demo = home.start("--rate", "1")
+    until(home.note.exists)
+    second = home.start("--rate", "1")
+    _, err = second.communicate(timeout=30)
+    assert second.returncode == 1
+    assert "already running" in err
+    demo.send_signal(signal.SIGINT)
+    demo.communicate(timeout=10)
+    assert demo.returncode == 0
+
+
+def test_the_engine_killed_in_the_middle_loses_nobody(home: Home) -> None:
+    demo = home.start("--seconds", "20", "--rate", "2", "--json")
+    until(home.note.exists)
+    first = json.loads(home.note.read_text())["pids"]["engine"]
+    until(lambda: len(home.gkc("contact", "list", "--limit", "99")) >= 12)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: json.loads(home.note.read_text())["pids"]["engine"] != first)
+    out, err = demo.communicate()
+    assert demo.returncode == 0, err
+    assert (json.loads(out)["lost"], json.loads(out)["doubled"]) == (0, 0)
