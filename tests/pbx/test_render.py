@@ -74,12 +74,11 @@ def test_the_engine_gets_the_least_rights() -> None:
         "write = call,agent,agi,reporting",
         "writetimeout = 5000",
         "allowmultiplelogin = yes",
-        "eventfilter = !Event: VarSet",
-        "eventfilter = !Event: Newexten",
-        "eventfilter = !Event: RTCP",
-        "eventfilter = !Event: QueueMemberStatus",
-        "eventfilter = !Event: TestEvent",
-        "eventfilter = !Event: AGIExec",
+        (
+            "eventfilter = !^Event: (VarSet|Newexten|Newstate|NewCallerid|NewConnectedLine|RTCP"
+            "|TestEvent|QueueMemberStatus|HangupRequest|SoftHangupRequest|AGIExec|MusicOnHold"
+            "|BridgeCreate|BridgeDestroy)"
+        ),
     ]
 
 
