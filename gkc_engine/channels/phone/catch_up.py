@@ -147,15 +147,18 @@ class CatchUp:
         for told in reversed(self._past.dialled_for(call.leg)):
             agent_id = agent_of(told.endpoint)
             if agent_id is not None and told.answered is not None and told.ended is not None:
-                began = told.started if told.started is not None else self._since
                 return Talk(
                     agent_id=agent_id,
                     leg=told.leg,
                     answered=told.answered,
                     ended=told.ended,
-                    native=began > self._since + OURS_US,
+                    native=self._is_native(told),
                 )
         return None
+
+    def _is_native(self, told: PastLeg) -> bool:
+        """Whether the native queue made this leg, and not a Dial of ours."""
+        return told.started is None or told.started > self._since + OURS_US
 
     def _in_doubt(self, view: ContactView, call: Call, offer_id: OfferId) -> None:
         """Know the offer that was open when the last engine died: its Dial may still run."""
@@ -176,15 +179,21 @@ class CatchUp:
 
     def _ring_is_over(self, call: Call, offer_id: OfferId) -> None:
         """He stands in the native queue, so our Dial has ended without an answer."""
-        rung = [t for t in self._past.dialled_for(call.leg) if t.ended is not None]
+        rung = [
+            told.ended
+            for told in self._past.dialled_for(call.leg)
+            if told.ended is not None and not self._is_native(told)
+        ]
+        ended = rung[-1] if rung else self._since
         self._channel.calls.end_dial(call)
-        self._channel.submit(ev.ContactDetached(contact_id=call.contact_id), None)
+        self._channel.submit(ev.ContactDetached(contact_id=call.contact_id, at=ended), None)
         self._channel.submit(
             ev.OfferFailed(
                 offer_id=offer_id,
-                failure=ev.OfferFailure.NO_ANSWER,
+                # Who was perhaps never rung is not to blame.
+                failure=ev.OfferFailure.NO_ANSWER if rung else ev.OfferFailure.RESCINDED,
                 reason=IMPORTED if rung else SEEN,
-                at=rung[0].ended if rung else None,
+                at=ended,
             ),
             f"failed:{offer_id}",
         )
@@ -201,7 +210,7 @@ class CatchUp:
                 ),
                 None,
             )
-        self._channel.submit(ev.ContactDetached(contact_id=call.contact_id), None)
+        self._channel.submit(ev.ContactDetached(contact_id=call.contact_id, at=self._since), None)
 
     def _talked(self, view: ContactView, call: Call, talk: Talk) -> None:
         """He talks, or has talked, with an operator: does the core know it already."""
