@@ -16,6 +16,10 @@ class Clock(Protocol):
         """Return the present instant; never less than the last one returned."""
         ...
 
+    def drift_us(self) -> int:
+        """Return wall clock minus ``now``, in microseconds: its steps since we started."""
+        ...
+
 
 class SystemClock:
     """UTC of the machine at start, carried forward by the monotonic clock.

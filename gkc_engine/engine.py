@@ -101,6 +101,8 @@ class Engine:
         self._between: deque[Callable[[], Awaitable[None]]] = deque()
         """Work that must not fall between a step and its commit (snapshots)."""
         self._last = Instant(0)
+        self._ahead = Micros(0)
+        """What our time has over the clock's: it was stepped back while nobody was here."""
         self._timer: asyncio.TimerHandle | None = None
         self._performers: list[Performer] = []
         self._observers: list[Observer] = []
@@ -123,7 +125,22 @@ class Engine:
 
     def now(self) -> Instant:
         """Return the engine's time: the clock's, never before the last step."""
-        return max(self._last, self._clock.now())
+        return max(self._last, self._time())
+
+    def _time(self) -> Instant:
+        return Instant(self._clock.now() + self._ahead)
+
+    def wall(self) -> Instant:
+        """Return the wall clock as other programs of this machine see it, steps and all."""
+        return Instant(self._clock.now() + self._clock.drift_us())
+
+    def of_wall(self, at: Instant) -> Instant:
+        """Return what Asterisk stamped by the wall clock in the engine's own time.
+
+        Without it a step of the wall clock would shift all that Asterisk tells against what we
+        saw ourselves, and durations with it.
+        """
+        return Instant(at - self._clock.drift_us() + self._ahead)
 
     def attach(self, performer: Performer) -> None:
         """Let ``performer`` see every command after its commit, in order."""
@@ -136,6 +153,9 @@ class Engine:
     def restore(self, last: Instant, keys: Iterable[tuple[str, str]]) -> None:
         """Go on where the last engine stopped: its time, and the facts it had already taken."""
         self._last = max(self._last, last)
+        # The clock was stepped back meanwhile: our time goes on from there and does not stand
+        # still until the clock has caught up, for timers and durations need it to move.
+        self._ahead = Micros(max(0, self._last - self._clock.now()))
         for key in keys:
             self._keys[key] = None
 
@@ -239,7 +259,7 @@ class Engine:
                 self.repeats_total += 1
                 continue
             # The clock never goes back within a run; a restored core may be ahead of it.
-            self._last = max(self._last, self._clock.now())
+            self._last = max(self._last, self._time())
             if isinstance(event, SettingsApplied):
                 self._config_version = event.settings.version
             step = Step(
@@ -293,7 +313,7 @@ class Engine:
             self._timer = None
         deadline = self.acd.next_deadline()
         if deadline is not None:
-            delay = max(0, deadline - self._clock.now()) / 1_000_000
+            delay = max(0, deadline - self._time()) / 1_000_000
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(delay, self._tick)
 

@@ -51,6 +51,9 @@ class Clock:
     def now(self) -> Instant:
         return self.moment
 
+    def drift_us(self) -> int:
+        return 0
+
 
 class Durable:
     """A writer for which everything is durable at once."""

@@ -21,13 +21,14 @@ from gkc_engine.channels.phone.facts import FactHandler
 from gkc_engine.channels.phone.jobs import AmiJobs
 from gkc_engine.channels.phone.members import Members
 from gkc_engine.channels.phone.operators import Operators
+from gkc_engine.channels.phone.recording import Recorder, Recordings
 from gkc_engine.channels.phone.resync import Resync
 from gkc_engine.channels.phone.roster import Phone, Roster
 from gkc_engine.channels.phone.serve import CitizenSession, QueueVoice, Sound
 from gkc_engine.channels.phone.translate import FallbackConnected, translate
 from gkc_engine.engine import Engine
 from gkc_engine.errors import PeerError
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId
 from gkc_engine.ivr.fastagi import AgiClosed, AgiServer, AgiSession
 from gkc_engine.numbers import normalise
 
@@ -58,6 +59,8 @@ class PhonePlan:
     language: str = "ru"
     sounds: Callable[[str, str], Sound | None] = lambda _name, _language: None
     """Finds a prompt by name and language."""
+    recordings: Recordings | None = None
+    """Where talks are recorded; without it none is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +82,6 @@ class Desk(Protocol):
 
     def citizen(self, number: str, name: str, now: Instant) -> str | None:
         """Remember a caller's number and return his key; ``None`` when it is withheld."""
-        ...
-
-    def recording_path(self, contact_id: ContactId, offer_id: OfferId, now: Instant) -> str:
-        """Return the file that this segment is recorded to."""
         ...
 
 
@@ -111,6 +110,7 @@ class PhoneChannel:
         self.agi = agi(self)
         self.jobs = AmiJobs(self.ami)
         self.entry_desk = entry_desk
+        self.recorder = Recorder(self)
         self.facts = FactHandler(
             self.calls,
             self.roster,
@@ -119,6 +119,7 @@ class PhoneChannel:
             on_citizen_gone=self._citizen_gone,
             on_fallback=self._look_into_fallback,
             set_roster=self._set_roster,
+            on_answered=self.recorder.answered,
         )
         self.members = Members(self)
         self.operators = Operators(self)
@@ -270,10 +271,6 @@ class PhoneChannel:
         """Set the leg's lease by AMI: it cuts no prompt, as a word on the socket would."""
         self.jobs.put("Setvar", Channel=leg, Variable="TIMEOUT(absolute)", Value=str(seconds))
 
-    def recording_path(self, contact_id: ContactId, offer_id: OfferId) -> str:
-        """Return ``YYYY/MM/DD/CONTACT-OFFER.wav`` below Asterisk's recording folder."""
-        return self.desk.recording_path(contact_id, offer_id, self.now())
-
     def ami_up(self) -> bool:
         """Whether AMI can be expected to tell us the same story."""
         return self.ami.up
@@ -284,6 +281,8 @@ class PhoneChannel:
         """Translate and handle one event; called in order."""
         fact = translate(event)
         if fact is not None:
+            if fact.at is not None:
+                fact.at = self.engine.of_wall(fact.at)
             self.facts.handle(fact)
         if isinstance(fact, FallbackConnected):
             self.resync.came(fact.leg)
@@ -322,7 +321,7 @@ class PhoneChannel:
             return
         try:
             await self.ami.action(
-                "Setvar", Variable="GKC_HEARTBEAT", Value=str(self.engine.now() // SECOND)
+                "Setvar", Variable="GKC_HEARTBEAT", Value=str(self.engine.wall() // SECOND)
             )
         except PeerError as error:
             log.warning("heartbeat_failed", reason=str(error))
@@ -340,6 +339,8 @@ class PhoneChannel:
                     await self._citizen(agi, QueueId(rest))
                 case "after":
                     await self._after(agi)
+                case "record":
+                    await self._record(agi)
                 case "feature":
                     await self.operators.serve(agi)
                 case _:
@@ -390,6 +391,15 @@ class PhoneChannel:
             return
         await CitizenSession(self, call, agi, self.entry_desk.announcer).serve()
 
+    async def _record(self, agi: AgiSession) -> None:
+        """``*1`` during a talk: pause the recording or go on; the operator hears which."""
+        call = self.calls.by_agent_leg.get(agi.uniqueid)
+        on = self.recorder.toggle(call) if call is not None else None
+        said = {True: "agent-stored", False: "agent-paused", None: "agent-refused"}[on]
+        sound = self.sound(said, self.plan.language)
+        if sound is not None:
+            await agi.stream_file(sound.path)
+
     async def _after(self, agi: AgiSession) -> None:
         """A talk ended while nobody held the socket: the engine was away when it began."""
         call = self.calls.by_leg.get(agi.uniqueid)
@@ -417,11 +427,14 @@ class PhoneChannel:
         await asyncio.sleep(SOCKET_GRACE_S)
         if self.calls.by_leg.get(call.leg) is not call or call.session is not None:
             return
+        if self.ami.up:
+            # First: who has left (and his Hangup is late or lost) did not fall into a queue.
+            await self.resync.look_at(call)
+            if self.calls.by_leg.get(call.leg) is not call or call.session is not None:
+                return
         view = self.contact(call.contact_id)
         if view is not None and view.state in (ContactState.WAITING, ContactState.OFFERED):
             self.submit(ev.ContactDetached(contact_id=call.contact_id), None)
-        if self.ami.up:
-            await self.resync.look_at(call)
 
     def _look_into_fallback(self) -> None:
         """Somebody fell into a native queue although we are here: take him back soon."""

@@ -6,6 +6,7 @@ source key made of Uniqueid and kind, so that the engine steps it once.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import assert_never
 
@@ -27,6 +28,10 @@ _REACHABLE = frozenset(
 """Device states in which a phone can be rung at all; UNAVAILABLE and INVALID are the others."""
 
 
+ENDED_MAX = 20_000
+"""Ended legs remembered: at 70 calls/s the last few minutes; an event is late by seconds."""
+
+
 class FactHandler:
     """Keeps the registry of calls and tells the core."""
 
@@ -40,6 +45,7 @@ class FactHandler:
         on_citizen_gone: Callable[[Call], None],
         on_fallback: Callable[[], None],
         set_roster: Callable[[Roster], None],
+        on_answered: Callable[[Call, Instant | None], None],
     ) -> None:
         self.calls = calls
         self.roster = roster
@@ -48,11 +54,14 @@ class FactHandler:
         self._on_citizen_gone = on_citizen_gone
         self._on_fallback = on_fallback
         self.set_roster = set_roster
+        self._on_answered = on_answered
         self.reachable: dict[AgentId, bool] = {}
         self.devices: dict[str, bool] = {}
         """Whether each device of Asterisk can be reached."""
         self.foreign: dict[AgentId, set[str]] = {}
         """Legs on operators' phones that no offer of ours made: their own calls."""
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        """Operators' legs that are gone: what is told of them once more, late, is not news."""
 
     def handle(self, fact: tr.PhoneFact) -> None:
         """Take one fact. Unknown legs are not ours: administrators' other traffic."""
@@ -90,14 +99,16 @@ class FactHandler:
                 self._fallback_connected(fact)
             case tr.AttendedTransferred():
                 self._attended(fact)
-            case tr.BridgeEntered() | tr.BlindTransferred() | tr.AsteriskDown():
+            case tr.BridgeEntered():
+                self._bridge_entered(fact)
+            case tr.BlindTransferred() | tr.AsteriskDown():
                 pass
             case _:
                 assert_never(fact)
 
     def _leg_started(self, fact: tr.LegStarted) -> None:
         agent_id = self.roster.agent_of(fact.endpoint)
-        if agent_id is None or fact.leg in self.calls.by_agent_leg:
+        if agent_id is None or fact.leg in self.calls.by_agent_leg or fact.leg in self._ended:
             return
         if self.calls.awaits_leg_of(agent_id):
             return  # our own ring: DialStarted follows and binds it
@@ -107,7 +118,7 @@ class FactHandler:
     def _dial_started(self, fact: tr.DialStarted) -> None:
         call = self.calls.by_leg.get(fact.caller)
         agent_id = self.roster.agent_of(fact.endpoint)
-        if call is None or call.dialling is None or agent_id is None:
+        if call is None or call.dialling is None or agent_id is None or fact.leg in self._ended:
             return
         self.calls.bind(call, fact.leg, agent_id)
         self._not_foreign(agent_id, fact.leg)
@@ -126,10 +137,21 @@ class FactHandler:
         call = self.calls.by_leg.get(fact.caller)
         if call is None or call.dialling is None or fact.status != "ANSWER":
             return
+        if fact.leg in self._ended:
+            return  # told twice: that of an earlier Dial
         agent_id = call.legs.get(fact.leg) or self.roster.agent_of(fact.endpoint)
         if agent_id is None:
             return
         self.answered(call, agent_id, fact.leg, fact.at)
+
+    def _bridge_entered(self, fact: tr.BridgeEntered) -> None:
+        """The second word on an answer, for when the first (``DialEnd``) was lost."""
+        call = self.calls.by_agent_leg.get(fact.leg)
+        if call is None or call.dialling is None or call.answered_by is not None:
+            return
+        agent_id = call.legs.get(fact.leg)
+        if agent_id is not None:
+            self.answered(call, agent_id, fact.leg, fact.at)
 
     def answered(self, call: Call, agent_id: AgentId, leg: str | None, at: Instant | None) -> None:
         """Tell the core that ``agent_id`` and the citizen are connected; once an offer."""
@@ -140,6 +162,7 @@ class FactHandler:
         self._submit(
             ev.OfferAccepted(offer_id=offer_id, agent_id=agent_id, at=at), f"accepted:{offer_id}"
         )
+        self._on_answered(call, at)
 
     def _leg_ended(self, fact: tr.LegEnded) -> None:
         call = self.calls.by_leg.get(fact.leg)
@@ -149,6 +172,9 @@ class FactHandler:
         self.calls.leg_ended(fact.leg, fact.cause)
         agent_id = self.roster.agent_of(fact.endpoint)
         if agent_id is not None:
+            self._ended[fact.leg] = None
+            if len(self._ended) > ENDED_MAX:
+                self._ended.popitem(last=False)
             self._not_foreign(agent_id, fact.leg)
 
     def _not_foreign(self, agent_id: AgentId, leg: str) -> None:

@@ -74,6 +74,7 @@ class Resync:
         since = self._away if self._away is not None else self._channel.now()
         ami = self._channel.ami
         listed = frozenset(self._channel.calls.by_leg)
+        of_agents = tuple(self._channel.calls.by_agent_leg)
         rows = await ami.list_action("CoreShowChannels")
         devices = await ami.list_action("DeviceStateList")
         queues = await ami.list_action("QueueStatus")
@@ -84,11 +85,19 @@ class Resync:
         self._devices(devices)
         catch_up = CatchUp(self._channel, Live(legs), past, since, booted, listed)
         self.imported_total += catch_up.run()
+        self._forget_ended(of_agents, legs)
         self._agent_legs(legs)
         self._take_back(queues)
         self._away = None
         self.runs_total += 1
         log.info("resync_done", legs=len(legs), calls=len(self._channel.calls.by_leg))
+
+    def _forget_ended(self, known: Sequence[str], legs: Sequence[Leg]) -> None:
+        """Let go of operators' legs whose Hangup we were not told."""
+        there = {leg.uniqueid for leg in legs}
+        for leg in known:
+            if leg not in there:
+                self._channel.calls.leg_ended(leg, 0)
 
     async def _past(self, since: Instant) -> History:
         if self._cel is None:
