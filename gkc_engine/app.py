@@ -130,7 +130,11 @@ class App:
         stack.push_async_callback(self.writer.close)
         self.recovery: Recovery = await self.writer.load()
         self.citizens = Citizens(self.ledger.store.engine, self.state_dir / "citizen.key")
-        self.reader = RecordReader(url, self.citizens)
+        self.reader = RecordReader(
+            url,
+            self.citizens,
+            lambda name: plans.recordings_of(self.config, self.state_dir).there(name),
+        )
         stack.push_async_callback(self.reader.close)
         lines = QueueLog()
         with self.ledger.store.engine.connect() as connection:
@@ -182,7 +186,7 @@ class App:
         default = QueueId(next(iter(config.queues)))
         return PhoneChannel(
             self.engine,
-            plans.phone_plan(config, sounds.find, self._secret),
+            plans.phone_plan(config, sounds.find, self._secret, self.state_dir),
             desk,
             lambda channel: AmiLink(
                 config.pbx.ami.host,
@@ -359,8 +363,11 @@ class App:
         self._spawn(self._reload_logged())
 
     async def _reload_logged(self) -> None:
-        with contextlib.suppress(Exception):
+        try:
             done = await self._reload(force=False)
+        except GkcError as error:
+            log.error("config_refused", problems=str(error).splitlines())
+        else:
             log.info("config_reloaded", version=done.version, changes=len(done.diff))
 
     async def _reload(self, force: bool) -> Reloaded:
@@ -373,7 +380,7 @@ class App:
             raise GkcError("\n".join([*lost, "nothing was changed; if it is meant: --force"]))
         prompts = self._prompt_store(new)
         sounds = plans.Sounds(prompts)
-        phone_plan = plans.phone_plan(new, sounds.find, self._secret)
+        phone_plan = plans.phone_plan(new, sounds.find, self._secret, self.state_dir)
         self.config, self.prompts = new, prompts
         await self.engine.ask(ev.SettingsApplied(settings=to_settings(new)), source="cli")
         self.announcements.replace(sounds.phrase)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gkc_engine.clock import new_uuid
-from gkc_engine.ids import SECOND, ContactId, Instant, OfferId
+from gkc_engine.ids import ContactId, Instant
 from gkc_engine.numbers import normalise
 from gkc_engine.recorder.citizens import Citizens
 from gkc_engine.recorder.ledger import Ledger
@@ -37,7 +37,3 @@ class FrontDesk:
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
         return self._citizens.key_of(known)
-
-    def recording_path(self, contact_id: ContactId, offer_id: OfferId, now: Instant) -> str:
-        """Return the file of a segment's recording, relative to Asterisk's recording folder."""
-        return f"{now // (86_400 * SECOND)}/{contact_id}-{offer_id}.wav"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from gkc_engine.channels.phone.channel import PhonePlan
 from gkc_engine.channels.phone.entry import Entry
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
+from gkc_engine.channels.phone.recording import Recordings
 from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.channels.phone.serve import QueueVoice, Sound
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
@@ -31,14 +33,28 @@ def may_serve(operator: OperatorModel, queue: QueueModel) -> bool:
     )
 
 
+def recordings_of(config: Config, state: Path) -> Recordings:
+    """Return where recordings lie; a relative path is below the engine's state folder.
+
+    Raises:
+        ConfigError: the path cannot be said to Asterisk.
+    """
+    return Recordings(
+        folder=state.resolve() / config.recording.path,
+        format=config.recording.format,
+        zone=ZoneInfo(config.center.timezone),
+    )
+
+
 def phone_plan(
     config: Config,
     sounds: Callable[[str, str], Sound | None],
     secret: Callable[[str], str | None] = lambda _reference: None,
+    state: Path | None = None,
 ) -> PhonePlan:
     """Return what the phone channel needs of ``config``; ``secret`` gives what ``env:X`` means.
 
-    Without it nobody has a PIN.
+    Without it nobody has a PIN; without ``state``, the folder of what we keep, nothing is recorded.
 
     Raises:
         ConfigError: a PIN's reference leads nowhere.
@@ -90,6 +106,7 @@ def phone_plan(
         },
         language=config.center.languages[0],
         sounds=sounds,
+        recordings=None if state is None else recordings_of(config, state),
     )
 
 

@@ -35,9 +35,13 @@ class OpenContact:
 class RecordReader:
     """Answers the control socket's questions about the past."""
 
-    def __init__(self, url: str, citizens: Citizens) -> None:
+    def __init__(
+        self, url: str, citizens: Citizens, recorded: Callable[[str], bool] = lambda _name: True
+    ) -> None:
+        """``recorded`` says whether a recording is where its reference says; may block."""
         self._engine = schema.make_engine(url, read_only=True)
         self._citizens = citizens
+        self._recorded = recorded
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records")
 
     async def close(self) -> None:
@@ -59,6 +63,13 @@ class RecordReader:
             row = await self._run(lambda: queries.show_contact(self._engine, key))
         except queries.NoSuchContactError:
             return None
+        refs = (row["recording_refs"] or "").split()
+        row["recordings"] = [
+            {"path": ref, "missing": not there}
+            for ref, there in zip(
+                refs, await self._run(lambda: [self._recorded(r) for r in refs]), strict=True
+            )
+        ]
         if reveal and row.get("citizen_id"):
             citizen = await self._run(lambda: self._citizens.reveal(row["citizen_id"]))
             if citizen is not None:

@@ -83,6 +83,34 @@ class ArticleHeard:
 
 
 @dataclass(slots=True, kw_only=True)
+class MenuAnswered:
+    """The citizen pressed a digit in a menu. For the record only."""
+
+    contact_id: ContactId
+    menu: str
+    digit: str
+
+
+@dataclass(slots=True, kw_only=True)
+class RecordingStarted:
+    """A talk is being recorded to ``path``, below the folder of recordings. For the record only."""
+
+    contact_id: ContactId
+    offer_id: OfferId
+    """The offer that became this talk."""
+    path: str
+    at: Instant | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RecordingPaused:
+    """The recording of the present talk was paused, or goes on. For the record only."""
+
+    contact_id: ContactId
+    paused: bool
+
+
+@dataclass(slots=True, kw_only=True)
 class QueueRequested:
     """The contact is to wait for an agent of ``queue``; from another queue it is a move.
 
@@ -367,6 +395,9 @@ Event: TypeAlias = (
     ContactStarted
     | LanguageChosen
     | ArticleHeard
+    | MenuAnswered
+    | RecordingStarted
+    | RecordingPaused
     | QueueRequested
     | ContactDetached
     | ContactAttached

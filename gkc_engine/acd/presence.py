@@ -31,6 +31,9 @@ ContactEvent = (
     ev.ContactStarted
     | ev.LanguageChosen
     | ev.ArticleHeard
+    | ev.MenuAnswered
+    | ev.RecordingStarted
+    | ev.RecordingPaused
     | ev.QueueRequested
     | ev.ContactDetached
     | ev.ContactAttached
@@ -56,8 +59,8 @@ def contact_event(world: World, event: ContactEvent) -> None:
             fallback_answered(world, event)
         case ev.ContactLeft():
             left(world, event)
-        case ev.LanguageChosen():
-            pass  # For the record; the queue that follows from it is requested by the menu.
+        case ev.LanguageChosen() | ev.MenuAnswered() | ev.RecordingStarted() | ev.RecordingPaused():
+            pass  # For the record only.
         case _:
             assert_never(event)
 

@@ -117,12 +117,15 @@ def _wrap_up(interval: Record) -> list[tuple[str, str]]:
 _EVENTS: Mapping[str, str] = {
     "gkc.contact.language_chosen": "chooses language {language}",
     "gkc.contact.article_heard": "hears article {article}",
+    "gkc.contact.menu_answered": "presses {digit} in menu {menu}",
+    "gkc.recording.started": "is recorded: {path}",
     "gkc.contact.queue_requested": "asks for {queue}",
     "gkc.contact.step_reached": "may be answered by requirement step {step} from here on",
     "gkc.contact.detached": "goes on in Asterisk's own queue; the place is kept",
     "gkc.contact.attached": "is taken back by the engine",
     "gkc.contact.fallback_answered": "is answered through Asterisk's own queue by {agent_id}",
     "gkc.contact.treat": "hears that it ends as {disposition}",
+    "gkc.recording.paused": "recording paused: {paused}",
     "gkc.transfer.completed": "{from_agent} hands over to {to_agent}{to_external}",
     "gkc.transfer.requested": "{from_agent} transfers to {to_agent}{to_queue}",
     "gkc.contact.wrap_up_result": "{agent_id} gives result code {code}",
@@ -166,9 +169,14 @@ def header(contact: Record, zone: ZoneInfo) -> list[tuple[str, str]]:
         ("via", contact.get("via")),
         ("times", _times(contact)),
         ("result code", contact.get("wrap_up_code")),
+        *(("recording", _recording(r)) for r in contact.get("recordings") or ()),
         ("config", contact.get("config_version")),
     )
     return [(name, value) for name, value in pairs if value]
+
+
+def _recording(recording: Record) -> str:
+    return f"{recording['path']}{' (the file is missing)' if recording['missing'] else ''}"
 
 
 def _times(contact: Record) -> str:

@@ -123,6 +123,11 @@ class MenuSession:
         return self._language
 
     @property
+    def menu(self) -> str:
+        """The menu that he is in."""
+        return self._menu
+
+    @property
     def ended(self) -> bool:
         """Whether the last step was `EnterQueue` or `HangUp`."""
         return self._steps > 0 and self._waiting_for is None

@@ -208,6 +208,13 @@ class Projector:
         if record is not None:
             record["wrap_up_code"] = fact.code
 
+    def _recorded(self, _row: Row, fact: ev.RecordingStarted) -> None:
+        record = self._contact(fact.contact_id)
+        if record is not None:
+            refs = (record["recording_refs"] or "").split("\n")
+            if fact.path not in refs:
+                record["recording_refs"] = "\n".join([*filter(None, refs), fact.path])
+
     # --- segments and offers -----------------------------------------------------------------
 
     def _segment(self, row: Row, fact: cm.SegmentClosed) -> None:
@@ -335,6 +342,7 @@ _Handler = Callable[[Projector, Row, Any], None]
 _HANDLERS: Final[dict[str, _Handler]] = {
     KINDS[ev.ContactStarted]: Projector._started,
     KINDS[ev.LanguageChosen]: Projector._language,
+    KINDS[ev.RecordingStarted]: Projector._recorded,
     KINDS[ev.SettingsApplied]: Projector._settings,
     KINDS[cm.ContactQueued]: Projector._queued,
     KINDS[cm.StepReached]: Projector._step,

@@ -107,6 +107,7 @@ contact: Final = sa.Table(
     sa.Column("step", sa.Integer, nullable=False),
     sa.Column("article", sa.Text),
     sa.Column("wrap_up_code", sa.Text),
+    sa.Column("recording_refs", sa.Text),
     sa.Column("config_version", sa.Text, nullable=False),
     sa.Index("contact_number_seq", "number_year", "number_seq"),
     sa.Index("contact_started", "started"),

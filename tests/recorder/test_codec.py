@@ -52,6 +52,7 @@ def example(cls: type[Any]) -> Any:  # noqa: ANN401
         "skills": {SkillId("a"): 2},
         "reachable": True,
         "in_use": True,
+        "paused": True,
         "open": False,
     }
     values: dict[str, Any] = {}

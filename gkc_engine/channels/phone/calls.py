@@ -19,6 +19,18 @@ INBOX_MAX = 64
 """Commands unread by one socket; the core sends a handful between two answers."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Recording:
+    """The file that this Dial's talk is recorded to."""
+
+    offer_id: OfferId
+    name: str
+    """Below the folder of recordings."""
+    muted: bool
+    told: bool = False
+    """Whether it is on record: there was a word of it."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Call:
     """One citizen's line, from the first AGI session to Asterisk's Hangup."""
@@ -59,6 +71,9 @@ class Call:
     """Set whenever an operator's leg of this call has ended."""
     leg_bound: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once this Dial has made a leg."""
+    recording: Recording | None = None
+    noticed: bool = False
+    """Whether he has been told that the talk is recorded."""
     shown: QueueId | None = None
     """The queue whose title operators' phones show as the caller's name."""
 

@@ -12,7 +12,7 @@ from gkc_engine.acd.settings import Medium
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.live import born
 from gkc_engine.channels.phone.menu_run import MenuRunner, Wish
-from gkc_engine.channels.phone.serve import Announcer
+from gkc_engine.channels.phone.serve import Announcer, notice
 from gkc_engine.ids import SECOND, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiSession
 
@@ -139,6 +139,7 @@ class EntryDesk:
 
     async def _queue(self, channel: PhoneChannel, call: Call, agi: AgiSession, wish: Wish) -> None:
         enqueued = self.adopted.pop(call.leg, None)
+        await self._notice(channel, call, agi, wish.queue)
         channel.submit(
             ev.QueueRequested(
                 contact_id=call.contact_id,
@@ -162,6 +163,20 @@ class EntryDesk:
         # While the commit of his arrival runs: an offer finds it done.
         call.shown = wish.queue
         await agi.set_variable("CALLERID(name)", channel.voice(wish.queue).title)
+
+    async def _notice(
+        self, channel: PhoneChannel, call: Call, agi: AgiSession, queue: QueueId
+    ) -> None:
+        """Say that the talk will be recorded before he waits, so that no operator waits for it.
+
+        Unanswered calls hear it as early media; who comes to a closed queue does not hear it.
+        """
+        voice, view = channel.voice(queue), channel.engine.acd.queue_view(queue)
+        if voice.record == "never" or voice.record_notice is None or not (view and view.open):
+            return
+        if not call.answered:
+            await agi.exec("Progress")
+        await notice(channel, call, agi, voice)
 
     def returned(self, channel: PhoneChannel, call: Call) -> None:
         """Tell the core what the return of a known call to AGI means."""

@@ -62,6 +62,11 @@ class MenuRunner:
                     assert_never(step.action)
             if agi.hungup.is_set():
                 raise AgiClosed("the citizen left in the menu")
+            if digit is not None:
+                host.submit(
+                    ev.MenuAnswered(contact_id=call.contact_id, menu=session.menu, digit=digit),
+                    None,
+                )
             step = session.digit_or_timeout(digit, prompt_finished=finished)
 
     @staticmethod

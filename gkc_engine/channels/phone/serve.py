@@ -20,8 +20,9 @@ from gkc_engine.acd.settings import Then
 from gkc_engine.channels.phone.calls import Call, Calls
 from gkc_engine.channels.phone.facts import FactHandler
 from gkc_engine.channels.phone.lease import LEASE_EVERY_S, LEASE_S, under_lease
+from gkc_engine.channels.phone.recording import Recorder
 from gkc_engine.channels.phone.roster import Roster
-from gkc_engine.ids import SECOND, ContactId, Instant, OfferId, QueueId
+from gkc_engine.ids import SECOND, ContactId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiSession, StreamResult
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,9 @@ CALL_LIMIT_S = 7200
 
 DIAL_GRACE_S = 1
 """Dial's own timeout stands this much after the offer's, so that one of them decides."""
+
+HOPE_S = 4.5
+"""How long after its timeout the core still waits for what came of an offer, less a margin."""
 
 SILENT_S = 1.5
 """A phone that has not even said that it rings within this is taken for one that is not there."""
@@ -102,6 +106,7 @@ class Host(Protocol):
     calls: Calls
     roster: Roster
     facts: FactHandler
+    recorder: Recorder
 
     def now(self) -> Instant:
         """Return the engine's time."""
@@ -133,10 +138,6 @@ class Host(Protocol):
 
     def renew(self, leg: str, seconds: int) -> None:
         """Set the leg's lease by AMI, soon."""
-        ...
-
-    def recording_path(self, contact_id: ContactId, offer_id: OfferId) -> str:
-        """Return the file for a segment's recording, below Asterisk's recording folder."""
         ...
 
 
@@ -292,11 +293,10 @@ class CitizenSession:
         elif not self._call.answered:
             await agi.exec("Progress")  # else Dial's music is no early media
         await self._show(offer.queue)
+        await notice(self._host, self._call, agi, voice)
         await agi.set_variable("TIMEOUT(absolute)", str(CALL_LIMIT_S))
-        if voice.record == "always":
-            path = self._host.recording_path(self._call.contact_id, offer.offer_id)
-            await agi.exec("MixMonitor", path, "bi(GKC_MIX)")
-        ring_s = offer.timeout_us / SECOND + DIAL_GRACE_S
+        await self._host.recorder.begin(self._call, agi, offer, voice.record)
+        ring_s = self._ring_s(offer)
         silence = asyncio.ensure_future(self._hang_up_silent())
         try:
             # Its reply says nothing that DIALSTATUS does not.
@@ -305,15 +305,19 @@ class CitizenSession:
             silence.cancel()
         status = await agi.get_variable("DIALSTATUS") or ""
         await agi.set_variable("DIALSTATUS", "")
-        if voice.record == "always":
-            mix = await agi.get_variable("GKC_MIX") or ""
-            await agi.exec("StopMixMonitor", mix)
+        await self._host.recorder.end(self._call, agi, keep=status == "ANSWER")
         if status == "ANSWER":
             self._call.answered = True
             await self._talk_ended(offer)
         elif status != "CANCEL":
             cause = await agi.get_variable("HANGUPCAUSE") or ""
             self._failed(offer, self._failure(offer, status, cause), f"{status} {cause}")
+
+    def _ring_s(self, offer: cmd.OfferContact) -> float:
+        """Return Dial's timeout: the core gives up its hope 5 s after the ring's own."""
+        timeout = offer.timeout_us / SECOND
+        begun = (self._host.now() - offer.created) / SECOND
+        return min(timeout + DIAL_GRACE_S, timeout + HOPE_S - begun)
 
     async def _hang_up_silent(self) -> None:
         """Give up a phone that does not say within 1.5 s that it rings: it is not there.
@@ -419,4 +423,15 @@ class CitizenSession:
             await self._stream(sound)
 
 
-__all__ = ["Announcer", "CitizenSession", "Host", "QueueVoice", "Sound"]
+async def notice(host: Host, call: Call, agi: AgiSession, voice: QueueVoice) -> None:
+    """Tell the citizen once, in full, before any talk, that it will be recorded."""
+    if call.noticed or voice.record == "never" or voice.record_notice is None:
+        return
+    sound = host.sound(voice.record_notice, call.language)
+    if sound is not None:
+        path = sound.path
+        await under_lease(host, call, agi, lambda: agi.stream_file(path), sound.seconds)
+    call.noticed = True
+
+
+__all__ = ["Announcer", "CitizenSession", "Host", "QueueVoice", "Sound", "notice"]

@@ -1,0 +1,170 @@
+"""Talks are recorded as the queue says, after a notice, in pieces that the operator may pause."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import wave
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from gkc_engine.demo.city import CityOptions
+from gkc_engine.demo.tree import Document
+from gkc_engine.pbx.install import Install
+from tests.acceptance.harness import Row, until
+from tests.acceptance.phone import Leg, answers, only_rings
+from tests.acceptance.stage import PASSPORT, PROMPTS, Stage, open_stage
+
+pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
+
+HOUSING = "+74951112244"
+"""``record: always``, with a notice."""
+
+
+def _tune(document: Document) -> None:
+    queues = document.get("queues")
+    if queues is not None:
+        queues["passport"] |= {"record": "on-demand", "timeout": "2s"}
+        queues["housing"] |= {"wrapuptime": "0s"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(install: Install, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    def options(base: CityOptions) -> CityOptions:
+        return dataclasses.replace(base, tune=_tune)
+
+    async with open_stage(tmp_path_factory.mktemp("recording"), install, options) as stage:
+        yield stage
+
+
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def _calm(stage: Stage) -> AsyncIterator[None]:
+    async with stage.case():
+        yield
+
+
+def files(stage: Stage) -> list[Path]:
+    return sorted(p for p in (stage.city.city.state / "recordings").rglob("*") if p.is_file())
+
+
+def loud(path: Path) -> list[bool]:
+    """Return for each tenth of a second whether there is anything but silence."""
+    with wave.open(str(path)) as sound:
+        data = sound.readframes(sound.getnframes())
+    tenths = [data[at : at + 1600] for at in range(0, len(data) - 1599, 1600)]
+    return [
+        max(abs(int.from_bytes(t[i : i + 2], "little", signed=True)) for i in range(0, len(t), 2))
+        > 300
+        for t in tenths
+    ]
+
+
+async def said_to(leg: Leg, prompt: str) -> None:
+    async def look() -> bool:
+        return leg.heard(PROMPTS / f"{prompt}.alaw", for_s=0.2)
+
+    await until(look, f"he hears {prompt}", 5)
+
+
+async def _recorded_talk(stage: Stage) -> tuple[Leg, Leg]:
+    vera = stage.phone(103, answers)
+    await stage.city.login("vera")
+    _, leg = await stage.call(HOUSING)
+    operator = await vera.next_call()
+    assert leg.heard(PROMPTS / "recording-notice.alaw", from_s=1.0, for_s=1.0), "told too late"
+    await stage.waits("talk")
+    return leg, operator
+
+
+async def test_a_talk_is_recorded_after_the_notice_and_bound_to_its_record(stage: Stage) -> None:
+    leg, _ = await _recorded_talk(stage)
+    await asyncio.sleep(1)
+    await leg.bye()
+    story = await stage.last()
+    (path,) = files(stage)
+    offer = story["offers_list"][0]["offer_id"]
+    assert path.name == f"{story['contact_id']}-{offer}.wav"
+    assert sum(loud(path)) > 5
+    (reference,) = story["recordings"]
+    assert not reference["missing"]
+    assert str(path).endswith("/recordings/" + reference["path"])
+    path.unlink()
+    (reference,) = (await stage.last())["recordings"]
+    assert reference["missing"], "a lost file is shown"
+
+
+async def test_the_operator_pauses_the_recording(stage: Stage) -> None:
+    leg, operator = await _recorded_talk(stage)
+    await asyncio.sleep(0.6)
+    await operator.press("*1")
+    await said_to(operator, "agent-paused")
+    await asyncio.sleep(1.5)
+    await operator.press("*1")
+    await said_to(operator, "agent-stored")
+    await asyncio.sleep(1)
+    await leg.bye()
+    story = await stage.last()
+    (path,) = files(stage)
+    heard = loud(path)
+    assert heard[:3] == [True] * 3
+    assert heard[-4:] == [True] * 4
+    assert "".join("x" if t else "." for t in heard).count("." * 10) >= 1, "a second of silence"
+    kinds = [e["kind"] for e in story["events"] if e["kind"].startswith("gkc.recording")]
+    assert kinds == ["gkc.recording.started"] + ["gkc.recording.paused"] * 2
+    path.unlink()
+
+
+async def _on_demand(stage: Stage, *, ask: bool) -> Row:
+    anna = stage.phone(101, answers)
+    await stage.city.login("anna")
+    await stage.call(PASSPORT)
+    operator = await anna.next_call()
+    await stage.waits("talk")
+    if ask:
+        await operator.press("*1")
+        await said_to(operator, "agent-stored")
+    await asyncio.sleep(0.5)
+    await operator.bye()
+    return await stage.last()
+
+
+async def test_on_demand_records_what_is_asked_for(stage: Stage) -> None:
+    story = await _on_demand(stage, ask=True)
+    (path,) = files(stage)
+    assert len(story["recordings"]) == 1
+    assert any(loud(path))
+    path.unlink()
+
+
+async def test_on_demand_keeps_nothing_unasked(stage: Stage) -> None:
+    story = await _on_demand(stage, ask=False)
+    assert story["recordings"] == []
+    assert files(stage) == []
+
+
+async def test_a_ring_without_an_answer_leaves_no_file(stage: Stage) -> None:
+    vera = stage.phone(103, only_rings)
+    await stage.city.login("vera")
+    _, leg = await stage.call(HOUSING)
+    await vera.next_call()
+    await stage.city.agent_is("vera", "not_ready", 25)
+    await leg.bye()
+    story = await stage.last()
+    assert [o["outcome"] for o in story["offers_list"]] == ["no_answer"] * 2
+    assert story["recordings"] == []
+    assert files(stage) == []
+
+
+async def test_the_digits_of_the_menu_are_on_record(stage: Stage) -> None:
+    _, leg = await stage.call("+74957777777")
+    await leg.answered.wait()
+    await asyncio.sleep(1)
+    await leg.press("2")
+    await stage.waits("waiting")
+    await leg.bye()
+    story = await stage.last()
+    pressed = [e["data"] for e in story["events"] if e["kind"] == "gkc.contact.menu_answered"]
+    assert [(p["menu"], p["digit"]) for p in pressed] == [("main", "2")]
