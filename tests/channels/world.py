@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from gkc_engine.engine import Engine, Step
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId, QueueId
 from gkc_engine.ivr.fastagi import AgiServer
+from tests.fakes.facts import Facts
 
 CITY = Path(__file__).parents[1] / "acceptance" / "city"
 T0 = Instant(1_795_478_000 * SECOND)
@@ -70,16 +72,17 @@ class SaysAmi:
 
     def __init__(self) -> None:
         self.lists: dict[str, list[AmiEvent]] = {}
-        self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.said: Facts[tuple[str, dict[str, Any]]] = Facts()
         self.refuses: PeerError | None = None
+        self.status: dict[str, str] = {}
 
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
 
     async def action(self, name: str, /, **fields: object) -> AmiReply:
-        self.sent.append((name, fields))
-        return AmiReply({"response": "Success"})
+        self.said.add((name, fields))
+        return AmiReply({"response": "Success", **self.status})
 
     async def list_action(self, name: str, /, **fields: object) -> list[AmiEvent]:
         del fields
@@ -88,7 +91,15 @@ class SaysAmi:
         return self.lists.get(name, [])
 
     def actions(self, name: str) -> list[dict[str, Any]]:
-        return [fields for action, fields in self.sent if action == name]
+        return [fields for action, fields in self.said.all if action == name]
+
+    def booted(self, instant: Instant) -> None:
+        """Set when this Asterisk started, told in local time as it does."""
+        local = datetime.fromtimestamp(instant / SECOND).astimezone()
+        self.status = {
+            "corestartupdate": local.strftime("%Y-%m-%d"),
+            "corestartuptime": local.strftime("%H:%M:%S"),
+        }
 
     def channels(self, *rows: dict[str, str]) -> None:
         """Set the lines that Asterisk holds."""

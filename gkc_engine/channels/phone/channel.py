@@ -433,7 +433,9 @@ class PhoneChannel:
             if self.calls.by_leg.get(call.leg) is not call or call.session is not None:
                 return
         view = self.contact(call.contact_id)
-        if view is not None and view.state in (ContactState.WAITING, ContactState.OFFERED):
+        # Without AMI he may be in the native queue, or Asterisk may be gone with him: resync tells.
+        lined = view is not None and view.state in (ContactState.WAITING, ContactState.OFFERED)
+        if lined and self.ami.up:
             self.submit(ev.ContactDetached(contact_id=call.contact_id), None)
 
     def _look_into_fallback(self) -> None:
