@@ -401,8 +401,23 @@ def recovered_core(recovery: Recovery) -> Acd:
         acd = Acd()
     else:
         acd = Acd.restore(msgspec.json.decode(recovery.snapshot_state, type=AcdState))
+    # Another version may rightly decide otherwise; this one may not.
+    same = recovery.snapshot_engine in (None, engine_version())
+    differences = 0
     for step in recovery.tail:
-        acd.step(step.event, step.now)
+        commands = acd.step(step.event, step.now)
+        if same and commands != step.commands:
+            differences += 1
+            if differences == 1:
+                log.critical(
+                    "replay_differs",
+                    at=step.now,
+                    step=type(step.event).__name__,
+                    recorded=[type(c).__name__ for c in step.commands],
+                    replayed=[type(c).__name__ for c in commands],
+                )
+    if recovery.tail:
+        log.info("replayed", steps=len(recovery.tail), differences=differences)
     return acd
 
 

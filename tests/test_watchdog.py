@@ -1,0 +1,111 @@
+"""The watchdog: kills who is silent, starts again who died, lets go who ended on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from gkc_engine import watchdog
+from gkc_engine.watchdog import ENV_PIPE, Watchdog
+
+BEATS = f"""
+import os, sys, time
+fd = int(os.environ[{ENV_PIPE!r}])
+os.write(fd, b".")
+"""
+
+
+def worker(tmp_path: Path, body: str) -> list[str]:
+    """Return the command of a worker; it notes each start in ``starts``."""
+    path = tmp_path / "worker.py"
+    path.write_text(
+        f"{BEATS}\nwith open({str(tmp_path / 'starts')!r}, 'a') as f: f.write('x')\n{body}\n",
+        encoding="utf-8",
+    )
+    return [sys.executable, str(path)]
+
+
+def starts(tmp_path: Path) -> int:
+    return len((tmp_path / "starts").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("code", [0, 2])
+async def test_an_end_on_purpose_or_a_bad_config_is_final(tmp_path: Path, code: int) -> None:
+    assert await Watchdog(worker(tmp_path, f"sys.exit({code})")).run() == code
+    assert starts(tmp_path) == 1
+
+
+async def test_a_crash_is_followed_by_a_start_after_its_pause(tmp_path: Path) -> None:
+    body = f"sys.exit(1 if os.path.getsize({str(tmp_path / 'starts')!r}) < 3 else 0)"
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    dog = Watchdog(worker(tmp_path, body))
+    assert await dog.run() == 0
+    assert (starts(tmp_path), dog.restarts) == (3, 2)
+    assert loop.time() - begun >= 2 * watchdog.RESTART_S
+
+
+async def test_without_restart_a_crash_is_final(tmp_path: Path) -> None:
+    assert await Watchdog(worker(tmp_path, "sys.exit(1)"), restart=False).run() == 1
+    assert starts(tmp_path) == 1
+
+
+async def test_a_silent_worker_is_killed_though_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "SILENCE_S", 0.3)
+    pids: list[int] = []
+    dog = Watchdog(
+        worker(tmp_path, "os.kill(os.getpid(), 19)\ntime.sleep(60)"),
+        restart=False,
+        on_start=pids.append,
+    )
+    async with asyncio.timeout(20):
+        assert await dog.run() == -signal.SIGKILL
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+async def test_a_worker_that_never_begins_is_killed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "BOOT_S", 0.3)
+    dog = Watchdog([sys.executable, "-c", "import time; time.sleep(60)"], restart=False)
+    async with asyncio.timeout(20):
+        assert await dog.run() == -signal.SIGKILL
+
+
+async def test_a_worker_that_speaks_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "SILENCE_S", 1.0)
+    body = "for _ in range(30): time.sleep(0.05); os.write(fd, b'.')"
+    assert await Watchdog(worker(tmp_path, body), restart=False).run() == 0
+
+
+async def test_stop_ends_the_worker_and_starts_no_other(tmp_path: Path) -> None:
+    begun = asyncio.Event()
+    dog = Watchdog(worker(tmp_path, "time.sleep(60)"), on_start=lambda _pid: begun.set())
+    running = asyncio.ensure_future(dog.run())
+    await begun.wait()
+    await dog.stop()
+    assert await running == -signal.SIGTERM
+    assert dog.pid is None
+
+
+async def test_a_stopped_watchdog_does_not_stop_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(write_fd, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write_fd, b"." * 4096)
+    monkeypatch.setenv(ENV_PIPE, str(write_fd))
+    monkeypatch.setattr(watchdog, "BEAT_S", 0.01)
+    beating = asyncio.ensure_future(watchdog.beat_forever())
+    done, _ = await asyncio.wait({beating}, timeout=0.1)
+    assert not done
+    beating.cancel()
+    os.close(read_fd)
+    os.close(write_fd)
