@@ -65,6 +65,8 @@ class Call:
     """Who is about to end it, when it is not the citizen."""
     end_reason: str = ""
     """Why, when it is not Asterisk's hang-up cause that tells it."""
+    leased: bool = True
+    """Whether the dialplan takes him on when our lease on him runs out."""
     hungup_at: Instant | None = None
     """When the socket told us that the citizen left; proved only by Asterisk's Hangup."""
     leg_gone: asyncio.Event = field(default_factory=asyncio.Event)

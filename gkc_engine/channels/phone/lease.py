@@ -24,6 +24,27 @@ LEASE_EVERY_S = 1.3
 R = TypeVar("R")
 
 
+async def may_lease(agi: AgiSession) -> bool:
+    """Whether the dialplan is made for a lease.
+
+    Without ``AGIEXITONHANGUP`` an expired lease gives silence, and a plan of the administrator's
+    own does not end it before his ``Queue()``: it would cut the caller off there 4 s after we die.
+    """
+    return await agi.get_variable("AGIEXITONHANGUP") == "yes"
+
+
+def renew(call: Call, agi: AgiSession) -> None:
+    """Keep a citizen in AGI for `LEASE_S` more, without waiting for anything."""
+    if call.leased:
+        agi.lease(LEASE_S)
+
+
+async def begin(call: Call, agi: AgiSession) -> None:
+    """Let the lease run from now on: music is about to start."""
+    if call.leased:
+        await agi.set_variable("TIMEOUT(absolute)", LEASE_S)
+
+
 class Renewer(Protocol):
     """What renews a lease without the socket (``channel.PhoneChannel``)."""
 
@@ -48,6 +69,8 @@ async def under_lease(
     When the AMI link breaks meanwhile, the command is cut and started once more under a lease of
     its own length: the citizen hears the prompt again instead of falling out of AGI.
     """
+    if not call.leased:
+        return await start()
     if host.ami_up():
         await agi.set_variable("TIMEOUT(absolute)", LEASE_S)
         playing = asyncio.ensure_future(start())
