@@ -39,7 +39,7 @@ from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_pat
 from gkc_engine.control.server import ControlServer
 from gkc_engine.control.views import Reloaded, Row, iso
 from gkc_engine.engine import Engine, Step
-from gkc_engine.errors import GkcError
+from gkc_engine.errors import ConfigError, GkcError
 from gkc_engine.front_desk import FrontDesk
 from gkc_engine.hours import Hours
 from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
@@ -186,7 +186,7 @@ class App:
         default = QueueId(next(iter(config.queues)))
         return PhoneChannel(
             self.engine,
-            plans.phone_plan(config, sounds.find, self._secret, self.state_dir),
+            plans.phone_plan(config, sounds.find, self._pin, self.state_dir),
             desk,
             lambda channel: AmiLink(
                 config.pbx.ami.host,
@@ -207,8 +207,13 @@ class App:
             self.folder / config.pbx.cel if config.pbx.cel else None,
         )
 
-    def _secret(self, reference: str) -> str:
-        return resolve_secret(reference, self.folder)
+    def _pin(self, reference: str) -> str | None:
+        """Return an operator's PIN; without it he cannot log in from another's phone, no more."""
+        try:
+            return resolve_secret(reference, self.folder)
+        except ConfigError as error:
+            log.warning("pin_missing", reason=str(error))
+            return None
 
     def _prompt_store(self, config: Config) -> PromptStore:
         texts = prompt_texts(
@@ -380,7 +385,7 @@ class App:
             raise GkcError("\n".join([*lost, "nothing was changed; if it is meant: --force"]))
         prompts = self._prompt_store(new)
         sounds = plans.Sounds(prompts)
-        phone_plan = plans.phone_plan(new, sounds.find, self._secret, self.state_dir)
+        phone_plan = plans.phone_plan(new, sounds.find, self._pin, self.state_dir)
         self.config, self.prompts = new, prompts
         await self.engine.ask(ev.SettingsApplied(settings=to_settings(new)), source="cli")
         self.announcements.replace(sounds.phrase)

@@ -55,9 +55,6 @@ def phone_plan(
     """Return what the phone channel needs of ``config``; ``secret`` gives what ``env:X`` means.
 
     Without it nobody has a PIN; without ``state``, the folder of what we keep, nothing is recorded.
-
-    Raises:
-        ConfigError: a PIN's reference leads nowhere.
     """
     return PhonePlan(
         phones=tuple(
