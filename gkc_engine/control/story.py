@@ -39,16 +39,17 @@ def moments(contact: Record) -> list[Moment]:
     ``offers_list``, ``agent_intervals`` and the ledger's ``events``.
     """
     told: list[tuple[str, str]] = [(contact["started"], _arrival(contact))]
-    for segment in contact.get("segments") or ():
-        told.extend(_segment(segment))
+    # What happened stands before the stretch of time that it began.
     for event in contact.get("events") or ():
         told.extend(_event(event))
     for offer in contact.get("offers_list") or ():
         told.extend(_offer(offer))
-    for interval in contact.get("agent_intervals") or ():
-        told.extend(_wrap_up(interval))
+    for segment in contact.get("segments") or ():
+        told.extend(_segment(segment))
     if contact.get("ended"):
         told.append((contact["ended"], _end(contact)))
+    for interval in contact.get("agent_intervals") or ():
+        told.extend(_wrap_up(interval))
     # Stable: what happened in the same microsecond stays in the order of cause and effect above.
     lines = [Moment(at=from_iso(when), iso=when, text=text) for when, text in told]
     return sorted(lines, key=lambda moment: moment.at)
