@@ -57,6 +57,8 @@ class Call:
     """Operators' legs that this Dial made, ringing or talking."""
     causes: dict[str, int] = field(default_factory=dict)
     """Hang-up cause of each of those legs that is gone."""
+    ends: dict[str, Instant] = field(default_factory=dict)
+    """When each of them was gone, as Asterisk tells it."""
     rang: set[str] = field(default_factory=set)
     """Those of these legs that said that they ring."""
     answered_by: AgentId | None = None
@@ -137,6 +139,7 @@ class Calls:
         call.dialling = None
         call.legs.clear()
         call.causes.clear()
+        call.ends.clear()
         call.rang.clear()
         call.leg_bound.clear()
         call.answered_by = None
@@ -148,11 +151,13 @@ class Calls:
         call = self._offered.get(agent_id)
         return call is not None and agent_id not in call.legs.values()
 
-    def leg_ended(self, leg: str, cause: int) -> Call | None:
+    def leg_ended(self, leg: str, cause: int, at: Instant | None = None) -> Call | None:
         """Note the end of an operator's leg; return the call it belonged to."""
         call = self.by_agent_leg.pop(leg, None)
         if call is not None:
             call.legs.pop(leg, None)
             call.causes[leg] = cause
+            if at is not None:
+                call.ends[leg] = at
             call.leg_gone.set()
         return call

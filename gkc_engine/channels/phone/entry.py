@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ PRIO_SPAN = 2_147_483_647
 """``QUEUE_PRIO`` is a positive 32-bit int, the highest first."""
 
 LATE_US = 2 * SECOND
+LATE_MAX_US = 1200 * SECOND
 
 TRANSFER_CONTEXT = "gkc-transfer"
 
@@ -39,13 +41,15 @@ def queue_prio(enqueued: Instant) -> int:
     return PRIO_SPAN - (enqueued // (SECOND // 100)) % PRIO_SPAN
 
 
-def _began(leg: str, now: Instant) -> Instant | None:
+def _began(leg: str, now: Instant, of_wall: Callable[[Instant], Instant]) -> Instant | None:
     """Return when a call began that comes to us late, out of the native queue or a stopped engine.
 
     A fresh one began when we saw it, to the microsecond; a Uniqueid knows whole seconds only.
     """
-    began = born(leg)
-    return began if began is not None and now - began > LATE_US else None
+    stamp = born(leg)
+    began = of_wall(stamp) if stamp is not None else now
+    # Longer ago than a native queue keeps anybody: the clock was stepped since.
+    return began if LATE_US < now - began < LATE_MAX_US else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,7 @@ class EntryDesk:
                 ),
                 language=call.language,
                 uniqueid=agi.uniqueid,
-                at=_began(agi.uniqueid, now),
+                at=_began(agi.uniqueid, now, channel.engine.of_wall),
             ),
             f"started:{agi.uniqueid}",
         )
@@ -136,6 +140,14 @@ class EntryDesk:
             log.warning("number_unknown", entry=call.entry)
             return Entry(queue=self._default_queue)
         return entry
+
+    def queue_of(self, channel: PhoneChannel, number: str) -> QueueId:
+        """Return the queue that a number leads to when an operator transfers there.
+
+        A number with a menu leads to the center's first queue: he has had his menu.
+        """
+        entry = channel.plan.entries.get(channel.entry_key(number))
+        return (entry.queue if entry is not None else None) or self._default_queue
 
     async def _queue(self, channel: PhoneChannel, call: Call, agi: AgiSession, wish: Wish) -> None:
         enqueued = self.adopted.pop(call.leg, None)

@@ -46,6 +46,8 @@ class FactHandler:
         on_fallback: Callable[[], None],
         set_roster: Callable[[Roster], None],
         on_answered: Callable[[Call, Instant | None], None],
+        on_attended: Callable[[tr.AttendedTransferred], None],
+        on_own_leg_ended: Callable[[str], None],
     ) -> None:
         self.calls = calls
         self.roster = roster
@@ -55,6 +57,10 @@ class FactHandler:
         self._on_fallback = on_fallback
         self.set_roster = set_roster
         self._on_answered = on_answered
+        self._on_attended = on_attended
+        self._on_own_leg_ended = on_own_leg_ended
+        self.own_dials: dict[str, str] = {}
+        """Legs that operators' own calls ring or have rung, by the caller's leg."""
         self.reachable: dict[AgentId, bool] = {}
         self.devices: dict[str, bool] = {}
         """Whether each device of Asterisk can be reached."""
@@ -98,7 +104,7 @@ class FactHandler:
             case tr.FallbackConnected():
                 self._fallback_connected(fact)
             case tr.AttendedTransferred():
-                self._attended(fact)
+                self._on_attended(fact)
             case tr.BridgeEntered():
                 self._bridge_entered(fact)
             case tr.BlindTransferred() | tr.AsteriskDown():
@@ -118,10 +124,12 @@ class FactHandler:
     def _dial_started(self, fact: tr.DialStarted) -> None:
         call = self.calls.by_leg.get(fact.caller)
         agent_id = self.roster.agent_of(fact.endpoint)
+        if call is None and any(fact.caller in legs for legs in self.foreign.values()):
+            self.own_dials[fact.caller] = fact.leg
         if call is None or call.dialling is None or agent_id is None or fact.leg in self._ended:
             return
         self.calls.bind(call, fact.leg, agent_id)
-        self._not_foreign(agent_id, fact.leg)
+        self.not_foreign(agent_id, fact.leg)
         if call.dialling.offer_id in call.rescinded:
             self._hang_up(fact.leg, 26)
 
@@ -169,15 +177,17 @@ class FactHandler:
         if call is not None:
             self.citizen_gone(call, fact.at, f"cause {fact.cause}")
             return
-        self.calls.leg_ended(fact.leg, fact.cause)
+        self.calls.leg_ended(fact.leg, fact.cause, fact.at)
+        self.own_dials.pop(fact.leg, None)
+        self._on_own_leg_ended(fact.leg)
         agent_id = self.roster.agent_of(fact.endpoint)
         if agent_id is not None:
             self._ended[fact.leg] = None
             if len(self._ended) > ENDED_MAX:
                 self._ended.popitem(last=False)
-            self._not_foreign(agent_id, fact.leg)
+            self.not_foreign(agent_id, fact.leg)
 
-    def _not_foreign(self, agent_id: AgentId, leg: str) -> None:
+    def not_foreign(self, agent_id: AgentId, leg: str) -> None:
         """The leg is a citizen's talk after all, or gone."""
         if leg in self.foreign.get(agent_id, ()):
             self.foreign[agent_id].discard(leg)
@@ -271,7 +281,7 @@ class FactHandler:
         if agent_id is not None and fact.member:
             self.calls.bind(call, fact.member, agent_id)
             call.answered_by, call.talk_leg = agent_id, fact.member
-            self._not_foreign(agent_id, fact.member)
+            self.not_foreign(agent_id, fact.member)
         self._submit(
             ev.FallbackAnswered(
                 contact_id=call.contact_id,
@@ -280,20 +290,3 @@ class FactHandler:
             ),
             f"fallback:{fact.leg}:{fact.at}",
         )
-
-    def _attended(self, fact: tr.AttendedTransferred) -> None:
-        call = self.calls.by_leg.get(fact.transferee) or self.calls.by_leg.get(fact.target)
-        if call is None or call.answered_by is None:
-            return
-        to_agent = self.roster.agent_of(fact.target_endpoint)
-        self._submit(
-            ev.TransferCompleted(
-                contact_id=call.contact_id,
-                from_agent=call.answered_by,
-                to_agent=to_agent,
-                to_external=None if to_agent else fact.target,
-                at=fact.at,
-            ),
-            f"attended:{fact.first}:{fact.second}",
-        )
-        call.answered_by = to_agent

@@ -18,6 +18,9 @@ from gkc_engine.ivr.fastagi import LEASE_MARGIN_S, AgiSession
 LEASE_S = 4
 """Seconds that Asterisk keeps a citizen in AGI without a word from us."""
 
+LATE_S = 0.5
+"""A renewal that would come this shortly before the end, or later, is not sent any more."""
+
 LEASE_EVERY_S = 1.3
 """Three of these fit into one lease, so that one late renewal costs nobody his place."""
 
@@ -74,13 +77,19 @@ async def under_lease(
     if host.ami_up():
         await agi.set_variable("TIMEOUT(absolute)", LEASE_S)
         playing = asyncio.ensure_future(start())
+        loop = asyncio.get_running_loop()
+        renewed = loop.time()
         try:
             while host.ami_up():
                 done, _ = await asyncio.wait({playing}, timeout=LEASE_EVERY_S)
                 if done:
                     agi.lease(LEASE_S)
                     return playing.result()
-                host.renew(call.leg, LEASE_S)
+                if loop.time() - renewed < LEASE_S - LATE_S:
+                    host.renew(call.leg, LEASE_S)
+                    renewed = loop.time()
+                # Else we were stopped: he stands in the native queue by now, or talks from
+                # there, and a lease would tear that apart.
         finally:
             playing.cancel()
     await agi.set_variable("TIMEOUT(absolute)", math.ceil(seconds) + LEASE_MARGIN_S)

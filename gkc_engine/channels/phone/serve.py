@@ -17,21 +17,21 @@ import structlog
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Then
+from gkc_engine.acd.state import ContactState
+from gkc_engine.acd.views import ContactView
+from gkc_engine.channels.phone import lease
 from gkc_engine.channels.phone.calls import Call, Calls
 from gkc_engine.channels.phone.facts import FactHandler
-from gkc_engine.channels.phone.lease import LEASE_EVERY_S, LEASE_S, under_lease
+from gkc_engine.channels.phone.lease import LEASE_EVERY_S, under_lease
 from gkc_engine.channels.phone.recording import Recorder
 from gkc_engine.channels.phone.roster import Roster
-from gkc_engine.ids import SECOND, ContactId, Instant, QueueId
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiSession, StreamResult
 
 log = structlog.get_logger(__name__)
 
 CALL_LIMIT_S = 7200
 """The last net of a talk; the lease must not cut it."""
-
-DIAL_GRACE_S = 1
-"""Dial's own timeout stands this much after the offer's, so that one of them decides."""
 
 HOPE_S = 4.5
 """How long after its timeout the core still waits for what came of an offer, less a margin."""
@@ -124,6 +124,10 @@ class Host(Protocol):
         """Ask Asterisk to end a leg."""
         ...
 
+    def contact(self, contact_id: ContactId) -> ContactView | None:
+        """Return what the core knows of a contact; ``None`` when it has ended."""
+        ...
+
     def offer_is_open(self, offer: cmd.OfferContact) -> bool:
         """Whether the core still means this offer."""
         ...
@@ -204,7 +208,7 @@ class CitizenSession:
             try:
                 await asyncio.wait_for(call.arrived.wait(), pause)
             except TimeoutError:
-                self._agi.lease(LEASE_S)
+                lease.renew(call, self._agi)
 
     async def _hold(self) -> None:
         """Begin (again) to keep him company."""
@@ -233,7 +237,7 @@ class CitizenSession:
     async def _music(self, *, on: bool) -> None:
         assert self._waiting is not None
         voice = self._host.voice(self._waiting.hold.queue)
-        await self._agi.set_variable("TIMEOUT(absolute)", str(LEASE_S))
+        await lease.begin(self._call, self._agi)
         await self._agi.set_music(on, voice.musicclass)
         self._waiting.music = on
 
@@ -314,10 +318,10 @@ class CitizenSession:
             self._failed(offer, self._failure(offer, status, cause), f"{status} {cause}")
 
     def _ring_s(self, offer: cmd.OfferContact) -> float:
-        """Return Dial's timeout: the core gives up its hope 5 s after the ring's own."""
+        """Return Dial's timeout: the queue's own, less if the core would stop waiting before."""
         timeout = offer.timeout_us / SECOND
         begun = (self._host.now() - offer.created) / SECOND
-        return min(timeout + DIAL_GRACE_S, timeout + HOPE_S - begun)
+        return min(timeout, timeout + HOPE_S - begun)
 
     async def _hang_up_silent(self) -> None:
         """Give up a phone that does not say within 1.5 s that it rings: it is not there.
@@ -364,6 +368,11 @@ class CitizenSession:
             talked = await self._agi.get_variable("ANSWEREDTIME") or "0"
             at = Instant(host.now() - int(float(talked) * SECOND))
             host.facts.answered(call, agent_id, None, at)
+        self._talk_over(agent_id, f"talk_ended:{offer.offer_id}")
+
+    def _talk_over(self, agent_id: AgentId, key: str) -> None:
+        """Tell the core that the operator's side is gone, and why."""
+        call, host = self._call, self._host
         lost = CAUSE_MEDIA_LOST in call.causes.values()
         call.ended_by = None if lost else ev.Party.AGENT
         host.submit(
@@ -372,11 +381,28 @@ class CitizenSession:
                 agent_id=agent_id,
                 end=ev.TalkEnd.MEDIA_LOST if lost else ev.TalkEnd.RELEASED,
                 party=ev.Party.SYSTEM if lost else ev.Party.AGENT,
+                # Not now: we may have been stopped while they parted.
+                at=call.ends.get(call.talk_leg or ""),
             ),
-            f"talk_ended:{offer.offer_id}",
+            key,
         )
         if lost:
             self._apology = True  # played as soon as the core says that he waits again
+
+    async def after_transfer(self, status: str) -> None:
+        """A Dial that another socket began has ended with the citizen in it (``transfers``)."""
+        call = self._call
+        offer, view = call.dialling, self._host.contact(call.contact_id)
+        if offer is not None and status == "ANSWER":
+            await self._talk_ended(offer)
+        elif offer is not None:
+            self._failed(offer, self._failure(offer, status, ""), status)
+        elif view is not None and view.state is ContactState.TALK and view.agent_id is not None:
+            await self._settle(lambda: not call.legs)
+            if status != "ANSWER":
+                call.causes[""] = CAUSE_MEDIA_LOST  # nobody answered him: back to the line
+            self._talk_over(view.agent_id, f"talk_ended:{call.leg}:{self._host.now()}")
+        self._host.calls.end_dial(call)
 
     async def _settle(self, settled: Callable[[], bool]) -> None:
         deadline = asyncio.get_running_loop().time() + AMI_GRACE_S

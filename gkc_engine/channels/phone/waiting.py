@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gkc_engine.acd.commands import AgentState
+from gkc_engine.acd.commands import AgentState, ContactEnded
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.serve import Sound
@@ -54,6 +54,10 @@ class Announcements:
         """Learn from what was committed."""
         for step in steps:
             self.expected.learn(step.commands)
+            for command in step.commands:
+                # Not only at the Hangup: a session that is not over yet may ask once more.
+                if isinstance(command, ContactEnded):
+                    self.forget(command.contact_id)
 
     def next_due(self, call: Call, now: Instant) -> Instant | None:
         """Return when :meth:`prompts` may next have something to say."""
