@@ -11,6 +11,9 @@ from gkc_engine.acd.state import Agent, Contact, ContactState, Work
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 
+CONSULTED = "consulted"
+"""``AgentCallStarted.kind`` of the operator who was called."""
+
 TalkEvent = (
     ev.HoldStarted | ev.HoldEnded | ev.TalkEnded | ev.TransferRequested | ev.TransferCompleted
 )
@@ -118,6 +121,8 @@ def transfer_requested(world: World, event: ev.TransferRequested) -> None:
         _nowhere(world, contact, event)
         return
     target = world.agents.get(event.to_agent) if event.to_agent is not None else None
+    if target is not None:
+        _end_consultation(world, target)
     if target is None or not world.can_take(target, contact.medium):
         outcome = SegmentOutcome.TRANSFERRED
         _back_to_queue(world, contact, event.from_agent, outcome, event.at, "agent not ready")
@@ -130,6 +135,16 @@ def transfer_requested(world: World, event: ev.TransferRequested) -> None:
     announce_queued(world, contact)
     make_offer(world, contact, [target])
     after_talk(world, agent)
+
+
+def _end_consultation(world: World, target: Agent) -> None:
+    """The colleague who was being called for advice is called for the citizen from now on.
+
+    In one step with the transfer, so that nobody else is offered to him in between.
+    """
+    for call_id in [c for c, kind in target.calls.items() if kind == CONSULTED]:
+        del target.calls[call_id]
+        world.settle(target)
 
 
 def _nowhere(world: World, contact: Contact, event: ev.TransferRequested) -> None:

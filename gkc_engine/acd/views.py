@@ -69,6 +69,8 @@ class AgentView:
     idle_since: Instant
     misses: int
     skills: dict[SkillId, int]
+    calls: dict[str, str]
+    """Calls of his own, id to kind."""
     slots: tuple[SlotView, ...]
 
 
@@ -170,6 +172,7 @@ def agent_view(world: World, agent_id: AgentId) -> AgentView | None:
         idle_since=agent.idle_since,
         misses=agent.misses,
         skills=dict(agent.skills),
+        calls=dict(agent.calls),
         slots=slots,
     )
 

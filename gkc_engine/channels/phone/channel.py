@@ -19,12 +19,14 @@ from gkc_engine.channels.phone.calls import Call, Calls
 from gkc_engine.channels.phone.entry import Entry, EntryDesk
 from gkc_engine.channels.phone.facts import FactHandler
 from gkc_engine.channels.phone.jobs import AmiJobs
+from gkc_engine.channels.phone.lease import may_lease
 from gkc_engine.channels.phone.members import Members
 from gkc_engine.channels.phone.operators import Operators
 from gkc_engine.channels.phone.recording import Recorder, Recordings
 from gkc_engine.channels.phone.resync import Resync
 from gkc_engine.channels.phone.roster import Phone, Roster
 from gkc_engine.channels.phone.serve import CitizenSession, QueueVoice, Sound
+from gkc_engine.channels.phone.transfers import Transfers
 from gkc_engine.channels.phone.translate import FallbackConnected, translate
 from gkc_engine.engine import Engine
 from gkc_engine.errors import PeerError
@@ -111,6 +113,7 @@ class PhoneChannel:
         self.jobs = AmiJobs(self.ami)
         self.entry_desk = entry_desk
         self.recorder = Recorder(self)
+        self.transfers = Transfers(self)
         self.facts = FactHandler(
             self.calls,
             self.roster,
@@ -120,6 +123,8 @@ class PhoneChannel:
             on_fallback=self._look_into_fallback,
             set_roster=self._set_roster,
             on_answered=self.recorder.answered,
+            on_attended=self.transfers.attended,
+            on_own_leg_ended=self.transfers.over,
         )
         self.members = Members(self)
         self.operators = Operators(self)
@@ -136,7 +141,7 @@ class PhoneChannel:
         await self.agi.start()
         await self.ami.start()
         self.jobs.start()
-        self._spawn(self._heartbeat())
+        self.spawn(self._heartbeat())
 
     async def stop(self) -> None:
         """Close the sockets: Asterisk's dialplan takes each citizen on by itself."""
@@ -183,7 +188,7 @@ class PhoneChannel:
         """Take a reloaded config; calls in progress are not disturbed."""
         self.plan = plan
         self._set_roster(Roster(plan.phones, self.roster.seats))
-        self._spawn(self.members.reconcile())
+        self.spawn(self.members.reconcile())
 
     def _set_roster(self, roster: Roster) -> None:
         self.roster = self.facts.roster = roster
@@ -271,6 +276,12 @@ class PhoneChannel:
         """Set the leg's lease by AMI: it cuts no prompt, as a word on the socket would."""
         self.jobs.put("Setvar", Channel=leg, Variable="TIMEOUT(absolute)", Value=str(seconds))
 
+    async def answer_of(
+        self, call: Call, offer: cmd.OfferContact
+    ) -> tuple[AgentId, str | None, Instant | None]:
+        """Return who answered a running Dial, on which leg and when, as far as can be known."""
+        return await self.resync.answer_of(call, offer)
+
     def ami_up(self) -> bool:
         """Whether AMI can be expected to tell us the same story."""
         return self.ami.up
@@ -290,13 +301,14 @@ class PhoneChannel:
     async def on_ami_up(self) -> None:
         """The link is (again) there: read everything anew before trusting any event."""
         await self.resync.run()
+        await self.transfers.reconcile()
         await self.members.reconcile()
         await self._beat()
 
     def _stood_still(self, still_us: Micros) -> None:
         """We were stopped: Asterisk has gone on alone; ask for everything before we decide."""
         self.resync.away_since(Instant(self.now() - still_us))
-        self._spawn(self._ask_anew())
+        self.spawn(self._ask_anew())
 
     async def _ask_anew(self) -> None:
         if self.ami.up:
@@ -339,6 +351,10 @@ class PhoneChannel:
                     await self._citizen(agi, QueueId(rest))
                 case "after":
                     await self._after(agi)
+                case "transferred":
+                    await self.transfers.transferred(agi)
+                case "consult":
+                    await self.transfers.consult(agi)
                 case "record":
                     await self._record(agi)
                 case "feature":
@@ -360,23 +376,26 @@ class PhoneChannel:
             known = False
         else:
             known = True
-        await self._hold_socket(call, agi, self._serve(call, agi, queue, known=known))
+        await self.hold_socket(call, agi, self._serve(call, agi, queue, known=known))
 
-    async def _hold_socket(
+    async def hold_socket(
         self, call: Call, agi: AgiSession, work: Coroutine[Any, Any, None]
     ) -> None:
+        """Let ``work`` serve the call on this socket; afterwards find out what its end meant."""
         call.session = agi
         call.inbox.clear()
         call.arrived.clear()
         try:
+            call.leased = await may_lease(agi)
             await work
         finally:
+            work.close()  # it never began if the socket closed at once
             if call.session is agi:
                 call.session = None
                 if not self._stopping:
                     while call.inbox:
                         self._not_held(call, call.take())
-                    self._spawn(self._socket_ended(call))
+                    self.spawn(self._socket_ended(call))
 
     async def _serve(
         self, call: Call, agi: AgiSession, queue: QueueId | None, *, known: bool
@@ -418,7 +437,7 @@ class PhoneChannel:
             ),
             f"after:{call.leg}",
         )
-        await self._hold_socket(
+        await self.hold_socket(
             call, agi, CitizenSession(self, call, agi, self.entry_desk.announcer).serve()
         )
 
@@ -441,7 +460,7 @@ class PhoneChannel:
     def _look_into_fallback(self) -> None:
         """Somebody fell into a native queue although we are here: take him back soon."""
         if self._sweeping is None or self._sweeping.done():
-            self._sweeping = self._spawn(self._sweep())
+            self._sweeping = self.spawn(self._sweep())
 
     async def _sweep(self) -> None:
         await asyncio.sleep(SWEEP_S)
@@ -454,7 +473,8 @@ class PhoneChannel:
         self.entry_desk.announcer().forget(call.contact_id)
         self.entry_desk.adopted.pop(call.leg, None)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run ``work`` until it ends or the channel stops."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

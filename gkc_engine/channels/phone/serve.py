@@ -42,6 +42,9 @@ SILENT_S = 1.5
 CAUSE_NOT_THERE = 20
 """Q.850 "subscriber absent": how we end the leg to a phone that said nothing."""
 
+DEDUCE_S = 0.7
+"""After its timeout Dial returns at once; the core waits 5 s for what came of it."""
+
 AMI_GRACE_S = 0.3
 """How long the AGI side waits for AMI to tell the same story with better times."""
 
@@ -134,6 +137,12 @@ class Host(Protocol):
 
     def sound(self, name: str, language: str) -> Sound | None:
         """Return a prompt's file; ``None`` when it cannot be had."""
+        ...
+
+    async def answer_of(
+        self, call: Call, offer: cmd.OfferContact
+    ) -> tuple[AgentId, str | None, Instant | None]:
+        """Return who answered a running Dial, on which leg and when, as far as can be known."""
         ...
 
     def ami_up(self) -> bool:
@@ -302,11 +311,13 @@ class CitizenSession:
         await self._host.recorder.begin(self._call, agi, offer, voice.record)
         ring_s = self._ring_s(offer)
         silence = asyncio.ensure_future(self._hang_up_silent())
+        deduced = asyncio.ensure_future(self._deduce_answer(offer, ring_s))
         try:
             # Its reply says nothing that DIALSTATUS does not.
             await agi.exec("Dial", targets, f"{ring_s:g}", f"gim({voice.musicclass})")
         finally:
             silence.cancel()
+            deduced.cancel()
         status = await agi.get_variable("DIALSTATUS") or ""
         await agi.set_variable("DIALSTATUS", "")
         await self._host.recorder.end(self._call, agi, keep=status == "ANSWER")
@@ -322,6 +333,14 @@ class CitizenSession:
         timeout = offer.timeout_us / SECOND
         begun = (self._host.now() - offer.created) / SECOND
         return min(timeout, timeout + HOPE_S - begun)
+
+    async def _deduce_answer(self, offer: cmd.OfferContact, ring_s: float) -> None:
+        """Without AMI: a Dial that has not returned after its timeout is a talk."""
+        await asyncio.sleep(ring_s + DEDUCE_S)
+        if self._call.answered_by is None and self._call.dialling is offer:
+            agent_id, leg, at = await self._host.answer_of(self._call, offer)
+            if self._call.answered_by is None and self._call.dialling is offer:
+                self._host.facts.answered(self._call, agent_id, leg, at)
 
     async def _hang_up_silent(self) -> None:
         """Give up a phone that does not say within 1.5 s that it rings: it is not there.
