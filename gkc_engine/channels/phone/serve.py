@@ -26,7 +26,7 @@ from gkc_engine.channels.phone.lease import LEASE_EVERY_S, under_lease
 from gkc_engine.channels.phone.recording import Recorder
 from gkc_engine.channels.phone.roster import Roster
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
-from gkc_engine.ivr.fastagi import AgiSession, StreamResult
+from gkc_engine.ivr.fastagi import AgiClosed, AgiSession, StreamResult
 
 log = structlog.get_logger(__name__)
 
@@ -182,6 +182,14 @@ class CitizenSession:
         Raises:
             AgiClosed: the socket ended; Asterisk has the citizen.
         """
+        closed = asyncio.ensure_future(self._agi.closed.wait())
+        closed.add_done_callback(lambda done: done.cancelled() or self._call.arrived.set())
+        try:
+            await self._carry_out()
+        finally:
+            closed.cancel()
+
+    async def _carry_out(self) -> None:
         while True:
             command = await self._next()
             match command:
@@ -203,8 +211,12 @@ class CitizenSession:
         """Return the next command; meanwhile renew the lease and make announcements."""
         call = self._call
         while True:
+            if self._agi.closed.is_set():
+                # Nothing is written while he only listens, so nothing else would tell us.
+                raise AgiClosed("the socket ended while he waited")
             if call.inbox:
                 return call.take()
+            call.arrived.clear()  # woken by the end of a socket that is not ours any more
             pause = LEASE_EVERY_S
             if self._waiting is not None:
                 now = self._host.now()
