@@ -139,8 +139,11 @@ class Transfers:
         """The call between two operators is over, or has become a citizen's talk."""
         consult = self.consults.pop(leg, None)
         if consult is not None:
-            for agent_id in (consult.target, consult.caller):
-                self._channel.submit(ev.AgentCallEnded(agent_id=agent_id, call_id=leg), None)
+            self._end_calls(consult, leg)
+
+    def _end_calls(self, consult: Consult, leg: str) -> None:
+        for agent_id in (consult.target, consult.caller):
+            self._channel.submit(ev.AgentCallEnded(agent_id=agent_id, call_id=leg), None)
 
     async def reconcile(self) -> None:
         """After a connect: end what ended meanwhile, know again what still goes on."""
@@ -176,7 +179,22 @@ class Transfers:
             return
         consult = self.consults.get(fact.second)
         if consult is not None and consult.agi is not None and not fact.target:
-            channel.spawn(self._before_the_answer(call, consult, consult.agi, fact))
+            # All at once: the Hangup of the operator's second leg may be the very next event.
+            del self.consults[fact.second]
+            leg = channel.facts.own_dials.get(fact.second, "")
+            from_agent = call.answered_by
+            channel.calls.end_dial(call)
+            call.inbox.clear()
+            call.session = consult.agi  # the citizen is in it now
+            if leg:
+                channel.facts.not_foreign(consult.target, leg)
+            requested = ev.TransferRequested(
+                contact_id=call.contact_id,
+                from_agent=from_agent,
+                to_agent=consult.target,
+                at=fact.at,
+            )
+            channel.spawn(self._before_the_answer(call, consult, requested, fact.second, leg))
             return
         from_agent = call.answered_by
         to_agent = channel.roster.agent_of(fact.target_endpoint)
@@ -198,37 +216,23 @@ class Transfers:
         self.over(fact.second)
 
     async def _before_the_answer(
-        self, call: Call, consult: Consult, agi: AgiSession, fact: tr.AttendedTransferred
+        self, call: Call, consult: Consult, event: ev.TransferRequested, second: str, leg: str
     ) -> None:
         """The colleague still rings: make that ring the core's offer to him, or end it."""
-        channel, leg = self._channel, self._channel.facts.own_dials.get(fact.second, "")
-        assert call.answered_by is not None
-        from_agent = call.answered_by
-        channel.calls.end_dial(call)
-        call.inbox.clear()
-        call.session = agi  # the citizen is in it now
-        if leg:
-            channel.facts.not_foreign(consult.target, leg)
-        said = await channel.engine.ask(
-            ev.TransferRequested(
-                contact_id=call.contact_id,
-                from_agent=from_agent,
-                to_agent=consult.target,
-                at=fact.at,
-            ),
-            source="ami",
-        )
-        self.over(fact.second)
+        channel = self._channel
+        said = await channel.engine.ask(event, source="ami")
+        self._end_calls(consult, second)
         offer = next((c for c in said if isinstance(c, cmd.OfferContact)), None)
         if offer is None or offer.agent_ids != (consult.target,) or not leg:
-            channel.hang_up(leg, CAUSE_GONE)  # he is to wait for somebody else
+            if leg:
+                channel.hang_up(leg, CAUSE_GONE)  # he is to wait for somebody else
             return
         call.inbox.remove(offer)  # it is being carried out
         if not call.inbox:
             call.arrived.clear()
         channel.calls.start_dial(call, offer)
         channel.calls.bind(call, leg, consult.target)
-        channel.facts.handle(tr.DialRinging(caller=call.leg, leg=leg, at=fact.at))
+        channel.facts.handle(tr.DialRinging(caller=call.leg, leg=leg, at=event.at))
 
     async def _swapped_in(self, call: Call, agi: AgiSession, status: str) -> None:
         """The Dial is over that the citizen was transferred into."""
