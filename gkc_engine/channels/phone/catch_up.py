@@ -112,7 +112,7 @@ class CatchUp:
             self._talked(view, call, talk)
         if leg is None:
             # An open socket is proof that he is there: the list is older than his call.
-            if call.session is None:
+            if call.session is None or call.session.closed.is_set():
                 self._gone(call)
         else:
             self._still_there(view, call, leg, talk)
@@ -251,7 +251,7 @@ class CatchUp:
         if told is not None and ended is not None:
             call.ended_by = call.ended_by or self._who_ended(told)
             self._channel.facts.citizen_gone(call, ended, IMPORTED)
-        elif self._booted is not None and (born(call.leg) or self._booted) < self._booted:
+        elif self._booted is not None and (born(call.leg) or self._since) <= self._booted:
             call.ended_by = ev.Party.SYSTEM
             self._channel.facts.citizen_gone(call, self._booted, LOST_WITH_ASTERISK)
         else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from gkc_engine.acd.commands import OfferContact
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.catch_up import CatchUp
@@ -31,9 +32,9 @@ log = structlog.get_logger(__name__)
 UNHEARD_US = 15 * SECOND
 """A half-open link is noticed within this: so far back the past may be unknown."""
 
-TURN_S = 0.8
+TURN_S = 1.1
 """How long one who was taken back waits for those who stood before him; a native queue lets a
-withdrawn caller go within 0.7 s (measured)."""
+withdrawn caller go within 0.7 s, seldom 1.0 s (measured)."""
 
 
 class Resync:
@@ -107,6 +108,17 @@ class Resync:
         except CelError as error:
             log.warning("cel_unread", reason=str(error))
             return History()
+
+    async def answer_of(
+        self, call: Call, offer: OfferContact
+    ) -> tuple[AgentId, str | None, Instant | None]:
+        """Return the answer to a Dial that runs while AMI is away: CEL is written all the same."""
+        for told in (await self._past(offer.created)).dialled_for(call.leg):
+            agent_id = self._channel.roster.agent_of(told.endpoint)
+            if agent_id in offer.agent_ids and told.answered is not None and told.ended is None:
+                self._channel.calls.bind(call, told.leg, agent_id)
+                return agent_id, told.leg, told.answered
+        return offer.agent_ids[0], None, None
 
     async def sweep(self) -> None:
         """Take back whoever stands in a native queue of ours while we are here."""

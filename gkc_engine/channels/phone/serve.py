@@ -183,7 +183,7 @@ class CitizenSession:
             AgiClosed: the socket ended; Asterisk has the citizen.
         """
         closed = asyncio.ensure_future(self._agi.closed.wait())
-        closed.add_done_callback(lambda done: done.cancelled() or self._call.arrived.set())
+        closed.add_done_callback(lambda _: self._call.arrived.set())
         try:
             await self._carry_out()
         finally:
@@ -350,9 +350,9 @@ class CitizenSession:
         """Without AMI: a Dial that has not returned after its timeout is a talk."""
         await asyncio.sleep(ring_s + DEDUCE_S)
         if self._call.answered_by is None and self._call.dialling is offer:
+            # Cancelled when the Dial ends meanwhile; a word of AMI meanwhile counts first.
             agent_id, leg, at = await self._host.answer_of(self._call, offer)
-            if self._call.answered_by is None and self._call.dialling is offer:
-                self._host.facts.answered(self._call, agent_id, leg, at)
+            self._host.facts.answered(self._call, agent_id, leg, at)
 
     async def _hang_up_silent(self) -> None:
         """Give up a phone that does not say within 1.5 s that it rings: it is not there.
