@@ -173,10 +173,11 @@ async def test_a_hostile_caller_breaks_nothing(faulty: Faulty, case: str) -> Non
 async def test_a_name_that_breaks_sip_itself_comes_no_further_than_asterisk(
     faulty: Faulty, name: str
 ) -> None:
-    await _dial_raw(await faulty.stage.desk.citizen(name=name))
+    dropped = await _dial_raw(await faulty.stage.desk.citizen(name=name))
     story = await _answered(faulty, await faulty.stage.desk.citizen())
     assert story["disposition"] == "answered"
     assert len(await faulty.stage.new()) == 1
+    dropped.close()
 
 
 # --- AMI -----------------------------------------------------------------------------------------
@@ -304,6 +305,8 @@ async def test_after_a_crash_of_asterisk_rows_are_closed_and_calls_come_again(
     assert all(abs(seconds(s["ended"]) - crashed) < 10 for s in (talked, waited))
     stage.past |= {talked["contact_id"], waited["contact_id"]}
     for phone in (*stage.desk.phones.values(), *stage.desk._all):
+        for dead in phone.calls:
+            dead.close()
         phone.calls.clear()
     await faulty.agent_is("anna", "ready")
     _, leg = await stage.call()
