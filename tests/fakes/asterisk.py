@@ -51,6 +51,8 @@ class Truth:
     fallbacks: list[int] = field(default_factory=list)
     """When it entered a native queue."""
     last_socket_lost: int | None = None
+    torn: bool = False
+    """A talk was cut by a lease that should not have been there."""
     left: int | None = None
     place: str = "menu"
     """Where it was when it ended: menu, music, ring, talk, native, released."""
@@ -289,13 +291,17 @@ class Asterisk:
         truth = channel.truth
         assert truth is not None
         channel.variables["GKC_ENTRY"] = channel.variables["EXTEN"]
+        channel.variables["AGIEXITONHANGUP"] = "yes"
         try:
-            again = True
-            while again:
+            again, leased = True, True
+            while again or not leased:
                 try:
-                    again = await self._extension(channel)
+                    run = self._extension if leased else self._out_of_lease
+                    again, leased = await run(channel), True
                 except LeaseOutError:
-                    again = await self._out_of_lease(channel)
+                    leased = False
+                    if channel.state == "Up" and truth.place == "talk":
+                        truth.torn = True
         except GoneError:
             pass
         finally:
@@ -345,7 +351,14 @@ class Asterisk:
 
     # --- Dial ------------------------------------------------------------------------------
 
-    async def dial(self, channel: Channel, interfaces: str, ring_s: float, via: str) -> str:
+    async def dial(
+        self,
+        channel: Channel,
+        interfaces: str,
+        ring_s: float,
+        via: str,
+        on_talk: Callable[[Channel], None] = lambda _leg: None,
+    ) -> str:
         """``Dial(a&b, s, g)``: ring, talk, come back; return DIALSTATUS.
 
         Raises:
@@ -355,7 +368,7 @@ class Asterisk:
         try:
             status, winner = await self._ring(channel, legs, ring_s)
             if winner is not None:
-                await self._talk(channel, winner, via)
+                await self._talk(channel, winner, via, on_talk)
         except (GoneError, LeaseOutError):
             channel.variables["DIALSTATUS"] = "CANCEL"
             raise
@@ -438,7 +451,9 @@ class Asterisk:
                 self._dial_event("DialEnd", channel, leg, "CANCEL")
         leg.finish()
 
-    async def _talk(self, channel: Channel, leg: Channel, via: str) -> None:
+    async def _talk(
+        self, channel: Channel, leg: Channel, via: str, on_talk: Callable[[Channel], None]
+    ) -> None:
         truth = channel.truth
         assert truth is not None
         assert leg.phone is not None
@@ -459,6 +474,7 @@ class Asterisk:
             )
         if channel.caller is not None:
             channel.caller.bridged(leg)
+        on_talk(leg)
         try:
             await channel.until(leg.interrupt)
         finally:

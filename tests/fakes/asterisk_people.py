@@ -148,10 +148,10 @@ class Citizen:
         """An operator is there."""
         if self._patience is not None:
             self._patience.cancel()
-        if self.plan.hangs_up_first:
-            self._patience = self._pbx.later(self.plan.talk_s, self._leave)
-        else:
-            self._patience = self._pbx.later(self.plan.talk_s, _hang_up, leg)
+        first = self.plan.talk_s if self.plan.hangs_up_first else self.plan.talk_s + 40.0
+        if not self.plan.hangs_up_first:
+            self._pbx.later(self.plan.talk_s, _hang_up, leg)
+        self._patience = self._pbx.later(first, self._leave)
 
     def pressing(self, digits: str) -> asyncio.Future[str]:
         """The digit that he will press, if it counts."""

@@ -11,6 +11,8 @@ RING_S = 15.0
 TURN_S = 0.25
 """How often a waiting caller looks whether it is his turn."""
 RETRY_S = 2.0
+SAME_US = 100_000
+"""Two who came within this may be served in either order."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,7 +105,7 @@ class NativeQueues:
         nothing: asyncio.Future[None] = channel.pbx.loop.create_future()
         await channel.until(nothing, timeout_s=seconds)
 
-    def _free(self, queue: str, retry: bool = True) -> list[Member]:
+    def _free(self, queue: str) -> list[Member]:
         now = self.pbx.loop.now_us
         return [
             m
@@ -111,8 +113,17 @@ class NativeQueues:
             if not m.paused
             and m.interface not in self.busy
             and self.pbx.phones[m.interface].state() == "NOT_INUSE"
-            and not (retry and m.last_try_us and now - m.last_try_us < RETRY_S * 1_000_000)
+            and not (m.last_try_us and now - m.last_try_us < RETRY_S * 1_000_000)
         ]
+
+    def _note_order(self, entry: Entry) -> None:
+        """The rung one must have waited longest, by the engine's own enqueue time."""
+        mine = int(entry.channel.variables.get("GKC_ENQ") or 0)
+        for other in self.entries:
+            theirs = int(other.channel.variables.get("GKC_ENQ") or 0)
+            waits = other.queue == entry.queue and not other.ringing and not other.withdrawn
+            if waits and 0 < theirs < mine - SAME_US:
+                self.overtaken.append(f"{entry.channel.uniqueid} before {other.channel.uniqueid}")
 
     def _my_turn(self, entry: Entry) -> Member | None:
         """Autofill: as many callers from the head as there are free members."""
@@ -125,36 +136,33 @@ class NativeQueues:
 
     async def _try(self, entry: Entry, member: Member) -> bool:
         entry.ringing = True
+        self._note_order(entry)
         member.last_try_us = self.pbx.loop.now_us
         self.busy.add(member.interface)
-        channel = entry.channel
-        assert channel.truth is not None
-        talks = len(channel.truth.talks)
         try:
-            dialling = self.pbx.dial(channel, member.interface, RING_S, "fallback")
-            self.pbx.later(0.0, self._watch, entry, member, talks)
-            status = await dialling
+            status = await self.pbx.dial(
+                entry.channel,
+                member.interface,
+                RING_S,
+                "fallback",
+                lambda leg: self._connected(entry, member, leg),
+            )
         finally:
             entry.ringing = False
             self.busy.discard(member.interface)
         return status == "ANSWER"
 
-    def _watch(self, entry: Entry, member: Member, talks: int) -> None:
-        """AgentConnect comes when the talk begins."""
-        truth = entry.channel.truth
-        assert truth is not None
-        if len(truth.talks) > talks:
-            if entry in self.entries:
-                self.entries.remove(entry)
-            self.pbx.emit(
-                "AgentConnect",
-                Channel=entry.channel.name,
-                Uniqueid=entry.channel.uniqueid,
-                Queue=entry.queue,
-                Interface=member.interface,
-            )
-        elif entry.ringing:
-            self.pbx.later(0.05, self._watch, entry, member, talks)
+    def _connected(self, entry: Entry, member: Member, leg: Channel) -> None:
+        self.entries.remove(entry)
+        self.pbx.emit(
+            "AgentConnect",
+            Channel=entry.channel.name,
+            Uniqueid=entry.channel.uniqueid,
+            DestChannel=leg.name,
+            DestUniqueid=leg.uniqueid,
+            Queue=entry.queue,
+            Interface=member.interface,
+        )
 
     def withdraw(self, queue: str, caller: str) -> bool:
         """``QueueWithdrawCaller``; a ring that runs is left to finish, and an answer wins."""

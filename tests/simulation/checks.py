@@ -96,6 +96,8 @@ def check_all(world: World, steps: Sequence[Step], bounds: Bounds) -> list[str]:
 
 def record_of(truth: Truth, mine: Sequence[Story], bounds: Bounds) -> Iterator[str]:
     """One record for a call, one disposition, and it says what happened."""
+    if truth.torn:
+        yield "its talk was cut by a lease"
     if not mine:
         if not (bounds.missing_if_never_seen and not truth.reached_engine):
             yield f"no record ({truth})"
@@ -137,7 +139,7 @@ def times_agree(truth: Truth, story: Story, end: cm.ContactEnded, within_s: floa
     """Start, end, answer and talk within the bound."""
     assert truth.left is not None
     pairs = [("ended", truth.left, end.ended - EPOCH_US)]
-    if end.started - EPOCH_US - truth.arrived < -1000:
+    if end.started - EPOCH_US - truth.arrived < -within_s * SECOND:
         yield f"started before it was there: {truth.arrived} {end.started - EPOCH_US}"
     if truth.talks and end.answered is not None:
         pairs.append(("answered", truth.talks[0].began, end.answered - EPOCH_US))
@@ -267,6 +269,8 @@ def nothing_left(center: Center) -> Iterator[str]:
         "announcements asked": center.announcements._asked,
         "adopted": phone.entry_desk.adopted,
         "AGI sessions": range(phone.agi.sessions),
+        "AGI handlers": range(len(phone.agi._tasks)),
+        "phone tasks": range(max(0, len(phone._tasks) - 1)),  # one is the heartbeat
         "contacts of the core": list(center.engine.acd.contacts()),
     }
     for name, registry in registries.items():
@@ -321,7 +325,8 @@ class Watch:
             busy = view.state in (cm.AgentState.RINGING, cm.AgentState.TALK)
             if phone.leg is None and busy:
                 yield f"{view.agent_id} is in {view.state}, his phone is idle"
-            if phone.interface in talking and view.state is not cm.AgentState.TALK:
+            # A talk from the native queue may count as a call of his own: he is not asked.
+            if phone.interface in talking and view.can_take:
                 yield f"{view.agent_id} talks, the core says {view.state}"
         for uniqueid, channel in world.pbx.channels.items():
             if channel.truth is None or channel.truth.place not in ("music", "native"):

@@ -55,7 +55,7 @@ class Process:
         self.alive = False
         self.paused = False
         self.backlog.clear()
-        for close in self.at_kill:
+        for close in tuple(self.at_kill):
             close()
         self.at_kill.clear()
 
@@ -84,7 +84,8 @@ class Process:
                 break
             for task in left:
                 task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            # Not gather: one that waits in its cleanup for what died before would wait for ever.
+            await asyncio.wait(left, timeout=1.0)
 
 
 PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)

@@ -73,6 +73,8 @@ class MemoryStore:
         self.rows: list[tuple[int, str, str | None, str, list[tuple[str, str]]]] = []
         self.state: tuple[int, str] | None = None
         self.slow_s: Callable[[], float] = lambda: rng.uniform(0.0005, 0.002)
+        self.at_write: Callable[[str, Sequence[EngineStep]], None] = lambda _phase, _steps: None
+        """Told ``before`` and ``after`` each commit: where a kill is to fall."""
 
     async def open(self) -> tuple[object, Recovery]:
         await asyncio.sleep(0.05)
@@ -102,12 +104,15 @@ class MemoryStore:
 
     async def write(self, steps: Sequence[EngineStep]) -> None:
         await asyncio.sleep(self.slow_s())
+        self.at_write("before", steps)
+        await asyncio.sleep(0)  # a process that was killed just now does not come back from here
         for step in steps:
             messages = [(kind_of(m), encode(m)) for m in (step.event, *step.commands)]
             self.rows.append(
                 (step.now, step.source, step.source_key, step.config_version, messages)
             )
-        await asyncio.sleep(0.0003)  # here a kill falls between commit and perform
+        self.at_write("after", steps)
+        await asyncio.sleep(0.0003)
 
     def steps(self) -> list[Step]:
         found: list[Step] = []

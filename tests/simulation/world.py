@@ -132,10 +132,14 @@ class World:
             )
             self.citizens.append(Citizen(self.pbx, plan))
 
+    def calls_left(self) -> bool:
+        """Whether somebody is still to call, or on the line."""
+        return not all(citizen.done for citizen in self.citizens)
+
     async def until_over(self, limit_s: float) -> bool:
         """Wait until every citizen has called and is gone; False when the time was up."""
         end = self.loop.time() + limit_s
-        while not all(c.done for c in self.citizens):
+        while self.calls_left():
             if self.loop.time() > end:
                 return False
             await asyncio.sleep(0.25)
