@@ -1,0 +1,185 @@
+"""Facts from AMI come twice, late, in another order, or not at all: the end is the same."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import ContactEnded, Disposition, OfferContact
+from gkc_engine.channels.phone import translate as tr
+from gkc_engine.channels.phone.calls import Call
+from gkc_engine.ids import AgentId, ContactId
+from tests.channels.world import World, at, leg, world
+
+ANNA = "PJSIP/101"
+CITIZEN = leg(1)
+PHONE = leg(2)
+
+
+def dialled() -> tr.DialStarted:
+    return tr.DialStarted(caller=CITIZEN, leg=PHONE, channel="x", endpoint=ANNA, at=at(1.1))
+
+
+def rings() -> tr.DialRinging:
+    return tr.DialRinging(caller=CITIZEN, leg=PHONE, at=at(1.2))
+
+
+def finished(status: str = "ANSWER", seconds: float = 3) -> tr.DialFinished:
+    return tr.DialFinished(caller=CITIZEN, leg=PHONE, endpoint=ANNA, status=status, at=at(seconds))
+
+
+def gone(leg_id: str, seconds: float, endpoint: str | None = None) -> tr.LegEnded:
+    return tr.LegEnded(
+        leg=leg_id, channel="x", endpoint=endpoint, cause=16, cause_text="", at=at(seconds)
+    )
+
+
+async def dialling(here: World) -> Call:
+    """Citizen 1 is held by a Dial to anna."""
+    await here.waiting(1, 1)
+    call = Call(contact_id=ContactId("c1"), leg=CITIZEN, channel="x")
+    here.channel.calls.add(call)
+    (offer,) = [c for c in here.commands() if isinstance(c, OfferContact)]
+    here.channel.calls.start_dial(call, offer)
+    return call
+
+
+async def told(here: World, facts: Sequence[tr.PhoneFact], seconds: float = 10) -> None:
+    here.clock.moment = at(seconds)
+    for fact in facts:
+        here.channel.facts.handle(fact)
+    await here.engine.drain()
+
+
+async def ended(here: World) -> ContactEnded:
+    (row,) = here.ended().values()
+    return row
+
+
+async def test_a_call_told_twice_is_recorded_once() -> None:
+    async with world(agents=["anna"]) as here:
+        await dialling(here)
+        story: list[tr.PhoneFact] = [
+            dialled(),
+            rings(),
+            finished(),
+            gone(PHONE, 6, ANNA),
+            gone(CITIZEN, 6.5),
+        ]
+        await told(here, [fact for fact in story for _ in range(2)])
+        row = await ended(here)
+        assert (row.disposition, row.answered, row.ended) == (
+            Disposition.ANSWERED,
+            at(3),
+            at(6.5),
+        )
+        assert here.agent("anna") == "ready"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_the_order_of_the_ends_does_not_matter(order: tuple[int, ...]) -> None:
+    async with world(agents=["anna"]) as here:
+        await dialling(here)
+        await told(here, [dialled(), finished()], seconds=3)
+        ends: list[tr.PhoneFact] = [gone(PHONE, 6, ANNA), gone(CITIZEN, 6), rings()]
+        await told(here, [ends[i] for i in order])
+        row = await ended(here)
+        assert (row.disposition, row.answered, row.ended) == (Disposition.ANSWERED, at(3), at(6))
+        assert here.agent("anna") == "ready"
+
+
+async def test_he_leaves_in_the_same_millisecond_as_he_is_answered() -> None:
+    for answer_first in (True, False):
+        async with world(agents=["anna"]) as here:
+            await dialling(here)
+            last: list[tr.PhoneFact] = [finished(seconds=3), gone(CITIZEN, 3)]
+            await told(here, [dialled(), rings(), *(last if answer_first else last[::-1])], 3)
+            row = await ended(here)
+            expected = Disposition.ANSWERED if answer_first else Disposition.ABANDONED_SHORT
+            assert row.disposition in (expected, Disposition.ABANDONED)
+            view = here.engine.acd.agent_view(AgentId("anna"))
+            assert view is not None
+            assert (view.state, view.misses) == ("ready", 0), "he is blameless"
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_lost_facts_are_repaired_by_the_resync(seed: int) -> None:
+    rng = random.Random(seed)
+    async with world(agents=["anna"]) as here:
+        await dialling(here)
+        story: list[tr.PhoneFact] = [
+            dialled(),
+            rings(),
+            finished(),
+            gone(PHONE, 6, ANNA),
+            gone(CITIZEN, 6.5),
+        ]
+        await told(here, [fact for fact in story if rng.random() < 0.5])
+        here.ami.channels()
+        await here.resync()
+        assert set(here.ended()) == {"c1"}
+        assert here.agent("anna") == "ready"
+        assert not here.channel.calls.by_leg
+
+
+async def test_an_answer_to_an_offer_that_is_no_more_frees_nobody_twice() -> None:
+    async with world(agents=["anna"]) as here:
+        call = await dialling(here)
+        await told(here, [dialled(), gone(CITIZEN, 2)], seconds=2)
+        await told(here, [finished(seconds=2.5)], seconds=3)
+        assert (await ended(here)).disposition is not Disposition.ANSWERED
+        assert here.agent("anna") == "ready"
+        assert call.dialling is None
+
+
+async def test_dial_end_after_the_socket_still_tells_the_answer() -> None:
+    async with world(agents=["anna"]) as here:
+        call = await dialling(here)
+        call.session = None  # the socket died; Asterisk's Dial goes on
+        await told(here, [dialled(), rings(), finished(seconds=4)], seconds=4)
+        view = here.view("c1")
+        assert view is not None
+        assert (view.state, view.answered) == ("talk", at(4))
+
+
+async def test_a_strange_leg_makes_an_operator_busy_until_it_ends() -> None:
+    async with world(agents=["anna"]) as here:
+        own = tr.LegStarted(leg=leg(9), channel="x", endpoint=ANNA, at=at(1))
+        await told(here, [own, own])
+        assert here.channel.facts.foreign[AgentId("anna")] == {leg(9)}
+        await here.waiting(1, 11)
+        assert not [c for c in here.commands() if isinstance(c, OfferContact)]
+        await told(here, [gone(leg(9), 12, ANNA), gone(leg(9), 12, ANNA)], seconds=12)
+        assert [c for c in here.commands() if isinstance(c, OfferContact)]
+
+
+async def test_the_native_queues_answer_is_known_with_its_leg() -> None:
+    async with world() as here:
+        await here.waiting(1, 1)
+        call = Call(contact_id=ContactId("c1"), leg=CITIZEN, channel="x")
+        here.channel.calls.add(call)
+        joined = tr.FallbackJoined(leg=CITIZEN, queue="gkc-passport", channel="x", at=at(2))
+        connected = tr.FallbackConnected(
+            leg=CITIZEN, queue="gkc-passport", endpoint=ANNA, at=at(5), member=PHONE
+        )
+        await told(here, [joined, connected, connected], seconds=6)
+        assert (call.answered_by, call.talk_leg) == (AgentId("anna"), PHONE)
+        await told(here, [gone(PHONE, 8, ANNA), gone(CITIZEN, 8)], seconds=8)
+        row = await ended(here)
+        assert (row.via, row.answered) == ("fallback", at(5))
+
+
+async def test_a_phone_that_is_away_is_not_rung() -> None:
+    async with world(agents=["anna"]) as here:
+        here.channel.facts.device_state(ANNA, "UNAVAILABLE")
+        await here.engine.drain()
+        assert here.agent("anna") == "faulty"
+        here.channel.facts.device_state(ANNA, "NOT_INUSE")
+        await here.engine.drain()
+        assert here.agent("anna") == "ready"
+        changed = [e for e in here.events() if isinstance(e, ev.AgentDeviceChanged)]
+        assert [e.reachable for e in changed] == [False, True]

@@ -1,0 +1,85 @@
+"""The native queues hold who is at work, and nobody else."""
+
+from __future__ import annotations
+
+from gkc_engine.acd import events as ev
+from gkc_engine.channels.phone.ami import AmiEvent
+from gkc_engine.ids import SECOND, AgentId, ContactId
+from tests.channels.world import World, at, world
+
+ANNA = AgentId("anna")
+
+
+def member(queue: str, interface: str, paused: str = "0") -> AmiEvent:
+    return AmiEvent.of("QueueMember", Queue=queue, Location=interface, Paused=paused)
+
+
+async def said(here: World, count: int) -> list[tuple[str, str, str]]:
+    """Return the first ``count`` changes of members: action, interface, paused."""
+    facts = await here.ami.said.until(
+        lambda sent: sum(name.startswith("Queue") for name, _ in sent) >= count
+    )
+    return [
+        (name, fields["Interface"], fields.get("Paused", ""))
+        for name, fields in facts
+        if name.startswith("Queue")
+    ]
+
+
+async def test_login_pause_and_logout_are_mirrored_at_once() -> None:
+    async with world() as here:
+        here.channel.jobs.start()
+        await here.said(ev.AgentLoggedIn(agent_id=ANNA))
+        await here.said(ev.AgentPaused(agent_id=ANNA, reason="lunch"))
+        await here.said(ev.AgentReady(agent_id=ANNA))
+        await here.said(ev.AgentLoggedOut(agent_id=ANNA))
+        assert await said(here, 4) == [
+            ("QueueAdd", "PJSIP/101", "false"),
+            ("QueuePause", "PJSIP/101", "true"),
+            ("QueuePause", "PJSIP/101", "false"),
+            ("QueueRemove", "PJSIP/101", ""),
+        ]
+
+
+async def test_a_talk_in_the_fallback_brings_nobody_to_work() -> None:
+    async with world() as here:
+        here.channel.jobs.start()
+        await here.waiting(1, 1)
+        answered = ev.FallbackAnswered(contact_id=ContactId("c1"), agent_id=ANNA, at=at(2))
+        await here.said(answered, seconds=2)
+        assert here.agent("anna") == "talk"
+        await here.said(ev.AgentLoggedIn(agent_id=AgentId("boris")))
+        assert await said(here, 1) == [("QueueAdd", "PJSIP/102", "false")]
+
+
+async def test_differences_are_put_right_and_strange_queues_left_alone() -> None:
+    async with world(agents=["anna", "boris"]) as here:
+        await here.said(ev.AgentPaused(agent_id=AgentId("boris")))
+        here.ami.lists["QueueStatus"] = [
+            member("gkc-passport", "PJSIP/102"),
+            member("gkc-passport", "PJSIP/103"),
+            member("gkc-passport", "Local/9@x"),
+            member("theirs", "PJSIP/101"),
+        ]
+        await here.channel.members.reconcile()
+        sent = []
+        while not here.channel.jobs._jobs.empty():
+            sent.append(here.channel.jobs._jobs.get_nowait())
+        changes = {(name, f["Interface"], f.get("Paused", "")) for name, f in sent[-4:]}
+        assert changes == {
+            ("QueueAdd", "PJSIP/101", "false"),
+            ("QueuePause", "PJSIP/102", "true"),
+            ("QueueRemove", "PJSIP/103", ""),
+            ("QueueRemove", "Local/9@x", ""),
+        }
+        assert not [f for name, f in sent if f.get("Queue") == "theirs"]
+
+
+async def test_no_heartbeat_when_no_record_can_be_made() -> None:
+    async with world() as here:
+        await here.channel._beat()
+        beats = here.ami.actions("Setvar")
+        assert [b["Value"] for b in beats] == [str(at(0) // SECOND)]
+        here.memory.accepting = False
+        await here.channel._beat()
+        assert here.ami.actions("Setvar") == beats, "new calls must fail open"
