@@ -167,8 +167,6 @@ def together(*troubles: Trouble) -> Trouble:
 
     return trouble
 
-    """kill -9, at a random microsecond or on either side of a commit; then a restart."""
-
 
 # --- the scenarios -------------------------------------------------------------------------------
 

@@ -101,6 +101,7 @@ class QueueVoice:
     musicclass: str = "default"
     record: str = "never"
     record_notice: str | None = None
+    transfer_codes: bool = False
 
 
 class Host(Protocol):
@@ -173,6 +174,8 @@ class CitizenSession:
         self._agi = agi
         self._announcer = announcer
         self._waiting: Waiting | None = None
+        self._served = False
+        """He has talked: ``DIALSTATUS`` still says so to the dialplan."""
         self._apology = False
         """Whether he is to be told that we lost his operator."""
 
@@ -234,6 +237,9 @@ class CitizenSession:
     async def _hold(self) -> None:
         """Begin (again) to keep him company."""
         assert self._waiting is not None
+        if self._served:
+            self._served = False
+            await self._agi.set_variable("DIALSTATUS", "")
         await self._answer()
         await self._show(self._waiting.hold.queue)
         if self._apology and not self._call.inbox:
@@ -326,12 +332,18 @@ class CitizenSession:
         deduced = asyncio.ensure_future(self._deduce_answer(offer, ring_s))
         try:
             # Its reply says nothing that DIALSTATUS does not.
-            await agi.exec("Dial", targets, f"{ring_s:g}", f"gim({voice.musicclass})")
+            codes = "t" if voice.transfer_codes else ""  # the called party: never the citizen
+            await agi.exec("Dial", targets, f"{ring_s:g}", f"gi{codes}m({voice.musicclass})")
         finally:
             silence.cancel()
             deduced.cancel()
         status = await agi.get_variable("DIALSTATUS") or ""
-        await agi.set_variable("DIALSTATUS", "")
+        if status == "ANSWER":
+            # It stays until he waits again: killed now, the dialplan must not let one who was
+            # served wait in the native queue and ring an operator once more.
+            self._served = True
+        else:
+            await agi.set_variable("DIALSTATUS", "")
         await self._host.recorder.end(self._call, agi, keep=status == "ANSWER")
         if status == "ANSWER":
             self._call.answered = True
