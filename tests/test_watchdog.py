@@ -37,7 +37,8 @@ def starts(tmp_path: Path) -> int:
 
 @pytest.mark.parametrize("code", [0, 2])
 async def test_an_end_on_purpose_or_a_bad_config_is_final(tmp_path: Path, code: int) -> None:
-    assert await Watchdog(worker(tmp_path, f"sys.exit({code})")).run() == code
+    async with asyncio.timeout(20):
+        assert await Watchdog(worker(tmp_path, f"sys.exit({code})")).run() == code
     assert starts(tmp_path) == 1
 
 
