@@ -286,6 +286,10 @@ def nothing_left(center: Center) -> Iterator[str]:
 # --- while it runs ------------------------------------------------------------------------------
 
 
+WRAPUP_US = 4 * SECOND
+"""The longest wrap-up of the city takes 3 s."""
+
+
 class Watch:
     """Looked at several times a second: who waits although he could be served, who is stuck."""
 
@@ -301,7 +305,8 @@ class Watch:
         wrong = set(self._wrong())
         for text in wrong:
             since = self._since.setdefault(text, now)
-            if now - since > self._patience_us and text not in self.found:
+            allowed = WRAPUP_US if "wrap_up" in text else 0
+            if now - since > self._patience_us + allowed and text not in self.found:
                 self.found.append(f"at {now / SECOND:.2f} s: {text}")
                 self._since[text] = now + 3_600 * SECOND
         for text in [t for t in self._since if t not in wrong]:
@@ -323,6 +328,8 @@ class Watch:
             view = acd.agent_view(AgentId(city.AGENT_AT[phone.interface]))
             assert view is not None
             busy = view.state in (cm.AgentState.RINGING, cm.AgentState.TALK)
+            if phone.leg is None and view.state is cm.AgentState.WRAP_UP:
+                yield f"{view.agent_id} is in wrap_up and nothing ends it"
             if phone.leg is None and busy:
                 yield f"{view.agent_id} is in {view.state}, his phone is idle"
             # A talk from the native queue may count as a call of his own: he is not asked.
