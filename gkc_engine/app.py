@@ -371,7 +371,7 @@ class App:
         try:
             done = await self._reload(force=False)
         except GkcError as error:
-            log.error("config_refused", problems=str(error).splitlines())
+            log.warning("config_refused", problems=str(error).splitlines())
         else:
             log.info("config_reloaded", version=done.version, changes=len(done.diff))
 

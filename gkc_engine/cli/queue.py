@@ -46,6 +46,7 @@ def show(
 
 def _show(client: ControlClient, name: str | None, params: Params) -> None:
     zone = zone_of(client)
+    warn_without_ami(client)
     rows = client.call("queue.show", params)
     _tables.print_rows(_tables.QUEUES, rows, "No queues.")
     if name is None:
@@ -61,6 +62,13 @@ def _show(client: ControlClient, name: str | None, params: Params) -> None:
 def zone_of(client: ControlClient) -> ZoneInfo:
     """Return the time zone of the engine's center."""
     return ZoneInfo(client.call("engine.show")[0]["timezone"])
+
+
+def warn_without_ami(client: ControlClient) -> None:
+    """Say on stderr when Asterisk tells the engine nothing: what is shown may be old."""
+    problem = client.call("engine.show")[0].get("ami_problem")
+    if problem:
+        typer.echo(f"no link to Asterisk's manager: {problem}", err=True)
 
 
 def _live(client: ControlClient, params: Params, *, json: bool) -> None:

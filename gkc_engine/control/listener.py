@@ -27,7 +27,7 @@ class SocketHeldError(GkcError):
         self.pid = pid
 
 
-def _connect_pid(path: Path) -> int | None:
+def listening_pid(path: Path) -> int | None:
     """Return the pid that listens at ``path``; ``None`` when nobody does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, short_path(path) as name:
         probe.settimeout(1.0)
@@ -72,14 +72,14 @@ class ListeningSocket:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(lock)
-            raise SocketHeldError(self.path, _connect_pid(self.path)) from error
+            raise SocketHeldError(self.path, listening_pid(self.path)) from error
         self._lock = lock
 
     def _bind(self) -> socket.socket:
         if self.path.is_symlink() or (self.path.exists() and not is_socket(self.path)):
             raise GkcError(f"{self.path} is in the way and is not a socket; move it elsewhere.")
         if is_socket(self.path):
-            pid = _connect_pid(self.path)
+            pid = listening_pid(self.path)
             if pid is not None:
                 raise SocketHeldError(self.path, pid)
         # Bound under another name, closed to others, and only then put in place: at no instant

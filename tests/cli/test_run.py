@@ -1,0 +1,214 @@
+"""``gkc run`` as a process: what it refuses and how it says so, that it lives without Asterisk,
+reloads and ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from gkc_engine.control.client import ControlClient
+from gkc_engine.control.protocol import ControlError, socket_path
+from gkc_engine.demo.tree import Document, copy_tree
+from gkc_engine.pbx.process import free_tcp_port
+
+CITY = Path(__file__).parents[1] / "acceptance" / "city"
+SECRET = "GKC_TEST_SECRET"
+BOOT_S = 20.0
+STOP_S = 3.0
+
+
+class Ground:
+    """A city's folder of configuration, with free ports, and a place for its state."""
+
+    def __init__(self, folder: Path) -> None:
+        self.agi, self.ami, self.metrics = (free_tcp_port() for _ in range(3))
+        self.config = copy_tree(CITY, folder / "config", self._ports)
+        self.state = folder / "state"
+        self.log = folder / "log"
+        self.env = {k: v for k, v in os.environ.items() if k != "GKC_RUN_DIR"} | {SECRET: "x"}
+
+    def _ports(self, name: str, document: Document) -> None:
+        document.pop("pbx", None)
+        if name == "pbx.yaml":
+            ami = {"host": "127.0.0.1", "port": self.ami, "user": "gkc", "secret": f"env:{SECRET}"}
+            document["pbx"] = {"ami": ami, "fastagi": {"host": "127.0.0.1", "port": self.agi}}
+            document["metrics"] = {"host": "127.0.0.1", "port": self.metrics}
+
+    def argv(self, *more: str) -> list[str]:
+        argv = [sys.executable, "-m", "gkc_engine", "run", "--config", str(self.config)]
+        return [*argv, "--state", str(self.state), *more]
+
+    def refused(self, *more: str) -> tuple[int, str]:
+        """Run it; return its exit code and stderr."""
+        done = subprocess.run(
+            self.argv(*more), env=self.env, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert not done.stdout
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stderr
+
+    @contextmanager
+    def running(self, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run it until the end of the block; it answers on its socket."""
+        with self.log.open("wb") as output:
+            process = subprocess.Popen(
+                self.argv(*more), env=self.env, stdout=output, stderr=output, start_new_session=True
+            )
+        try:
+            wait_for(lambda: process.poll() is not None or self.engine(), BOOT_S)
+            assert process.poll() is None, self.said()
+            yield process
+        finally:
+            with_group_gone(process)
+
+    def engine(self) -> dict[str, Any] | None:
+        """Return the engine's word about itself; ``None`` when none answers."""
+        try:
+            with ControlClient(socket_path(self.state / "run")) as client:
+                (row,) = client.call("engine.show")
+        except ControlError:
+            return None
+        assert isinstance(row, dict)
+        return row
+
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def gkc(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Run another command against it."""
+        return subprocess.run(
+            [sys.executable, "-m", "gkc_engine", *argv],
+            env=self.env | {"GKC_RUN_DIR": str(self.state / "run")},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+
+def with_group_gone(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+
+
+def wait_for(look: Callable[[], object], timeout_s: float) -> None:
+    """Wait until ``look`` returns something true."""
+    deadline = time.monotonic() + timeout_s
+    while not look():
+        assert time.monotonic() < deadline, "not in time"
+        threading.Event().wait(0.05)
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Ground:
+    return Ground(tmp_path)
+
+
+@pytest.mark.parametrize("watchdog", ["--watchdog", "--no-watchdog"])
+def test_a_held_port_is_refused_and_its_holder_named(ground: Ground, watchdog: str) -> None:
+    with socket.create_server(("127.0.0.1", ground.agi)), socket.socket() as bound:
+        bound.bind(("127.0.0.1", ground.metrics))
+        code, said = ground.refused(watchdog)
+    assert code == 1
+    fastagi, metrics = said.splitlines()
+    assert f"127.0.0.1:{ground.agi} for FastAGI is held by " in fastagi
+    assert f"(pid {os.getpid()})" in fastagi
+    assert "pbx.fastagi.port" in fastagi
+    assert f"127.0.0.1:{ground.metrics} for Prometheus metrics is held by" in metrics
+    assert not (ground.state / "run" / "engine.pid").exists()
+
+
+def test_a_wrong_config_is_refused_as_by_check(ground: Ground) -> None:
+    path = ground.config / "city.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("timeout: 5s", "timeout: abc", 1), encoding="utf-8")
+    code, said = ground.refused()
+    checked = ground.gkc("check", str(ground.config))
+    assert code == checked.returncode == 2
+    assert said == checked.stderr
+    assert re.search(r'city\.yaml:\d+:\d+: queues\.passport\.timeout: found "?abc"?, ', said)
+
+
+def test_a_missing_secret_is_named_and_never_shown(ground: Ground) -> None:
+    del ground.env[SECRET]
+    code, said = ground.refused()
+    assert code == 2
+    assert said == f"env:{SECRET}: the environment variable {SECRET} is not set\n"
+
+
+def test_a_second_engine_is_refused_and_told_the_pid_of_the_first(ground: Ground) -> None:
+    with ground.running() as first:
+        running = ground.engine()
+        assert running is not None
+        pid_file = ground.state / "run" / "engine.pid"
+        assert pid_file.read_text() == f"{first.pid}\n"
+        code, said = ground.refused()
+        assert pid_file.read_text() == f"{first.pid}\n", "the refused one took the file"
+    assert code == 1
+    assert f"process {running['pid']}" in said
+
+
+def test_it_runs_on_without_asterisk_and_says_so(ground: Ground) -> None:
+    with ground.running():
+        wait_for(lambda: (ground.engine() or {}).get("ami_problem") != "not started", 10)
+        row = ground.engine()
+        shown = ground.gkc("queue", "show")
+        as_json = ground.gkc("queue", "show", "--json")
+        assert row is not None
+        assert (row["ami_up"], row["accepting"]) == (False, True)
+        assert str(ground.ami) in row["ami_problem"]
+        assert shown.returncode == as_json.returncode == 0
+        assert shown.stderr == f"no link to Asterisk's manager: {row['ami_problem']}\n"
+        assert as_json.stderr == ""
+        assert f"127.0.0.1:{ground.ami}" in ground.said()
+
+
+@pytest.mark.parametrize("watchdog", ["--watchdog", "--no-watchdog"])
+def test_sigterm_ends_it_soon_and_leaves_no_file(ground: Ground, watchdog: str) -> None:
+    with ground.running(watchdog) as process:
+        begun = time.monotonic()
+        process.terminate()
+        code = process.wait(10)
+        took = time.monotonic() - begun
+    assert code == 0, ground.said()
+    assert took < STOP_S
+    assert {p.suffix for p in (ground.state / "run").iterdir()} <= {".lock"}
+
+
+def test_sighup_takes_good_files_and_tells_why_it_refuses_bad_ones(ground: Ground) -> None:
+    path = ground.config / "city.yaml"
+    yaml = YAML()
+    good = path.read_text(encoding="utf-8")
+    assert yaml.load(good)["queues"]["passport"]["timeout"] == "5s"
+    with ground.running() as process:
+        before = (ground.engine() or {})["config_version"]
+        path.write_text(good.replace("timeout: 5s", "timeout: abc", 1), encoding="utf-8")
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "queues.passport.timeout" in ground.said(), 10)
+        assert (ground.engine() or {})["config_version"] == before
+        path.write_text(good.replace("timeout: 5s", "timeout: 7s", 1), encoding="utf-8")
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: (ground.engine() or {}).get("config_version") != before, 10)
+
+
+def test_a_killed_worker_is_started_again(ground: Ground) -> None:
+    with ground.running() as process:
+        first = (ground.engine() or {})["pid"]
+        assert first != process.pid
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: (ground.engine() or {}).get("pid") not in (None, first), 10)
+        assert process.poll() is None
