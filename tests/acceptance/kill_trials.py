@@ -1,6 +1,6 @@
 """Kill the engine again and again while citizens call a real Asterisk; count what went wrong.
 
-``python -m tests.acceptance.kill_trials --waiting 20 --ringing 10 --talking 10 --transfer 10
+``python -m tests.acceptance.kill_trials --waiting 20 --ringing 10 --talking 10
 --stopped 10 --seed 1`` prints a table and one JSON object; exit code 0 = nothing was found.
 """
 
@@ -404,7 +404,7 @@ def report(figures: Mapping[str, Figures], verdict: Verdict) -> dict[str, Any]:
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for kind in ("waiting", "ringing", "talking", "transfer", "stopped"):
+    for kind in ("waiting", "ringing", "talking", "stopped"):
         parser.add_argument(f"--{kind}", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path)
