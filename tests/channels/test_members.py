@@ -75,6 +75,16 @@ async def test_differences_are_put_right_and_strange_queues_left_alone() -> None
         assert not [f for name, f in sent if f.get("Queue") == "theirs"]
 
 
+async def test_an_asterisk_without_our_queues_is_not_asked_to_change_them() -> None:
+    async with world(agents=["anna"]) as here:
+        here.ami.lists["QueueStatus"] = [AmiEvent.of("QueueParams", Queue="theirs")]
+        await here.channel.members.reconcile()
+        before = here.channel.jobs._jobs.qsize()
+        await here.said(ev.AgentPaused(agent_id=ANNA, reason="lunch"))
+        await here.said(ev.AgentLoggedOut(agent_id=ANNA))
+        assert here.channel.jobs._jobs.qsize() == before
+
+
 async def test_no_heartbeat_when_no_record_can_be_made() -> None:
     async with world() as here:
         await here.channel._beat()

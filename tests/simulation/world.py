@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from tests.fakes.asterisk import Asterisk
 from tests.fakes.asterisk_agi import AgiClient
 from tests.fakes.asterisk_ami import Manager
@@ -78,6 +79,7 @@ class World:
         """Switch Asterisk on; runs inside the machine's process."""
         self.pbx = Asterisk(self.loop, self.rng("asterisk"), self.machine.spawn, EPOCH_US)
         self.queues = self.pbx.queues = NativeQueues(self.pbx)
+        self.queues.members |= {FALLBACK_PREFIX + name: {} for name in ("default", *city.QUEUES)}
         if self.cel is not None:
             self._legs = self.cel.open("a", buffering=1)
             self.pbx.cel = self._legs.write

@@ -28,6 +28,8 @@ class Members:
         self._channel = channel
         self._said: dict[AgentId, tuple[bool, bool]] = {}
         """What Asterisk was told last: (at work, paused)."""
+        self._missing: frozenset[str] = frozenset()
+        """Queues of ours that this Asterisk does not have: an administrator's own plan."""
 
     def mirror(self, fact: AgentStateChanged) -> None:
         """Tell Asterisk if this change makes a difference there."""
@@ -39,15 +41,26 @@ class Members:
         phone = self._channel.roster.by_agent.get(fact.agent_id)
         if phone is None:
             return
-        for queue in self._channel.plan.members.get(fact.agent_id, ()):
+        for queue in self._queues_of(fact.agent_id):
             if at_work and not before[0]:
                 self._add(queue, fact.agent_id, phone.interface, paused=paused)
             elif not at_work:
                 self._channel.jobs.put("QueueRemove", Queue=queue, Interface=phone.interface)
-        if at_work and before[0] and paused != before[1]:
+        if at_work and before[0] and paused != before[1] and self._queues_of(fact.agent_id):
             self._channel.jobs.put(
                 "QueuePause", Interface=phone.interface, Paused="true" if paused else "false"
             )
+
+    def _queues_of(self, agent_id: AgentId) -> list[str]:
+        queues = self._channel.plan.members.get(agent_id, ())
+        return [queue for queue in queues if queue not in self._missing]
+
+    def _learn_queues(self, known: set[str]) -> None:
+        wanted = {queue for queues in self._channel.plan.members.values() for queue in queues}
+        missing = frozenset(wanted - known)
+        if missing and missing != self._missing:
+            log.warning("fallback_queues_missing", queues=sorted(missing))
+        self._missing = missing
 
     def _wanted(self, agent_id: AgentId) -> tuple[bool, bool]:
         """Return whether he is at work, and paused; a talk alone does not bring him to work."""
@@ -72,6 +85,7 @@ class Members:
         except PeerError as error:
             log.warning("members_unread", reason=str(error))
             return
+        self._learn_queues({row.get("Queue") for row in rows})
         there = {
             (row.get("Queue"), row.get("Location") or row.get("StateInterface")): row.get("Paused")
             for row in rows
@@ -80,7 +94,7 @@ class Members:
         for agent_id, phone in self._channel.roster.by_agent.items():
             at_work, paused = self._wanted(agent_id)
             self._said[agent_id] = (at_work, paused)
-            for queue in self._channel.plan.members.get(agent_id, ()):
+            for queue in self._queues_of(agent_id):
                 is_paused = there.pop((queue, phone.interface), None)
                 if at_work and is_paused is None:
                     self._add(queue, agent_id, phone.interface, paused=paused)
