@@ -162,7 +162,9 @@ async def test_the_native_queues_answer_is_known_with_its_leg() -> None:
         await here.waiting(1, 1)
         call = Call(contact_id=ContactId("c1"), leg=CITIZEN, channel="x")
         here.channel.calls.add(call)
-        joined = tr.FallbackJoined(leg=CITIZEN, queue="gkc-passport", channel="x", at=at(2))
+        joined = tr.FallbackJoined(
+            leg=CITIZEN, queue="gkc-passport", channel="x", entry="", number="", at=at(2)
+        )
         connected = tr.FallbackConnected(
             leg=CITIZEN, queue="gkc-passport", endpoint=ANNA, at=at(5), member=PHONE
         )
@@ -171,6 +173,27 @@ async def test_the_native_queues_answer_is_known_with_its_leg() -> None:
         await told(here, [gone(PHONE, 8, ANNA), gone(CITIZEN, 8)], seconds=8)
         row = await ended(here)
         assert (row.via, row.answered) == ("fallback", at(5))
+
+
+async def test_a_call_that_came_past_us_is_on_record_from_the_native_queue_on() -> None:
+    async with world() as here:
+        joined = tr.FallbackJoined(
+            leg=CITIZEN,
+            queue="gkc-default",
+            channel="x",
+            entry="+74951112233",
+            number="+79000000001",
+            at=at(2),
+        )
+        connected = tr.FallbackConnected(
+            leg=CITIZEN, queue="gkc-default", endpoint=ANNA, at=at(3), member=PHONE
+        )
+        await told(here, [joined, joined, connected], seconds=3)
+        await told(here, [gone(PHONE, 8, ANNA), gone(CITIZEN, 8)], seconds=8)
+        row = await ended(here)
+        assert (row.disposition, row.via, row.answered) == ("answered", "fallback", at(3))
+        started = [e for e in here.events() if isinstance(e, ev.ContactStarted)]
+        assert [e.entry for e in started] == ["+74951112233"]
 
 
 async def test_a_phone_that_is_away_is_not_rung() -> None:

@@ -270,7 +270,7 @@ def nothing_left(center: Center) -> Iterator[str]:
         "adopted": phone.entry_desk.adopted,
         "AGI sessions": range(phone.agi.sessions),
         "AGI handlers": range(len(phone.agi._tasks)),
-        "phone tasks": range(max(0, len(phone._tasks) - 1)),  # one is the heartbeat
+        "phone tasks": range(max(0, len(phone._tasks) - 2)),  # the heartbeat and the patrol
         "contacts of the core": list(center.engine.acd.contacts()),
     }
     for name, registry in registries.items():

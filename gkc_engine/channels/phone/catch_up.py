@@ -13,12 +13,12 @@ import structlog
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import OfferContact
-from gkc_engine.acd.settings import Medium
 from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.cel import CITIZENS_CONTEXTS, History, PastLeg
 from gkc_engine.channels.phone.live import Leg, Live, born
+from gkc_engine.channels.phone.strangers import register
 from gkc_engine.ids import SECOND, AgentId, Instant, Micros, OfferId
 
 if TYPE_CHECKING:
@@ -267,33 +267,11 @@ class CatchUp:
 
     def _stranger(self, told: PastLeg) -> int:
         """Register a call that came while we were away; return 1 if it was unknown."""
-        channel = self._channel
-        key = f"started:{told.leg}"
-        if told.leg in channel.calls.by_leg or channel.engine.has_taken("ami", key):
+        call = register(
+            self._channel, leg=told.leg, entry=told.exten, number=told.number, at=told.started
+        )
+        if call is None:
             return 0
-        contact_id, number = channel.desk.new_contact(channel.now())
-        call = Call(
-            contact_id=contact_id,
-            leg=told.leg,
-            channel="",
-            entry=told.exten,
-            language=channel.plan.language,
-        )
-        channel.submit(
-            ev.ContactStarted(
-                contact_id=contact_id,
-                medium=Medium.VOICE,
-                number=number,
-                entry=told.exten,
-                citizen=channel.desk.citizen(told.number, "", channel.now()),
-                language=call.language,
-                uniqueid=told.leg,
-                at=told.started,
-            ),
-            key,
-        )
-        channel.calls.add(call)
-        channel.submit(ev.ContactDetached(contact_id=contact_id, at=told.started), None)
         self._unfold(call)
         return 1
 

@@ -20,14 +20,16 @@ from gkc_engine.channels.phone.entry import Entry, EntryDesk
 from gkc_engine.channels.phone.facts import FactHandler
 from gkc_engine.channels.phone.jobs import AmiJobs
 from gkc_engine.channels.phone.lease import may_lease
+from gkc_engine.channels.phone.live import born
 from gkc_engine.channels.phone.members import Members
 from gkc_engine.channels.phone.operators import Operators
 from gkc_engine.channels.phone.recording import Recorder, Recordings
 from gkc_engine.channels.phone.resync import Resync
 from gkc_engine.channels.phone.roster import Phone, Roster
 from gkc_engine.channels.phone.serve import CitizenSession, QueueVoice, Sound
+from gkc_engine.channels.phone.strangers import register
 from gkc_engine.channels.phone.transfers import Transfers
-from gkc_engine.channels.phone.translate import FallbackConnected, translate
+from gkc_engine.channels.phone.translate import FallbackConnected, FallbackJoined, translate
 from gkc_engine.engine import Engine
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId
@@ -41,6 +43,9 @@ SOCKET_GRACE_S = 0.5
 
 SWEEP_S = 1.0
 """Pause before callers are taken out of a native queue: bounds how often one can go round."""
+
+PATROL_S = 4.0
+"""How often Asterisk is asked whether the legs that we know still exist."""
 
 HEARTBEAT_S = 1.0
 """How often the dialplan is told that we are alive; it gives up on us after 4 s."""
@@ -142,6 +147,7 @@ class PhoneChannel:
         await self.ami.start()
         self.jobs.start()
         self.spawn(self._heartbeat())
+        self.spawn(self._patrol())
 
     async def stop(self) -> None:
         """Close the sockets: Asterisk's dialplan takes each citizen on by itself."""
@@ -457,8 +463,16 @@ class PhoneChannel:
         if lined and self.ami.up:
             self.submit(ev.ContactDetached(contact_id=call.contact_id), None)
 
-    def _look_into_fallback(self) -> None:
-        """Somebody fell into a native queue although we are here: take him back soon."""
+    def _look_into_fallback(self, fact: FallbackJoined) -> None:
+        """Somebody fell into a native queue although we are here: take him back soon.
+
+        He may have come past us (a late heartbeat): his record begins now, for the native queue
+        may connect him before we have him back.
+        """
+        entry = fact.entry if normalise(fact.entry).e164 else ""
+        came = born(fact.leg)
+        at = fact.at if came is None else self.engine.of_wall(came)
+        register(self, leg=fact.leg, entry=entry, number=fact.number, at=at)
         if self._sweeping is None or self._sweeping.done():
             self._sweeping = self.spawn(self._sweep())
 
@@ -466,6 +480,13 @@ class PhoneChannel:
         await asyncio.sleep(SWEEP_S)
         if self.ami.up and self.engine.accepting:
             await self.resync.sweep()
+
+    async def _patrol(self) -> None:
+        """Repair what a lost AMI event left behind, while the link looks sound."""
+        while True:
+            await asyncio.sleep(PATROL_S)
+            if self.ami.up:
+                await self.resync.patrol()
 
     def _citizen_gone(self, call: Call) -> None:
         call.session = None

@@ -43,7 +43,7 @@ class FactHandler:
         *,
         hang_up: Callable[[str, int], None],
         on_citizen_gone: Callable[[Call], None],
-        on_fallback: Callable[[], None],
+        on_fallback: Callable[[tr.FallbackJoined], None],
         set_roster: Callable[[Roster], None],
         on_answered: Callable[[Call, Instant | None], None],
         on_attended: Callable[[tr.AttendedTransferred], None],
@@ -264,9 +264,9 @@ class FactHandler:
             self._tell_device(agent_id)
 
     def _fallback_joined(self, fact: tr.FallbackJoined) -> None:
-        if fact.queue.startswith(FALLBACK_PREFIX):
-            self._on_fallback()
         call = self.calls.by_leg.get(fact.leg)
+        if fact.queue.startswith(FALLBACK_PREFIX):
+            self._on_fallback(fact)
         if call is not None:
             self._submit(
                 ev.ContactDetached(contact_id=call.contact_id, at=fact.at),

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gkc_engine.acd.commands import OfferContact
+from gkc_engine.acd.state import ContactState
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.channels.phone.catch_up import CatchUp
+from gkc_engine.channels.phone.catch_up import SEEN, CatchUp
 from gkc_engine.channels.phone.cel import CelError, History, read_history
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.live import Leg, Live, booted_at, leg_of
@@ -136,7 +137,47 @@ class Resync:
         if self._channel.calls.by_leg.get(call.leg) is not call:
             return
         if not any(row.get("Uniqueid") == call.leg for row in rows):
-            self._channel.facts.citizen_gone(call, call.hungup_at, "seen at resync")
+            self._channel.facts.citizen_gone(call, call.hungup_at, SEEN)
+
+    async def patrol(self) -> None:
+        """Let go of every leg that Asterisk does not have any more, its Hangup being lost.
+
+        While somebody stands in a native queue, or talks out of it, everything is compared: what
+        we hear of those calls comes by AMI alone.
+        """
+        facts, calls = self._channel.facts, self._channel.calls
+        if any(self._is_native(call) for call in calls.by_leg.values()):
+            try:
+                await self.run()
+            except PeerError as error:
+                log.warning("patrol_failed", reason=str(error))
+            return
+        citizens = tuple(calls.by_leg.values())
+        of_agents = tuple(calls.by_agent_leg)
+        foreign = [(agent, leg) for agent, legs in facts.foreign.items() for leg in legs]
+        if not citizens and not of_agents and not foreign:
+            return
+        try:
+            rows = await self._channel.ami.list_action("CoreShowChannels")
+        except PeerError:
+            return  # the link's own watchdog tells
+        there = {row.get("Uniqueid") for row in rows}
+        for leg in of_agents:
+            if leg not in there:
+                calls.leg_ended(leg, 0)
+        for agent_id, leg in foreign:
+            if leg not in there:
+                facts.not_foreign(agent_id, leg)
+        for call in citizens:
+            held = call.session is not None and not call.session.closed.is_set()
+            if call.leg not in there and calls.by_leg.get(call.leg) is call and not held:
+                facts.citizen_gone(call, call.hungup_at, SEEN)
+
+    def _is_native(self, call: Call) -> bool:
+        if call.session is not None:
+            return False
+        view = self._channel.contact(call.contact_id)
+        return view is not None and view.state is ContactState.DETACHED
 
     def _devices(self, rows: Sequence[AmiEvent]) -> None:
         for row in rows:

@@ -142,6 +142,10 @@ class FallbackJoined:
     leg: str
     queue: str
     channel: str
+    entry: str
+    """What he dialled: the extension that brought him there."""
+    number: str
+    """The citizen's, as the network sent it; empty when it is not known."""
     at: Instant | None
 
 
@@ -290,7 +294,15 @@ def _fallback_joined(m: AmiMessage) -> PhoneFact | None:
     leg = m.get("Uniqueid")
     if not leg:
         return None
-    return FallbackJoined(leg=leg, queue=m.get("Queue"), channel=m.get("Channel"), at=m.at)
+    number = m.get("CallerIDNum")
+    return FallbackJoined(
+        leg=leg,
+        queue=m.get("Queue"),
+        channel=m.get("Channel"),
+        entry=m.get("Exten"),
+        number="" if number == "<unknown>" else number,
+        at=m.at,
+    )
 
 
 def _fallback_connected(m: AmiMessage) -> PhoneFact | None:
