@@ -152,16 +152,27 @@ class Resync:
             except PeerError as error:
                 log.warning("patrol_failed", reason=str(error))
             return
-        citizens = tuple(calls.by_leg.values())
-        of_agents = tuple(calls.by_agent_leg)
-        foreign = [(agent, leg) for agent, legs in facts.foreign.items() for leg in legs]
-        if not citizens and not of_agents and not foreign:
+        known = (
+            tuple(calls.by_leg.values()),
+            tuple(calls.by_agent_leg),
+            [(agent, leg) for agent, legs in facts.foreign.items() for leg in legs],
+        )
+        if not any(known):
             return
         try:
             rows = await self._channel.ami.list_action("CoreShowChannels")
         except PeerError:
             return  # the link's own watchdog tells
-        there = {row.get("Uniqueid") for row in rows}
+        self._let_go(known, {row.get("Uniqueid") for row in rows})
+
+    def _let_go(
+        self,
+        known: tuple[Sequence[Call], Sequence[str], Sequence[tuple[AgentId, str]]],
+        there: set[str],
+    ) -> None:
+        """Forget what was ``known`` before Asterisk listed what is ``there``."""
+        facts, calls = self._channel.facts, self._channel.calls
+        citizens, of_agents, foreign = known
         for leg in of_agents:
             if leg not in there:
                 calls.leg_ended(leg, 0)
