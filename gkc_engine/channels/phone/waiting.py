@@ -42,7 +42,8 @@ class Announcements:
         self._engine = engine
         self._sounds = sounds
         self._may_serve = may_serve
-        self._told: dict[ContactId, Told] = {}
+        self._told: dict[ContactId, tuple[QueueId, Told]] = {}
+        """In which queue it was told: another queue is another line."""
         self._asked: dict[ContactId, Instant] = {}
         self.expected = ExpectedWait()
 
@@ -75,23 +76,26 @@ class Announcements:
         self._asked[call.contact_id] = now
         queue = self._queue(call)
         view = self._engine.acd.contact_view(call.contact_id)
-        if queue is None or view is None or view.queue is None or not view.place:
+        if queue is None or view is None or view.queue is None:
+            return ()
+        place = view.place  # looks at the whole queue
+        if not place:
             return ()
         told = self._told_to(call, now)
         # Only one of a higher class, or with a head start, can come in before him; a longer
         # estimate alone has no such cause and is then not told.
-        overtaken = told.position is not None and view.place > told.position
+        overtaken = told.position is not None and place > told.position
         said = announcement(
             now,
             told,
-            view.place,
-            self._expected(view.queue, view.place, queue),
+            place,
+            self._expected(view.queue, place, queue),
             AnnounceSettings.of(queue),
             PLACE_CHANGED if overtaken else None,
         )
         if said is None:
             return ()
-        self._told[call.contact_id] = said.told
+        self._told[call.contact_id] = (view.queue, said.told)
         return self._sounds(said.prompts, call.language)
 
     def forget(self, contact_id: ContactId) -> None:
@@ -100,11 +104,15 @@ class Announcements:
         self._asked.pop(contact_id, None)
 
     def _told_to(self, call: Call, now: Instant) -> Told:
-        told = self._told.get(call.contact_id)
-        if told is None:
-            if len(self._told) >= TOLD_MAX:
+        view = self._engine.acd.contact_view(call.contact_id)
+        assert view is not None, call.contact_id
+        assert view.queue is not None, call.contact_id
+        queue, told = self._told.get(call.contact_id, (None, None))
+        if told is None or queue != view.queue:
+            if told is None and len(self._told) >= TOLD_MAX:
                 self._told.pop(next(iter(self._told)))
-            told = self._told[call.contact_id] = Told(since=now)
+            told = Told(since=now)
+            self._told[call.contact_id] = (view.queue, told)
         return told
 
     def _queue(self, call: Call) -> QueueModel | None:

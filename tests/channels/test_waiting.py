@@ -1,0 +1,158 @@
+"""What a waiting citizen is told by the core's own places: when, what, and when nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.expected_wait import SAMPLES_MIN
+from gkc_engine.acd.settings import ContactClass
+from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.serve import Sound
+from gkc_engine.channels.phone.waiting import Announcements
+from gkc_engine.config.loader import load_config
+from gkc_engine.ids import AgentId, ContactId, QueueId, seconds
+from tests.acd.test_expected_wait import handled
+from tests.channels.world import CITY, World, at, leg, world
+
+OPERATOR = QueueId("operator")
+"""announce-frequency 20 s, min-announce-frequency 8 s; anybody can serve it."""
+SERVE = ("dina", "egor", "vera")
+WRAP_UP_S = 30.0
+
+
+class Hall:
+    """A world whose queue ``operator`` makes announcements."""
+
+    def __init__(self, here: World) -> None:
+        self.here = here
+        config = load_config(CITY)
+        config.queues["operator"] = config.queues["operator"].model_copy(
+            update={"wrapuptime": seconds(WRAP_UP_S)}
+        )
+        self.config = config
+        self.told = Announcements(
+            lambda: self.config,
+            here.engine,
+            self._sounds,
+            lambda queue: [AgentId(a) for a in SERVE] if queue == OPERATOR else [],
+        )
+        here.engine.observe(self.told.observe)
+
+    @staticmethod
+    def _sounds(names: Sequence[str], language: str) -> list[Sound]:
+        return [Sound(f"{language}/{name.removeprefix('numbers/')}", 1.0) for name in names]
+
+    async def waits(self, n: int, seconds_: float, queue: str = "operator", **how: object) -> Call:
+        """Let citizen ``n`` wait; ``how``: fields of QueueRequested."""
+        contact_id = ContactId(f"c{n}")
+        if self.here.view(contact_id) is None:
+            medium = self.here.settings.queues[0].medium
+            started = ev.ContactStarted(
+                contact_id=contact_id, medium=medium, number=str(n), entry="", uniqueid=leg(n)
+            )
+            await self.here.said(started, seconds=seconds_)
+        wish = ev.QueueRequested(contact_id=contact_id, queue=QueueId(queue), **how)  # type: ignore[arg-type]
+        await self.here.said(wish, seconds=seconds_)
+        return Call(contact_id=contact_id, leg=leg(n), channel="")
+
+    def hears(self, call: Call, seconds_: float) -> list[str]:
+        return [sound.path for sound in self.told.prompts(call, at(seconds_))]
+
+    def due(self, call: Call, seconds_: float) -> float | None:
+        """Return when to ask next, in seconds of the story."""
+        due = self.told.next_due(call, at(seconds_))
+        return None if due is None else (due - at(0)) / 1e6
+
+    def teach(self, talk_s: float, count: int = SAMPLES_MIN) -> None:
+        self.told.expected.learn([handled(talk_s, queue=OPERATOR)] * count)
+
+
+@asynccontextmanager
+async def hall(*, agents: Sequence[str] = ()) -> AsyncIterator[Hall]:
+    async with world(agents=agents) as here:
+        yield Hall(here)
+
+
+async def test_the_place_alone_is_told_while_the_data_are_too_few() -> None:
+    async with hall() as h:
+        await h.waits(1, 0)
+        second = await h.waits(2, 1)
+        await h.here.said(ev.AgentLoggedIn(agent_id=AgentId("dina")))
+        h.teach(600, SAMPLES_MIN - 1)
+        assert h.due(second, 1) == 1
+        assert h.hears(second, 1) == ["ru/position-2"]
+
+
+async def test_the_wait_is_told_by_place_handling_time_and_those_at_work() -> None:
+    # 60 s of talk + 30 s of wrap-up, the fourth in line before two: 4 * 90 / 2 = 180 s.
+    async with hall(agents=["vera"]) as h:
+        await h.here.said(ev.AgentPaused(agent_id=AgentId("vera"), reason="lunch"))
+        for n in (1, 2, 3):
+            await h.waits(n, n)
+        fourth = await h.waits(4, 4)
+        h.teach(60)
+        assert h.hears(fourth, 4) == ["ru/position-4"], "nobody is at work"
+        for agent in ("dina", "egor"):
+            await h.here.said(ev.AgentLoggedIn(agent_id=AgentId(agent)))
+            assert h.here.agent(agent) == "reserved"
+        assert h.hears(fourth, 30) == ["ru/position-4", "ru/wait-from-2", "ru/wait-to-3"]
+
+
+async def test_asked_again_when_due_and_each_second_after() -> None:
+    async with hall() as h:
+        call = await h.waits(1, 0)
+        assert h.hears(call, 0) == ["ru/position-1"]
+        assert h.due(call, 0) == 8, "min-announce-frequency: a better place may be told"
+        assert h.hears(call, 8) == []
+        assert h.due(call, 8) == 9
+        assert h.hears(call, 20) == ["ru/position-1"]
+
+
+async def test_a_better_place_is_told_soon_a_worse_one_with_its_cause() -> None:
+    async with hall() as h:
+        first = await h.waits(1, 0)
+        second = await h.waits(2, 0.5)
+        assert h.hears(second, 1) == ["ru/position-2"]
+        await h.here.said(
+            ev.ContactLeft(contact_id=first.contact_id, party=ev.Party.CITIZEN), seconds=5
+        )
+        assert h.hears(second, 5) == [], "not before min-announce-frequency"
+        assert h.hears(second, 9) == ["ru/position-1"]
+        await h.waits(3, 10, contact_class=ContactClass.EMERGENCY)
+        assert h.hears(second, 29) == ["ru/place-changed", "ru/position-2"]
+
+
+async def test_another_queue_is_another_line() -> None:
+    async with hall() as h:
+        first = await h.waits(1, 0, "passport")
+        assert h.due(first, 0) is None, "this queue tells nothing"
+        await h.waits(2, 1)
+        moved = await h.waits(3, 2)
+        assert h.hears(moved, 2) == ["ru/position-2"]
+        h.config.queues["passport"] = h.config.queues["operator"]
+        await h.waits(3, 3, "passport")
+        assert h.hears(moved, 3) == ["ru/position-2"], "told anew, and nothing about urgent calls"
+
+
+async def test_nothing_is_kept_of_who_left() -> None:
+    async with hall() as h:
+        call = await h.waits(1, 0)
+        assert h.hears(call, 0)
+        assert h.told._told
+        await h.here.said(
+            ev.ContactLeft(contact_id=call.contact_id, party=ev.Party.CITIZEN), seconds=5
+        )
+        assert not h.told._told
+        assert not h.told._asked
+        assert h.due(call, 6) is None
+        assert h.hears(call, 6) == []
+        assert not h.told._told
+
+
+async def test_his_language_is_spoken() -> None:
+    async with hall() as h:
+        call = await h.waits(1, 0)
+        call.language = "en"
+        assert h.hears(call, 0) == ["en/position-1"]
