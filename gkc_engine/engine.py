@@ -11,10 +11,11 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol, get_args
 
 import structlog
 
+from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.commands import Command
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.events import EngineRestarted, Event, SettingsApplied, Tick
@@ -34,6 +35,13 @@ STILL_S = 3.5
 is 4 s. What we believed then must be asked anew before anything is decided."""
 
 PULSE_S = 0.5
+
+LINGER_S = 0.02
+"""How long facts may wait for others to share their commit; a crash may lose so much of them,
+as it may lose what lay unread in a socket."""
+
+_FACTS: Final = frozenset(get_args(cmd.Fact))
+"""What the core says for the record; every other command is to be carried out at once."""
 
 KEYS_MAX = 200_000
 """Source keys remembered, so that a repeated fact is stepped once."""
@@ -63,6 +71,16 @@ class _Waiting:
     source: str
     key: str | None
     answer: asyncio.Future[Sequence[Command]] | None
+
+
+@dataclass(slots=True)
+class _Group:
+    """What shares one commit."""
+
+    steps: list[Step] = field(default_factory=list)
+    answers: list[tuple[asyncio.Future[Sequence[Command]], Step]] = field(default_factory=list)
+    hurried: bool = False
+    """Whether somebody waits for it, or something is to be done."""
 
 
 class Writer(Protocol):
@@ -97,6 +115,8 @@ class Engine:
         self._awake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._draining = 0
+        """Who waits for all of it to be done."""
         self._keys: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._between: deque[Callable[[], Awaitable[None]]] = deque()
         """Work that must not fall between a step and its commit (snapshots)."""
@@ -209,7 +229,12 @@ class Engine:
 
     async def drain(self) -> None:
         """Wait until every submitted event has been stepped, written and carried out."""
-        await self._idle.wait()
+        self._draining += 1
+        self._awake.set()
+        try:
+            await self._idle.wait()
+        finally:
+            self._draining -= 1
 
     async def run(self) -> None:
         """Process events until cancelled."""
@@ -249,9 +274,23 @@ class Engine:
             await self._group()
 
     async def _group(self) -> None:
+        group = _Group()
+        self._take(group)
+        if group.steps and not group.hurried:
+            await self._linger(group)
+        if group.steps:
+            await self._writer.write(group.steps)
+            self.steps_total += len(group.steps)
+            self._perform(group.steps)
+        for answer, step in group.answers:
+            if not answer.done():
+                answer.set_result(step.commands)
+        self._arm_timer()
+
+    def _take(self, group: _Group) -> None:
+        """Step all that waits."""
         self._look_at_clock()
-        steps: list[Step] = []
-        answers: list[tuple[asyncio.Future[Sequence[Command]], Step]] = []
+        steps = group.steps
         while self._inbox and len(steps) < GROUP_MAX:
             waiting = self._inbox.popleft()
             event, key = waiting.event, waiting.key
@@ -273,15 +312,31 @@ class Engine:
             if step.commands or not isinstance(event, Tick):
                 steps.append(step)
             if waiting.answer is not None:
-                answers.append((waiting.answer, step))
-        if steps:
-            await self._writer.write(steps)
-            self.steps_total += len(steps)
-            self._perform(steps)
-        for answer, step in answers:
-            if not answer.done():
-                answer.set_result(step.commands)
+                group.answers.append((waiting.answer, step))
+            if waiting.answer is not None or not _FACTS.issuperset(map(type, step.commands)):
+                group.hurried = True
+
+    async def _linger(self, group: _Group) -> None:
+        """Let facts that nothing is to be done about share one commit with what comes soon.
+
+        Half of a call's events are such; a commit costs more than all else about them, and what
+        is urgent would have to wait for it.
+        """
         self._arm_timer()
+
+        def enough() -> None:
+            group.hurried = True
+            self._awake.set()
+
+        # The alarm itself ends it, no look at a clock: a timer may fire a moment early.
+        alarm = asyncio.get_running_loop().call_later(LINGER_S, enough)
+        while not (group.hurried or self._draining or self._between):
+            if not self._inbox:
+                self._awake.clear()
+                await self._awake.wait()
+            self._take(group)
+            group.hurried |= len(group.steps) >= GROUP_MAX
+        alarm.cancel()
 
     def _seen(self, source: str, key: str) -> bool:
         if (source, key) in self._keys:

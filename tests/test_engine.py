@@ -182,3 +182,56 @@ async def test_a_replay_that_differs_is_said_unless_the_version_did(
     with structlog.testing.capture_logs() as logs:
         recovered_core(tail)
     assert len([entry for entry in logs if entry["event"] == "replay_differs"]) == told
+
+
+async def turns() -> None:
+    """Let the engine do all it can do without the clock."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_facts_share_a_commit_and_an_action_waits_for_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # An hour: who lingers before an action, or does not hear of a later one, fails by timeout.
+    monkeypatch.setattr(module, "LINGER_S", 3600.0)
+    run = await day()
+    groups: list[list[str]] = []
+    write = run.memory.write
+
+    async def noted(steps: Sequence[Step]) -> None:
+        groups.append([type(s.event).__name__ for s in steps])
+        await write(steps)
+
+    monkeypatch.setattr(run.memory, "write", noted)
+    done = asyncio.Event()
+    run.engine.attach(lambda command, _: done.set() if isinstance(command, OfferContact) else None)
+    started, _ = waiting(4)
+    run.engine.submit(started)
+    await turns()
+    run.engine.submit(ev.HoldStarted(contact_id=ContactId("c1"), agent_id=AgentId("anna")))
+    await turns()
+    assert groups == []
+    ended = ev.TalkEnded(
+        contact_id=ContactId("c1"),
+        agent_id=AgentId("anna"),
+        end=ev.TalkEnd.RELEASED,
+        party=ev.Party.AGENT,
+    )
+    run.engine.submit(ended)
+    async with asyncio.timeout(5):
+        await done.wait()
+    assert groups == [["ContactStarted", "HoldStarted", "TalkEnded"]]
+    await run.stop()
+
+
+async def test_a_fact_alone_is_written_down_when_nothing_follows() -> None:
+    run = await day()
+    written, committed = len(run.memory.steps), asyncio.Event()
+    run.engine.observe(lambda _: committed.set())
+    started, _ = waiting(4)
+    run.engine.submit(started)
+    async with asyncio.timeout(5):
+        await committed.wait()
+    assert len(run.memory.steps) == written + 1
+    await run.stop()

@@ -183,8 +183,11 @@ class EntryDesk:
 
         Unanswered calls hear it as early media; who comes to a closed queue does not hear it.
         """
-        voice, view = channel.voice(queue), channel.engine.acd.queue_view(queue)
-        if voice.record == "never" or voice.record_notice is None or not (view and view.open):
+        voice = channel.voice(queue)
+        if voice.record == "never" or voice.record_notice is None:
+            return
+        view = channel.engine.acd.queue_view(queue)  # looks at every operator: only if need be
+        if view is None or not view.open:
             return
         if not call.answered:
             await agi.exec("Progress")
