@@ -1,0 +1,185 @@
+"""The administrator's commands on the real engine while real calls go on; and its orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gkc_engine.pbx.install import Install
+from tests.acceptance.harness import Scene, scene, until
+from tests.acceptance.phone import Desk, Leg, answers, only_rings
+
+pytestmark = pytest.mark.accept
+
+PASSPORT = "+74951112233"
+STOP_S = 3.0
+
+
+class Shell:
+    """Runs ``gkc``; notes how long the slowest command took."""
+
+    def __init__(self, city: Scene) -> None:
+        self._env = city.city.cli_environment()
+
+    async def run(self, *argv: str) -> tuple[int, str, str]:
+        """Return exit code, stdout and stderr."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gkc_engine", *argv),
+            env=self._env | {"COLUMNS": "200"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert "Traceback" not in err.decode()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    async def rows(self, *argv: str) -> list[dict[str, Any]]:
+        """Return what a command prints with ``--json``."""
+        code, out, err = await self.run(*argv, "--json")
+        assert (code, err) == (0, ""), err
+        rows = json.loads(out)
+        assert isinstance(rows, list)
+        return rows
+
+    async def table(self, *argv: str) -> str:
+        code, out, err = await self.run(*argv)
+        assert (code, err) == (0, ""), err
+        return out
+
+
+async def _one_talk(city: Scene, desk: Desk) -> None:
+    desk.phones["101"].on_call = answers
+    leg = await (await desk.citizen()).dial(PASSPORT)
+    await city.in_state("talk", 1)
+    await leg.bye()
+    await city.ended(1)
+
+
+async def test_the_commands_tell_and_change_the_running_engine(
+    tmp_path: Path, install: Install
+) -> None:
+    desk = Desk()
+    async with scene(tmp_path, install, phones=desk.start) as city:
+        gkc = Shell(city)
+        await gkc.rows("agent", "login", "anna")
+        await city.agent_is("anna", "ready")  # Asterisk has found her phone
+        (anna,) = await gkc.rows("agent", "show", "anna")
+        await _one_talk(city, desk)
+        (contact,) = await gkc.rows("contact", "list", "--queue", "passport", "--since", "1h")
+        (story,) = await gkc.rows("contact", "show", contact["number"])
+        told = await gkc.table("contact", "show", contact["contact_id"])
+        (paused,) = await gkc.rows("agent", "pause", "anna", "--reason", "обед", "--for", "15m")
+        assert (paused["state"], paused["reason"]) == ("not_ready", "обед")
+        waits = await (await desk.citizen("+79005556677")).dial(PASSPORT)
+        await city.in_state("waiting", 1)
+        (queue,) = await gkc.rows("queue", "show", "passport")
+        line = await gkc.table("queue", "show", "passport")
+        everything = await gkc.table("queue", "show")
+        desk.phones["101"].on_call = only_rings
+        await gkc.rows("agent", "ready", "anna")
+        ring = await desk.phones["101"].next_call()  # the one of the talk before
+        ring = await desk.phones["101"].next_call()
+        (ringing,) = await gkc.rows("agent", "show", "anna")
+        await waits.bye()
+        (gone,) = await gkc.rows("agent", "logout", "anna")
+        refused = {
+            argv: await gkc.run(*argv)
+            for argv in [
+                ("queue", "show", "nosuch"),
+                ("agent", "login", "nobody"),
+                ("contact", "show", "00000000"),
+                ("agent", "pause", "anna", "--for", "never"),
+                ("contact", "list", "--since", "someday"),
+                ("queue", "show", "--nosuch"),
+                ("queue", "show", "--config", str(tmp_path / "other")),
+            ]
+        }
+        await desk.stop()
+    assert (anna["agent_id"], anna["interface"]) == ("anna", "PJSIP/101")
+    assert ring.caller
+    assert (contact["disposition"], contact["agent_id"]) == ("answered", "anna")
+    assert contact["talk_s"] > 0
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|\+00:00)", contact["started"])
+    assert datetime.fromisoformat(contact["started"]) < datetime.fromisoformat(contact["ended"])
+    assert [o["outcome"] for o in story["offers_list"]] == ["accepted"]
+    assert contact["number"] in told
+    assert "Анна" in told or "anna" in told
+    assert "79001234567" not in told + json.dumps(story), "a citizen's number is shown unmasked"
+    assert (queue["queue"], queue["waiting"]) == ("passport", 1)
+    assert "79005556677" not in line
+    assert all(title in everything for title in ("passport", "housing", "operator"))
+    assert ringing["state"] in ("reserved", "ringing")
+    assert gone["agent_id"] == "anna"
+    codes = {argv: code for argv, (code, _, _) in refused.items()}
+    assert codes.pop(("agent", "pause", "anna", "--for", "never")) == 2
+    assert codes.pop(("contact", "list", "--since", "someday")) == 2
+    assert codes.pop(("queue", "show", "--nosuch")) == 2
+    assert set(codes.values()) <= {1, 2}, codes
+    assert all(err.strip() and not out for _, out, err in refused.values())
+
+
+async def test_without_an_engine_a_command_says_so_and_fails(
+    tmp_path: Path, install: Install
+) -> None:
+    desk = Desk()
+    async with scene(tmp_path, install, phones=desk.start) as city:
+        gkc = Shell(city)
+        await city.city.stop_engine()
+        code, out, err = await gkc.run("queue", "show")
+        await desk.stop()
+    assert (code, out) == (1, "")
+    assert "gkc run" in err or "gkc demo" in err, err
+
+
+async def test_sigterm_leaves_everybody_to_asterisk_at_once(
+    tmp_path: Path, install: Install
+) -> None:
+    """The talk goes on, the ring rings on, who waits or listens is in the native queue."""
+    desk = Desk()
+    async with scene(tmp_path, install, phones=desk.start) as city:
+        desk.phones["101"].on_call = answers
+        desk.phones["103"].on_call = only_rings
+        await city.login("anna", "vera")
+        talks = await (await desk.citizen("+79000000001")).dial(PASSPORT)
+        await city.in_state("talk", 1)
+        rings = await (await desk.citizen("+79000000002")).dial("+74951112244")
+        ring = await desk.phones["103"].next_call()
+        waits = await (await desk.citizen("+79000000003")).dial(PASSPORT)
+        await city.in_state("waiting", 1)
+        menu = await (await desk.citizen("+79000000004")).dial("+74957777777")
+        await menu.answered.wait()
+        engine = city.city.engine
+        assert engine is not None
+        begun = time.monotonic()
+        engine.send_signal(signal.SIGTERM)
+        code = await asyncio.wait_for(engine.wait(), 10)
+        took = time.monotonic() - begun
+
+        async def queued() -> bool:
+            shown = await city.city.asterisk.cli("core show channels concise")
+            return sum("!Queue!" in line for line in shown.splitlines()) >= 2
+
+        await until(queued, "both who had nobody are in the native queue", 2)
+        legs: list[Leg] = [talks, rings, waits, menu, ring]
+        assert not [leg.how for leg in legs if leg.ended.is_set()]
+        await ring.answer()
+
+        async def talk() -> bool:
+            return rings.hears()[0x23] > 5 and talks.hears()[0x21] > 5
+
+        await until(talk, "the ring that outlived the engine becomes a talk", 3)
+        for leg in (talks, rings, waits, menu):
+            await leg.bye()
+        await desk.stop()
+    assert code == 0
+    assert took < STOP_S
