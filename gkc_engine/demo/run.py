@@ -353,6 +353,9 @@ class Demo:
             except (ControlError, OSError):
                 return False  # Just being restarted.
 
+        engine = self.city.engine
+        if engine is None or engine.returncode is not None:
+            return  # --no-restart: nobody is left to record anything.
         if not await happens(nothing_open, SETTLE_S):
             self.screen.say("the engine still holds calls open that are over")
 
