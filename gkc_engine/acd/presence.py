@@ -23,7 +23,7 @@ from gkc_engine.acd.routing import (
     find_slot,
     resume_agents,
 )
-from gkc_engine.acd.state import Contact, ContactState
+from gkc_engine.acd.state import Contact, ContactState, Work
 from gkc_engine.acd.world import World
 from gkc_engine.ids import Instant, Micros
 
@@ -125,7 +125,11 @@ def fallback_answered(world: World, event: ev.FallbackAnswered) -> None:
     agent = world.agents.get(event.agent_id) if event.agent_id is not None else None
     contact.agent = None
     if agent is not None:
-        begin_talk(world, contact, agent, find_slot(agent, contact.medium), event.at)
+        # He really talks: what he was still writing up is cut short.
+        index = find_slot(agent, contact.medium)
+        if index is None:
+            index = find_slot(agent, contact.medium, Work.WRAP_UP)
+        begin_talk(world, contact, agent, index, event.at)
     else:
         at = world.next_segment(contact, SegmentKind.TALK, SegmentOutcome.ANSWERED, event.at)
         contact.answered = at if contact.answered is None else contact.answered

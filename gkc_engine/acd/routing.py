@@ -58,10 +58,10 @@ def leave_config(world: World, agent: Agent) -> None:
         world.agents.pop(agent.agent_id, None)
 
 
-def find_slot(agent: Agent, medium: Medium) -> int | None:
-    """Return the first free slot of the medium, whether or not the agent is ready."""
+def find_slot(agent: Agent, medium: Medium, work: Work = Work.FREE) -> int | None:
+    """Return the first slot of the medium in that state, whether or not the agent is ready."""
     for index, slot in enumerate(agent.slots):
-        if slot.medium is medium and slot.work is Work.FREE:
+        if slot.medium is medium and slot.work is work:
             return index
     return None
 
@@ -329,11 +329,26 @@ def begin_talk(
     agent.misses = 0
     agent.last_contact = contact.contact_id
     remember(world, contact, agent)
-    if index is not None:
-        slot = agent.slots[index]
-        slot.work, slot.contact, slot.queue = Work.TALK, contact.contact_id, contact.queue
-        slot.offer, slot.ringing, slot.on_hold = None, False, False
+    if index is None:
+        agent.beyond.append(contact.contact_id)
+    else:
+        _take_slot(agent.slots[index], contact)
     world.settle(agent)
+
+
+def _take_slot(slot: Slot, contact: Contact) -> None:
+    slot.work, slot.contact, slot.queue = Work.TALK, contact.contact_id, contact.queue
+    slot.offer, slot.until, slot.ringing, slot.on_hold = None, None, False, False
+
+
+def _next_beyond(world: World, agent: Agent, medium: Medium) -> Contact | None:
+    """Return the talk that this agent has had without a slot, to be given one."""
+    for contact_id in agent.beyond:
+        contact = world.contacts[contact_id]
+        if contact.medium is medium:
+            agent.beyond.remove(contact_id)
+            return contact
+    return None
 
 
 def remember(world: World, contact: Contact, agent: Agent) -> None:
@@ -360,10 +375,18 @@ def end_talk(world: World, contact: Contact, *, wrap_up: bool = True) -> Agent |
     """Free the agent's slot for wrap-up; return the agent, who is not yet settled."""
     agent = world.agents.get(contact.agent) if contact.agent is not None else None
     index, contact.slot, contact.agent = contact.slot, None, None
-    if agent is None or index is None:
+    if agent is None:
+        return None
+    if index is None:
+        agent.beyond.remove(contact.contact_id)
         return None
     slot = agent.slots[index]
     assert slot.contact == contact.contact_id, agent
+    following = _next_beyond(world, agent, slot.medium)
+    if following is not None:
+        following.slot = index
+        _take_slot(slot, following)
+        return agent
     wrapup_us = Micros(0)
     if slot.queue is not None and slot.queue in world.queues and wrap_up:
         wrapup_us = world.queues[slot.queue].settings.wrapup_us

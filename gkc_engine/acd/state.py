@@ -161,6 +161,8 @@ class Agent:
     calls: dict[str, str] = field(default_factory=dict)
     """Own calls, id to kind, in the order in which they began."""
     last_contact: ContactId | None = None
+    beyond: list[ContactId] = field(default_factory=list)
+    """Talks told of while no slot was free: the end of the one before comes late. In order."""
     removed: bool = False
     """Gone from the config: finishes what is in hand, then disappears."""
     activity: Activity = Activity.NEITHER

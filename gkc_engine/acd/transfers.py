@@ -186,4 +186,6 @@ def _seize(world: World, contact: Contact, target: Agent) -> None:
             slot.until, slot.on_hold = None, False
             contact.slot = index
             break
+    else:
+        target.beyond.append(contact.contact_id)
     resume_agent(world, target)

@@ -148,8 +148,9 @@ class SippBench:
         sipp = Sipp(name=name, folder=folder, port=port, process=process)
         self.running.append(sipp)
         async with asyncio.timeout(10):
-            while port_holder(port, "udp") is None and process.returncode is None:
-                await asyncio.sleep(0.02)  # noqa: ASYNC110 - the fact is in /proc, nothing signals
+            while port_holder(port, "udp") is None and process.returncode is None:  # noqa: ASYNC110
+                # The fact stands in /proc only; nothing signals it.
+                await asyncio.sleep(0.02)
         said = (folder / "out.log").read_text(errors="replace")
         assert process.returncode in (None, 0), f"SIPp ended at once: {said[-600:]}"
         return sipp

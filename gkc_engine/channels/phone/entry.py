@@ -63,6 +63,14 @@ class Entry:
     or when he has to wait. Announcements that end a call before that are early media."""
 
 
+async def _dialled(agi: AgiSession) -> str:
+    """Return the number that the citizen dialled; the dialplan keeps it through its own turns."""
+    extension = agi.request.extension
+    if extension in ("T", "s", ""):
+        return await agi.get_variable("GKC_ENTRY") or extension
+    return extension
+
+
 class EntryDesk:
     """Admits new calls, runs the menu, puts them into a queue; takes known ones back."""
 
@@ -81,9 +89,7 @@ class EntryDesk:
         """Register a new call: from here on it has a number and a record."""
         now = channel.now()
         contact_id, number = channel.desk.new_contact(now)
-        dialled = agi.request.extension
-        if dialled in ("T", "s", ""):
-            dialled = await agi.get_variable("GKC_ENTRY") or dialled
+        dialled = await _dialled(agi)
         call = Call(
             contact_id=contact_id,
             leg=agi.uniqueid,
@@ -112,6 +118,8 @@ class EntryDesk:
         self, channel: PhoneChannel, call: Call, agi: AgiSession, queue: QueueId | None
     ) -> bool:
         """Bring a new call to its queue. False = a menu ended the call."""
+        if not call.entry:  # he was registered in a native queue
+            call.entry = await _dialled(agi)
         entry = Entry(queue=queue) if queue else self._entry(channel, call)
         call.free_ring = entry.answer_by == "operator"
         wish: Wish | None

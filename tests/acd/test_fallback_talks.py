@@ -1,0 +1,55 @@
+"""The native queue rang an operator who, as far as we knew, was still busy."""
+
+from __future__ import annotations
+
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import AgentState
+from gkc_engine.acd.core import Acd
+from gkc_engine.acd.settings import QueueSettings
+from gkc_engine.ids import ContactId, OfferId
+from tests.acd.test_core import ANNA, TAX, arrive, at, core_with, settings, us
+
+C1, C2 = ContactId("c1"), ContactId("c2")
+
+
+def anna_talks_with_c1(wrap_up: float = 0) -> Acd:
+    """And c2 stands in the native queue."""
+    acd = core_with(settings(QueueSettings(queue_id=TAX, wrapup_us=us(wrap_up))), ANNA)
+    arrive(acd, C1, at(1))
+    acd.step(ev.OfferAccepted(offer_id=OfferId(1), agent_id=ANNA), at(2))
+    arrive(acd, C2, at(3))
+    acd.step(ev.ContactDetached(contact_id=C2), at(4))
+    return acd
+
+
+def state(acd: Acd) -> AgentState:
+    view = acd.agent_view(ANNA)
+    assert view is not None
+    return view.state
+
+
+def test_the_end_of_the_talk_before_is_told_late() -> None:
+    acd = anna_talks_with_c1()
+    acd.step(ev.FallbackAnswered(contact_id=C2, agent_id=ANNA, at=at(5)), at(6))
+    acd.step(ev.ContactLeft(contact_id=C1, party=ev.Party.CITIZEN), at(7))
+    assert state(acd) is AgentState.TALK
+    acd.step(ev.ContactLeft(contact_id=C2, party=ev.Party.CITIZEN), at(8))
+    assert state(acd) is AgentState.READY
+
+
+def test_the_talk_told_late_may_end_first() -> None:
+    acd = anna_talks_with_c1()
+    acd.step(ev.FallbackAnswered(contact_id=C2, agent_id=ANNA, at=at(5)), at(6))
+    acd.step(ev.ContactLeft(contact_id=C2, party=ev.Party.CITIZEN), at(7))
+    assert state(acd) is AgentState.TALK
+    acd.step(ev.ContactLeft(contact_id=C1, party=ev.Party.CITIZEN), at(8))
+    assert state(acd) is AgentState.READY
+
+
+def test_a_wrap_up_is_cut_by_a_talk_that_is_real() -> None:
+    acd = anna_talks_with_c1(wrap_up=10)
+    acd.step(ev.ContactLeft(contact_id=C1, party=ev.Party.CITIZEN), at(5))
+    assert state(acd) is AgentState.WRAP_UP
+    acd.step(ev.FallbackAnswered(contact_id=C2, agent_id=ANNA, at=at(6)), at(6))
+    acd.step(ev.Tick(), at(30))
+    assert state(acd) is AgentState.TALK
