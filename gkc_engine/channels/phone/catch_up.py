@@ -237,12 +237,26 @@ class CatchUp:
                     contact_id=call.contact_id,
                     from_agent=view.agent_id,
                     to_agent=talk.agent_id,
-                    at=talk.answered,
+                    at=self._moved(call, view.agent_id, talk),
                 ),
                 f"moved:{call.leg}:{talk.leg}",
             )
         if talk.ended is None:
             call.answered_by, call.talk_leg = talk.agent_id, talk.leg
+
+    def _moved(self, call: Call, from_agent: AgentId, talk: Talk) -> Instant | None:
+        """Return when ``talk`` became the citizen's: the colleague may have answered long before.
+
+        A completed transfer ends the leg of who transferred; asked first, the colleague had
+        answered him by then, rung later, the answer comes after that.
+        """
+        agent_of = self._channel.roster.agent_of
+        known = [talk.answered] + [
+            told.ended
+            for told in self._past.dialled_for(call.leg)
+            if agent_of(told.endpoint) == from_agent and told.leg != talk.leg
+        ]
+        return max((at for at in known if at is not None), default=None)
 
     def _gone(self, call: Call) -> None:
         """Asterisk does not have his line any more."""
