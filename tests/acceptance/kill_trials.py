@@ -1,13 +1,14 @@
 """Kill the engine again and again while citizens call a real Asterisk; count what went wrong.
 
 ``python -m tests.acceptance.kill_trials --waiting 20 --ringing 10 --talking 10
---stopped 10 --seed 1`` prints a table and one JSON object; exit code 0 = nothing was found.
+--transfer 10 --stopped 10 --seed 1`` prints one JSON object; exit code 0 = nothing was found.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import re
@@ -27,6 +28,7 @@ from tests.acceptance.harness import Scene, scene, until
 from tests.acceptance.oracle import Verdict, compare, contacts_on_record
 from tests.acceptance.sipp import FOREVER_MS, Sipp, SippBench
 from tests.acceptance.traces import callers_of, dialogues
+from tests.acceptance.transfer_trials import Players, transfer
 
 PASSPORT, HOUSING, ANYBODY, CITY = "+74951112233", "+74951112244", "+74951112255", "+74957777777"
 RING_MS = 2500
@@ -84,7 +86,8 @@ class Trials:
         """After a trial that went wrong: end all its calls, have the engine running."""
         engine = self.city.city.engine
         assert engine is not None
-        engine.send_signal(signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):
+            engine.send_signal(signal.SIGCONT)
         await self.cli("channel request hangup all")
         for sipp in self.city.bench.running:
             if sipp.name == "citizen":
@@ -198,6 +201,22 @@ class Trials:
             if row["state"] != "offline":
                 await self.city.ask("agent.logout", agent=row["agent_id"])
 
+    async def repeat(
+        self,
+        kinds: Mapping[str, Callable[[], Awaitable[None]]],
+        counts: Mapping[str, int],
+        say: Callable[[str], None],
+    ) -> None:
+        """Run each kind's trial as often as ``counts`` says; what fails is noted."""
+        for kind, trial in kinds.items():
+            for n in range(counts.get(kind, 0)):
+                say(f"{kind} {n + 1}")
+                try:
+                    await trial()
+                except AssertionError as error:
+                    self.figures[kind].broken.append(f"trial {self.n}: {error}")
+                    await self.begin_anew()
+
     # --- trials ----------------------------------------------------------------------------
 
     async def waiting(self, kind: str = "waiting", waiting: int = 3) -> None:
@@ -217,7 +236,7 @@ class Trials:
         await asyncio.sleep(rng.uniform(0.0, 1.0))
         before = [str(d.caller) for d in dialogues([calls[1]])]
         at = await self._stop_engine(kind)
-        figures.to_queue_s.append(await self._fallen(at, waiting + 1, calls[1:3]) - at)
+        figures.to_queue_s.append(await self.fallen(at, waiting + 1, calls[1:3]) - at)
         order = await self.native("gkc-passport")
         if order != [c for c in before if c in order] or len(order) < waiting - 2:
             figures.wrong_order.append(f"trial {self.n}: {order} instead of {before}")
@@ -232,7 +251,7 @@ class Trials:
         await self.logout_all()
         figures.calls += waiting + 3
 
-    async def _fallen(self, at: float, count: int, calls: Sequence[Sipp]) -> float:
+    async def fallen(self, at: float, count: int, calls: Sequence[Sipp]) -> float:
         """Return when each of ``calls`` stood in a native queue: ENTERQUEUE, or a ring of it."""
         names = {d.caller for d in dialogues(calls)}
         assert len(names) == count
@@ -334,24 +353,33 @@ async def run(
     seed: int,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, Figures], Verdict]:
-    """Run ``counts`` trials of each kind in one city; return the figures and the comparison."""
-    async with scene(folder, install, phones=_phones) as city:
-        trials = Trials(city, random.Random(seed))
-        kinds: dict[str, Callable[[], Awaitable[None]]] = {
-            "waiting": trials.waiting,
-            "ringing": trials.ringing,
-            "talking": trials.talking,
-            "stopped": lambda: trials.waiting("stopped"),
-        }
-        for kind, trial in kinds.items():
-            for n in range(counts.get(kind, 0)):
-                say(f"{kind} {n + 1}")
-                try:
-                    await trial()
-                except AssertionError as error:
-                    trials.figures[kind].broken.append(f"trial {trials.n}: {error}")
-                    await trials.begin_anew()
-        return trials.figures, compare(city)
+    """Run ``counts`` trials of each kind; return the figures and the comparison.
+
+    Transfers have a city of their own, in which two of the phones are played by hand.
+    """
+    figures: dict[str, Figures] = {}
+    verdict = Verdict()
+    if any(counts.get(kind) for kind in ("waiting", "ringing", "talking", "stopped")):
+        async with scene(folder / "city", install, phones=_phones) as city:
+            trials = Trials(city, random.Random(seed))
+            kinds: dict[str, Callable[[], Awaitable[None]]] = {
+                "waiting": trials.waiting,
+                "ringing": trials.ringing,
+                "talking": trials.talking,
+                "stopped": lambda: trials.waiting("stopped"),
+            }
+            await trials.repeat(kinds, counts, say)
+            figures |= trials.figures
+            verdict.add(compare(city))
+    if counts.get("transfer"):
+        players = Players()
+        async with scene(folder / "transfers", install, phones=players.start) as city:
+            trials = Trials(city, random.Random(seed))
+            await trials.repeat({"transfer": lambda: transfer(trials, players)}, counts, say)
+            figures |= trials.figures
+            verdict.add(compare(city, players.citizens(), players.phones()))
+            await players.stop()
+    return figures, verdict
 
 
 async def in_order(folder: Path, install: Install, count: int) -> tuple[list[str], list[str]]:
@@ -404,7 +432,7 @@ def report(figures: Mapping[str, Figures], verdict: Verdict) -> dict[str, Any]:
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for kind in ("waiting", "ringing", "talking", "stopped"):
+    for kind in ("waiting", "ringing", "talking", "transfer", "stopped"):
         parser.add_argument(f"--{kind}", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path)

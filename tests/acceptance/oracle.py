@@ -32,6 +32,14 @@ class Verdict:
         """Whether nothing was found."""
         return not (self.lost or self.doubled or self.wrong_times or self.wrong_outcomes)
 
+    def add(self, other: Verdict) -> None:
+        """Take in what another comparison found."""
+        self.calls += other.calls
+        self.lost += other.lost
+        self.doubled += other.doubled
+        self.wrong_times += other.wrong_times
+        self.wrong_outcomes += other.wrong_outcomes
+
 
 def contacts_on_record(store: Path) -> list[Row]:
     """Return the contact table as it stands."""
@@ -43,11 +51,17 @@ def contacts_on_record(store: Path) -> list[Row]:
         connection.close()
 
 
-def compare(scene: Scene) -> Verdict:
-    """Compare every call dialled so far with the records; all calls must be over."""
+def compare(
+    scene: Scene, by_hand: Sequence[Dialogue] = (), phones_by_hand: Sequence[Dialogue] = ()
+) -> Verdict:
+    """Compare every call dialled so far with the records; all calls must be over.
+
+    ``by_hand``: citizens' calls and operators' legs of phones that no SIPp played.
+    """
     sipps = scene.bench.running
     calls = [d for d in dialogues(s for s in sipps if s.name == "citizen") if d.external]
-    phones = dialogues(s for s in sipps if s.name != "citizen")
+    calls += by_hand
+    phones = [*dialogues(s for s in sipps if s.name != "citizen"), *phones_by_hand]
     rows = contacts_on_record(scene.city.state / "gkc.sqlite")
     return judge(calls, phones, rows, uniqueids(scene.city.asterisk.calls_csv))
 

@@ -12,7 +12,7 @@ from tests.acceptance.kill_trials import FALLBACK_S, STOPPED_S, found_wrong, in_
 
 pytestmark = [pytest.mark.accept, pytest.mark.usefixtures("sipp")]
 
-FULL = {"waiting": 20, "ringing": 10, "talking": 10, "stopped": 10}
+FULL = {"waiting": 20, "ringing": 10, "talking": 10, "transfer": 10, "stopped": 10}
 
 
 async def _trials(folder: Path, install: Install, counts: dict[str, int], seed: int) -> None:
@@ -28,7 +28,7 @@ async def _trials(folder: Path, install: Install, counts: dict[str, int], seed: 
 async def test_no_call_is_lost_when_the_engine_is_killed_or_stopped(
     tmp_path: Path, install: Install
 ) -> None:
-    counts = {"waiting": 1, "ringing": 1, "talking": 1, "stopped": 1}
+    counts = {"waiting": 1, "ringing": 1, "talking": 1, "transfer": 1, "stopped": 1}
     await _trials(tmp_path, install, counts, seed=1)
 
 
@@ -40,5 +40,5 @@ async def test_thirty_fall_into_the_queue_in_their_order(tmp_path: Path, install
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-async def test_forty_kills_and_ten_stops(tmp_path: Path, install: Install) -> None:
+async def test_fifty_kills_and_ten_stops(tmp_path: Path, install: Install) -> None:
     await _trials(tmp_path, install, FULL, seed=2)

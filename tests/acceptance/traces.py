@@ -54,13 +54,18 @@ def _user(address: str) -> str:
 
 def dialogues(phones: Iterable[Sipp]) -> list[Dialogue]:
     """Return every dialogue that these processes had, in order of their INVITEs."""
-    found: list[Dialogue] = []
-    for sipp in phones:
-        known: dict[str, Dialogue] = {}
-        for at, message in _messages(sipp.messages()):
-            _take(known, at, message)
-        found += known.values()
-    return sorted(found, key=lambda d: d.invited)
+    return sorted(
+        (d for sipp in phones for d in dialogues_in(_messages(sipp.messages()))),
+        key=lambda d: d.invited,
+    )
+
+
+def dialogues_in(messages: Iterable[tuple[float, str]]) -> list[Dialogue]:
+    """Return the dialogues of one phone's messages (epoch seconds, text), the oldest first."""
+    known: dict[str, Dialogue] = {}
+    for at, message in messages:
+        _take(known, at, message)
+    return list(known.values())
 
 
 def _take(known: dict[str, Dialogue], at: float, message: str) -> None:
