@@ -283,6 +283,8 @@ async def _transfer(
             await trials.member(queue, user, there=False)
     it = _Transfer(trials, figures, players, number, calls[2], how, moment)
     his = await it.run(mine)
+    for other in (players.anna, players.boris):
+        other.on_call = _briefly  # who waits may be given to them now
     done = now()
     await hear_each_other(citizen, his)
     figures.to_queue_s.append(now() - done)
@@ -298,6 +300,14 @@ async def _transfer(
     await trials.all_over(calls, figures, 40.0)
     await _judge(trials, figures, players, it, external)
     await trials.logout_all()
+
+
+async def _briefly(leg: Leg) -> None:
+    """Answer, and hang up soon."""
+    await answers(leg)
+    await asyncio.sleep(2.0)
+    with contextlib.suppress(TimeoutError):
+        await leg.bye()
 
 
 async def _has(trials: Trials, agent: str) -> bool:
