@@ -9,7 +9,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.expected_wait import SAMPLES_MIN
 from gkc_engine.acd.settings import ContactClass
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.channels.phone.serve import Sound
+from gkc_engine.channels.phone.host import Sound
 from gkc_engine.channels.phone.waiting import Announcements
 from gkc_engine.config.loader import load_config
 from gkc_engine.ids import AgentId, ContactId, QueueId, seconds

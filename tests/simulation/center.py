@@ -18,8 +18,8 @@ from gkc_engine.app import recovered_core
 from gkc_engine.channels.phone.ami import AmiLink
 from gkc_engine.channels.phone.channel import KnownCall, PhoneChannel
 from gkc_engine.channels.phone.entry import EntryDesk
+from gkc_engine.channels.phone.host import Sound
 from gkc_engine.channels.phone.menu_run import MenuRunner
-from gkc_engine.channels.phone.serve import Sound
 from gkc_engine.channels.phone.waiting import Announcements
 from gkc_engine.config.models import Config
 from gkc_engine.config.settings import to_settings

@@ -18,6 +18,7 @@ from gkc_engine.channels.phone.ami import AmiEvent, AmiLink
 from gkc_engine.channels.phone.calls import Call, Calls
 from gkc_engine.channels.phone.entry import Entry, EntryDesk
 from gkc_engine.channels.phone.facts import FactHandler
+from gkc_engine.channels.phone.host import QueueVoice, Sound
 from gkc_engine.channels.phone.jobs import AmiJobs
 from gkc_engine.channels.phone.lease import may_lease
 from gkc_engine.channels.phone.live import born
@@ -26,7 +27,7 @@ from gkc_engine.channels.phone.operators import Operators
 from gkc_engine.channels.phone.recording import Recorder, Recordings
 from gkc_engine.channels.phone.resync import Resync
 from gkc_engine.channels.phone.roster import Phone, Roster
-from gkc_engine.channels.phone.serve import CitizenSession, QueueVoice, Sound
+from gkc_engine.channels.phone.serve import CitizenSession
 from gkc_engine.channels.phone.strangers import register
 from gkc_engine.channels.phone.transfers import Transfers
 from gkc_engine.channels.phone.translate import FallbackConnected, FallbackJoined, translate
@@ -247,7 +248,7 @@ class PhoneChannel:
         """Ask Asterisk to end a leg; what came of it is told by its Hangup event."""
         self.jobs.put("Hangup", Channel=leg, Cause=str(cause))
 
-    # --- what sessions ask of us (serve.Host) ----------------------------------------------
+    # --- what sessions ask of us (host.Host) ----------------------------------------------
 
     def now(self) -> Instant:
         """Return the engine's time."""

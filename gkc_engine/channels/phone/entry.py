@@ -11,9 +11,10 @@ import structlog
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Medium
 from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.host import Announcer
 from gkc_engine.channels.phone.live import born
 from gkc_engine.channels.phone.menu_run import MenuRunner, Wish
-from gkc_engine.channels.phone.serve import Announcer, notice
+from gkc_engine.channels.phone.serve import notice
 from gkc_engine.ids import SECOND, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiSession
 

@@ -9,8 +9,8 @@ from typing import assert_never
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import ContactClass
 from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.host import Host, Sound
 from gkc_engine.channels.phone.lease import under_lease
-from gkc_engine.channels.phone.serve import Host, Sound
 from gkc_engine.config.menu_model import MenuModel
 from gkc_engine.ids import Micros, QueueId
 from gkc_engine.ivr import menu as m

@@ -8,9 +8,7 @@ an end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -18,14 +16,11 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Then
 from gkc_engine.acd.state import ContactState
-from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone import lease
-from gkc_engine.channels.phone.calls import Call, Calls
-from gkc_engine.channels.phone.facts import FactHandler
+from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.host import Announcer, Host, QueueVoice, Sound
 from gkc_engine.channels.phone.lease import LEASE_EVERY_S, under_lease
-from gkc_engine.channels.phone.recording import Recorder
-from gkc_engine.channels.phone.roster import Roster
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
+from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiClosed, AgiSession, StreamResult
 
 log = structlog.get_logger(__name__)
@@ -67,92 +62,6 @@ UNANSWERED_CAUSES = {cmd.Disposition.FULL: 17}
 UNANSWERED_CAUSE = 20
 """Q.850 causes that end a call which we never answered: "user busy" (SIP 486) when the queue is
 full, else "subscriber absent" (480)."""
-
-
-class Announcer(Protocol):
-    """Decides what a waiting citizen hears, and when (``waiting.Announcements``)."""
-
-    def next_due(self, call: Call, now: Instant) -> Instant | None:
-        """Return when to ask again; ``None`` = never for this wait."""
-        ...
-
-    def prompts(self, call: Call, now: Instant) -> Sequence[Sound]:
-        """Return what to play now, in order."""
-        ...
-
-    def forget(self, contact_id: ContactId) -> None:
-        """The citizen is gone: nothing more will be told."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """A file for ``STREAM FILE`` and how long it plays."""
-
-    path: str
-    seconds: float
-
-
-@dataclass(slots=True, kw_only=True)
-class QueueVoice:
-    """What a queue sounds like."""
-
-    title: str
-    musicclass: str = "default"
-    record: str = "never"
-    record_notice: str | None = None
-    transfer_codes: bool = False
-
-
-class Host(Protocol):
-    """What a session needs of the phone channel (``channel.PhoneChannel``)."""
-
-    calls: Calls
-    roster: Roster
-    facts: FactHandler
-    recorder: Recorder
-
-    def now(self) -> Instant:
-        """Return the engine's time."""
-        ...
-
-    def submit(self, event: ev.Event, key: str | None) -> None:
-        """Hand an event to the engine, once per key."""
-        ...
-
-    def voice(self, queue: QueueId) -> QueueVoice:
-        """Return what a queue sounds like."""
-        ...
-
-    def hang_up(self, leg: str, cause: int) -> None:
-        """Ask Asterisk to end a leg."""
-        ...
-
-    def contact(self, contact_id: ContactId) -> ContactView | None:
-        """Return what the core knows of a contact; ``None`` when it has ended."""
-        ...
-
-    def offer_is_open(self, offer: cmd.OfferContact) -> bool:
-        """Whether the core still means this offer."""
-        ...
-
-    def sound(self, name: str, language: str) -> Sound | None:
-        """Return a prompt's file; ``None`` when it cannot be had."""
-        ...
-
-    async def answer_of(
-        self, call: Call, offer: cmd.OfferContact
-    ) -> tuple[AgentId, str | None, Instant | None]:
-        """Return who answered a running Dial, on which leg and when, as far as can be known."""
-        ...
-
-    def ami_up(self) -> bool:
-        """Whether AMI can be expected to tell the same story."""
-        ...
-
-    def renew(self, leg: str, seconds: int) -> None:
-        """Set the leg's lease by AMI, soon."""
-        ...
 
 
 class Waiting:
@@ -501,6 +410,3 @@ async def notice(host: Host, call: Call, agi: AgiSession, voice: QueueVoice) -> 
         path = sound.path
         await under_lease(host, call, agi, lambda: agi.stream_file(path), sound.seconds)
     call.noticed = True
-
-
-__all__ = ["Announcer", "CitizenSession", "Host", "QueueVoice", "Sound", "notice"]

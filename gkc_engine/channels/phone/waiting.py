@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from gkc_engine.acd.commands import AgentState, ContactEnded
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.channels.phone.serve import Sound
+from gkc_engine.channels.phone.host import Sound
 from gkc_engine.config.models import Config, QueueModel
 from gkc_engine.engine import Engine, Step
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
@@ -29,7 +29,7 @@ TOLD_MAX = 20_000
 
 
 class Announcements:
-    """Implements ``serve.Announcer`` over the core's views."""
+    """Implements ``host.Announcer`` over the core's views."""
 
     def __init__(
         self,
