@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 from gkc_engine.channels.phone.channel import PhonePlan
 from gkc_engine.channels.phone.entry import Entry
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
+from gkc_engine.channels.phone.host import QueueVoice, Sound
 from gkc_engine.channels.phone.recording import Recordings
 from gkc_engine.channels.phone.roster import Phone
-from gkc_engine.channels.phone.serve import QueueVoice, Sound
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
 from gkc_engine.control.views import AgentEntry, Directory, QueueEntry
 from gkc_engine.ids import AgentId, QueueId
@@ -86,6 +86,7 @@ def phone_plan(
                 musicclass=queue.musicclass,
                 record=queue.record,
                 record_notice=queue.record_notice,
+                transfer_codes=queue.transfer_codes,
             )
             for name, queue in config.queues.items()
         },

@@ -241,6 +241,8 @@ class QueueModel(Model):
     record: Literal["always", "never", "on-demand"] = "never"
     record_notice: Name | None = None
     """The prompt that tells the citizen, before the talk, that it is recorded."""
+    transfer_codes: bool = False
+    """Whether operators may transfer with ``##`` (blind) beside their phones' own keys."""
 
     @field_validator("joinempty", "leavewhenempty", mode="before")
     @classmethod

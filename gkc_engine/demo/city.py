@@ -126,7 +126,9 @@ class City:
 
     def plan(self) -> PbxPlan:
         """Return what Asterisk's files are written from."""
-        plan = plan_from_config(self.config, lambda _reference: self.secret)
+        plan = plan_from_config(
+            self.config, lambda _reference: self.secret, self.folder / "prompts"
+        )
         return self.options.adjust(
             dataclasses.replace(
                 plan,

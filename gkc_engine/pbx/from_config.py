@@ -15,6 +15,9 @@ from gkc_engine.pbx.model import Ami, FallbackQueue, OperatorPhone, PbxPlan
 GOODBYE: Final = "timed-out"
 """The prompt for a citizen whom the fallback queue could not serve either."""
 
+TRANSFER: Final = "agent-enter-number"
+"""What an operator hears after ``##``; Asterisk gives the transfer up when it has no such file."""
+
 
 def plan_from_config(
     config: Config, secret: Callable[[str], str], prompts: Path | None = None
@@ -62,15 +65,16 @@ def plan_from_config(
         fastagi_host=config.pbx.fastagi.host,
         fastagi_port=config.pbx.fastagi.port,
         language=config.center.languages[0],
-        goodbye_prompt=_goodbye(prompts, config.center.languages[0]),
+        goodbye_prompt=_prompt(prompts, config.center.languages[0], GOODBYE),
+        transfer_prompt=_prompt(prompts, config.center.languages[0], TRANSFER),
         default_wrapup_s=max(_whole_seconds(q.wrapuptime) for q in config.queues.values()),
     )
 
 
-def _goodbye(prompts: Path | None, language: str) -> Path | None:
+def _prompt(prompts: Path | None, language: str, name: str) -> Path | None:
     if prompts is None:
         return None
-    path = prompts.resolve() / language / GOODBYE
+    path = prompts.resolve() / language / name
     return path if path.with_suffix(".alaw").is_file() else None
 
 

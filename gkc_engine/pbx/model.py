@@ -208,6 +208,8 @@ class PbxPlan:
     """Files of every music class of a standalone Asterisk; ``None`` = `music.write_music`."""
     goodbye_prompt: Path | None = None
     """Played (without its suffix) when the fallback queue gave up."""
+    transfer_prompt: Path | None = None
+    """Played after ``##``, before the number is keyed in; else ``pbx-transfer`` must exist."""
     feature_codes: tuple[tuple[str, str], ...] = FEATURE_CODES
     heartbeat: bool = True
     """Whether new calls pass by an engine whose heartbeat is older than 4 s."""

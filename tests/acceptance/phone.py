@@ -91,8 +91,10 @@ class _Rtp(asyncio.DatagramProtocol):
             await asyncio.sleep(FRAME_S)
 
     def close(self) -> None:
+        """The call is over; a key still held down is let go."""
         if self._transport is not None:
             self._transport.close()
+            self._transport = None
 
 
 class Leg:

@@ -25,7 +25,7 @@ HOUSING = "+74951112244"
 def _tune(document: Document) -> None:
     queues = document.get("queues")
     if queues is not None:
-        queues["passport"] |= {"timeout": "3s", "same_agent_after": "60s"}
+        queues["passport"] |= {"timeout": "3s", "same_agent_after": "60s", "transfer_codes": True}
         queues["housing"] |= {"record": "never", "wrapuptime": "0s"}
         del queues["housing"]["record_notice"]
 
@@ -116,6 +116,31 @@ async def test_blind_to_a_queue(stage: Stage) -> None:
     story = await end(stage, leg)
     assert talks(story) == ["anna", "vera"]
     assert story["queue"] == "housing"
+
+
+async def test_blind_by_code(stage: Stage) -> None:
+    leg, mine = await talk(stage)
+    boris = stage.phone(102, answers)
+    await mine.press("##")
+    await asyncio.sleep(1)
+    await mine.press("102")
+    his = await boris.next_call()
+    await hears_each_other(leg, his)
+    story = await end(stage, leg)
+    assert talks(story) == ["anna", "boris"]
+    assert outcomes(story) == [("anna", "accepted"), ("boris", "accepted")]
+
+
+async def test_the_citizen_can_not_transfer_himself(stage: Stage) -> None:
+    leg, mine = await talk(stage)
+    boris = stage.phone(102, answers)
+    await leg.press("##")
+    await asyncio.sleep(0.5)
+    await leg.press("102")
+    await hears_each_other(leg, mine)
+    assert boris.rang.empty()
+    story = await end(stage, leg)
+    assert talks(story) == ["anna"]
 
 
 @pytest.mark.parametrize("how", ["busy", "no_answer"])
