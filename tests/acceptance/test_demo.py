@@ -225,6 +225,7 @@ def test_a_second_demo_is_refused(home: Home) -> None:
     assert demo.returncode == 0
 
 
+@pytest.mark.long  # 45 s; test_kill.py has the same of shorter runs, the demo its kill
 def test_the_engine_killed_in_the_middle_loses_nobody(home: Home) -> None:
     demo = home.start("--seconds", "20", "--rate", "2", "--json")
     until(home.note.exists)
