@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Coroutine, Sequence
@@ -105,6 +106,9 @@ class App:
             await self._records(stack)
             self._engine_parts()
             await self._start(stack)
+            # What is here now stays to the end: the collector need not walk it again and again.
+            gc.collect()
+            gc.freeze()
             log.info("engine_up", center=self.config.center.name)
             await self._stop.wait()
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gkc_engine.channels.phone import translate
 from gkc_engine.errors import ConfigError
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import Ami, FallbackQueue, OperatorPhone, PbxPlan, Trunk
@@ -77,9 +78,19 @@ def test_the_engine_gets_the_least_rights() -> None:
         (
             "eventfilter = !^Event: (VarSet|Newexten|Newstate|NewCallerid|NewConnectedLine|RTCP"
             "|TestEvent|QueueMemberStatus|HangupRequest|SoftHangupRequest|AGIExec|MusicOnHold"
-            "|BridgeCreate|BridgeDestroy)"
+            "|BridgeCreate|BridgeDestroy|BridgeLeave)"
         ),
     ]
+
+
+def test_no_event_that_the_engine_translates_is_filtered_out() -> None:
+    text = include_side(small_plan())["gkc.d/manager.conf"]
+    (pattern,) = re.findall(r"^eventfilter = !(.+)$", text, re.MULTILINE)
+    for name in (*translate._TABLE, "FullyBooted", "OriginateResponse"):
+        assert not re.match(pattern, f"Event: {name}\r\n"), name
+    assert re.match(pattern, "Event: VarSet\r\n")
+    hostile = "Event: Hangup\r\nCallerIDName: Event: VarSet\r\n"
+    assert not re.search(pattern, hostile), "a citizen hides his own end"
 
 
 def test_nothing_an_operator_or_a_trunk_may_dial_leads_out() -> None:
