@@ -68,7 +68,9 @@ class _Rtp(asyncio.DatagramProtocol):
 
     def send(self, kind: int, payload: bytes, *, at: int | None = None) -> None:
         self._sequence = (self._sequence + 1) & 0xFFFF
-        if self._transport is not None and self.to is not None:
+        if self._transport is None or self._transport.is_closing():
+            return  # the call ended under our finger
+        if self.to is not None:
             head = struct.pack(
                 ">BBHII", 0x80, kind, self._sequence, self._time if at is None else at, self._ssrc
             )
