@@ -70,6 +70,8 @@ class CityOptions:
     restart: bool = True
     watchdog: bool = True
     log_level: str = "info"
+    qualify_s: int = 30
+    """How often a phone with a static contact is asked whether it is there."""
     adjust: Callable[[PbxPlan], PbxPlan] = lambda plan: plan
     tune: Callable[[Document], None] = lambda _document: None
     """Changes the city's own copy of each configuration file."""
@@ -138,6 +140,7 @@ class City:
                 rtp_start=self.ports.rtp_start,
                 rtp_end=self.ports.rtp_end,
                 external_id_header=self.options.external_id_header,
+                qualify_s=self.options.qualify_s,
             )
         )
 

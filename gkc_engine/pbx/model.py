@@ -216,6 +216,8 @@ class PbxPlan:
     external_id_header: str | None = None
     """A SIP header whose value goes into GKC_EXT_ID; only where the trunk is trusted."""
     rtp_timeout_s: int = 15
+    qualify_s: int = 30
+    """How often a phone with a static contact is asked whether it is there."""
     call_limit_s: int = 7200
     fallback_timeout_s: int = 600
     default_wrapup_s: int = 10
