@@ -58,7 +58,8 @@ def _when(record: bytes) -> int:
 
 def capture(path: Path, packets: list[bytes]) -> list[wire.Message]:
     header = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 1500, 1)
-    path.write_bytes(header + b"".join(sorted(packets, key=_when)))
+    packets = sorted(packets, key=_when)
+    path.write_bytes(header + b"".join(packets))
     return wire.messages(path)
 
 
