@@ -277,13 +277,17 @@ def test_clean_refuses_while_something_runs_and_removes_all_when_not(
     (tmp_path / ".venv").mkdir()
     for name in ("gkc", "requirements.lock"):
         (tmp_path / name).touch()
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as living:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as living:
+        assert living.stdin is not None
+        assert living.stdout is not None
+        living.stdin.write(b"there\n")
+        living.stdin.flush()
+        living.stdout.readline()  # from here on it is cat, and no longer a copy of us
         (tmp_path / ".gkc/run/demo.json").write_text(f'{{"pids": {{"engine": [{living.pid}]}}}}')
         with pytest.raises(SystemExit, match="1"):
             command.main()
         assert f"pid {living.pid}: cat" in capsys.readouterr().err
         assert (tmp_path / ".venv").is_dir()
-        assert living.stdin is not None
         living.stdin.close()
         living.wait(10)
     with pytest.raises(SystemExit, match="0"):
