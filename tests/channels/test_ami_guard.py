@@ -15,8 +15,8 @@ from panoramisk.actions import Action
 from panoramisk.ami_protocol import AMIProtocol
 
 from gkc_engine.channels.phone import ami_guard
-from gkc_engine.channels.phone.ami_guard import GuardedManager, Message
-from gkc_engine.channels.phone.ami_messages import action_fields
+from gkc_engine.channels.phone.ami_guard import GuardedManager, Message, headers_of
+from gkc_engine.channels.phone.ami_messages import AmiEvent, action_fields
 from tests.fakes.ami import frame
 
 
@@ -44,8 +44,8 @@ class Side:
 
     def __init__(self, make: Callable[[Side], Any], *, guarded: bool) -> None:
         self.guarded = guarded
-        self.dispatched: list[Message] = []
-        self.on_event: Callable[[Message], None] = self.dispatched.append
+        self.dispatched: list[AmiEvent] = []
+        self.on_event: Callable[[AmiEvent], None] = self.dispatched.append
         self.manager = make(self)
         self.wire = self.connect()
 
@@ -83,12 +83,12 @@ class Side:
 
 def bare(side: Side) -> Manager:
     manager = Manager(loop=asyncio.get_running_loop())
-    manager.register_event("*", lambda _, event: side.on_event(event))
+    manager.register_event("*", lambda _, event: side.on_event(AmiEvent(headers_of(event))))
     return manager
 
 
 def guarded(side: Side) -> GuardedManager:
-    def put(event: Message) -> bool:
+    def put(event: AmiEvent) -> bool:
         side.dispatched.append(event)
         return True
 
@@ -119,7 +119,7 @@ async def test_a_letter_split_between_two_chunks_stays_whole(kind: str) -> None:
     data = frame("Event: Newchannel", "CallerIDName: Иванов")
     for cut in range(1, len(data)):
         side.feed(data[:cut], data[cut:])
-    assert {event["CallerIDName"] for event in side.dispatched} == {"Иванов"}
+    assert {event.get("CallerIDName") for event in side.dispatched} == {"Иванов"}
     assert len(side.dispatched) == len(data) - 1
 
 
@@ -128,13 +128,13 @@ async def test_an_exception_in_a_callback_does_not_reach_the_transport(kind: str
     side = side_of(kind)
     calls = []
 
-    def broken(event: Message) -> None:
+    def broken(event: AmiEvent) -> None:
         calls.append(event)
         raise ValueError("a bug of ours")
 
     side.on_event = broken
     side.feed(frame("Event: A", "X: 1") + frame("Event: B", "X: 1"))
-    assert len(calls) == 2 or [event.event for event in side.dispatched] == ["A", "B"]
+    assert len(calls) == 2 or [event.name for event in side.dispatched] == ["A", "B"]
 
 
 @both("B3")
@@ -190,7 +190,7 @@ async def test_originate_response_is_an_event(kind: str) -> None:
     side.feed(frame("Response: Success", action_id, "Message: Originate successfully queued"))
     side.feed(frame("Event: OriginateResponse", action_id, "Response: Failure", "Reason: 3"))
     await settle(future)
-    assert [event.event for event in side.dispatched] == ["OriginateResponse"]
+    assert [event.name for event in side.dispatched] == ["OriginateResponse"]
 
 
 @pytest.mark.parametrize("kind", ["guarded"])
@@ -226,7 +226,7 @@ async def test_text_that_is_no_utf8_is_sent(kind: str) -> None:
 async def test_a_header_that_came_twice_does_not_close_the_link(kind: str) -> None:
     side = side_of(kind)
     side.feed(frame("Event: A", "Event: B") + frame("Event: C", "X: 1"))
-    assert [event.event for event in side.dispatched] == ["C"]
+    assert [event.name for event in side.dispatched] == ["C"]
 
 
 @both("N7")
@@ -240,7 +240,7 @@ async def test_rows_of_a_list_that_was_given_up_are_no_events(kind: str) -> None
     side.feed(frame("Response: Success", action_id, "EventList: start", "Message: will follow"))
     side.feed(frame("Event: CoreShowChannel", action_id, "Channel: PJSIP/1"))
     side.feed(frame("Event: Hangup", "Channel: PJSIP/1"))
-    assert [event.event for event in side.dispatched] == ["Hangup"]
+    assert [event.name for event in side.dispatched] == ["Hangup"]
 
 
 @both("N8")
@@ -257,3 +257,23 @@ async def test_a_frame_without_an_end_is_bounded(
 async def test_the_guard_is_a_panoramisk_manager() -> None:
     assert issubclass(GuardedManager, Manager)
     assert issubclass(ami_guard.GuardedProtocol, AMIProtocol)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Event: Hangup", "Channel: PJSIP/1", "Uniqueid: 1.2", "Cause: 16"),
+        ("Event: Newchannel", "ChanVariable: A=1", "ChanVariable: B=2", "ChanVariable: C=:: 3"),
+        ("Event: DialBegin", "CallerIDName: a: b", "DestChannel:", "Привет: \\n мир ", "no header"),
+    ],
+)
+async def test_an_event_cut_by_us_is_what_panoramisk_makes_of_it(lines: tuple[str, ...]) -> None:
+    text = "\r\n".join(lines)
+    cut = ami_guard.event_of(text)
+    assert cut is not None
+    assert cut.headers == headers_of(Message.from_line(text))
+
+
+def test_what_answers_an_action_is_left_to_panoramisk() -> None:
+    assert ami_guard.event_of("Response: Success\r\nEvent: no") is None
+    assert ami_guard.event_of("Event: CoreShowChannel\r\nActionID: action/1") is None

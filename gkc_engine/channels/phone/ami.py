@@ -50,16 +50,16 @@ def _advice(refusal: str) -> str:
 class _Inbox:
     """The bounded, ordered queue between the socket and ``on_event``."""
 
-    def __init__(self, limit: int, deliver: Callable[[Message], None]) -> None:
+    def __init__(self, limit: int, deliver: Callable[[AmiEvent], None]) -> None:
         self.overflowed = False
         self._limit = limit
         self._deliver = deliver
-        self._events: deque[Message] = deque()
+        self._events: deque[AmiEvent] = deque()
         self._wake = asyncio.Event()
         self._closed = False
         self._consumer: asyncio.Task[None] | None = None
 
-    def put(self, event: Message) -> bool:
+    def put(self, event: AmiEvent) -> bool:
         """Queue one event; false when there are too many and the link must be dropped."""
         if len(self._events) >= self._limit:
             self.overflowed = True
@@ -323,13 +323,13 @@ class AmiLink:
 
     # --- callbacks
 
-    def _deliver(self, message: Message) -> None:
+    def _deliver(self, event: AmiEvent) -> None:
         self.events_total += 1
         try:
-            self._on_event(AmiEvent(headers_of(message)))
+            self._on_event(event)
         except Exception:
             self.failed_total += 1
-            _log.exception("AMI event %s was not handled", printable(message.event))
+            _log.exception("AMI event %s was not handled", printable(event.name))
 
     def _tell_down(self, reason: str, *, was_up: bool) -> None:
         if not was_up and reason == self.problem:
