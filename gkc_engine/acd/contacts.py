@@ -79,6 +79,30 @@ def queue_requested(world: World, event: ev.QueueRequested) -> None:
             enter_queue(world, contact, event.queue, arrival=arrival)
 
 
+def consult_started(world: World, event: ev.ConsultStarted) -> None:
+    """An agent's call for advice waits in a queue, at the place that his citizen would have."""
+    queue = world.queues.get(event.queue)
+    if queue is None or queue.status.draining:
+        world.out.append(cmd.EventRejected(kind="ConsultStarted", reason=f"queue {event.queue}?"))
+        return
+    if event.contact_id in world.contacts:
+        return
+    consult = Contact(
+        contact_id=event.contact_id,
+        medium=queue.settings.medium,
+        started=world.now,
+        segment_started=world.now,
+        consult=True,
+    )
+    about = world.contacts.get(event.about) if event.about is not None else None
+    if about is not None:
+        consult.own_class, consult.own_slope = about.own_class, about.own_slope
+        consult.own_head_start = about.own_head_start
+    world.contacts[event.contact_id] = consult
+    enqueue(world, consult, about.enqueued if about is not None else None)
+    enter_queue(world, consult, event.queue, arrival=False)
+
+
 def _may_queue(contact: Contact, queue_id: QueueId) -> bool:
     """Return False for a late request: served already, or decided otherwise."""
     if contact.state is ContactState.TREATED:
@@ -241,6 +265,8 @@ def _prefer_last(world: World, contact: Contact, queue: Queue) -> None:
 
 def announce_queued(world: World, contact: Contact) -> None:
     """Put the contact's place on record."""
+    if contact.consult:
+        return
     assert contact.queue is not None
     assert contact.enqueued is not None
     contact_class, head_start, _ = world.precedence(contact)

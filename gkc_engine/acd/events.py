@@ -127,6 +127,22 @@ class QueueRequested:
 
 
 @dataclass(slots=True, kw_only=True)
+class ConsultStarted:
+    """An agent with a citizen asks a queue for a colleague: his call waits there like a contact.
+
+    It has the place that the citizen would have there: his enqueue time, class, head start and
+    slope. It ends with ``ContactLeft`` and is itself no part of the record.
+    """
+
+    contact_id: ContactId
+    """Of the consultation, not of the citizen."""
+    agent_id: AgentId
+    queue: QueueId
+    about: ContactId | None = None
+    """The citizen's contact; ``None`` = a call of the agent's own."""
+
+
+@dataclass(slots=True, kw_only=True)
 class ContactDetached:
     """We lost hold of a waiting contact whose line still stands (it is in the native queue).
 
@@ -255,12 +271,14 @@ class TransferCompleted:
     """Attended or semi-attended transfer: the citizen talks with another now.
 
     ``to_agent`` None = an outside party (``to_external``), the talk goes on without agents.
+    ``to_queue``: the queue by whose rules ``to_agent`` was found, if it was one.
     """
 
     contact_id: ContactId
     from_agent: AgentId
     to_agent: AgentId | None = None
     to_external: str | None = None
+    to_queue: QueueId | None = None
     at: Instant | None = None
 
 
@@ -399,6 +417,7 @@ Event: TypeAlias = (
     | RecordingStarted
     | RecordingPaused
     | QueueRequested
+    | ConsultStarted
     | ContactDetached
     | ContactAttached
     | FallbackAnswered

@@ -10,6 +10,7 @@ from gkc_engine.acd.commands import Disposition, OfferOutcome, SegmentKind, Segm
 from gkc_engine.acd.contacts import (
     article_heard,
     come_back,
+    consult_started,
     enqueue,
     leave_line,
     queue_requested,
@@ -35,6 +36,7 @@ ContactEvent = (
     | ev.RecordingStarted
     | ev.RecordingPaused
     | ev.QueueRequested
+    | ev.ConsultStarted
     | ev.ContactDetached
     | ev.ContactAttached
     | ev.FallbackAnswered
@@ -51,6 +53,8 @@ def contact_event(world: World, event: ContactEvent) -> None:
             article_heard(world, event)
         case ev.QueueRequested():
             queue_requested(world, event)
+        case ev.ConsultStarted():
+            consult_started(world, event)
         case ev.ContactDetached():
             detached(world, event)
         case ev.ContactAttached():
@@ -162,7 +166,8 @@ def left(world: World, event: ev.ContactLeft) -> None:
             freed += clear_offer(world, contact, OfferOutcome.RESCINDED, "crossed")
     leave_line(world, contact)
     agent = end_talk(world, contact) if talker else None
-    _record_end(world, contact, event, disposition, ended, wait_us)
+    if not contact.consult:
+        _record_end(world, contact, event, disposition, ended, wait_us)
     _forget(world, contact)
     after_talk(world, agent)
     resume_agents(world, freed)

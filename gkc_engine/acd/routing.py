@@ -388,7 +388,7 @@ def end_talk(world: World, contact: Contact, *, wrap_up: bool = True) -> Agent |
         _take_slot(slot, following)
         return agent
     wrapup_us = Micros(0)
-    if slot.queue is not None and slot.queue in world.queues and wrap_up:
+    if slot.queue is not None and slot.queue in world.queues and wrap_up and not contact.consult:
         wrapup_us = world.queues[slot.queue].settings.wrapup_us
     if wrapup_us > 0:
         slot.work, slot.on_hold = Work.WRAP_UP, False

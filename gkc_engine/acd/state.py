@@ -68,6 +68,8 @@ class Contact:
     medium: Medium
     started: Instant
     citizen: str | None = None
+    consult: bool = False
+    """No citizen but an agent who asks a queue for a colleague: no part of the record."""
     state: ContactState = ContactState.MENU
     held: bool = True
     """Whether an adapter holds it; False while the native queue does."""

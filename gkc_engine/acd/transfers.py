@@ -166,6 +166,8 @@ def transfer_completed(world: World, event: ev.TransferCompleted) -> None:
     target = world.agents.get(event.to_agent) if event.to_agent is not None else None
     kind = SegmentKind.EXTERNAL if event.to_agent is None else SegmentKind.TALK
     reason = event.to_external or ""
+    if event.to_queue in world.queues:
+        contact.queue = event.to_queue
     world.next_segment(contact, kind, SegmentOutcome.TRANSFERRED, event.at, reason)
     agent = end_talk(world, contact)
     if event.to_agent is None:

@@ -131,6 +131,8 @@ class World:
                 contact.hold_us += spent
             case _:
                 pass
+        if contact.consult:
+            return ended
         in_line = kind in (SegmentKind.QUEUE, SegmentKind.RING)
         self.out.append(
             cmd.SegmentClosed(

@@ -27,6 +27,7 @@ KINDS: Final[dict[type[Any], str]] = {
     ev.RecordingStarted: "gkc.recording.started",
     ev.RecordingPaused: "gkc.recording.paused",
     ev.QueueRequested: "gkc.contact.queue_requested",
+    ev.ConsultStarted: "gkc.consult.started",
     ev.ContactDetached: "gkc.contact.detached",
     ev.ContactAttached: "gkc.contact.attached",
     ev.FallbackAnswered: "gkc.contact.fallback_answered",
