@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
@@ -15,6 +17,9 @@ from gkc_engine.config.menu_model import MenuModel
 from gkc_engine.ids import Micros, QueueId
 from gkc_engine.ivr import menu as m
 from gkc_engine.ivr.fastagi import AgiClosed, AgiSession
+
+HANGUP_S = 0.25
+"""Within this, ``HANGUP`` follows a prompt that failed because the citizen hung up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +99,7 @@ async def _play(
     result = await under_lease(
         host, call, agi, lambda: agi.stream_file(path, digits), sound.seconds
     )
+    await _told(agi, failed=result.failed)
     return result.digit, result.digit is None and not result.failed and not result.cut
 
 
@@ -111,7 +117,15 @@ async def _collect(
     data = await under_lease(
         host, call, agi, lambda: agi.get_data(last.path, menu.timeout_ms, 1), seconds
     )
+    await _told(agi, failed=data.failed)
     if data.digits:
         return data.digits, False
     # An empty answer that is no timeout is the closing '#'.
     return (None, True) if data.timed_out or data.failed or data.cut else ("#", False)
+
+
+async def _told(agi: AgiSession, *, failed: bool) -> None:
+    """-1 is a file that cannot be played, or a citizen who left: that is said in the next line."""
+    if failed:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(agi.hungup.wait(), HANGUP_S)
