@@ -20,7 +20,9 @@ from pathlib import Path
 from gkc_engine.clock import SystemClock
 from gkc_engine.ids import SECOND
 from gkc_engine.ivr.audio import decode_alaw
-from tests.acceptance.phone import FRAME, FRAME_S, PCMA, Headers, Leg, OnCall, Phone
+from tests.acceptance.phone import Leg, OnCall, Phone
+from tests.acceptance.sip_text import Headers
+from tests.acceptance.stream import FRAME, FRAME_S, PCMA
 
 SO_TIMESTAMPNS = 35
 """Linux's asm-generic/socket.h; Python's socket module lacks it."""

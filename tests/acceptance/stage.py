@@ -9,8 +9,9 @@ from pathlib import Path
 
 from gkc_engine.demo.city import CityOptions
 from gkc_engine.pbx.install import Install
+from tests.acceptance.desk import Desk
 from tests.acceptance.harness import CONFIG, Row, Scene, scene, until
-from tests.acceptance.phone import Desk, Leg, OnCall, Phone
+from tests.acceptance.phone import Leg, OnCall, Phone
 
 PASSPORT = "+74951112233"
 PROMPTS = CONFIG / "prompts" / "ru"
@@ -75,6 +76,15 @@ class Stage:
     async def waits(self, state: str) -> None:
         """Wait until the citizen is in ``state``."""
         await self.city.in_state(state, 1)
+
+
+async def hears(leg: Leg, prompt: str, timeout_s: float = 10.0) -> None:
+    """Wait until the beginning of a prompt of the test city was heard, but for its first 0.2 s."""
+
+    async def look() -> bool:
+        return leg.heard(PROMPTS / f"{prompt}.alaw", for_s=0.2)
+
+    await until(look, f"he hears {prompt}", timeout_s)
 
 
 def outcomes(story: Row) -> list[tuple[str, str]]:

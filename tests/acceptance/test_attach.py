@@ -18,8 +18,9 @@ from gkc_engine.demo.city import City, CityOptions, Ports
 from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.render import render_standalone
+from tests.acceptance.desk import Desk
 from tests.acceptance.harness import CONFIG, Scene, until
-from tests.acceptance.phone import Desk, answers
+from tests.acceptance.phone import answers
 from tests.acceptance.sipp import SippBench
 
 pytestmark = pytest.mark.accept

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from gkc_engine.pbx.install import Install
+from tests.acceptance.desk import Desk
 from tests.acceptance.harness import Scene, scene, until
-from tests.acceptance.phone import Desk, Leg, answers, only_rings
+from tests.acceptance.phone import Leg, answers, only_rings
 
 pytestmark = pytest.mark.accept
 

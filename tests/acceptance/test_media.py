@@ -13,9 +13,11 @@ import pytest_asyncio
 from gkc_engine.demo.city import CityOptions
 from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install
+from tests.acceptance.desk import Desk
 from tests.acceptance.harness import CONFIG, Row, Scene, scene, until
-from tests.acceptance.phone import FRAME_S, Desk, Leg, OnCall, answers, only_rings
+from tests.acceptance.phone import Leg, OnCall, answers, only_rings
 from tests.acceptance.rtp import MUSIC, Ear, EarLeg, Library, Piece, names, stamped, wall
+from tests.acceptance.stream import FRAME_S
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 

@@ -13,9 +13,8 @@ import pytest_asyncio
 from gkc_engine.demo.city import CityOptions
 from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install
-from tests.acceptance.harness import until
 from tests.acceptance.phone import Leg, OnCall, answers, only_rings, refuses
-from tests.acceptance.stage import PROMPTS, Stage, kinds, open_stage, outcomes
+from tests.acceptance.stage import Stage, hears, kinds, open_stage, outcomes
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 
@@ -201,10 +200,7 @@ async def test_lost_media_bring_the_citizen_back_to_the_head_of_the_line(stage: 
     _, second = await stage.call(user="+79007654321")
     await stage.city.in_state("waiting", 2)
 
-    async def apology() -> bool:
-        return leg.heard(PROMPTS / "media-lost.alaw")
-
-    await until(apology, "he hears that we lost his operator", 5)
+    await hears(leg, "media-lost")
     await stage.comes("boris")
     await boris.next_call()
     await stage.waits("talk")
@@ -253,10 +249,9 @@ async def _menu(stage: Stage) -> tuple[Leg, str]:
 
 async def _article(stage: Stage) -> tuple[Leg, str]:
     _, leg = await stage.call("+74957777777")
-    await leg.answered.wait()
-    await asyncio.sleep(1)
+    await hears(leg, "hold-please")
     await leg.press("3")
-    await asyncio.sleep(0.5)
+    await hears(leg, "goodbye")
     return leg, "abandoned_menu"
 
 
