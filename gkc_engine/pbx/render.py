@@ -64,6 +64,7 @@ MODULES: Final = (
     *("func_strings", "func_global", "func_devstate", "func_timeout", "func_hangupcause"),
     *("func_pjsip_endpoint", "func_math", "func_rand", "func_groupcount", "func_cdr"),
     *(
+        "app_controlplayback",
         "func_cut",
         "res_clioriginate",
         "res_manager_devicestate",

@@ -256,7 +256,7 @@ async def test_a_link_that_does_not_answer_is_not_trusted() -> None:
             await here.channel.resync.run()
 
 
-WITHDRAW = "QueueWithdrawCaller"
+WITHDRAW, WAKE = "QueueWithdrawCaller", "ControlPlayback"
 
 
 def standing(*entries: tuple[int, str]) -> list[AmiEvent]:
@@ -277,10 +277,13 @@ async def test_callers_are_taken_back_in_their_order_and_never_from_strange_queu
         here.channel.jobs.start()
         await here.restart(20, 1, 2, 3)
         async with asyncio.timeout(2):
-            sent = await here.ami.said.until(lambda s: [n for n, _ in s].count(WITHDRAW) == 3)
+            sent = await here.ami.said.until(lambda s: [n for n, _ in s].count(WAKE) == 3)
         asked = [fields["Caller"] for name, fields in sent if name == WITHDRAW]
         assert asked == ["PJSIP/t-3", "PJSIP/t-1", "PJSIP/t-2"]
         assert here.ami.actions("Redirect") == []
+        # Each is woken after he is withdrawn: else he would look only at his next second.
+        names = [(n, f.get("Caller") or f.get("Channel")) for n, f in sent if n in (WITHDRAW, WAKE)]
+        assert names == [(n, c) for c in asked for n in (WITHDRAW, WAKE)]
 
 
 async def test_who_comes_back_first_lets_those_before_him_pass() -> None:

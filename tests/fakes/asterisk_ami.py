@@ -232,6 +232,12 @@ class Manager:
         else:
             link.reply(fields, "Error", "Message: Caller not found")
 
+    def _controlplayback(self, link: ManagerConnection, fields: Fields) -> None:
+        if self._queues.wake(fields["Channel"]):
+            link.reply(fields)
+        else:
+            link.reply(fields, "Error", "Message: No such channel")
+
     # --- lists -----------------------------------------------------------------------------
 
     def _coreshowchannels(self, link: ManagerConnection, fields: Fields) -> None:

@@ -36,6 +36,8 @@ class Entry:
     number: int
     ringing: bool = False
     withdrawn: bool = False
+    woken: asyncio.Future[None] | None = None
+    """While he sleeps until his next look: done = a frame came on his channel."""
 
 
 @dataclass(slots=True)
@@ -76,7 +78,7 @@ class NativeQueues:
                     return "WITHDRAW"
                 member = self._my_turn(entry)
                 if member is None:
-                    await self._pause(channel, TURN_S)
+                    await self._pause(entry, TURN_S)
                     continue
                 answered = await self._try(entry, member)
                 if answered:
@@ -101,9 +103,10 @@ class NativeQueues:
         )
 
     @staticmethod
-    async def _pause(channel: Channel, seconds: float) -> None:
-        nothing: asyncio.Future[None] = channel.pbx.loop.create_future()
-        await channel.until(nothing, timeout_s=seconds)
+    async def _pause(entry: Entry, seconds: float) -> None:
+        channel = entry.channel
+        entry.woken = channel.pbx.loop.create_future()
+        await channel.until(entry.woken, timeout_s=seconds)
 
     def _free(self, queue: str) -> list[Member]:
         now = self.pbx.loop.now_us
@@ -169,5 +172,14 @@ class NativeQueues:
         for entry in self.entries:
             if entry.queue == queue and entry.channel.name == caller:
                 entry.withdrawn = True
+                return True
+        return False
+
+    def wake(self, caller: str) -> bool:
+        """Put a frame on the channel of one who waits here: he looks at once, not in a while."""
+        for entry in self.entries:
+            if entry.channel.name == caller and entry.woken is not None:
+                if not entry.woken.done():
+                    entry.woken.set_result(None)
                 return True
         return False

@@ -213,6 +213,7 @@ async def test_the_engine_takes_a_caller_back_from_the_native_queue(
         city.agi.stay.add("enter")
         await city.ami.beat()
         await city.ami.action("QueueWithdrawCaller", Queue="gkc-default", Caller=joined["Channel"])
+        await city.ami.action("ControlPlayback", Channel=joined["Channel"], Control="stop")
         await asked(city, "enter")
         assert city.agi.calls[0]["agi_uniqueid"] == joined["Uniqueid"]
 
