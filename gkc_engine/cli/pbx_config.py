@@ -25,7 +25,13 @@ def config(
     from gkc_engine.config.loader import load_config
     from gkc_engine.config.secrets import resolve_secret
     from gkc_engine.pbx.from_config import plan_from_config
-    from gkc_engine.pbx.render import GENERAL_LINES, RELOAD_LINES, include_lines, write_include_side
+    from gkc_engine.pbx.render import (
+        GENERAL_LINES,
+        QUIET_LINE,
+        RELOAD_LINES,
+        include_lines,
+        write_include_side,
+    )
 
     found = load_config(folder)
     plan = plan_from_config(
@@ -50,6 +56,8 @@ def config(
     print("\nThe engine needs these in [general]:")
     for name, lines in GENERAL_LINES.items():
         print(f"  {out / name}: {'; '.join(lines)}")
+    print("\nIf nothing but the engine reads manager events, also in [general] of manager.conf:")
+    print(f"  {QUIET_LINE}")
     print("\nThen, and after every change:")
     for line in RELOAD_LINES:
         print(f"  {line}")

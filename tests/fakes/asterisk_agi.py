@@ -84,6 +84,7 @@ class AgiClient:
             "agi_uniqueid": channel.uniqueid,
             "agi_callerid": channel.number or "unknown",
             "agi_calleridname": "unknown",
+            "agi_arg_1": "lease",  # as our dialplan says of itself
             "agi_extension": channel.variables["EXTEN"],
         }
         socket.say("".join(f"{key}: {value}\n" for key, value in header.items()))

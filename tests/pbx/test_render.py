@@ -39,19 +39,17 @@ def test_the_way_in_is_the_contract_line_by_line() -> None:
     agi = "agi://127.0.0.1:4573"
     assert _context(include_side(small_plan())["gkc.d/extensions.conf"], "gkc") == [
         "include => gkc-lease",
-        "exten => _[+0-9]!,1,Set(AGIEXITONHANGUP=yes)",
-        " same => n,Set(__TRANSFER_CONTEXT=gkc-transfer)",
-        " same => n,Set(GKC_HOME=gkc)",
-        " same => n,Set(GKC_ENTRY=${FILTER(+0-9,${EXTEN})})",
-        ' same => n,ExecIf($["${GKC_FALLBACK}"=""]?Set(GKC_FALLBACK=gkc-default))',
+        (
+            "exten => _[+0-9]!,1,MSet(AGIEXITONHANGUP=yes,__TRANSFER_CONTEXT=gkc-transfer,"
+            "GKC_HOME=gkc,GKC_ENTRY=${FILTER(+0-9,${EXTEN})},"
+            'GKC_FALLBACK=${IF($["${GKC_FALLBACK}"=""]?gkc-default:${GKC_FALLBACK})})'
+        ),
         ' same => n,GotoIf($["${CHANNEL(channeltype)}"!="PJSIP"]?in)',
         " same => n,Set(GKC_EXT_ID=${FILTER(A-Za-z0-9._\\x2d,${PJSIP_HEADER(read,X-GKC-Call)})})",
         ' same => n,ExecIf($["${GKC_EXT_ID}"!=""]?Set(CDR(userfield)=${GKC_EXT_ID}))',
-        " same => n(in),Set(GKC_DONE=)",
-        " same => n,Set(DIALSTATUS=)",
+        " same => n(in),MSet(GKC_DONE=,DIALSTATUS=,TIMEOUT(absolute)=4)",
         " same => n,GotoIf($[${EPOCH} - 0${GKC_HEARTBEAT} > 4]?fallback)",
-        " same => n,Set(TIMEOUT(absolute)=4)",
-        f" same => n,AGI({agi}/enter)",
+        f" same => n,AGI({agi}/enter,lease)",
         ' same => n,GotoIf($["${GKC_DONE}"="1"]?bye)',
         ' same => n,GotoIf($["${DIALSTATUS}"="ANSWER"]?after)',
         " same => n(fallback),Set(TIMEOUT(absolute)=7200)",
@@ -76,8 +74,9 @@ def test_the_engine_gets_the_least_rights() -> None:
         "writetimeout = 5000",
         "allowmultiplelogin = yes",
         (
-            "eventfilter = !^Event: (VarSet|Newexten|Newstate|NewCallerid|NewConnectedLine|RTCP"
-            "|TestEvent|QueueMemberStatus|HangupRequest|SoftHangupRequest|AGIExec|MusicOnHold"
+            "eventfilter = !^Event: (VarSet|Newexten|Newstate|NewCallerid|NewConnectedLine|RTCPSent"
+            "|RTCPReceived|TestEvent|QueueMemberStatus|HangupRequest|SoftHangupRequest"
+            "|AGIExecStart|AGIExecEnd|MusicOnHoldStart|MusicOnHoldStop"
             "|BridgeCreate|BridgeDestroy|BridgeLeave)"
         ),
     ]

@@ -7,6 +7,7 @@ with transfers.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -69,6 +70,8 @@ class Call:
     """Why, when it is not Asterisk's hang-up cause that tells it."""
     leased: bool = True
     """Whether the dialplan takes him on when our lease on him runs out."""
+    lease_set: float = -math.inf
+    """When (loop time, s) the lease was set together with other variables, before he waits."""
     hungup_at: Instant | None = None
     """When the socket told us that the citizen left; proved only by Asterisk's Hangup."""
     leg_gone: asyncio.Event = field(default_factory=asyncio.Event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import structlog
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Medium
+from gkc_engine.channels.phone import lease
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.host import Announcer
 from gkc_engine.channels.phone.live import born
@@ -30,6 +32,9 @@ LATE_US = 2 * SECOND
 LATE_MAX_US = 1200 * SECOND
 
 TRANSFER_CONTEXT = "gkc-transfer"
+
+_PLAIN_TITLE = re.compile(r"[\w .:;!?/+№«»–—-]+")
+"""A queue's title that ``MSet`` takes as it is; commas, quotes and brackets are syntax to it."""
 
 
 def queue_prio(enqueued: Instant) -> int:
@@ -173,6 +178,10 @@ class EntryDesk:
             None,
         )
         since = enqueued if enqueued is not None else channel.now()
+        title = channel.voice(wish.queue).title
+        plain = _PLAIN_TITLE.fullmatch(title) is not None
+        # While the commit of his arrival runs: an offer finds it done. All in one command.
+        call.shown = wish.queue
         await agi.exec(
             "MSet",
             f"GKC_CONTACT={call.contact_id}",
@@ -180,10 +189,11 @@ class EntryDesk:
             f"GKC_FALLBACK={channel.plan.fallbacks.get(wish.queue, 'gkc-default')}",
             f"QUEUE_PRIO={queue_prio(since)}",
             f"__TRANSFER_CONTEXT={TRANSFER_CONTEXT}",
+            *((f"CALLERID(name)={title}",) if plain else ()),
+            *lease.first(call),
         )
-        # While the commit of his arrival runs: an offer finds it done.
-        call.shown = wish.queue
-        await agi.set_variable("CALLERID(name)", channel.voice(wish.queue).title)
+        if not plain:
+            await agi.set_variable("CALLERID(name)", title)
 
     async def _notice(
         self, channel: PhoneChannel, call: Call, agi: AgiSession, queue: QueueId

@@ -15,6 +15,9 @@ from typing import Protocol, TypeVar
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.ivr.fastagi import LEASE_MARGIN_S, AgiSession
 
+CALL_LIMIT_S = 7200
+"""The last net of a talk."""
+
 LEASE_S = 4
 """Seconds that Asterisk keeps a citizen in AGI without a word from us."""
 
@@ -23,6 +26,12 @@ LATE_S = 0.5
 
 LEASE_EVERY_S = 1.3
 """Three of these fit into one lease, so that one late renewal costs nobody his place."""
+
+FRESH_S = 0.5
+"""A lease set so shortly before is not set again: a command costs Asterisk and us 0.5 ms."""
+
+PROMISE = "lease"
+"""Argument of ``AGI()`` by which our own dialplan says that it is made for a lease."""
 
 R = TypeVar("R")
 
@@ -33,7 +42,17 @@ async def may_lease(agi: AgiSession) -> bool:
     Without ``AGIEXITONHANGUP`` an expired lease gives silence, and a plan of the administrator's
     own does not end it before his ``Queue()``: it would cut the caller off there 4 s after we die.
     """
+    if PROMISE in agi.request.arguments:
+        return True
     return await agi.get_variable("AGIEXITONHANGUP") == "yes"
+
+
+def first(call: Call) -> tuple[str, ...]:
+    """Return what begins the lease among the variables that a call gets as it joins a queue."""
+    if not call.leased:
+        return ()
+    call.lease_set = asyncio.get_running_loop().time()
+    return (f"TIMEOUT(absolute)={LEASE_S}",)
 
 
 def renew(call: Call, agi: AgiSession) -> None:
@@ -44,8 +63,16 @@ def renew(call: Call, agi: AgiSession) -> None:
 
 async def begin(call: Call, agi: AgiSession) -> None:
     """Let the lease run from now on: music is about to start."""
-    if call.leased:
+    fresh = asyncio.get_running_loop().time() - call.lease_set < FRESH_S
+    call.lease_set = -math.inf
+    if call.leased and not fresh:
         await agi.set_variable("TIMEOUT(absolute)", LEASE_S)
+
+
+async def end(call: Call, agi: AgiSession) -> None:
+    """Take the lease off before a Dial: it must not cut the talk."""
+    call.lease_set = -math.inf
+    await agi.set_variable("TIMEOUT(absolute)", CALL_LIMIT_S)
 
 
 class Renewer(Protocol):

@@ -25,9 +25,6 @@ from gkc_engine.ivr.fastagi import AgiClosed, AgiSession, StreamResult
 
 log = structlog.get_logger(__name__)
 
-CALL_LIMIT_S = 7200
-"""The last net of a talk; the lease must not cut it."""
-
 HOPE_S = 4.5
 """How long after its timeout the core still waits for what came of an offer, less a margin."""
 
@@ -234,7 +231,7 @@ class CitizenSession:
             await agi.exec("Progress")  # else Dial's music is no early media
         await self._show(offer.queue)
         await notice(self._host, self._call, agi, voice)
-        await agi.set_variable("TIMEOUT(absolute)", str(CALL_LIMIT_S))
+        await lease.end(self._call, agi)
         await self._host.recorder.begin(self._call, agi, offer, voice.record)
         ring_s = self._ring_s(offer)
         silence = asyncio.ensure_future(self._hang_up_silent())
@@ -389,10 +386,11 @@ class CitizenSession:
 
     async def _release(self, unanswered: int = UNANSWERED_CAUSE) -> None:
         """Hang up; a call that we never answered with the cause ``unanswered``."""
-        await self._agi.set_variable("GKC_DONE", "1")
         if self._call.answered:
+            # No priority of the dialplan runs after it, so nothing need tell it that we are done.
             await self._agi.hangup()
         else:
+            await self._agi.set_variable("GKC_DONE", "1")
             await self._agi.exec("Hangup", unanswered)
 
     async def _say(self, name: str) -> None:

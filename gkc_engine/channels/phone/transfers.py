@@ -22,7 +22,8 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import AgentState
 from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.channels.phone.serve import CALL_LIMIT_S, CitizenSession
+from gkc_engine.channels.phone.lease import CALL_LIMIT_S
+from gkc_engine.channels.phone.serve import CitizenSession
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import AgentId
 from gkc_engine.ivr.fastagi import AgiSession
