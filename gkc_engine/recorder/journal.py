@@ -27,6 +27,7 @@ SIZE: Final = 64 * 1024 * 1024
 """Bytes: about 150 000 rows, five minutes of 500 rows a second."""
 
 HEADER: Final = 64
+_NOTHING: Final = bytes(64 * 1024)
 _MAGIC: Final = b"GKCJ1"
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(list[Row])
@@ -173,13 +174,32 @@ class Journal:
 
     def _lines(self, start: int, end: int) -> Iterator[tuple[int, int, int, bytes]]:
         """Return offset after, generation, n and payload of every whole line."""
+        at = start
         with self._path.open("rb") as file:
-            file.seek(start)
-            while file.tell() < end:
+            while (at := self._written(at, end)) < end:
+                file.seek(at)
                 line = _read_line(file, end)
+                if not line:
+                    return  # somebody cut the file short
+                at += len(line)
                 whole = _parse(line)
                 if whole is not None:
-                    yield file.tell(), *whole
+                    yield at, *whole
+
+    def _written(self, at: int, end: int) -> int:
+        """Return where, from ``at`` on, something was ever written: the rest is NUL.
+
+        To read 64 MiB of nothing takes 0.2 s of every start, so holes are passed by.
+        """
+        while at < end and os.pread(self._fd, 1, at) in _NOTHING:
+            block = os.pread(self._fd, len(_NOTHING), at)
+            if block != _NOTHING:
+                return min(end, at + len(block) - len(block.lstrip(b"\0")))
+            try:
+                at = os.lseek(self._fd, at + len(block), os.SEEK_DATA)
+            except OSError:  # ENXIO: only a hole is left
+                return end
+        return min(end, at)
 
 
 def _read_line(file: BinaryIO, end: int) -> bytes:

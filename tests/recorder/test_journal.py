@@ -3,9 +3,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from gkc_engine.recorder import journal as journal_module
 from gkc_engine.recorder.journal import HEADER, Journal, JournalError, JournalFullError
 from gkc_engine.recorder.rows import Row, rows_of
 from tests.recorder.support import History
@@ -108,6 +110,34 @@ def test_full_it_says_so_and_keeps_what_it_has(journal: Journal) -> None:
         journal.append(group)
     assert written >= (SIZE - HEADER) // (each + 1)
     assert reopened(journal) == [group] * written
+
+
+def test_what_was_never_written_is_not_read(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = 0
+    read_line = journal_module._read_line
+
+    def measured(file: BinaryIO, end: int) -> bytes:
+        nonlocal longest
+        line = read_line(file, end)
+        longest = max(longest, len(line))
+        return line
+
+    monkeypatch.setattr(journal_module, "_read_line", measured)
+    written = journal.append(rows(2)) - HEADER
+    assert len(reopened(journal)) == 1
+    assert longest == written
+
+
+def test_a_line_behind_a_lost_block_is_found(journal: Journal) -> None:
+    first, second = rows(1), rows(2)
+    end = journal.append(first)
+    journal.append(second)
+    with journal._path.open("r+b") as file:
+        file.seek(HEADER)
+        file.write(bytes(end - HEADER))
+    assert reopened(journal) == [second]
 
 
 def test_it_is_preallocated(journal: Journal) -> None:
