@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gkc_engine.demo.city import City, CityOptions, Ports
+from gkc_engine.demo.city import City, CityOptions
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import OperatorPhone, Trunk
 from tests.acceptance.sipp import FOREVER_MS, SippBench
+from tests.ports import free_ports
 
 CONFIG = Path(__file__).with_name("city")
 NEEDS_SIPP = os.environ.get("GKC_NO_SIPP") or (None if shutil.which("sipp") else "no sipp on PATH")
@@ -114,7 +115,7 @@ async def scene(
     It returns on which port of 127.0.0.1 the phone of each endpoint is; ``""`` = all others.
     Phones come first: Asterisk asks at its start which of them can be reached, then each 30 s.
     """
-    ports = Ports.free(preferred=False)
+    ports = free_ports()
     bench = SippBench(folder / "sipp", f"127.0.0.1:{ports.sip}")
     bench.folder.mkdir(parents=True)
     at = await phones(bench)

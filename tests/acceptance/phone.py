@@ -118,6 +118,11 @@ class Leg:
         since = time.monotonic() - seconds
         return Counter(value for at, value in self._rtp.heard if at >= since)
 
+    @property
+    def frames(self) -> int:
+        """How many frames of sound came so far, 20 ms each."""
+        return len(self._rtp.heard)
+
     def heard(self, alaw: Path, *, from_s: float = 0.2, for_s: float = 0.4) -> bool:
         """Whether this part of a file was heard: A-law goes through Asterisk byte by byte."""
         part = alaw.read_bytes()[int(from_s * 8000) :][: int(for_s * 8000)]

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gkc_engine.pbx.process import free_udp_port, port_holder
+from gkc_engine.pbx.process import port_holder
+from tests.ports import free_port
 
 SCENARIOS = Path(__file__).with_name("sipp")
 DTMF = "/usr/share/sip-tester/dtmf_2833_{}.pcap"
@@ -132,8 +133,8 @@ class SippBench:
         for key, value in values.items():
             text = text.replace(f"@{key}@", str(value))
         (folder / f"{name}.xml").write_text(text, encoding="utf-8")
-        port = port or free_udp_port(host)
-        media = free_udp_port(host)
+        port = port or free_port(host)
+        media = free_port(host)
         command = ["sipp", "-sf", f"{name}.xml", "-i", host, "-p", str(port), "-mi", host]
         command += ["-mp", str(media), "-nostdin", "-trace_msg", "-trace_err", *args]
         with (folder / "out.log").open("wb") as output:

@@ -12,6 +12,7 @@ from gkc_engine.pbx.install import Install
 from tests.acceptance.desk import Desk
 from tests.acceptance.harness import CONFIG, Row, Scene, scene, until
 from tests.acceptance.phone import Leg, OnCall, Phone
+from tests.acceptance.stream import FRAME_S
 
 PASSPORT = "+74951112233"
 PROMPTS = CONFIG / "prompts" / "ru"
@@ -85,6 +86,16 @@ async def hears(leg: Leg, prompt: str, timeout_s: float = 10.0) -> None:
         return leg.heard(PROMPTS / f"{prompt}.alaw", for_s=0.2)
 
     await until(look, f"he hears {prompt}", timeout_s)
+
+
+async def sounds(leg: Leg, seconds: float) -> None:
+    """Wait until so much more sound has come to this phone, however slow the machine is."""
+    wanted = leg.frames + seconds / FRAME_S
+
+    async def look() -> bool:
+        return leg.frames >= wanted
+
+    await until(look, f"{seconds:g} s more of sound", 10 + seconds)
 
 
 def outcomes(story: Row) -> list[tuple[str, str]]:

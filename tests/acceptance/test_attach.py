@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gkc_engine.demo.city import City, CityOptions, Ports
+from gkc_engine.demo.city import City, CityOptions
 from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.render import render_standalone
@@ -22,6 +22,7 @@ from tests.acceptance.desk import Desk
 from tests.acceptance.harness import CONFIG, Scene, until
 from tests.acceptance.phone import answers
 from tests.acceptance.sipp import SippBench
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.accept
 
@@ -136,7 +137,7 @@ class Attached(City):
 
 @asynccontextmanager
 async def _attached(folder: Path, install: Install) -> AsyncIterator[tuple[Scene, Attached, Desk]]:
-    ports, desk = Ports.free(preferred=False), Desk()
+    ports, desk = free_ports(), Desk()
     bench = SippBench(folder / "sipp", f"127.0.0.1:{ports.sip}")
     options = CityOptions(phone=lambda o: o, trunks=(), watchdog=False, tune=_tune)
     city = Attached(CONFIG, folder / "city", install, ports, options)

@@ -29,11 +29,13 @@ CLOSED = {"menu": "+74951112244", "operator": "+74951112288"}
 FULL = {"menu": "+74951112266", "operator": "+74951112299"}
 MENU = "+74957777777"
 AGENTS = ("anna", "boris", "vera", "gleb", "dina", "egor")
-QUIET_S = 0.7
+QUIET_S = 1.0
 """The longest stretch without a sound that a citizen may take for a lost line."""
 
-CUT_S = 0.3
-"""From the operator's being free to his phone's INVITE, and to the end of the announcement."""
+CUT_S = 1.0
+"""From the operator's being free to his phone's INVITE, and to the end of the announcement.
+
+It takes some 20 ms; a test machine under load may be late, the announcement takes 1.2 s."""
 
 
 def _tune(document: Document) -> None:
@@ -113,14 +115,16 @@ class Stage:
 
         return await until(look, f"he hears {name}", 25, every_s=0.02)
 
-    async def last(self) -> Row:
-        """Wait until this case's contact has ended; return its record."""
+    async def over(self, count: int) -> list[Row]:
+        """Wait until this case's ``count`` contacts have ended; return everything about each."""
 
-        async def look() -> Row | None:
+        async def look() -> list[Row] | None:
             rows = [r for r in await self.city.contacts() if r["contact_id"] not in self.past]
-            return rows[-1] if rows and all(r["ended"] for r in rows) else None
+            return rows if len(rows) >= count and all(r["ended"] for r in rows) else None
 
-        return await until(look, "the contact has ended", 20)
+        rows = await until(look, f"{count} contacts have ended", 20)
+        assert len(rows) == count, "one record for each citizen"
+        return [await self.city.story(row["contact_id"]) for row in rows]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -179,8 +183,9 @@ async def test_he_pays_from_the_operators_answer_on(stage: Stage) -> None:
     await leg.bye()
     assert names(music) == [MUSIC], "music as early media while it rings"
     assert sum(p.end - p.begin for p in music) > 1.0
-    assert 0 <= ok - picked_up[0] < 0.2
-    assert (await stage.last())["disposition"] == "answered"
+    assert 0 <= ok - picked_up[0] < 0.7, "he paid before, or the phone rang on"
+    (story,) = await stage.over(1)
+    assert story["disposition"] == "answered"
 
 
 async def test_who_has_to_wait_is_answered(stage: Stage) -> None:
@@ -204,27 +209,27 @@ async def test_a_miss_of_a_free_ring_becomes_an_answered_wait(stage: Stage) -> N
     await leg.bye()
 
 
-@pytest.mark.parametrize("answer", ["menu", "operator"])
-@pytest.mark.parametrize(
-    ("numbers", "prompt", "status"),
-    [pytest.param(CLOSED, "closed", 480), pytest.param(FULL, "full", 486)],
-)
-async def test_who_is_turned_away_hears_why_and_pays_nothing(
-    stage: Stage, answer: str, numbers: dict[str, str], prompt: str, status: int
-) -> None:
-    leg = await stage.call(numbers[answer])
-    async with asyncio.timeout(15):
-        await leg.ended.wait()
-    (piece,) = stage.heard(leg)
-    statuses = [s for _, s in leg.recording.statuses]
-    assert piece.name == f"ru/{prompt}"
-    assert piece.whole
-    assert 200 not in statuses
-    assert statuses[-1] == status
-    assert 183 in statuses
-    row = await stage.last()
-    assert row["disposition"] == prompt
-    assert row["end_party"] == "system"
+async def test_who_is_turned_away_hears_why_and_pays_nothing(stage: Stage) -> None:
+    """Four at once, for each hears his announcement to its end."""
+    ways = [(CLOSED[answer], "closed", 480) for answer in ("menu", "operator")]
+    ways += [(FULL[answer], "full", 486) for answer in ("menu", "operator")]
+    legs = [await stage.call(number) for number, _, _ in ways]
+    for leg, (number, prompt, status) in zip(legs, ways, strict=True):
+        async with asyncio.timeout(20):
+            await leg.ended.wait()
+        (piece,) = stage.heard(leg)
+        statuses = [s for _, s in leg.recording.statuses]
+        assert piece.name == f"ru/{prompt}", number
+        assert piece.whole, number
+        assert 200 not in statuses, number
+        assert statuses[-1] == status, number
+        assert 183 in statuses, number
+    rows = await stage.over(len(ways))
+    for row in rows:
+        _, prompt, _ = next(way for way in ways if way[0] == row["did"])
+        assert row["disposition"] == prompt
+        assert row["end_party"] == "system"
+    assert {row["did"] for row in rows} == {number for number, _, _ in ways}
 
 
 async def test_after_a_menu_closed_is_said_in_his_language_and_ends_with_bye(stage: Stage) -> None:

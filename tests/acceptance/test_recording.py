@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import wave
 from collections.abc import AsyncIterator
@@ -14,9 +13,9 @@ import pytest_asyncio
 from gkc_engine.demo.city import CityOptions
 from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install
-from tests.acceptance.harness import Row, until
+from tests.acceptance.harness import Row
 from tests.acceptance.phone import Leg, answers, only_rings
-from tests.acceptance.stage import PASSPORT, PROMPTS, Stage, open_stage
+from tests.acceptance.stage import PASSPORT, PROMPTS, Stage, hears, open_stage, sounds
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 
@@ -28,7 +27,8 @@ def _tune(document: Document) -> None:
     queues = document.get("queues")
     if queues is not None:
         queues["passport"] |= {"record": "on-demand", "timeout": "2s"}
-        queues["housing"] |= {"wrapuptime": "0s"}
+        queues["housing"] |= {"wrapuptime": "0s", "timeout": "2s"}
+        queues["housing"] |= {"same_agent_after": "1s", "no_answer_delay": "1s"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -62,18 +62,11 @@ def loud(path: Path) -> list[bool]:
     ]
 
 
-async def said_to(leg: Leg, prompt: str) -> None:
-    async def look() -> bool:
-        return leg.heard(PROMPTS / f"{prompt}.alaw", for_s=0.2)
-
-    await until(look, f"he hears {prompt}", 5)
-
-
 async def _recorded_talk(stage: Stage) -> tuple[Leg, Leg]:
     vera = stage.phone(103, answers)
     await stage.city.login("vera")
     _, leg = await stage.call(HOUSING)
-    operator = await vera.next_call()
+    operator = await vera.next_call(15)
     assert leg.heard(PROMPTS / "recording-notice.alaw", from_s=1.0, for_s=1.0), "told too late"
     await stage.waits("talk")
     return leg, operator
@@ -81,7 +74,7 @@ async def _recorded_talk(stage: Stage) -> tuple[Leg, Leg]:
 
 async def test_a_talk_is_recorded_after_the_notice_and_bound_to_its_record(stage: Stage) -> None:
     leg, _ = await _recorded_talk(stage)
-    await asyncio.sleep(1)
+    await sounds(leg, 1.0)
     await leg.bye()
     story = await stage.last()
     (path,) = files(stage)
@@ -98,20 +91,21 @@ async def test_a_talk_is_recorded_after_the_notice_and_bound_to_its_record(stage
 
 async def test_the_operator_pauses_the_recording(stage: Stage) -> None:
     leg, operator = await _recorded_talk(stage)
-    await asyncio.sleep(0.6)
+    await sounds(leg, 0.8)
     await operator.press("*1")
-    await said_to(operator, "agent-paused")
-    await asyncio.sleep(1.5)
+    await hears(operator, "agent-paused")
+    await sounds(leg, 1.5)
     await operator.press("*1")
-    await said_to(operator, "agent-stored")
-    await asyncio.sleep(1)
+    await hears(operator, "agent-stored")
+    await sounds(leg, 0.8)
     await leg.bye()
     story = await stage.last()
     (path,) = files(stage)
-    heard = loud(path)
-    assert heard[:3] == [True] * 3
-    assert heard[-4:] == [True] * 4
-    assert "".join("x" if t else "." for t in heard).count("." * 10) >= 1, "a second of silence"
+    heard = "".join("x" if t else "." for t in loud(path))
+    before, silence, after = heard.partition("." * 10)
+    assert silence, f"no second of silence: {heard}"
+    assert before.count("x") >= 3, heard
+    assert after.count("x") >= 4, heard
     kinds = [e["kind"] for e in story["events"] if e["kind"].startswith("gkc.recording")]
     assert kinds == ["gkc.recording.started"] + ["gkc.recording.paused"] * 2
     path.unlink()
@@ -125,8 +119,8 @@ async def _on_demand(stage: Stage, *, ask: bool) -> Row:
     await stage.waits("talk")
     if ask:
         await operator.press("*1")
-        await said_to(operator, "agent-stored")
-    await asyncio.sleep(0.5)
+        await hears(operator, "agent-stored")
+    await sounds(operator, 0.5)
     await operator.bye()
     return await stage.last()
 
@@ -160,8 +154,7 @@ async def test_a_ring_without_an_answer_leaves_no_file(stage: Stage) -> None:
 
 async def test_the_digits_of_the_menu_are_on_record(stage: Stage) -> None:
     _, leg = await stage.call("+74957777777")
-    await leg.answered.wait()
-    await asyncio.sleep(1)
+    await hears(leg, "hold-please")
     await leg.press("2")
     await stage.waits("waiting")
     await leg.bye()

@@ -34,7 +34,7 @@ async def _reload_again_and_again(city: Scene) -> list[int]:
 
 
 async def test_twenty_reloads_disturb_no_contact(tmp_path: Path, install: Install) -> None:
-    phones = partial(all_answer, talk_ms=1500)
+    phones = partial(all_answer, talk_ms=700)
     async with scene(tmp_path, install, phones=phones) as city:
         await city.login("anna", "boris", "vera", "gleb", "dina", "egor")
         ids = [f"r{n}" for n in range(CALLS)]

@@ -12,8 +12,9 @@ from pathlib import Path
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import Ami, FallbackQueue, OperatorPhone, OutsidePlan, PbxPlan
 from gkc_engine.pbx.outside import CALL_HEADER, Headers
-from gkc_engine.pbx.process import AsteriskProcess, free_tcp_port, free_udp_port
+from gkc_engine.pbx.process import AsteriskProcess
 from gkc_engine.pbx.render import render_outside, render_standalone
+from tests.ports import free_port
 
 CITY = "+74957777777"
 SECRET = "secret-of-tests"
@@ -170,11 +171,11 @@ async def running_center(
 def with_free_ports(plan: PbxPlan) -> PbxPlan:
     return replace(
         plan,
-        ami=replace(plan.ami, port=free_tcp_port()),
-        fastagi_port=free_tcp_port(),
-        sip_port=free_udp_port(plan.sip_host),
-        rtp_start=52000,
-        rtp_end=53999,
+        ami=replace(plan.ami, port=free_port()),
+        fastagi_port=free_port(),
+        sip_port=free_port(plan.sip_host),
+        rtp_start=26000,
+        rtp_end=28999,
     )
 
 
@@ -184,7 +185,7 @@ async def running_city(
 ) -> AsyncIterator[City]:
     """A center and an outside world whose phones answer after a moment."""
     base = plan or small_plan()
-    sip_port = free_udp_port("127.0.0.11")
+    sip_port = free_port("127.0.0.11")
     base = replace(
         base,
         operators=tuple(_moved(phone, sip_port) for phone in base.operators),
@@ -194,11 +195,11 @@ async def running_city(
             running_center(install, folder / "center", base)
         )
         outside_plan = OutsidePlan(
-            ami=Ami(user="demo", secret=SECRET, port=free_tcp_port()),
+            ami=Ami(user="demo", secret=SECRET, port=free_port()),
             center_port=moved.sip_port,
             sip_port=sip_port,
-            rtp_start=54000,
-            rtp_end=55999,
+            rtp_start=29000,
+            rtp_end=31999,
             phones=moved.operators,
         )
         render_outside(outside_plan, install=install, run_dir=folder / "outside")
