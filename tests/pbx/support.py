@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import Ami, FallbackQueue, OperatorPhone, OutsidePlan, PbxPlan
-from gkc_engine.pbx.outside import CALL_HEADER, Headers
+from gkc_engine.pbx.outside import CALL_HEADER, Headers, register_phone
 from gkc_engine.pbx.process import AsteriskProcess
 from gkc_engine.pbx.render import render_outside, render_standalone
 from tests.ports import free_port
@@ -140,15 +140,45 @@ class City:
     ami: AmiClient
     world: AmiClient
     agi: AgiScript = field(default_factory=AgiScript)
+    _read: dict[Path, int] = field(default_factory=dict)
+    """How much of each file is of the cases before, in bytes."""
+
+    @property
+    def queue_log(self) -> str:
+        """What this case has in the native queue_log."""
+        return self._new(self.center.queue_log)
 
     async def legs(self, kind: str, text: str) -> bool:
-        """Whether the center's CEL holds a row of ``kind`` with ``text`` in it."""
-        path = self.center.legs_csv
-        rows = path.read_text().splitlines() if path.exists() else []
+        """Whether the center's CEL holds a row of ``kind`` with ``text`` in it, of this case."""
+        rows = self._new(self.center.legs_csv).splitlines()
         return any(row.startswith(f'"{kind}"') and text in row for row in rows)
 
+    def _new(self, path: Path) -> str:
+        whole = path.read_bytes() if path.exists() else b""
+        return whole[self._read.get(path, 0) :].decode()
 
-async def until(what: Callable[[], Awaitable[object]], seconds: float = 8) -> None:
+    async def clear(self) -> None:
+        """End every call and take back what a case has set: the next one begins as the first."""
+        for asterisk in (self.center, self.outside):
+            await asterisk.cli("channel request hangup all")
+        for asterisk in (self.center, self.outside):
+            await until(lambda at=asterisk: _silent(at), 15)  # type: ignore[misc]
+        await self.agi.die()
+        self.agi = AgiScript()
+        await self.agi.listen(self.plan.fastagi_port)
+        await self.ami.action("Setvar", Variable="GKC_HEARTBEAT", Value="")
+        await self.ami.action("QueueRemove", Queue="gkc-default", Interface="PJSIP/102")
+        for name in ("PHONE_DEFAULT", "PHONE_DEFAULT_101"):
+            await self.world.action("Setvar", Variable=name, Value="")
+        if not await _reachable(self):
+            await self.world.send(register_phone("101"))
+            await until(lambda: _reachable(self), 15)
+        self.ami.events.clear()
+        for path in (self.center.queue_log, self.center.legs_csv):
+            self._read[path] = path.stat().st_size if path.exists() else 0
+
+
+async def until(what: Callable[[], Awaitable[object]], seconds: float = 15) -> None:
     """Wait for a fact; fail when it does not come."""
     async with asyncio.timeout(seconds):
         while True:
@@ -212,7 +242,7 @@ async def running_city(
         stack.push_async_callback(world.close)
         city = City(plan=moved, center=center, outside=outside, ami=ami, world=world)
         await city.agi.listen(moved.fastagi_port)
-        stack.push_async_callback(city.agi.die)
+        stack.push_async_callback(lambda: city.agi.die())  # of the last case
         await until(lambda: _reachable(city), 15)
         yield city
 
@@ -221,6 +251,10 @@ def _moved(phone: OperatorPhone, port: int) -> OperatorPhone:
     if phone.contact is None:
         return phone
     return replace(phone, contact=f"sip:{phone.endpoint}@127.0.0.1:{port}")
+
+
+async def _silent(asterisk: AsteriskProcess) -> bool:
+    return "0 active channels" in await asterisk.cli("core show channels count")
 
 
 async def _reachable(city: City) -> bool:

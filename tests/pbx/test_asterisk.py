@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from gkc_engine.config.loader import load_config
 from gkc_engine.pbx.from_config import plan_from_config
@@ -32,7 +34,7 @@ from tests.pbx.support import (
     until,
 )
 
-pytestmark = pytest.mark.accept
+pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 
 README = templates_dir().parent / "README.md"
 
@@ -44,14 +46,26 @@ def _named(kind: str) -> list[str]:
     return re.findall(r"`([^`]+)`", found[1])
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def _city(install: Install, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[City]:
+    async with running_city(install, tmp_path_factory.mktemp("city")) as city:
+        yield city
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def city(_city: City) -> AsyncIterator[City]:
+    """One city for all cases; each finds it as the first did."""
+    yield _city
+    await _city.clear()
+
+
 def call(caller: str = "+79160000001", talk_s: float = 0) -> CitizenCall:
     return CitizenCall(call_id=f"c{caller[-4:]}", number=CITY, caller=caller, talk_s=talk_s)
 
 
 async def entered(city: City, queue: str) -> None:
     async def row() -> bool:
-        path = city.center.queue_log
-        return path.exists() and f"|{queue}|NONE|ENTERQUEUE|" in path.read_text()
+        return f"|{queue}|NONE|ENTERQUEUE|" in city.queue_log
 
     await until(row)
 
@@ -118,137 +132,116 @@ async def test_the_managers_user_may_do_its_work_and_no_more(
         await ami.close()
 
 
-async def test_events_carry_our_variables_and_asterisks_own_clock(
-    install: Install, tmp_path: Path
-) -> None:
-    async with running_city(install, tmp_path) as city:
-        await city.ami.beat()
-        city.agi.script["enter"] = (
-            'EXEC MSet "GKC_CONTACT=c1,GKC_ENQ=5"',
-            "SET VARIABLE GKC_DONE 1",
-        )
-        await city.world.send(originate_citizen(call()))
-        await asked(city, "enter")
+async def test_events_carry_our_variables_and_asterisks_own_clock(city: City) -> None:
+    await city.ami.beat()
+    city.agi.script["enter"] = (
+        'EXEC MSet "GKC_CONTACT=c1,GKC_ENQ=5"',
+        "SET VARIABLE GKC_DONE 1",
+    )
+    await city.world.send(originate_citizen(call()))
+    await asked(city, "enter")
 
-        async def gone() -> bool:
-            return any(e.get("Event") == "Hangup" for e in city.ami.events)
+    async def gone() -> bool:
+        return any(e.get("Event") == "Hangup" for e in city.ami.events)
 
-        await until(gone)
-        hangup = next(e for e in city.ami.events if e.get("Event") == "Hangup")
-        assert hangup["ChanVariable"] == "GKC_CONTACT=c1|GKC_ENQ=5"
-        assert re.fullmatch(r"\d{10}\.\d{6}", hangup["Timestamp"])
-        assert hangup["Uniqueid"].startswith("centr-")
-        assert "VarSet" not in {e.get("Event") for e in city.ami.events}
-        assert city.agi.calls[0]["agi_extension"] == CITY
+    await until(gone)
+    hangup = next(e for e in city.ami.events if e.get("Event") == "Hangup")
+    assert hangup["ChanVariable"] == "GKC_CONTACT=c1|GKC_ENQ=5"
+    assert re.fullmatch(r"\d{10}\.\d{6}", hangup["Timestamp"])
+    assert hangup["Uniqueid"].startswith("centr-")
+    assert "VarSet" not in {e.get("Event") for e in city.ami.events}
+    assert city.agi.calls[0]["agi_extension"] == CITY
 
 
-async def test_a_call_goes_to_the_engine_only_while_its_heart_beats(
-    install: Install, tmp_path: Path
-) -> None:
-    async with running_city(install, tmp_path) as city:
-        city.agi.stay.add("enter")
-        await city.world.send(originate_citizen(call(caller="+79160000001")))
-        await entered(city, "gkc-default")  # never a heartbeat yet
-        assert city.agi.calls == []
+async def test_a_call_goes_to_the_engine_only_while_its_heart_beats(city: City) -> None:
+    city.agi.stay.add("enter")
+    await city.world.send(originate_citizen(call(caller="+79160000001")))
+    await entered(city, "gkc-default")  # never a heartbeat yet
+    assert city.agi.calls == []
 
-        await city.ami.beat()
-        await city.world.send(originate_citizen(call(caller="+79160000002")))
-        await asked(city, "enter")
+    await city.ami.beat()
+    await city.world.send(originate_citizen(call(caller="+79160000002")))
+    await asked(city, "enter")
 
-        await city.ami.beat(age_s=6)
-        before = city.center.queue_log.read_text().count("ENTERQUEUE")
-        await city.world.send(originate_citizen(call(caller="+79160000003")))
+    await city.ami.beat(age_s=6)
+    before = city.queue_log.count("ENTERQUEUE")
+    await city.world.send(originate_citizen(call(caller="+79160000003")))
 
-        async def second() -> bool:
-            return city.center.queue_log.read_text().count("ENTERQUEUE") == before + 1
+    async def second() -> bool:
+        return city.queue_log.count("ENTERQUEUE") == before + 1
 
-        await until(second)
-        assert len(city.agi.calls) == 1
+    await until(second)
+    assert len(city.agi.calls) == 1
 
 
 async def test_when_the_engine_dies_who_waits_and_who_calls_stand_in_the_native_queue(
-    install: Install, tmp_path: Path
+    city: City,
 ) -> None:
-    async with running_city(install, tmp_path) as city:
-        await city.ami.beat()
-        city.agi.script["enter"] = ("ANSWER", "SET VARIABLE GKC_FALLBACK gkc-passport")
-        city.agi.stay.add("enter")
-        await city.world.send(originate_citizen(call(caller="+79160000001")))
+    await city.ami.beat()
+    city.agi.script["enter"] = ("ANSWER", "SET VARIABLE GKC_FALLBACK gkc-passport")
+    city.agi.stay.add("enter")
+    await city.world.send(originate_citizen(call(caller="+79160000001")))
 
-        async def said() -> bool:
-            return len(city.agi.replies) == 2
+    async def said() -> bool:
+        return len(city.agi.replies) == 2
 
-        await until(said)
-        await city.agi.die()
-        await entered(city, "gkc-passport")
-        await city.ami.beat()
-        await city.world.send(originate_citizen(call(caller="+79160000002")))
-        await entered(city, "gkc-default")
-
-
-async def test_the_lease_runs_out_into_the_native_queue_and_rings_a_member(
-    install: Install, tmp_path: Path
-) -> None:
-    async with running_city(install, tmp_path) as city:
-        await city.ami.action(
-            "QueueAdd", Queue="gkc-default", Interface="PJSIP/102", MemberName="petrov"
-        )
-        await city.world.send(set_phone_default(PhoneDecision(act=PhoneAct.ANSWER, ring_s=0)))
-        await city.ami.beat()
-        city.agi.script["enter"] = ("ANSWER", "SET VARIABLE TIMEOUT(absolute) 1")
-        city.agi.stay.add("enter")
-        await city.world.send(originate_citizen(call(talk_s=1)))
-        await until(lambda: city.legs("ANSWER", "PJSIP/102-"))
-        await until(lambda: city.legs("HANGUP", "PJSIP/gkc-trunk-"))
-        assert "COMPLETECALLER" in city.center.queue_log.read_text()
+    await until(said)
+    await city.agi.die()
+    await entered(city, "gkc-passport")
+    await city.ami.beat()
+    await city.world.send(originate_citizen(call(caller="+79160000002")))
+    await entered(city, "gkc-default")
 
 
-async def test_the_engine_takes_a_caller_back_from_the_native_queue(
-    install: Install, tmp_path: Path
-) -> None:
-    async with running_city(install, tmp_path) as city:
-        await city.world.send(originate_citizen(call()))
-        await entered(city, "gkc-default")
-        joined = next(e for e in city.ami.events if e.get("Event") == "QueueCallerJoin")
-        city.agi.stay.add("enter")
-        await city.ami.beat()
-        await city.ami.action("QueueWithdrawCaller", Queue="gkc-default", Caller=joined["Channel"])
-        await city.ami.action("ControlPlayback", Channel=joined["Channel"], Control="stop")
-        await asked(city, "enter")
-        assert city.agi.calls[0]["agi_uniqueid"] == joined["Uniqueid"]
+async def test_the_lease_runs_out_into_the_native_queue_and_rings_a_member(city: City) -> None:
+    await city.ami.action(
+        "QueueAdd", Queue="gkc-default", Interface="PJSIP/102", MemberName="petrov"
+    )
+    await city.world.send(set_phone_default(PhoneDecision(act=PhoneAct.ANSWER, ring_s=0)))
+    await city.ami.beat()
+    city.agi.script["enter"] = ("ANSWER", "SET VARIABLE TIMEOUT(absolute) 1")
+    city.agi.stay.add("enter")
+    await city.world.send(originate_citizen(call(talk_s=1)))
+    await until(lambda: city.legs("ANSWER", "PJSIP/102-"))
+    await until(lambda: city.legs("HANGUP", "PJSIP/gkc-trunk-"))
+    assert "COMPLETECALLER" in city.queue_log
 
 
-async def test_a_talk_outlives_the_engine_and_is_not_queued_again(
-    install: Install, tmp_path: Path
-) -> None:
-    async with running_city(install, tmp_path) as city:
-        await city.ami.beat()
-        city.agi.script["enter"] = ("ANSWER", "EXEC Dial PJSIP/102,10,gi")
-        talk = PhoneDecision(act=PhoneAct.ANSWER, ring_s=0, talk_s=2)
-        await city.world.send(set_phone_default(talk))
-        await city.world.send(originate_citizen(call()))
-        await until(lambda: city.legs("ANSWER", "PJSIP/102-"))
-        await city.agi.die()
-        await city.agi.listen(city.plan.fastagi_port)
-        assert not await city.legs("HANGUP", "PJSIP/102-")
-        await asked(city, "after")
-        assert "ENTERQUEUE" not in city.center.queue_log.read_text()
+async def test_the_engine_takes_a_caller_back_from_the_native_queue(city: City) -> None:
+    await city.world.send(originate_citizen(call()))
+    await entered(city, "gkc-default")
+    joined = next(e for e in city.ami.events if e.get("Event") == "QueueCallerJoin")
+    city.agi.stay.add("enter")
+    await city.ami.beat()
+    await city.ami.action("QueueWithdrawCaller", Queue="gkc-default", Caller=joined["Channel"])
+    await city.ami.action("ControlPlayback", Channel=joined["Channel"], Control="stop")
+    await asked(city, "enter")
+    assert city.agi.calls[0]["agi_uniqueid"] == joined["Uniqueid"]
 
 
-async def test_an_administrators_dialplan_goes_straight_into_a_queue(
-    install: Install, tmp_path: Path
-) -> None:
-    async with running_city(install, tmp_path) as city:
-        city.agi.stay.add("queue/passport")
-        await city.ami.beat()
-        await city.center.cli(
-            "dialplan add extension 5000,1,Goto(gkc-queue,passport,1) into prehdr"
-        )
-        await city.center.cli("channel originate Local/5000@prehdr application Wait 5")
-        await asked(city, "queue/passport")
-        assert city.agi.calls[0]["agi_context"] == "gkc-queue"
-        await city.agi.die()
-        await entered(city, "gkc-passport")
+async def test_a_talk_outlives_the_engine_and_is_not_queued_again(city: City) -> None:
+    await city.ami.beat()
+    city.agi.script["enter"] = ("ANSWER", "EXEC Dial PJSIP/102,10,gi")
+    talk = PhoneDecision(act=PhoneAct.ANSWER, ring_s=0, talk_s=2)
+    await city.world.send(set_phone_default(talk))
+    await city.world.send(originate_citizen(call()))
+    await until(lambda: city.legs("ANSWER", "PJSIP/102-"))
+    await city.agi.die()
+    await city.agi.listen(city.plan.fastagi_port)
+    assert not await city.legs("HANGUP", "PJSIP/102-")
+    await asked(city, "after")
+    assert "ENTERQUEUE" not in city.queue_log
+
+
+async def test_an_administrators_dialplan_goes_straight_into_a_queue(city: City) -> None:
+    city.agi.stay.add("queue/passport")
+    await city.ami.beat()
+    await city.center.cli("dialplan add extension 5000,1,Goto(gkc-queue,passport,1) into prehdr")
+    await city.center.cli("channel originate Local/5000@prehdr application Wait 5")
+    await asked(city, "queue/passport")
+    assert city.agi.calls[0]["agi_context"] == "gkc-queue"
+    await city.agi.die()
+    await entered(city, "gkc-passport")
 
 
 async def test_the_sample_city_loads_without_a_warning(install: Install, tmp_path: Path) -> None:
@@ -273,99 +266,86 @@ async def test_a_plan_without_heartbeat_asks_the_engine_at_once(
         await asked(city, "enter")
 
 
-async def test_operators_reach_features_and_colleagues_and_nothing_else(
-    install: Install, tmp_path: Path
-) -> None:
-    async with running_city(install, tmp_path) as city:
-        for number in ("*45", "*4612", "*47", "*483", "102", "601", CITY):
-            await city.world.send(dial_from_phone("101", number))
+async def test_operators_reach_features_and_colleagues_and_nothing_else(city: City) -> None:
+    for number in ("*45", "*4612", "*47", "*483", "102", "601", CITY):
+        await city.world.send(dial_from_phone("101", number))
 
-        async def all_seven() -> bool:
-            return len(city.agi.calls) == 7
+    async def all_seven() -> bool:
+        return len(city.agi.calls) == 7
 
-        await until(all_seven)
-        seen = sorted(
-            (c["agi_network_script"], c["agi_extension"], c.get("agi_arg_1"), c.get("agi_arg_2"))
-            for c in city.agi.calls
+    await until(all_seven)
+    seen = sorted(
+        (c["agi_network_script"], c["agi_extension"], c.get("agi_arg_1"), c.get("agi_arg_2"))
+        for c in city.agi.calls
+    )
+    assert seen == [
+        ("consult", CITY, None, None),
+        ("consult", "102", None, None),
+        ("consult", "601", None, None),
+        ("feature", "*45", "login", None),
+        ("feature", "*4612", "pause", "12"),
+        ("feature", "*47", "queue", None),
+        ("feature", "*483", "result", "3"),
+    ]
+    assert all(c["agi_channel"].startswith("PJSIP/101-") for c in city.agi.calls)
+    await city.world.send(dial_from_phone("101", "89161234567"))
+
+    async def refused() -> bool:
+        return "'89161234567' rejected" in city.center.log.read_text()
+
+    await until(refused)
+    assert len(city.agi.calls) == 7
+
+
+async def test_a_citizen_who_calls_himself_101_is_no_operator(city: City) -> None:
+    await city.ami.beat()
+    city.agi.stay.add("enter")
+    await city.world.send(originate_citizen(call(caller="101")))
+    await asked(city, "enter")
+    assert city.agi.calls[0]["agi_channel"].startswith("PJSIP/gkc-trunk-")
+
+
+async def test_a_phone_that_unregistered_is_known_to_be_gone(city: City) -> None:
+    await city.world.send(unregister_phone("101"))
+
+    async def unavailable() -> bool:
+        return any(
+            e.get("Device") == "PJSIP/101" and e.get("State") == "UNAVAILABLE"
+            for e in city.ami.events
+            if e.get("Event") == "DeviceStateChange"
         )
-        assert seen == [
-            ("consult", CITY, None, None),
-            ("consult", "102", None, None),
-            ("consult", "601", None, None),
-            ("feature", "*45", "login", None),
-            ("feature", "*4612", "pause", "12"),
-            ("feature", "*47", "queue", None),
-            ("feature", "*483", "result", "3"),
-        ]
-        assert all(c["agi_channel"].startswith("PJSIP/101-") for c in city.agi.calls)
-        await city.world.send(dial_from_phone("101", "89161234567"))
 
-        async def refused() -> bool:
-            return "'89161234567' rejected" in city.center.log.read_text()
-
-        await until(refused)
-        assert len(city.agi.calls) == 7
-
-
-async def test_a_citizen_who_calls_himself_101_is_no_operator(
-    install: Install, tmp_path: Path
-) -> None:
-    async with running_city(install, tmp_path) as city:
-        await city.ami.beat()
-        city.agi.stay.add("enter")
-        await city.world.send(originate_citizen(call(caller="101")))
-        await asked(city, "enter")
-        assert city.agi.calls[0]["agi_channel"].startswith("PJSIP/gkc-trunk-")
-
-
-async def test_a_phone_that_unregistered_is_known_to_be_gone(
-    install: Install, tmp_path: Path
-) -> None:
-    async with running_city(install, tmp_path) as city:
-        await city.world.send(unregister_phone("101"))
-
-        async def unavailable() -> bool:
-            return any(
-                e.get("Device") == "PJSIP/101" and e.get("State") == "UNAVAILABLE"
-                for e in city.ami.events
-                if e.get("Event") == "DeviceStateChange"
-            )
-
-        await until(unavailable)
+    await until(unavailable)
 
 
 async def test_a_blind_transfer_to_a_queue_without_an_engine_waits_in_its_native_queue(
-    install: Install, tmp_path: Path
+    city: City,
 ) -> None:
-    async with running_city(install, tmp_path) as city:
-        await city.ami.beat()
-        city.agi.script["enter"] = ("ANSWER", "EXEC Dial PJSIP/101,10,gi")
-        refer = PhoneDecision(act=PhoneAct.REFER, ring_s=0, talk_s=1, to="601")
-        await city.world.send(set_phone_default(refer, "101"))
-        await city.world.send(originate_citizen(call()))
-        await until(lambda: city.legs("ANSWER", "PJSIP/101-"))
-        await city.agi.die()
-        await entered(city, "gkc-passport")
+    await city.ami.beat()
+    city.agi.script["enter"] = ("ANSWER", "EXEC Dial PJSIP/101,10,gi")
+    refer = PhoneDecision(act=PhoneAct.REFER, ring_s=0, talk_s=1, to="601")
+    await city.world.send(set_phone_default(refer, "101"))
+    await city.world.send(originate_citizen(call()))
+    await until(lambda: city.legs("ANSWER", "PJSIP/101-"))
+    await city.agi.die()
+    await entered(city, "gkc-passport")
 
 
 @pytest.mark.parametrize(("target", "rung"), [("102", True), ("555", False)])
 async def test_a_blind_transfer_without_an_engine_rings_operators_only(
-    install: Install, tmp_path: Path, target: str, rung: bool
+    city: City, target: str, rung: bool
 ) -> None:
-    async with running_city(install, tmp_path) as city:
-        await city.ami.beat()
-        city.agi.script["enter"] = ("ANSWER", "EXEC Dial PJSIP/101,10,gi")
-        await city.world.send(
-            set_phone_default(
-                PhoneDecision(act=PhoneAct.REFER, ring_s=0, talk_s=1, to=target), "101"
-            )
-        )
-        await city.world.send(originate_citizen(call()))
-        await until(lambda: city.legs("ANSWER", "PJSIP/101-"))
-        await city.agi.die()
-        if rung:
-            await until(lambda: city.legs("ANSWER", "PJSIP/102-"))
-        else:
-            # REFER is refused (404), the operator hangs up, the citizen's call ends after it.
-            await until(lambda: city.legs("HANGUP", "PJSIP/gkc-trunk-"))
-        assert await city.legs("CHAN_START", "PJSIP/102-") is rung
+    await city.ami.beat()
+    city.agi.script["enter"] = ("ANSWER", "EXEC Dial PJSIP/101,10,gi")
+    await city.world.send(
+        set_phone_default(PhoneDecision(act=PhoneAct.REFER, ring_s=0, talk_s=1, to=target), "101")
+    )
+    await city.world.send(originate_citizen(call()))
+    await until(lambda: city.legs("ANSWER", "PJSIP/101-"))
+    await city.agi.die()
+    if rung:
+        await until(lambda: city.legs("ANSWER", "PJSIP/102-"))
+    else:
+        # REFER is refused (404), the operator hangs up, the citizen's call ends after it.
+        await until(lambda: city.legs("HANGUP", "PJSIP/gkc-trunk-"))
+    assert await city.legs("CHAN_START", "PJSIP/102-") is rung
