@@ -18,7 +18,7 @@ from tests.acceptance.sipp import Sipp, SippBench
 from tests.acceptance.traces import Dialogue, dialogues_in, uniqueids
 
 if TYPE_CHECKING:
-    from tests.acceptance.kill_trials import Figures, Trials
+    from tests.acceptance.trials import Figures, Trials
 
 HOWS = ("blind", "attended", "semi")
 """REFER; REFER after the colleague's answer; REFER while he rings."""
