@@ -7,19 +7,16 @@ import contextlib
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import structlog
 
 from gkc_engine import plans
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.core import Acd
-from gkc_engine.acd.state import AcdState
 from gkc_engine.backend import EngineBackend
 from gkc_engine.channels.phone.ami import AmiLink
 from gkc_engine.channels.phone.channel import KnownCall, PhoneChannel
@@ -39,14 +36,13 @@ from gkc_engine.control.observe import Observer
 from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
 from gkc_engine.control.server import ControlServer
 from gkc_engine.control.views import Reloaded, Row, iso
-from gkc_engine.engine import Engine, Step
+from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
 from gkc_engine.front_desk import FrontDesk
 from gkc_engine.hours import Hours
 from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiServer
-from gkc_engine.ivr.fragments import builtin_texts
-from gkc_engine.ivr.prompts import PromptStore, TtsSettings, prompt_texts
+from gkc_engine.ivr.prompts import PromptStore
 from gkc_engine.metrics import Metrics, MetricsServer, measure_loop_lag
 from gkc_engine.recorder import audit, schema
 from gkc_engine.recorder.citizens import Citizens
@@ -59,15 +55,16 @@ from gkc_engine.recorder.queue_log_file import QueueLogFile
 from gkc_engine.recorder.recovery import Recovery
 from gkc_engine.recorder.writer import DurableWriter
 from gkc_engine.records import RecordReader
+from gkc_engine.recovered import recovered_core
+from gkc_engine.snapshots import Snapshots
 from gkc_engine.watchdog import beat_forever
 
 log = structlog.get_logger(__name__)
 
-SNAPSHOT_STEPS = 5_000
-"""A restart replays at most about so many steps: a fraction of a second."""
-
-SNAPSHOT_S = 3600.0
 GAUGES_S = 1.0
+SETTLE_S = 5.0
+"""After a start: who waits for a decision comes before the figures of the day."""
+
 RECALL_MAX = 200_000
 """Contacts of today that are counted again at a start; a city has fewer in a day."""
 
@@ -106,9 +103,6 @@ class App:
             await self._records(stack)
             self._engine_parts()
             await self._start(stack)
-            # What is here now stays to the end: the collector need not walk it again and again.
-            gc.collect()
-            gc.freeze()
             log.info("engine_up", center=self.config.center.name)
             await self._stop.wait()
 
@@ -165,16 +159,15 @@ class App:
         self.engine.observe(self.observer.steps)
         self.engine.observe(self.backend.observe)
         self.engine.observe(self.queue_log)
-        self.engine.observe(self._count_for_snapshot)
+        self.snapshots = Snapshots(self.engine, self.writer, len(self.recovery.tail))
+        self.engine.observe(self.snapshots.count)
         numbers = Numbers(self.config.center.prefix, zone, self.recovery.last_numbers)
         self.phone = self._phone(FrontDesk(numbers, self.citizens, self.ledger))
         self.engine.attach(self.phone.perform)
-        self._unsaved = 0
-        self._save = asyncio.Event()
 
     def _phone(self, desk: FrontDesk) -> PhoneChannel:
         config, overrides = self.config, self.overrides
-        self.prompts = self._prompt_store(config)
+        self.prompts = plans.prompt_store(config, self.folder, self.state_dir)
         sounds = plans.Sounds(self.prompts)
         secret = resolve_secret(config.pbx.ami.secret, self.folder)
         self.announcements = Announcements(
@@ -219,19 +212,6 @@ class App:
             log.warning("pin_missing", reason=str(error))
             return None
 
-    def _prompt_store(self, config: Config) -> PromptStore:
-        texts = prompt_texts(
-            builtin_texts(),
-            {
-                name: {k: v for k, v in (("ru", p.ru), ("en", p.en)) if v is not None}
-                for name, p in config.prompts.items()
-            },
-        )
-        tts = None if config.tts is None else TtsSettings(command=config.tts.command)
-        return PromptStore(
-            self.folder / "prompts", texts, cache=self.state_dir / "prompts", tts=tts
-        )
-
     # --- running ---------------------------------------------------------------------------
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
@@ -253,10 +233,10 @@ class App:
         await self.phone.start()
         stack.push_async_callback(self.phone.stop)
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
-        for work in (self._follow_hours(), self._snapshots(), self._gauges(), beat_forever()):
+        for work in (self._follow_hours(), self.snapshots.run(), self._gauges(), beat_forever()):
             self._spawn(work)
         self._spawn(measure_loop_lag(self.metrics))
-        self._spawn(self._recall_today())
+        self._spawn(self._settle())
         if self.prompts.wanted:
             self._spawn(self._render(self.prompts))
 
@@ -277,13 +257,23 @@ class App:
             self.phone.operators.restore()
         self.engine.submit(ev.SettingsApplied(settings=to_settings(self.config)))
         for name, operator in self.config.operators.items():
-            if operator.login == "always":
+            view = self.engine.acd.agent_view(AgentId(name))
+            at_work = view is not None and view.logged_in and view.logged_in_by == "always"
+            if operator.login == "always" and not at_work:
                 self.engine.submit(ev.AgentLoggedIn(agent_id=AgentId(name), by="always"))
         await self.engine.drain()
 
-    async def _recall_today(self) -> None:
-        """Count again what ended today, and since when each operator is in his state."""
+    async def _settle(self) -> None:
+        """Do what can wait until those who waited for us are served."""
         begun = self.engine.now()
+        await asyncio.sleep(SETTLE_S)
+        # What is here now stays to the end: the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
+        await self._recall_today(begun)
+
+    async def _recall_today(self, begun: Instant) -> None:
+        """Count again what ended today, and since when each operator is in his state."""
         since = Instant(self.day.since - 2 * 3600 * SECOND)
         self.backend.recall(await self.reader.open_intervals(since))
         rows = await self.reader.list_contacts(since=since, queue=None, limit=RECALL_MAX)
@@ -315,25 +305,6 @@ class App:
     @staticmethod
     async def _render(prompts: PromptStore) -> None:
         await prompts.render_wanted()
-
-    def _count_for_snapshot(self, steps: Sequence[Step]) -> None:
-        self._unsaved += len(steps)
-        if self._unsaved >= SNAPSHOT_STEPS:
-            self._save.set()
-
-    async def _snapshots(self) -> None:
-        await self._snapshot()
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._save.wait(), SNAPSHOT_S)
-            self._save.clear()
-            await self._snapshot()
-
-    async def _snapshot(self) -> None:
-        self._unsaved = 0
-        await self.engine.snapshot(
-            lambda acd: msgspec.json.encode(acd.snapshot()).decode(), self.writer.snapshot
-        )
 
     async def _gauges(self) -> None:
         while True:
@@ -387,7 +358,7 @@ class App:
         lost = [] if force else shrink(old, new)
         if lost:
             raise GkcError("\n".join([*lost, "nothing was changed; if it is meant: --force"]))
-        prompts = self._prompt_store(new)
+        prompts = plans.prompt_store(new, self.folder, self.state_dir)
         sounds = plans.Sounds(prompts)
         phone_plan = plans.phone_plan(new, sounds.find, self._pin, self.state_dir)
         self.config, self.prompts = new, prompts
@@ -402,32 +373,6 @@ class App:
         self.hours = Hours(new, self.engine.now, self.engine.submit)
         self.hours.tell()
         return Reloaded(version=new.version, previous=old.version, diff=tuple(changes))
-
-
-def recovered_core(recovery: Recovery) -> Acd:
-    """Return the core as the last engine left it: its snapshot, then the steps after that."""
-    if recovery.snapshot_state is None:
-        acd = Acd()
-    else:
-        acd = Acd.restore(msgspec.json.decode(recovery.snapshot_state, type=AcdState))
-    # Another version may rightly decide otherwise; this one may not.
-    same = recovery.snapshot_engine in (None, engine_version())
-    differences = 0
-    for step in recovery.tail:
-        commands = acd.step(step.event, step.now)
-        if same and commands != step.commands:
-            differences += 1
-            if differences == 1:
-                log.critical(
-                    "replay_differs",
-                    at=step.now,
-                    step=type(step.event).__name__,
-                    recorded=[type(c).__name__ for c in step.commands],
-                    replayed=[type(c).__name__ for c in commands],
-                )
-    if recovery.tail:
-        log.info("replayed", steps=len(recovery.tail), differences=differences)
-    return acd
 
 
 def run(folder: Path, state_dir: Path, overrides: Overrides) -> int:

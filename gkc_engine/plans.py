@@ -15,7 +15,8 @@ from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
 from gkc_engine.control.views import AgentEntry, Directory, QueueEntry
 from gkc_engine.ids import AgentId, QueueId
-from gkc_engine.ivr.prompts import PromptStore
+from gkc_engine.ivr.fragments import builtin_texts
+from gkc_engine.ivr.prompts import PromptStore, TtsSettings, prompt_texts
 from gkc_engine.numbers import normalise
 
 FALLBACK_DEFAULT = "gkc-default"
@@ -31,6 +32,23 @@ def may_serve(operator: OperatorModel, queue: QueueModel) -> bool:
         all(operator.skills.get(skill, 0) >= level for skill, level in step.items())
         for step in steps
     )
+
+
+def queues_served(config: Config) -> dict[str, tuple[QueueId, ...]]:
+    """Return the queues that each operator may serve, in the order of the config."""
+    # Operators are many, kinds of them few: comparing each with each queue costs a start 0.1 s.
+    kinds: dict[frozenset[tuple[str, int]], tuple[QueueId, ...]] = {}
+    served: dict[str, tuple[QueueId, ...]] = {}
+    for name, operator in config.operators.items():
+        kind = frozenset(operator.skills.items())
+        if kind not in kinds:
+            kinds[kind] = tuple(
+                QueueId(queue_name)
+                for queue_name, queue in config.queues.items()
+                if may_serve(operator, queue)
+            )
+        served[name] = kinds[kind]
+    return served
 
 
 def recordings_of(config: Config, state: Path) -> Recordings:
@@ -56,6 +74,7 @@ def phone_plan(
 
     Without it nobody has a PIN; without ``state``, the folder of what we keep, nothing is recorded.
     """
+    served = queues_served(config)
     return PhonePlan(
         phones=tuple(
             Phone(
@@ -63,11 +82,7 @@ def phone_plan(
                 interface=operator.interface,
                 title=operator.title or operator.name,
                 always=operator.login == "always",
-                queues=tuple(
-                    QueueId(queue_name)
-                    for queue_name, queue in config.queues.items()
-                    if may_serve(operator, queue)
-                ),
+                queues=served[name],
                 pin=secret(operator.pin) if operator.pin is not None else None,
             )
             for name, operator in config.operators.items()
@@ -92,15 +107,8 @@ def phone_plan(
         },
         fallbacks={QueueId(name): FALLBACK_PREFIX + name for name in config.queues},
         members={
-            AgentId(name): (
-                FALLBACK_DEFAULT,
-                *(
-                    FALLBACK_PREFIX + queue_name
-                    for queue_name, queue in config.queues.items()
-                    if may_serve(operator, queue)
-                ),
-            )
-            for name, operator in config.operators.items()
+            AgentId(name): (FALLBACK_DEFAULT, *(FALLBACK_PREFIX + queue for queue in queues))
+            for name, queues in served.items()
         },
         language=config.center.languages[0],
         sounds=sounds,
@@ -116,16 +124,13 @@ def directory_of(config: Config, folder: Path) -> Directory:
         )
         for name, queue in config.queues.items()
     }
+    served = queues_served(config)
     agents = {
         AgentId(name): AgentEntry(
             agent_id=AgentId(name),
             title=operator.name,
             interface=operator.interface,
-            queues=tuple(
-                QueueId(queue_name)
-                for queue_name, queue in config.queues.items()
-                if may_serve(operator, queue)
-            ),
+            queues=served[name],
         )
         for name, operator in config.operators.items()
     }
@@ -137,6 +142,19 @@ def directory_of(config: Config, folder: Path) -> Directory:
         queues=queues,
         agents=agents,
     )
+
+
+def prompt_store(config: Config, folder: Path, state: Path) -> PromptStore:
+    """Return the prompts of ``config``, which lies in ``folder``; rendered ones are kept."""
+    texts = prompt_texts(
+        builtin_texts(),
+        {
+            name: {k: v for k, v in (("ru", p.ru), ("en", p.en)) if v is not None}
+            for name, p in config.prompts.items()
+        },
+    )
+    tts = None if config.tts is None else TtsSettings(command=config.tts.command)
+    return PromptStore(folder / "prompts", texts, cache=state / "prompts", tts=tts)
 
 
 class Sounds:

@@ -13,7 +13,6 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import OfferContact
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.settings import Medium
-from gkc_engine.app import recovered_core
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.settings import to_settings
 from gkc_engine.engine import Engine, Step
@@ -21,6 +20,7 @@ from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId, QueueId
 from gkc_engine.recorder import rows
 from gkc_engine.recorder.ledger import engine_version
 from gkc_engine.recorder.recovery import Recovery
+from gkc_engine.recovered import recovered_core
 from tests.channels.world import CITY, T0, HandClock, Memory, at
 
 PASSPORT = QueueId("passport")

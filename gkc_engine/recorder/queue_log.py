@@ -97,10 +97,14 @@ class QueueLog:
         return call
 
     def _settle(self, settings: Settings) -> None:
-        self._members = {
-            agent.agent_id: [q.queue_id for q in settings.queues if _serves(agent, q)]
-            for agent in settings.agents
-        }
+        # Agents are many, kinds of them few: a thousand would cost a restart 0.1 s.
+        kinds: dict[frozenset[tuple[str, int]], list[str]] = {}
+        self._members = {}
+        for agent in settings.agents:
+            kind = frozenset(agent.skills.items())
+            if kind not in kinds:
+                kinds[kind] = [q.queue_id for q in settings.queues if _serves(agent, q)]
+            self._members[agent.agent_id] = kinds[kind]
 
     def _enter(self, contact_id: str, call: _Call, queue: str, at: int) -> None:
         waiting = self._waiting.setdefault(queue, {})

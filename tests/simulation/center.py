@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 from gkc_engine import plans
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import ContactEnded
-from gkc_engine.app import recovered_core
 from gkc_engine.channels.phone.ami import AmiLink
 from gkc_engine.channels.phone.channel import KnownCall, PhoneChannel
 from gkc_engine.channels.phone.entry import EntryDesk
@@ -29,6 +28,7 @@ from gkc_engine.ivr.fastagi import AgiServer
 from gkc_engine.recorder.numbers import Numbers
 from gkc_engine.recorder.recovery import Recovery
 from gkc_engine.recorder.rows import Step
+from gkc_engine.recovered import recovered_core
 from tests.simulation.loop import Process, SimLoop
 from tests.simulation.stores import Store
 
