@@ -131,6 +131,7 @@ class App:
         self.reader = RecordReader(
             url,
             self.citizens,
+            self.ledger.settle,
             lambda name: plans.recordings_of(self.config, self.state_dir).there(name),
         )
         stack.push_async_callback(self.reader.close)

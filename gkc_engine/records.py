@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -36,11 +36,19 @@ class RecordReader:
     """Answers the control socket's questions about the past."""
 
     def __init__(
-        self, url: str, citizens: Citizens, recorded: Callable[[str], bool] = lambda _name: True
+        self,
+        url: str,
+        citizens: Citizens,
+        settle: Callable[[], Awaitable[None]],
+        recorded: Callable[[str], bool] = lambda _name: True,
     ) -> None:
-        """``recorded`` says whether a recording is where its reference says; may block."""
+        """``settle`` brings the tables up to the ledger: who asks sees what was just done.
+
+        ``recorded`` says whether a recording is where its reference says; may block.
+        """
         self._engine = schema.make_engine(url, read_only=True)
         self._citizens = citizens
+        self._settle = settle
         self._recorded = recorded
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records")
 
@@ -53,12 +61,14 @@ class RecordReader:
         self, *, since: Instant | None, queue: QueueId | None, limit: int
     ) -> Sequence[Row]:
         """Return rows of the contact table, newest first."""
+        await self._settle()
         return await self._run(
             lambda: queries.list_contacts(self._engine, since=since, queue=queue, limit=limit)
         )
 
     async def show_contact(self, key: str, *, reveal: bool) -> Row | None:
         """Return one contact with its story; with ``reveal`` also the citizen's number and name."""
+        await self._settle()
         try:
             row = await self._run(lambda: queries.show_contact(self._engine, key))
         except queries.NoSuchContactError:
@@ -97,6 +107,7 @@ class RecordReader:
                     ).mappings()
                 ]
 
+        await self._settle()
         return await self._run(read)
 
     async def open_intervals(self, since: Instant) -> dict[AgentId, Instant]:
@@ -114,6 +125,7 @@ class RecordReader:
                     AgentId(row.agent_id): Instant(row.start) for row in connection.execute(query)
                 }
 
+        await self._settle()
         return await self._run(read)
 
     async def _run(self, work: Callable[[], _T]) -> _T:

@@ -132,9 +132,11 @@ class _Store:
 
     def list_contacts(self, since: int | None, queue: str | None, limit: int) -> list[Row]:
         from gkc_engine.ids import Instant
-        from gkc_engine.recorder import queries, schema
+        from gkc_engine.recorder import queries, rebuild, schema
 
-        engine = schema.make_engine(schema.sqlite_url(str(self.path)), read_only=True)
+        url = schema.sqlite_url(str(self.path))
+        rebuild.settle_left(url)
+        engine = schema.make_engine(url, read_only=True)
         try:
             start = None if since is None else Instant(since)
             return queries.list_contacts(engine, since=start, queue=queue, limit=limit)
@@ -143,9 +145,11 @@ class _Store:
 
     def show_contact(self, key: str) -> Row:
         from gkc_engine.errors import GkcError
-        from gkc_engine.recorder import queries, schema
+        from gkc_engine.recorder import queries, rebuild, schema
 
-        engine = schema.make_engine(schema.sqlite_url(str(self.path)), read_only=True)
+        url = schema.sqlite_url(str(self.path))
+        rebuild.settle_left(url)
+        engine = schema.make_engine(url, read_only=True)
         try:
             return queries.show_contact(engine, key)
         except GkcError as error:

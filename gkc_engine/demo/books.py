@@ -14,6 +14,7 @@ from gkc_engine.acd.commands import Disposition, OfferOutcome
 from gkc_engine.demo.account import Account, Record, compare
 from gkc_engine.ids import Instant, Micros, QueueId
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.rebuild import settle_left
 
 _USERFIELD, _SRC, _UNIQUEID, _COLUMNS = 0, 2, 10, 11
 """Columns of ``calls.csv`` (asterisk/README.md)."""
@@ -86,7 +87,9 @@ class Found:
 def records(store: Path, call_ids: Mapping[str, str], *, since: Instant) -> list[Found]:
     """Return the contacts that began at ``since`` or later, in that order."""
     contact, offer = schema.contact, schema.offer
-    engine = schema.make_engine(schema.sqlite_url(str(store)), read_only=True)
+    url = schema.sqlite_url(str(store))
+    settle_left(url)
+    engine = schema.make_engine(url, read_only=True)
     try:
         with engine.connect() as connection:
             failed = sa.select(offer.c.contact_id).where(offer.c.outcome.in_(_MISSED))

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
-from typing import TypeVar
+from typing import Final, TypeVar
 
+import structlog
 from sqlalchemy.engine import Engine
 
 from gkc_engine.acd.commands import Command
@@ -19,6 +20,11 @@ from gkc_engine.recorder.rows import StepLike, rows_of
 from gkc_engine.recorder.store import Appended, Batch, LedgerError, LedgerStore
 
 __all__ = ["Appended", "Ledger", "LedgerError", "Recovery", "batch_of"]
+
+log = structlog.get_logger(__name__)
+
+SETTLE_S: Final = 0.25
+"""How far the projections may be behind the ledger; readers in this process do not see it."""
 
 _T = TypeVar("_T")
 
@@ -56,6 +62,7 @@ class Ledger:
         self.center = center
         self.store = LedgerStore(url, busy_ms=busy_ms, engine=engine)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._settling: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
         """Open or create the store.
@@ -75,7 +82,27 @@ class Ledger:
 
     def submit(self, batch: Batch) -> asyncio.Future[Appended]:
         """Like ``append`` for a ready batch; the commit goes on if nobody waits for it."""
+        if self._settling is None:
+            loop = asyncio.get_running_loop()
+            self._settling = loop.call_later(SETTLE_S, self._settle_soon)
         return self.submit_call(lambda: self.store.append(batch))
+
+    async def settle(self) -> None:
+        """Return once the projections hold everything appended so far; if they can.
+
+        A ledger that is locked or full leaves them behind: who reads then sees what was true
+        before.
+        """
+        await asyncio.wait({self._settle()})
+
+    def _settle_soon(self) -> None:
+        self._settling = None
+        self._settle()
+
+    def _settle(self) -> asyncio.Future[None]:
+        settling = self.submit_call(self.store.settle)
+        settling.add_done_callback(_look_at)
+        return settling
 
     async def snapshot(self, now: Instant, state: str) -> int:
         """Keep the core's state after everything appended so far; return its ``seq``.
@@ -89,6 +116,7 @@ class Ledger:
         """Return what a restarted engine needs."""
 
         def read() -> Recovery:
+            self.store.settle()  # of what the emergency journal has just brought
             with self.store.transaction() as connection:
                 return recovery.load(connection)
 
@@ -96,6 +124,8 @@ class Ledger:
 
     async def close(self) -> None:
         """Finish what was given and close the files."""
+        if self._settling is not None:
+            self._settling.cancel()
         await self.call(self.store.close)
         self._thread.shutdown(wait=False)
 
@@ -106,3 +136,9 @@ class Ledger:
     def submit_call(self, work: Callable[[], _T]) -> asyncio.Future[_T]:
         """Like ``call``; the work goes on if nobody waits for it."""
         return asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _look_at(settling: asyncio.Future[None]) -> None:
+    if not settling.cancelled() and settling.exception() is not None:
+        # The next append tries again; the facts are in the ledger or the journal.
+        log.warning("projections_behind", error=str(settling.exception()))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
-from typing import Final
 
 import sqlalchemy as sa
 
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.projections import Projector
-from gkc_engine.recorder.rows import Row
-from gkc_engine.recorder.store import LedgerStore, TableReader
-
-_SHIPMENT: Final = 5_000
+from gkc_engine.recorder.behind import last_seq, projected_seq
+from gkc_engine.recorder.store import LedgerError, LedgerStore
 
 
 def rebuild(store: LedgerStore) -> int:
@@ -23,18 +20,29 @@ def rebuild(store: LedgerStore) -> int:
     Returns:
         Rows of the ledger that were read.
     """
-    with store.transaction() as connection:
-        for table in schema.PROJECTIONS:
-            connection.execute(table.delete())
-        projector = Projector(TableReader(connection))
-        count = 0
-        for rows in _shipments(connection):
-            for row in rows:
-                projector.fold(row)
-            store.write_changes(connection, projector.take_changes())
-            count += len(rows)
-    store.forget()
-    return count
+    return store.rebuild()
+
+
+def settle_left(url: str) -> None:
+    """Bring the projections of a store up to its ledger when its engine was killed.
+
+    An engine does that itself when it starts; this is for who reads before. Where it cannot be
+    done (no right to write, another engine) the reader sees what was true a moment before.
+    """
+    reading = schema.make_engine(url, read_only=True)
+    try:
+        with reading.connect() as connection:
+            mark = projected_seq(connection)
+            if mark is None or mark >= last_seq(connection):
+                return
+    except sa.exc.SQLAlchemyError:
+        return
+    finally:
+        reading.dispose()
+    store = LedgerStore(url)
+    with contextlib.suppress(LedgerError):
+        store.open()
+    store.close()
 
 
 def dump(connection: sa.Connection) -> Iterator[str]:
@@ -43,20 +51,3 @@ def dump(connection: sa.Connection) -> Iterator[str]:
         keys = list(table.primary_key.columns)
         for row in connection.execute(sa.select(table).order_by(*keys)):
             yield f"{table.name} {tuple(row)!r}"
-
-
-def _shipments(connection: sa.Connection) -> Iterator[list[Row]]:
-    event = schema.event
-    columns = [event.c[name] for name in Row._fields]
-    after = 0
-    while True:
-        found = connection.execute(
-            sa.select(event.c.seq, *columns)
-            .where(event.c.seq > after)
-            .order_by(event.c.seq)
-            .limit(_SHIPMENT)
-        ).all()
-        if not found:
-            return
-        after = found[-1].seq
-        yield [Row(*row[1:]) for row in found]

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,12 +15,16 @@ from sqlalchemy.engine import Engine
 from gkc_engine.acd.settings import Settings
 from gkc_engine.errors import GkcError
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.behind import Projections, last_seq
 from gkc_engine.recorder.codec import KINDS, Message, decode
-from gkc_engine.recorder.projections import Changes, Projector, Record
+from gkc_engine.recorder.projections import Record
 from gkc_engine.recorder.rows import Row
 
 SNAPSHOTS_KEPT: Final = 5
 """The last one serves recovery; the others, replay of the hours before."""
+
+BEHIND_MAX: Final = 20_000
+"""Rows after which the projections are written whether anybody asks or not."""
 
 _CHUNK: Final = 500
 """Values in one ``IN (…)``: SQLite took 999 before 3.32."""
@@ -70,11 +74,15 @@ class LedgerStore:
         self._url = url
         self._engine = engine or schema.make_engine(url, busy_ms=busy_ms)
         self._connection: sa.Connection | None = None
-        self._projector: Projector | None = None
+        self._projections = Projections(self._engine)
         self._seq: int | None = None
         """Of the last row, as this only writer committed it; ``None`` = ask the database."""
-        self._upserts = {t: _upsert(t, self._engine) for t in schema.PROJECTIONS}
-        self._insert = _insert_new(schema.event, self._engine)
+        # Compiled once: this statement stands between every fact and what is done about it.
+        ready = _insert_new(schema.event, self._engine).compile(
+            self._engine, column_keys=Row._fields
+        )
+        self._insert = str(ready)
+        self._by_place = ready.positional
 
     @property
     def engine(self) -> Engine:
@@ -102,14 +110,39 @@ class LedgerStore:
                     f"{self._where()}: store version {found}, this engine knows "
                     f"{schema.STORE_VERSION}; start the newer engine"
                 )
+            # The rows that a crash left without their meaning.
+            self._projections.settle(connection, TableReader(connection))
+
+    @property
+    def behind(self) -> int:
+        """Rows of the ledger whose meaning is not in the projections yet."""
+        return self._projections.behind
+
+    def settle(self) -> None:
+        """Bring the projections up to the ledger's last row.
+
+        Raises:
+            LedgerError: Not now; nothing is lost, the ledger has it all.
+        """
+        if not self.behind:
+            return
+        with self.transaction() as connection:
+            self._projections.settle(connection, TableReader(connection))
+
+    def rebuild(self) -> int:
+        """Make the projections anew from the whole ledger, in one transaction; return its rows."""
+        with self.transaction() as connection:
+            return self._projections.rebuild(connection, TableReader(connection))
 
     def close(self) -> None:
-        """Close the connection; the files are whole without it."""
+        """Settle, if that can be, and close the connection; the files are whole without it."""
+        with contextlib.suppress(LedgerError):
+            self.settle()
         self._drop()
         self._engine.dispose()
 
     def append(self, batch: Batch) -> Appended:
-        """Write rows and projections in one transaction; durable when it returns.
+        """Write rows in one transaction; durable when it returns. The projections follow.
 
         Rows whose ``event_id`` is in the ledger are passed over (they were in doubt). Of a
         repeated fact (``source_key``) nothing is stored, unless the core said something to it:
@@ -127,13 +160,16 @@ class LedgerStore:
             with self.transaction() as connection:
                 appended = self._append(connection, batch, tuple(sorted(repeated)))
         self._seq = appended.seq
+        if self.behind >= BEHIND_MAX:
+            with contextlib.suppress(LedgerError):  # these rows are durable all the same
+                self.settle()
         return appended
 
     def snapshot(self, ts_us: int, engine_version: str, state: str) -> int:
         """Keep the core's state as of the last row written; return its ``seq``."""
         table = schema.snapshot
         with self.transaction() as connection:
-            seq = _last_seq(connection)
+            seq = last_seq(connection)
             connection.execute(table.delete().where(table.c.seq == seq))
             connection.execute(
                 table.insert(),
@@ -144,19 +180,15 @@ class LedgerStore:
             connection.execute(table.delete().where(table.c.seq < min(kept)))
         return seq
 
-    def forget(self) -> None:
-        """Read the projections' open rows anew at the next append."""
-        self._projector = None
-
     def _append(
         self, connection: sa.Connection, batch: Batch, repeated: tuple[tuple[str, str], ...]
     ) -> Appended:
-        before = _last_seq(connection) if self._seq is None else self._seq
+        before = last_seq(connection) if self._seq is None else self._seq
         if not batch.rows:
             return Appended(before, 0, repeated)
         self._seq = None  # until this one is committed
-        result = connection.execute(self._insert, [row._asdict() for row in batch.rows])
-        written = result.rowcount
+        rows = batch.rows if self._by_place else [row._asdict() for row in batch.rows]
+        written = connection.exec_driver_sql(self._insert, rows).rowcount
         pairs: Iterable[tuple[Row, Message | None]] = batch.pairs()
         if written != len(batch.rows):
             new = set(
@@ -170,29 +202,8 @@ class LedgerStore:
             if repeated_rows:
                 raise _RepeatedError(repeated_rows)
             pairs = [pair for pair in pairs if pair[0].event_id in new]
-        self._project(connection, pairs)
-        return Appended(_last_seq(connection), written, repeated)
-
-    def _project(
-        self, connection: sa.Connection, pairs: Iterable[tuple[Row, Message | None]]
-    ) -> None:
-        if self._projector is None:
-            self._projector = Projector(TableReader(connection))
-        for row, message in pairs:
-            self._projector.fold(row, message)
-        self.write_changes(connection, self._projector.take_changes())
-
-    def write_changes(self, connection: sa.Connection, changes: Changes) -> None:
-        """Write what the projector folded."""
-        for table, records in (
-            (schema.contact, changes.contacts),
-            (schema.segment, changes.segments),
-            (schema.offer, changes.offers),
-            (schema.agent_interval, changes.intervals),
-            (schema.config_version, changes.versions),
-        ):
-            if records:
-                connection.execute(self._upserts[table], records)
+        self._projections.fold(pairs, written)
+        return Appended(last_seq(connection), written, repeated)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -217,8 +228,7 @@ class LedgerStore:
             raise
 
     def _drop(self) -> None:
-        # What the projector has at hand may be ahead of the tables now.
-        self._projector = None
+        self._projections.forget()
         self._seq = None
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -284,10 +294,6 @@ class _RepeatedError(Exception):
         self.rows = rows
 
 
-def _last_seq(connection: sa.Connection) -> int:
-    return connection.scalar(_MAX_SEQ) or 0
-
-
 def _known(connection: sa.Connection, rows: Sequence[Row]) -> set[str]:
     """Return the event ids of ``rows`` that the ledger holds."""
     known: set[str] = set()
@@ -322,18 +328,6 @@ def _insert_new(table: sa.Table, engine: Engine) -> sa.Insert:
     return sqlite.insert(table).on_conflict_do_nothing()
 
 
-def _upsert(table: sa.Table, engine: Engine) -> sa.Insert:
-    keys = list(table.primary_key.columns)
-    others: Mapping[str, Any]
-    if engine.dialect.name == "postgresql":
-        pg = postgresql.insert(table)
-        others = {c.name: pg.excluded[c.name] for c in table.columns if not c.primary_key}
-        return pg.on_conflict_do_update(index_elements=keys, set_=others)
-    lite = sqlite.insert(table)
-    others = {c.name: lite.excluded[c.name] for c in table.columns if not c.primary_key}
-    return lite.on_conflict_do_update(index_elements=keys, set_=others)
-
-
 def _cause(error: BaseException) -> str:
     original = getattr(error, "orig", None)
     text = str(original or error)
@@ -353,4 +347,3 @@ _REMEDIES: Final = {
 
 _CONFIG_APPLIED: Final = next(k for c, k in KINDS.items() if c.__name__ == "SettingsApplied")
 _CONTACT: Final = sa.select(schema.contact).where(schema.contact.c.contact_id == sa.bindparam("id"))
-_MAX_SEQ: Final = sa.select(sa.func.max(schema.event.c.seq))

@@ -62,6 +62,7 @@ async def test_what_was_acknowledged_survives_a_kill(
         assert len(keys[run]) % 3 == 0
 
     def grown_and_rebuilt() -> tuple[list[str], list[str]]:
+        writer.ledger.store.settle()
         with writer.ledger.store.transaction() as connection:
             grown = list(dump(connection))
         rebuild(writer.ledger.store)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,8 +12,10 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import AgentState
 from gkc_engine.ids import AgentId, Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.behind import MARK
 from gkc_engine.recorder.ledger import Ledger, batch_of
-from gkc_engine.recorder.store import SNAPSHOTS_KEPT
+from gkc_engine.recorder.rebuild import dump, settle_left
+from gkc_engine.recorder.store import SNAPSHOTS_KEPT, LedgerStore
 from tests.recorder.support import START, History
 
 
@@ -48,6 +52,64 @@ async def test_what_was_appended_is_loaded_in_order(ledger: Ledger) -> None:
         ("ami", "start-c1"),
         ("ami", "start-c2"),
     ]
+
+
+def contacts_in(path: Path) -> int:
+    """Return how many contacts another process reads now."""
+    with sqlite3.connect(path / "ledger.db") as connection:
+        (count,) = connection.execute("SELECT count(*) FROM contact").fetchone()
+    return int(count)
+
+
+async def test_the_projections_follow_by_themselves(ledger: Ledger, tmp_path: Path) -> None:
+    await ledger.append(day().steps)
+    assert contacts_in(tmp_path) == 0
+    async with asyncio.timeout(10):
+        while contacts_in(tmp_path) < 2:  # noqa: ASYNC110 - another process has no event to give
+            await asyncio.sleep(0.02)
+
+
+async def test_who_asks_for_it_reads_what_was_just_appended(ledger: Ledger, tmp_path: Path) -> None:
+    await ledger.append(day().steps)
+    await ledger.settle()
+    assert contacts_in(tmp_path) == 2
+
+
+async def test_a_locked_store_leaves_the_projections_behind_and_loses_nothing(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    await ledger.append(day().steps)
+    with sqlite3.connect(tmp_path / "ledger.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await ledger.settle()
+        assert contacts_in(tmp_path) == 0
+        other.execute("ROLLBACK")
+    await ledger.settle()
+    assert contacts_in(tmp_path) == 2
+
+
+def test_a_killed_engines_store_is_read_whole(tmp_path: Path) -> None:
+    url = schema.sqlite_url(str(tmp_path / "ledger.db"))
+    store = LedgerStore(url)
+    store.open()
+    store.append(batch_of(day().steps, "centr"))
+    assert contacts_in(tmp_path) == 0
+    settle_left(url)
+    assert contacts_in(tmp_path) == 2
+
+
+def test_a_store_without_a_mark_is_projected_anew(tmp_path: Path) -> None:
+    url = schema.sqlite_url(str(tmp_path / "ledger.db"))
+    store = LedgerStore(url)
+    store.open()
+    store.append(batch_of(day().steps, "centr"))
+    store.close()
+    with store.engine.begin() as connection:
+        grown = list(dump(connection))
+        connection.execute(schema.meta.delete().where(schema.meta.c.key == MARK))
+    store.open()
+    with store.engine.begin() as connection:
+        assert list(dump(connection)) == grown
 
 
 async def test_a_new_ledger_starts_from_nothing(ledger: Ledger) -> None:

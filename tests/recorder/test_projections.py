@@ -93,16 +93,27 @@ def miss(history: History, contact: str, agent: str, chance: random.Random) -> N
 
 
 def store_of(folder: Path, name: str, history: History, sizes: Sequence[int]) -> LedgerStore:
-    """Write ``history`` in groups of ``sizes``, over and over; reopen after each group of 7."""
-    store = LedgerStore(schema.sqlite_url(str(folder / name)))
+    """Write ``history`` in groups of ``sizes``, over and over.
+
+    After each group of 50 the store is closed and opened again, after one of 2 its projections
+    are written, after one of 7 the process dies: what was not written is gone.
+    """
+    url = schema.sqlite_url(str(folder / name))
+    store = LedgerStore(url)
     store.open()
     at, turn = 0, 0
     while at < len(history.steps):
         size = sizes[turn % len(sizes)]
         store.append(batch_of(history.steps[at : at + size], "centr"))
-        if size == 7:
+        if size == 2:
+            store.settle()
+        elif size == 50:
             store.close()
+        elif size == 7:
+            store = LedgerStore(url)
+            store.open()
         at, turn = at + size, turn + 1
+    store.settle()
     return store
 
 
@@ -189,6 +200,7 @@ async def test_a_contacts_row_grows_while_it_lives(ledger: Ledger) -> None:
     await ledger.append(history.steps)
 
     def row() -> dict[str, object]:
+        ledger.store.settle()
         with ledger.store.transaction() as connection:
             return dict(connection.execute(sa.select(schema.contact)).mappings().one())
 
@@ -241,6 +253,7 @@ async def test_no_citizens_number_is_in_any_file(ledger: Ledger, tmp_path: Path)
     history.after(9)
     log = QueueLogFile(tmp_path / "queue_log", QueueLog())
     await ledger.append(history.steps)
+    await ledger.settle()
     log(history.steps)
     log.reopen()
     files = contents(tmp_path)

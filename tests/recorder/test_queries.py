@@ -24,6 +24,7 @@ def engine(tmp_path: Path) -> Engine:
     store = LedgerStore(schema.sqlite_url(str(tmp_path / "ledger.db")))
     store.open()
     store.append(batch_of(history.steps, "centr"))
+    store.settle()
     return schema.make_engine(schema.sqlite_url(str(tmp_path / "ledger.db")), read_only=True)
 
 

@@ -219,6 +219,7 @@ def test_after_a_restart_the_running_calls_go_on(tmp_path: Path) -> None:
     store = LedgerStore(schema.sqlite_url(str(tmp_path / "ledger.db")))
     store.open()
     store.append(batch_of(history.steps, "centr"))
+    store.settle()
     log = QueueLog()
     with store.transaction() as connection:
         log.prime(connection, city())

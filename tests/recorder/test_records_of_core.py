@@ -162,6 +162,7 @@ def test_a_city_day_reconciles_and_replays(
     store.open()
     for start in range(0, len(city.steps), 11):
         store.append(batch_of(city.steps[start : start + 11], "centr"))
+    store.settle()
     with store.transaction() as connection:
         reconcile(connection, city)
         replay(connection)

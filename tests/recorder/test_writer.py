@@ -91,6 +91,7 @@ async def rebuilt_the_same(writer: DurableWriter) -> bool:
     store = writer.ledger.store
 
     def dumped() -> list[str]:
+        store.settle()
         with store.transaction() as connection:
             return list(dump(connection))
 

@@ -1,0 +1,129 @@
+"""The projections, kept a moment behind the ledger (ADR 0017).
+
+Only the ledger's rows stand between a fact and what is done about it. What they mean for the
+tables of contacts, segments, offers and intervals is folded at once, in memory, and written
+together for many calls: a call changes its contact's row eight times and is read once. How far the
+tables are is on record in the same transaction, so a crash costs nothing: the rows after that mark
+are folded when the store is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Engine
+
+from gkc_engine.recorder import schema
+from gkc_engine.recorder.codec import Message
+from gkc_engine.recorder.projections import Changes, Projector, Reader
+from gkc_engine.recorder.rows import Row
+
+MARK: Final = "projected_seq"
+"""Key in ``meta``: the last row of the ledger that the projections hold."""
+
+_SHIPMENT: Final = 5_000
+_MAX_SEQ: Final = sa.select(sa.func.max(schema.event.c.seq))
+
+
+def last_seq(connection: sa.Connection) -> int:
+    """Return the number of the ledger's last row, 0 of an empty one."""
+    return connection.scalar(_MAX_SEQ) or 0
+
+
+def projected_seq(connection: sa.Connection) -> int | None:
+    """Return the mark; ``None``: there is none, the projections must be made anew."""
+    found = connection.scalar(sa.select(schema.meta.c.value).where(schema.meta.c.key == MARK))
+    return None if found is None else int(found)
+
+
+def shipments(connection: sa.Connection, after: int) -> Iterator[list[Row]]:
+    """Return the ledger's rows after ``after``, in order, some thousand at a time."""
+    event = schema.event
+    columns = [event.c[name] for name in Row._fields]
+    while True:
+        found = connection.execute(
+            sa.select(event.c.seq, *columns)
+            .where(event.c.seq > after)
+            .order_by(event.c.seq)
+            .limit(_SHIPMENT)
+        ).all()
+        if not found:
+            return
+        after = found[-1].seq
+        yield [Row(*row[1:]) for row in found]
+
+
+class Projections:
+    """Folds rows as they are appended and writes what became of them when told."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.behind = 0
+        """Rows folded or appended whose meaning is not in the tables yet."""
+        self._upserts = {table: _upsert(table, engine) for table in schema.PROJECTIONS}
+        self._mark = _upsert(schema.meta, engine)
+        self._projector: Projector | None = None
+
+    def fold(self, pairs: Iterable[tuple[Row, Message | None]], rows: int) -> None:
+        """Take the rows of one append, within its transaction."""
+        self.behind += rows
+        if self._projector is not None:  # else the next settling reads them back
+            for row, message in pairs:
+                self._projector.fold(row, message)
+
+    def settle(self, connection: sa.Connection, reader: Reader) -> None:
+        """Bring the tables up to the ledger's last row, and the mark with them."""
+        last = last_seq(connection)
+        if self._projector is None:
+            self._projector = self._caught_up(connection, reader)
+        self._write(connection, self._projector.take_changes())
+        connection.execute(self._mark, {"key": MARK, "value": str(last)})
+        self.behind = 0
+
+    def rebuild(self, connection: sa.Connection, reader: Reader) -> int:
+        """Empty the tables and fold the whole ledger again; return how many rows that were."""
+        connection.execute(schema.meta.delete().where(schema.meta.c.key == MARK))
+        self.forget()
+        self.settle(connection, reader)
+        return last_seq(connection)
+
+    def forget(self) -> None:
+        """What is at hand may be ahead of the tables: read back from the mark on."""
+        self._projector = None
+
+    def _caught_up(self, connection: sa.Connection, reader: Reader) -> Projector:
+        mark = projected_seq(connection)
+        if mark is None:
+            for table in schema.PROJECTIONS:
+                connection.execute(table.delete())
+        projector = Projector(reader)
+        for rows in shipments(connection, mark or 0):
+            for row in rows:
+                projector.fold(row)
+            self._write(connection, projector.take_changes())
+        return projector
+
+    def _write(self, connection: sa.Connection, changes: Changes) -> None:
+        for table, records in (
+            (schema.contact, changes.contacts),
+            (schema.segment, changes.segments),
+            (schema.offer, changes.offers),
+            (schema.agent_interval, changes.intervals),
+            (schema.config_version, changes.versions),
+        ):
+            if records:
+                connection.execute(self._upserts[table], records)
+
+
+def _upsert(table: sa.Table, engine: Engine) -> sa.Insert:
+    keys = list(table.primary_key.columns)
+    others: Mapping[str, Any]
+    if engine.dialect.name == "postgresql":
+        pg = postgresql.insert(table)
+        others = {c.name: pg.excluded[c.name] for c in table.columns if not c.primary_key}
+        return pg.on_conflict_do_update(index_elements=keys, set_=others)
+    lite = sqlite.insert(table)
+    others = {c.name: lite.excluded[c.name] for c in table.columns if not c.primary_key}
+    return lite.on_conflict_do_update(index_elements=keys, set_=others)
