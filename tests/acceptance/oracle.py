@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -41,11 +42,20 @@ class Verdict:
         self.wrong_outcomes += other.wrong_outcomes
 
 
+_BEHIND = """
+SELECT (SELECT max(seq) FROM event) > (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'projected_seq')
+"""
+BEHIND_MAX_S = 3.0
+
+
 def contacts_on_record(store: Path) -> list[Row]:
-    """Return the contact table as it stands."""
+    """Return the contact table as soon as it holds all that the ledger has (ADR 0017)."""
     connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     try:
         connection.row_factory = sqlite3.Row
+        limit = time.monotonic() + BEHIND_MAX_S
+        while connection.execute(_BEHIND).fetchone()[0] and time.monotonic() < limit:
+            time.sleep(0.01)  # another process writes it: there is nothing to wait on
         return [dict(r) for r in connection.execute("SELECT * FROM contact ORDER BY started")]
     finally:
         connection.close()
