@@ -76,7 +76,6 @@ MODULES: Final = (
     *(
         "func_strings",
         "func_global",
-        "func_import",
         "func_devstate",
         "func_timeout",
         "func_hangupcause",
