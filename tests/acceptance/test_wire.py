@@ -154,10 +154,13 @@ class TestWire:
     async def test_a_name_is_unescaped_in_events(self, wire: Wire) -> None:
         session = await wire.call()
         await session.set_variable("CALLERID(name)", 'Ива"н\\')
-        events = await wire.events.until(
-            lambda es: any(e.name == "NewCallerid" and '"' in e.get("CallerIDName") for e in es)
-        )
-        assert 'Ива"н\\' in {event.get("CallerIDName") for event in events}
+        await session.hangup()
+
+        def of_his(event: AmiEvent) -> bool:
+            return event.name == "Hangup" and event.get("Uniqueid") == session.uniqueid
+
+        events = await wire.events.until(lambda es: any(of_his(e) for e in es), 15)
+        assert [e.get("CallerIDName") for e in events if of_his(e)] == ['Ива"н\\']
         session.close()
 
     async def test_a_prompt_is_cut_whenever_the_next_command_comes(
