@@ -30,6 +30,8 @@ class Acd:
 
     def __init__(self) -> None:
         self._world = World()
+        self._latest = Instant(0)
+        """The last step's; ``world.now`` is that of the last one that is on record."""
 
     def step(self, event: ev.Event, now: Instant) -> list[Command]:
         """Handle what is due and the event; return actions and facts in their order.
@@ -38,7 +40,9 @@ class Acd:
         ``now`` must not be less than in the step before.
         """
         world = self._world
-        assert now >= world.now, f"time went back: {world.now} -> {now}"
+        assert now >= self._latest, f"time went back: {self._latest} -> {now}"
+        self._latest = now
+        before = world.now
         if isinstance(event, ev.EngineRestarted):
             center.restarted(world, now)
         kind, rank = self._line_of(event)
@@ -46,6 +50,9 @@ class Acd:
         world.now, world.kind = now, kind
         self._apply(event)
         out, world.out = world.out, []
+        if not out and isinstance(event, ev.Tick):
+            # It is on no record, and a restart looks back at the last instant that is.
+            world.now = before
         return out
 
     def next_deadline(self) -> Instant | None:
@@ -166,6 +173,7 @@ class Acd:
         """Return a core that goes on exactly as the one that was copied."""
         acd = cls()
         acd._world = snapshots.restore(state)
+        acd._latest = state.now
         return acd
 
     # --- views: for displays and announcements; they change nothing ------------------------------

@@ -28,6 +28,10 @@ from gkc_engine.acd.state import Contact, ContactState, Work
 from gkc_engine.acd.world import World
 from gkc_engine.ids import Instant, Micros
 
+WITH_US = Micros(50_000)
+"""Who left no later than this after we lost hold of him was still with us: his socket ends a
+moment before Asterisk stamps his Hangup."""
+
 ContactEvent = (
     ev.ContactStarted
     | ev.LanguageChosen
@@ -173,6 +177,13 @@ def left(world: World, event: ev.ContactLeft) -> None:
     resume_agents(world, freed)
 
 
+def _fell_open(contact: Contact, event: ev.ContactLeft) -> bool:
+    """Whether the native queue had him: not if we let go of him because he had left already."""
+    if contact.state is not ContactState.DETACHED or event.party is ev.Party.SYSTEM:
+        return False
+    return event.at is None or event.at > contact.segment_started + WITH_US
+
+
 def _disposition(
     world: World, contact: Contact, event: ev.ContactLeft, wait_us: Micros
 ) -> Disposition:
@@ -181,7 +192,7 @@ def _disposition(
         return Disposition.ANSWERED
     if contact.decided is not None:
         return contact.decided
-    if contact.state is ContactState.DETACHED:
+    if _fell_open(contact, event):
         return Disposition.FAILED_OPEN
     if contact.state is ContactState.MENU and contact.article is not None:
         return Disposition.SELF_SERVED

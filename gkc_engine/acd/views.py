@@ -87,9 +87,13 @@ class ContactView:
     sequence: int
     step: int
     offer_id: OfferId | None
+    offered: Instant | None
+    """Since when that offer is open."""
     agent_id: AgentId | None
     """Who talks with it, or is asked, if that is one agent."""
     answered: Instant | None
+    since: Instant
+    """When its present segment began."""
     held: bool
     via: str
     rank: Callable[[], int | None] = field(repr=False, compare=False)
@@ -192,8 +196,10 @@ def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
         sequence=contact.sequence,
         step=contact.step,
         offer_id=contact.offer,
+        offered=world.offers[contact.offer].created if contact.offer is not None else None,
         agent_id=contact.agent,
         answered=contact.answered,
+        since=contact.segment_started,
         held=contact.held,
         via=contact.via,
         rank=lambda: _place(world, contact),

@@ -149,6 +149,18 @@ def test_time_never_goes_back() -> None:
         acd.step(ev.Tick(), at(4))
 
 
+def test_a_tick_that_is_on_no_record_is_not_the_last_instant_known() -> None:
+    told: list[list[cmd.Command]] = []
+    for ticks in ((), (ev.Tick(),)):
+        acd = core_with(settings())
+        arrive(acd, "c1", at(1))
+        for tick in ticks:
+            assert acd.step(tick, at(3)) == []
+        told.append(acd.step(ev.EngineRestarted(), at(9)))
+    assert told[0] == told[1]
+    assert [c.ended for c in told[0] if isinstance(c, cmd.SegmentClosed)] == [at(1)]
+
+
 @pytest.mark.parametrize(
     "event",
     [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import AgentState
 from gkc_engine.acd.core import Acd
@@ -53,3 +56,23 @@ def test_a_wrap_up_is_cut_by_a_talk_that_is_real() -> None:
     acd.step(ev.FallbackAnswered(contact_id=C2, agent_id=ANNA, at=at(6)), at(6))
     acd.step(ev.Tick(), at(30))
     assert state(acd) is AgentState.TALK
+
+
+@pytest.mark.parametrize(
+    ("left", "party", "expected"),
+    [
+        (4.01, ev.Party.CITIZEN, cmd.Disposition.ABANDONED),
+        (4.5, ev.Party.CITIZEN, cmd.Disposition.FAILED_OPEN),
+        (None, ev.Party.CITIZEN, cmd.Disposition.FAILED_OPEN),
+        (4.5, ev.Party.SYSTEM, cmd.Disposition.SYSTEM_FAILED),
+    ],
+)
+def test_who_left_as_we_lost_him_was_not_with_the_native_queue(
+    left: float | None, party: ev.Party, expected: cmd.Disposition
+) -> None:
+    acd = core_with(settings(QueueSettings(queue_id=TAX, short_abandon_us=us(1))))
+    arrive(acd, C1, at(1))
+    acd.step(ev.ContactDetached(contact_id=C1, at=at(4)), at(5))
+    gone = ev.ContactLeft(contact_id=C1, party=party, at=None if left is None else at(left))
+    (row,) = [c for c in acd.step(gone, at(6)) if isinstance(c, cmd.ContactEnded)]
+    assert row.disposition is expected
