@@ -206,3 +206,75 @@ async def test_a_phone_that_is_away_is_not_rung() -> None:
         assert here.agent("anna") == "ready"
         changed = [e for e in here.events() if isinstance(e, ev.AgentDeviceChanged)]
         assert [e.reachable for e in changed] == [False, True]
+
+
+def joined(seconds: float) -> tr.FallbackJoined:
+    return tr.FallbackJoined(
+        leg=CITIZEN, queue="gkc-passport", channel="x", entry="", number="", at=at(seconds)
+    )
+
+
+async def test_who_talks_out_of_the_native_queue_is_free_at_no_instant_between() -> None:
+    async with world(agents=["anna"]) as here:
+        await told(here, [tr.LegStarted(leg=PHONE, channel="x", endpoint=ANNA, at=at(1))], 1)
+        for n in (1, 2):
+            await here.waiting(n, 2)
+        here.channel.calls.add(Call(contact_id=ContactId("c1"), leg=CITIZEN, channel="x"))
+        connected = tr.FallbackConnected(
+            leg=CITIZEN, queue="gkc-passport", endpoint=ANNA, at=at(5), member=PHONE
+        )
+        await told(here, [joined(3), connected], seconds=5)
+        assert here.agent("anna") == "talk"
+        assert not [c for c in here.commands() if isinstance(c, OfferContact)]
+
+
+async def unheld_ring(here: World) -> Call:
+    """Citizen 1's Dial rings anna, and no socket is there to tell how it ends."""
+    call = await dialling(here)
+    await told(here, [dialled(), rings()], seconds=2)
+    return call
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        ("BUSY", ev.OfferFailure.BUSY),
+        ("NOANSWER", ev.OfferFailure.NO_ANSWER),
+        ("CHANUNAVAIL", ev.OfferFailure.UNREACHABLE),
+    ],
+)
+async def test_a_ring_without_a_socket_ends_with_its_dial(
+    status: str, failure: ev.OfferFailure
+) -> None:
+    async with world(agents=["anna"]) as here:
+        await unheld_ring(here)
+        await told(here, [finished(status, 4), joined(4)], seconds=4)
+        (failed,) = [e for e in here.events() if isinstance(e, ev.OfferFailed)]
+        assert (failed.failure, failed.at) == (failure, at(4))
+        assert here.agent("anna") == "ready"
+        view = here.view("c1")
+        assert view is not None
+        assert view.state == "detached"
+
+
+async def test_who_stands_in_the_native_queue_is_not_rung_by_us_any_more() -> None:
+    async with world(agents=["anna"]) as here:
+        await unheld_ring(here)
+        await told(here, [joined(4)], seconds=4)  # the DialEnd was lost
+        (failed,) = [e for e in here.events() if isinstance(e, ev.OfferFailed)]
+        assert (failed.failure, failed.at) == (ev.OfferFailure.NO_ANSWER, at(4))
+
+
+async def test_a_dial_that_the_citizen_cancelled_is_no_failure_of_the_operator() -> None:
+    async with world(agents=["anna"]) as here:
+        await unheld_ring(here)
+        await told(here, [finished("CANCEL", 4), gone(CITIZEN, 4)], seconds=4)
+        assert not [e for e in here.events() if isinstance(e, ev.OfferFailed)]
+        assert (await ended(here)).disposition is Disposition.ABANDONED_SHORT
+
+
+async def test_a_late_word_of_the_native_queue_ends_no_later_ring() -> None:
+    async with world(agents=["anna"]) as here:
+        await unheld_ring(here)
+        await told(here, [joined(0.5)], seconds=4)
+        assert not [e for e in here.events() if isinstance(e, ev.OfferFailed)]

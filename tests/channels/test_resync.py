@@ -9,6 +9,7 @@ import pytest
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, OfferContact
+from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.errors import PeerError
@@ -308,3 +309,147 @@ async def test_one_whom_the_native_queue_keeps_holds_nobody_up_for_long() -> Non
         here.ami.lists["QueueStatus"] = standing((2, "gkc-passport"), (1, "gkc-passport"))
         await here.restart(20, 1, 2)
         await asyncio.wait_for(here.channel.resync.in_turn(leg(2)), 1.5)
+
+
+async def half_open(here: World) -> Call:
+    """Citizen 1 rings anna since second 1; AMI tells nothing, as we shall learn at 10."""
+    await here.waiting(1, 1)
+    call = Call(contact_id=ContactId("c1"), leg=leg(1), channel="x")
+    here.channel.calls.add(call)
+    (offer,) = [c for c in here.commands() if isinstance(c, OfferContact)]
+    here.channel.calls.start_dial(call, offer)
+    here.clock.moment = at(10)
+    here.channel.resync.away_since(at(0))
+    return call
+
+
+def talk_at(rings: float, answered: float, ends: float) -> tuple[str, ...]:
+    return (
+        PHONE.format(t=stamp(rings), leg=leg(2), linked=leg(1)),
+        line("ANSWER", leg(2), answered),
+        line("HANGUP", leg(2), ends),
+        citizen_hung_up(1, ends),
+    )
+
+
+@pytest.mark.parametrize(("let_go", "via"), [(9, "engine"), (4, "fallback")])
+async def test_whose_talk_it_was_is_known_by_the_end_of_our_socket(
+    tmp_path: Path, let_go: float, via: str
+) -> None:
+    async with world(cel=cel(tmp_path, *talk_at(5, 6, 9)), agents=["anna"]) as here:
+        call = await half_open(here)
+        call.let_go = at(let_go)
+        here.ami.channels()
+        await here.resync()
+        (row,) = here.ended().values()
+        assert (row.via, row.answered, row.ended) == (via, at(6), at(9))
+
+
+async def test_a_leg_that_ami_told_of_is_ours_whatever_else_we_know(tmp_path: Path) -> None:
+    async with world(cel=cel(tmp_path, *talk_at(5, 6, 9)), agents=["anna"]) as here:
+        call = await half_open(here)
+        here.channel.calls.bind(call, leg(2), AgentId("anna"))
+        here.ami.channels()
+        await here.resync()
+        (row,) = here.ended().values()
+        assert (row.via, row.answered) == ("engine", at(6))
+
+
+async def test_a_list_does_not_undo_what_was_told_since_it_was_asked_for(tmp_path: Path) -> None:
+    async with world(cel=cel(tmp_path)) as here:
+        await here.waiting(1, 1)
+        here.channel.calls.add(Call(contact_id=ContactId("c1"), leg=leg(1), channel="x"))
+        await here.said(ev.ContactDetached(contact_id=ContactId("c1")), seconds=2)
+        here.ami.channels(citizen_row(1, app="Queue"))
+        here.clock.moment = at(5)
+        resync = asyncio.ensure_future(here.channel.resync.run())
+        await asyncio.sleep(0)
+        answered = ev.FallbackAnswered(
+            contact_id=ContactId("c1"), agent_id=AgentId("anna"), at=at(5.01)
+        )
+        await here.said(answered, seconds=5.02)
+        await resync
+        await here.engine.drain()
+        view = here.view("c1")
+        assert view is not None
+        assert (view.state, view.agent_id) == ("talk", AgentId("anna"))
+
+
+async def test_operators_own_legs_of_since_the_list_are_kept_and_ended_ones_not_taken(
+    tmp_path: Path,
+) -> None:
+    async with world(cel=cel(tmp_path), agents=["anna"]) as here:
+        here.ami.channels(phone_row(8, "101", 8))
+        resync = asyncio.ensure_future(here.channel.resync.run())
+        await asyncio.sleep(0)
+        facts = here.channel.facts
+        facts.handle(tr.LegStarted(leg=leg(9), channel="x", endpoint="PJSIP/102", at=at(1)))
+        facts.handle(
+            tr.LegEnded(
+                leg=leg(8), channel="x", endpoint="PJSIP/101", cause=16, cause_text="", at=at(1)
+            )
+        )
+        await resync
+        assert facts.foreign == {AgentId("boris"): {leg(9)}}
+
+
+async def test_a_call_that_is_just_arriving_is_not_taken_for_one_that_is_gone(
+    tmp_path: Path,
+) -> None:
+    past = cel(tmp_path, STARTED.format(t=stamp(20), leg=leg(5, 20)))
+    async with world(cel=past) as here:
+        here.clock.moment = at(1)
+        here.ami.channels()
+        await here.restart(20)
+        assert not here.ended()
+        assert not here.channel.calls.by_leg
+
+
+async def test_a_talk_of_before_is_not_told_again(tmp_path: Path) -> None:
+    past = cel(tmp_path, *talk_at(2, 3, 6)[:3])
+    async with world(cel=past, agents=["anna"]) as here:
+        await talking(here)
+        lost = ev.TalkEnded(
+            contact_id=ContactId("c1"),
+            agent_id=AgentId("anna"),
+            end=ev.TalkEnd.MEDIA_LOST,
+            party=ev.Party.SYSTEM,
+            at=at(6),
+        )
+        await here.said(ev.AgentLoggedOut(agent_id=AgentId("anna")), lost, seconds=6)
+        here.channel.calls.add(Call(contact_id=ContactId("c1"), leg=leg(1), channel="x"))
+        here.ami.channels(citizen_row(1))
+        here.clock.moment = at(9)
+        here.channel.resync.away_since(at(1))
+        await here.resync()
+        view = here.view("c1")
+        assert view is not None
+        assert view.state == "waiting"
+
+
+async def test_a_clock_set_back_does_not_make_asterisk_a_new_one(tmp_path: Path) -> None:
+    async with world(cel=cel(tmp_path), agents=["anna"]) as here:
+        await talking(here)
+        here.channel.calls.add(Call(contact_id=ContactId("c1"), leg=leg(1), channel="x"))
+        here.ami.channels(citizen_row(1, bridge="b"), phone_row(2, "101", 1, bridge="b"))
+        await here.resync()
+        here.ami.channels()
+        here.ami.booted(at(1800))  # by the clock of before the step; he came half an hour later
+        here.clock.moment = at(3620)
+        here.channel.resync.lost()
+        await here.resync()
+        (row,) = here.ended().values()
+        assert row.reason == "seen at resync"
+
+
+async def test_who_left_with_our_socket_left_then() -> None:
+    async with world() as here:
+        await here.waiting(1, 1)
+        call = Call(contact_id=ContactId("c1"), leg=leg(1), channel="x", let_go=at(8))
+        here.channel.calls.add(call)
+        here.ami.channels()
+        here.clock.moment = at(9)
+        await here.channel.resync.look_at(call)
+        await here.engine.drain()
+        (row,) = here.ended().values()
+        assert (row.ended, row.disposition) == (at(8), Disposition.ABANDONED)

@@ -72,8 +72,8 @@ class Call:
     """Whether the dialplan takes him on when our lease on him runs out."""
     lease_set: float = -math.inf
     """When (loop time, s) the lease was set together with other variables, before he waits."""
-    hungup_at: Instant | None = None
-    """When the socket told us that the citizen left; proved only by Asterisk's Hangup."""
+    let_go: Instant | None = None
+    """When our last socket of him ended; ``None`` before this engine's first one."""
     leg_gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever an operator's leg of this call has ended."""
     leg_bound: asyncio.Event = field(default_factory=asyncio.Event)

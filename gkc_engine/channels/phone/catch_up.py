@@ -31,7 +31,11 @@ SEEN = "seen at resync"
 LOST_WITH_ASTERISK = "asterisk restarted"
 
 OURS_US = 2 * SECOND
-"""A leg that began later than this after our last sign of life was not made by our Dial."""
+"""A leg that began later than this after a dead engine's last sign of life was not made by its
+Dial. Of this engine's own sockets the end is known: no Dial of ours begins after it."""
+
+NEW_US = SECOND // 20
+"""How far Asterisk's stamps and our own time may lie apart, and a little more."""
 
 _NOT_YET = (
     ContactState.MENU,
@@ -64,10 +68,15 @@ class CatchUp:
         since: Instant,
         booted: Instant | None,
         listed: frozenset[str],
+        asked: Instant,
     ) -> None:
-        """``listed``: the calls we knew before ``live`` was asked for; others are too new."""
+        """``listed``: the calls we knew when, at ``asked``, ``live`` was asked for.
+
+        Others are too new, and so is whatever has happened since to one of these.
+        """
         self._channel = channel
         self._listed = listed
+        self._asked = asked
         self._live = live
         self._past = past
         self._since = since
@@ -85,8 +94,13 @@ class CatchUp:
             for leg in self._live
             if leg.uniqueid == leg.linkedid and leg.context in CITIZENS_CONTEXTS
         ]
-        strangers = [*self._past.citizens(self._since), *lines]
-        return sum(self._stranger(told) for told in sorted(strangers, key=self._lives))
+        past = [told for told in self._past.citizens(self._since) if not self._too_new(told)]
+        return sum(self._stranger(told) for told in sorted([*past, *lines], key=self._lives))
+
+    def _too_new(self, told: PastLeg) -> bool:
+        """Whether a call came after the list was made: not in it, and yet not gone."""
+        there = told.ended is None and told.leg not in self._live.by_id
+        return there and told.started is not None and told.started > self._asked - NEW_US
 
     def _lives(self, line: Call | PastLeg) -> bool:
         return line.leg in self._live.by_id
@@ -103,23 +117,32 @@ class CatchUp:
             if leg is None:
                 channel.calls.remove(call)
             return  # ended by ContactLeft; Asterisk is about to say so too
+        held = call.session is not None and not call.session.closed.is_set()
+        if leg is None:
+            if not held:  # An open socket is proof that he is there: the list is too old.
+                self._compare(view, call, None)
+                self._gone(call)
+            return
+        if held and not view.held:
+            channel.submit(ev.ContactAttached(contact_id=call.contact_id), None)
+        if view.since < self._asked:  # Else what was told since is newer than the list.
+            self._compare(view, call, leg)
+
+    def _compare(self, view: ContactView, call: Call, leg: Leg | None) -> None:
+        """Tell what a call that was listed, or is gone, has been through."""
         talk = self._talk(call, leg)
+        if talk is not None and _known_yet(view, talk):
+            talk = None
         if view.offer_id is not None:
             self._in_doubt(view, call, view.offer_id)
             if leg is not None and leg.in_native_queue and (talk is None or talk.native):
                 self._ring_is_over(call, view.offer_id)
         if talk is not None:
             self._talked(view, call, talk)
-        if leg is None:
-            # An open socket is proof that he is there: the list is older than his call.
-            if call.session is None or call.session.closed.is_set():
-                self._gone(call)
-        else:
+        if leg is not None:
             self._still_there(view, call, leg, talk)
 
     def _still_there(self, view: ContactView, call: Call, leg: Leg, talk: Talk | None) -> None:
-        if call.session is not None and not call.session.closed.is_set() and not view.held:
-            self._channel.submit(ev.ContactAttached(contact_id=call.contact_id), None)
         over = talk is None or talk.ended is not None
         if call.session is None and leg.in_native_queue and over:
             self._stands_in_queue(view, call, talk)
@@ -152,13 +175,18 @@ class CatchUp:
                     leg=told.leg,
                     answered=told.answered,
                     ended=told.ended,
-                    native=self._is_native(told),
+                    native=self._is_native(call, told),
                 )
         return None
 
-    def _is_native(self, told: PastLeg) -> bool:
+    def _is_native(self, call: Call, told: PastLeg) -> bool:
         """Whether the native queue made this leg, and not a Dial of ours."""
-        return told.started is None or told.started > self._since + OURS_US
+        if told.leg in call.legs:
+            return call.dialling is None  # AMI told of our Dial's leg when it began
+        if call.session is not None:
+            return False  # who comes back out of the native queue was not connected there
+        ours_until = call.let_go if call.let_go is not None else Instant(self._since + OURS_US)
+        return told.started is None or told.started > ours_until
 
     def _in_doubt(self, view: ContactView, call: Call, offer_id: OfferId) -> None:
         """Know the offer that was open when the last engine died: its Dial may still run."""
@@ -173,7 +201,7 @@ class CatchUp:
                 queue=view.queue,
                 timeout_us=Micros(0),
                 step=0,
-                created=self._channel.now(),
+                created=view.offered or self._channel.now(),
             ),
         )
 
@@ -182,7 +210,7 @@ class CatchUp:
         rung = [
             told.ended
             for told in self._past.dialled_for(call.leg)
-            if told.ended is not None and not self._is_native(told)
+            if told.ended is not None and not self._is_native(call, told)
         ]
         ended = rung[-1] if rung else self._since
         self._channel.calls.end_dial(call)
@@ -265,11 +293,19 @@ class CatchUp:
         if told is not None and ended is not None:
             call.ended_by = call.ended_by or self._who_ended(told)
             self._channel.facts.citizen_gone(call, ended, IMPORTED)
-        elif self._booted is not None and (born(call.leg) or self._since) <= self._booted:
+        elif self._booted is not None and self._went_with_asterisk(call, self._booted):
             call.ended_by = ev.Party.SYSTEM
             self._channel.facts.citizen_gone(call, self._booted, LOST_WITH_ASTERISK)
         else:
-            self._channel.facts.citizen_gone(call, call.hungup_at, SEEN)
+            self._channel.facts.citizen_gone(call, last_held(call, self._since), SEEN)
+
+    def _went_with_asterisk(self, call: Call, booted: Instant) -> bool:
+        """Whether Asterisk was started anew since we heard it last, after the call began.
+
+        Both: after a step of the wall clock a call seems to have begun before any start.
+        """
+        began = born(call.leg)
+        return booted > self._since - SECOND and (began is None or began <= booted)
 
     def _who_ended(self, told: PastLeg) -> ev.Party:
         """The far end that hung up: CEL names its channel."""
@@ -310,6 +346,20 @@ class CatchUp:
             )
         if leg is None:
             self._gone(call)
+
+
+def last_held(call: Call, alive: Instant) -> Instant | None:
+    """Return when our socket of a citizen who is gone ended, if he was there at ``alive`` yet.
+
+    With nothing better: whoever leaves while we hold him ends it by that.
+    """
+    return call.let_go if call.let_go is not None and call.let_go >= alive else None
+
+
+def _known_yet(view: ContactView, talk: Talk) -> bool:
+    """Whether the talk is one of before: it was over when what he is in now began."""
+    before = talk.ended is not None and talk.ended <= view.since + SECOND
+    return before and view.answered is not None
 
 
 def _as_past(leg: Leg, started: Instant) -> PastLeg:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,15 @@ CITIZENS_CONTEXTS: Final = frozenset({"gkc", "gkc-queue"})
 """Where citizens enter our dialplan."""
 
 _COLUMNS: Final = 8
+
+OLDER_MAX: Final = 20
+"""Lines in a row that are too old before no more are read: one broken stamp ends nothing."""
+
+TimeOf = Callable[[Instant], Instant | None]
+"""The engine's time of a stamp; ``None`` when no clock that the engine has seen explains it."""
+
+_Row = tuple[Instant, list[str]]
+"""One line: its instant, its columns."""
 
 
 class CelError(GkcError):
@@ -90,27 +99,37 @@ class History:
         return [leg for _, _, leg in sorted(found, key=lambda item: item[:2])]
 
 
-def read_history(path: Path, since: Instant) -> History:
+def as_written(stamp: Instant) -> Instant | None:
+    """Take a stamp for the engine's time: the wall clock was never stepped."""
+    return stamp
+
+
+def read_history(path: Path, since: Instant, time_of: TimeOf = as_written) -> History:
     """Return what the file says of ``since`` and later. Blocks: call it in a thread.
+
+    Args:
+        path: Asterisk's list of legs.
+        since: In the engine's time.
+        time_of: Makes the engine's time of a stamp (``wall.WallSteps``).
 
     Raises:
         CelError: no such file, or no right to read it.
     """
     try:
-        lines = list(_tail(path, Instant(since - SLACK_US)))
+        rows = list(_rows(_backwards(path), since, time_of))
     except OSError as error:
         raise CelError(f"{path}: {error.strerror}; set pbx.cel to Asterisk's legs.csv") from error
-    return history(lines)
+    return _legs(reversed(rows))
 
 
 def history(lines: Iterable[str]) -> History:
     """Return the legs that ``lines`` tell of; what cannot be read is passed over."""
+    return _legs(reversed(list(_rows(reversed(list(lines)), Instant(0), as_written))))
+
+
+def _legs(rows: Iterable[_Row]) -> History:
     legs: dict[str, PastLeg] = {}
-    for line in lines:
-        row = _columns(line)
-        at = _instant(row[1]) if row else None
-        if not row or at is None or not row[3]:
-            continue
+    for at, row in rows:
         leg = legs.get(row[3])
         if leg is None:
             endpoint = endpoint_of(row[2])
@@ -157,35 +176,63 @@ def _extra(text: str) -> tuple[int, str]:
     return cause if isinstance(cause, int) else 0, source if isinstance(source, str) else ""
 
 
-def _tail(path: Path, since: Instant) -> Iterator[str]:
-    """Yield the lines from the first one at ``since`` on, found from the end of the file."""
+def _rows(backwards: Iterable[str], since: Instant, time_of: TimeOf) -> Iterator[_Row]:
+    """Yield the rows at ``since`` or later, the last one first; unreadable ones are passed over."""
+    clock = _Backwards(time_of)
+    older = 0
+    for line in backwards:
+        row = _columns(line)
+        stamp = _instant(row[1]) if row else None
+        if stamp is None or not row[3]:
+            continue
+        at = clock.place(stamp)
+        if at >= since - SLACK_US:
+            older = 0
+            yield at, row
+        else:
+            older += 1
+            if older > OLDER_MAX:
+                return
+
+
+class _Backwards:
+    """The time of lines that are read from the end of the file.
+
+    A stamp that no stretch of this engine's own time explains was written before the wall clock
+    was stepped back while no engine was there: its line is placed at the one that follows.
+    """
+
+    def __init__(self, time_of: TimeOf) -> None:
+        self._time_of = time_of
+        self._shift: int | None = None
+        """Of the lines before such a step."""
+        self._next: Instant | None = None
+
+    def place(self, stamp: Instant) -> Instant:
+        """Return the engine's time of the line before the one asked last."""
+        at = self._time_of(stamp) if self._shift is None else Instant(stamp + self._shift)
+        after = self._next
+        if at is None or (self._shift is not None and after is not None and at > after + SLACK_US):
+            at = stamp if after is None else after
+            self._shift = at - stamp
+        self._next = at
+        return at
+
+
+def _backwards(path: Path) -> Iterator[str]:
+    """Yield the whole lines from the end of the file on, at most `TAIL_MAX` bytes of them."""
     with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        floor = max(0, end - TAIL_MAX)
-        at, data = end, b""
+        at = file.seek(0, os.SEEK_END)
+        floor = max(0, at - TAIL_MAX)
+        rest = b""
         while at > floor:
             step = min(BLOCK, at - floor)
             at -= step
             file.seek(at)
-            data = file.read(step) + data
-            if _begins_before(data, since, whole=at == 0):
-                break
+            first, *lines = (file.read(step) + rest).split(b"\n")
+            yield from (line.decode("utf-8", "replace") for line in reversed(lines))
+            rest = first
+        if floor == 0:
+            yield rest.decode("utf-8", "replace")
         else:
-            if floor > 0:
-                log.warning("cel_tail_cut", bytes=TAIL_MAX)
-        whole = data if at == 0 else data.partition(b"\n")[2]
-    for line in whole.decode("utf-8", "replace").splitlines():
-        row = _columns(line)
-        told = _instant(row[1]) if row else None
-        if told is not None and told >= since:
-            yield line
-
-
-def _begins_before(data: bytes, since: Instant, *, whole: bool) -> bool:
-    """Whether the first line of ``data`` that can be read is older than ``since``."""
-    for line in data.splitlines()[0 if whole else 1 : 20]:
-        row = _columns(line.decode("utf-8", "replace"))
-        told = _instant(row[1]) if row else None
-        if told is not None:
-            return told < since
-    return False
+            log.warning("cel_tail_cut", bytes=TAIL_MAX)

@@ -226,7 +226,9 @@ class PhoneChannel:
 
     def _cannot_offer(self, offer: cmd.OfferContact) -> None:
         """The core thought that we hold him; say that we do not, then that the offer is over."""
-        self.submit(ev.ContactDetached(contact_id=offer.contact_id), None)
+        call = self.calls.by_contact.get(offer.contact_id)
+        since = call.let_go if call is not None else None
+        self.submit(ev.ContactDetached(contact_id=offer.contact_id, at=since), None)
         self.submit(
             ev.OfferFailed(
                 offer_id=offer.offer_id, failure=ev.OfferFailure.RESCINDED, reason="not held"
@@ -398,7 +400,7 @@ class PhoneChannel:
         finally:
             work.close()  # it never began if the socket closed at once
             if call.session is agi:
-                call.session = None
+                call.session, call.let_go = None, self.now()
                 if not self._stopping:
                     while call.inbox:
                         self._not_held(call, call.take())
@@ -453,16 +455,12 @@ class PhoneChannel:
         await asyncio.sleep(SOCKET_GRACE_S)
         if self.calls.by_leg.get(call.leg) is not call or call.session is not None:
             return
-        if self.ami.up:
-            # First: who has left (and his Hangup is late or lost) did not fall into a queue.
-            await self.resync.look_at(call)
-            if self.calls.by_leg.get(call.leg) is not call or call.session is not None:
-                return
         view = self.contact(call.contact_id)
-        # Without AMI he may be in the native queue, or Asterisk may be gone with him: resync tells.
-        lined = view is not None and view.state in (ContactState.WAITING, ContactState.OFFERED)
-        if lined and self.ami.up:
-            self.submit(ev.ContactDetached(contact_id=call.contact_id), None)
+        if view is not None and view.state in (ContactState.WAITING, ContactState.OFFERED):
+            self.submit(ev.ContactDetached(contact_id=call.contact_id, at=call.let_go), None)
+        if self.ami.up:
+            # Who has left, and his Hangup is late or lost, did not fall into a queue.
+            await self.resync.look_at(call)
 
     def _look_into_fallback(self, fact: FallbackJoined) -> None:
         """Somebody fell into a native queue although we are here: take him back soon.

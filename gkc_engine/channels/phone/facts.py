@@ -28,6 +28,14 @@ _REACHABLE = frozenset(
 """Device states in which a phone can be rung at all; UNAVAILABLE and INVALID are the others."""
 
 
+_FAILURES = {
+    "BUSY": ev.OfferFailure.BUSY,
+    "NOANSWER": ev.OfferFailure.NO_ANSWER,
+    "CHANUNAVAIL": ev.OfferFailure.UNREACHABLE,
+    "CONGESTION": ev.OfferFailure.UNREACHABLE,
+}
+"""Without ``CANCEL``: he left, or another phone answered."""
+
 ENDED_MAX = 20_000
 """Ended legs remembered: at 70 calls/s the last few minutes; an event is late by seconds."""
 
@@ -80,6 +88,7 @@ class FactHandler:
                 self._dial_ringing(fact)
             case tr.DialFinished():
                 self._dial_finished(fact)
+                self._not_answered(fact)
             case tr.LegEnded():
                 self._leg_ended(fact)
             case tr.LegHeld():
@@ -152,6 +161,26 @@ class FactHandler:
             return
         self.answered(call, agent_id, fact.leg, fact.at)
 
+    def _not_answered(self, fact: tr.DialFinished) -> None:
+        """A ring of ours may have ended while no socket was there that would tell so."""
+        call, failure = self.calls.by_leg.get(fact.caller), _FAILURES.get(fact.status)
+        if call is not None and failure is not None and call.legs.keys() == {fact.leg}:
+            self.ring_over(call, failure, fact.status, fact.at)
+
+    def ring_over(
+        self, call: Call, failure: ev.OfferFailure, reason: str, at: Instant | None
+    ) -> None:
+        """Our Dial for a citizen whom nobody holds has ended without an answer."""
+        held = call.session is not None and not call.session.closed.is_set()
+        if held or call.dialling is None or call.answered_by is not None:
+            return
+        offer_id = call.dialling.offer_id
+        self.calls.end_dial(call)
+        self._submit(
+            ev.OfferFailed(offer_id=offer_id, failure=failure, reason=reason, at=at),
+            f"failed:{offer_id}",
+        )
+
     def _bridge_entered(self, fact: tr.BridgeEntered) -> None:
         """The second word on an answer, for when the first (``DialEnd``) was lost."""
         call = self.calls.by_agent_leg.get(fact.leg)
@@ -186,6 +215,10 @@ class FactHandler:
             if len(self._ended) > ENDED_MAX:
                 self._ended.popitem(last=False)
             self.not_foreign(agent_id, fact.leg)
+
+    def has_ended(self, leg: str) -> bool:
+        """Whether Asterisk has told the end of an operator's leg."""
+        return leg in self._ended
 
     def not_foreign(self, agent_id: AgentId, leg: str) -> None:
         """The leg is a citizen's talk after all, or gone."""
@@ -272,6 +305,17 @@ class FactHandler:
                 ev.ContactDetached(contact_id=call.contact_id, at=fact.at),
                 f"detached:{fact.leg}:{fact.at}",
             )
+            self._fell_out_of_dial(call, fact.at)
+
+    def _fell_out_of_dial(self, call: Call, at: Instant | None) -> None:
+        """He stands in the native queue, so our Dial is over: the second word on its end."""
+        offer = call.dialling
+        if offer is None or (at is not None and at < offer.created):
+            return  # told late: he came back since
+        # Who was perhaps never rung is not to blame.
+        rung = call.leg_bound.is_set()
+        failure = ev.OfferFailure.NO_ANSWER if rung else ev.OfferFailure.RESCINDED
+        self.ring_over(call, failure, "in the native queue", at)
 
     def _fallback_connected(self, fact: tr.FallbackConnected) -> None:
         call = self.calls.by_leg.get(fact.leg)
@@ -281,7 +325,6 @@ class FactHandler:
         if agent_id is not None and fact.member:
             self.calls.bind(call, fact.member, agent_id)
             call.answered_by, call.talk_leg = agent_id, fact.member
-            self.not_foreign(agent_id, fact.member)
         self._submit(
             ev.FallbackAnswered(
                 contact_id=call.contact_id,
@@ -290,3 +333,6 @@ class FactHandler:
             ),
             f"fallback:{fact.leg}:{fact.at}",
         )
+        if agent_id is not None:
+            # Only now: between the two he would be free and be offered somebody.
+            self.not_foreign(agent_id, fact.member)

@@ -18,10 +18,11 @@ from gkc_engine.acd.commands import OfferContact
 from gkc_engine.acd.state import ContactState
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.channels.phone.catch_up import SEEN, CatchUp
+from gkc_engine.channels.phone.catch_up import SEEN, CatchUp, last_held
 from gkc_engine.channels.phone.cel import CelError, History, read_history
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.live import Leg, Live, booted_at, leg_of
+from gkc_engine.channels.phone.wall import WallSteps
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, Instant
 
@@ -32,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 UNHEARD_US = 15 * SECOND
 """A half-open link is noticed within this: so far back the past may be unknown."""
+
+LOOKED_US = 5 * SECOND
+"""Every leg is looked at more often than this (``channel.PATROL_S``)."""
 
 TURN_S = 1.1
 """How long one who was taken back waits for those who stood before him; a native queue lets a
@@ -48,6 +52,7 @@ class Resync:
         """Since when Asterisk was not heard; ``None`` while it is."""
         self._coming: dict[str, Instant] = {}
         """Enqueue time of those who were asked back and have not come yet."""
+        self._wall = WallSteps(channel.engine.of_wall, channel.now)
         self._moved = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self.runs_total = 0
@@ -77,6 +82,8 @@ class Resync:
         ami = self._channel.ami
         listed = frozenset(self._channel.calls.by_leg)
         of_agents = tuple(self._channel.calls.by_agent_leg)
+        foreign = {leg for legs in self._channel.facts.foreign.values() for leg in legs}
+        asked = self._channel.now()
         rows = await ami.list_action("CoreShowChannels")
         devices = await ami.list_action("DeviceStateList")
         queues = await ami.list_action("QueueStatus")
@@ -85,10 +92,10 @@ class Resync:
         past = await self._past(since)
         legs = [leg_of(row) for row in rows if row.name == "CoreShowChannel"]
         self._devices(devices)
-        catch_up = CatchUp(self._channel, Live(legs), past, since, booted, listed)
+        catch_up = CatchUp(self._channel, Live(legs), past, since, booted, listed, asked)
         self.imported_total += catch_up.run()
         self._forget_ended(of_agents, legs)
-        self._agent_legs(legs)
+        self._agent_legs(legs, foreign)
         self._take_back(queues)
         self._away = None
         self.runs_total += 1
@@ -105,7 +112,8 @@ class Resync:
         if self._cel is None:
             return History()
         try:
-            return await asyncio.to_thread(read_history, self._cel, since)
+            self._wall.look()
+            return await asyncio.to_thread(read_history, self._cel, since, self._wall.engine_time)
         except CelError as error:
             log.warning("cel_unread", reason=str(error))
             return History()
@@ -137,14 +145,15 @@ class Resync:
         if self._channel.calls.by_leg.get(call.leg) is not call:
             return
         if not any(row.get("Uniqueid") == call.leg for row in rows):
-            self._channel.facts.citizen_gone(call, call.hungup_at, SEEN)
+            self._channel.facts.citizen_gone(call, call.let_go, SEEN)
 
     async def patrol(self) -> None:
         """Let go of every leg that Asterisk does not have any more, its Hangup being lost.
 
-        While somebody stands in a native queue, or talks out of it, everything is compared: what
-        we hear of those calls comes by AMI alone.
+        While somebody stands in a native queue, or is rung without a socket, everything is
+        compared: what we hear of those calls comes by AMI alone.
         """
+        self._wall.look()
         facts, calls = self._channel.facts, self._channel.calls
         if any(self._is_native(call) for call in calls.by_leg.values()):
             try:
@@ -188,26 +197,31 @@ class Resync:
         for call in citizens:
             known_yet = calls.by_leg.get(call.leg) is call
             if call.leg not in there and known_yet and not _is_held(call):
-                facts.citizen_gone(call, call.hungup_at, SEEN)
+                alive = Instant(self._channel.now() - LOOKED_US)
+                facts.citizen_gone(call, last_held(call, alive), SEEN)
 
     def _is_native(self, call: Call) -> bool:
         if call.session is not None:
             return False
         view = self._channel.contact(call.contact_id)
-        return view is not None and view.state is ContactState.DETACHED
+        return view is not None and view.state in (ContactState.DETACHED, ContactState.OFFERED)
 
     def _devices(self, rows: Sequence[AmiEvent]) -> None:
         for row in rows:
             if row.name == "DeviceStateChange":
                 self._channel.facts.device_state(row.get("Device"), row.get("State"))
 
-    def _agent_legs(self, legs: Sequence[Leg]) -> None:
-        foreign: dict[AgentId, set[str]] = {}
+    def _agent_legs(self, legs: Sequence[Leg], known: set[str]) -> None:
+        """Take the operators' own legs from the list; ``known``: those of before it was asked."""
+        facts = self._channel.facts
+        newer = {agent: told - known for agent, told in facts.foreign.items()}
+        foreign = {agent: told for agent, told in newer.items() if told}
         for leg in legs:
             agent_id = self._channel.roster.agent_of(leg.endpoint)
-            if agent_id is not None and leg.uniqueid not in self._channel.calls.by_agent_leg:
+            ours = leg.uniqueid in self._channel.calls.by_agent_leg
+            if agent_id is not None and not ours and not facts.has_ended(leg.uniqueid):
                 foreign.setdefault(agent_id, set()).add(leg.uniqueid)
-        self._channel.facts.replace_foreign(foreign)
+        facts.replace_foreign(foreign)
 
     # --- native queues -----------------------------------------------------------------------
 
