@@ -167,6 +167,10 @@ class NativeQueues:
             Interface=member.interface,
         )
 
+    def rings_for(self, uniqueid: str) -> bool:
+        """Whether a member's phone rings for this caller now."""
+        return any(e.ringing and e.channel.uniqueid == uniqueid for e in self.entries)
+
     def withdraw(self, queue: str, caller: str) -> bool:
         """``QueueWithdrawCaller``; a ring that runs is left to finish, and an answer wins."""
         for entry in self.entries:

@@ -316,16 +316,25 @@ class Watch:
         world, center = self._world, self._world.center
         if not center.ready or not center.process.alive or center.process.paused:
             return
-        acd = center.engine.acd
-        legs = center.phone.calls.by_leg
+        for leg in center.phone.calls.by_leg:
+            if leg not in world.pbx.channels:
+                yield f"zombie call {leg}"
+        yield from self._phones()
+        for uniqueid, channel in world.pbx.channels.items():
+            if channel.truth is None or channel.truth.place not in ("music", "native"):
+                continue
+            # "A running ring is left to finish, and an answer wins" (telephony contract).
+            if not world.queues.rings_for(uniqueid):
+                yield from self._forgotten(uniqueid, channel.truth)
+
+    def _phones(self) -> Iterator[str]:
+        """What the core believes of an operator that his phone knows better."""
+        world = self._world
         talking = {
             t.agent for truth in world.pbx.truths.values() for t in truth.talks if not t.ended
         }
-        for leg in legs:
-            if leg not in world.pbx.channels:
-                yield f"zombie call {leg}"
         for phone in world.phones:
-            view = acd.agent_view(AgentId(city.AGENT_AT[phone.interface]))
+            view = world.center.engine.acd.agent_view(AgentId(city.AGENT_AT[phone.interface]))
             assert view is not None
             busy = view.state in (cm.AgentState.RINGING, cm.AgentState.TALK)
             if phone.leg is None and view.state is cm.AgentState.WRAP_UP:
@@ -335,10 +344,6 @@ class Watch:
             # A talk from the native queue may count as a call of his own: he is not asked.
             if phone.interface in talking and view.can_take:
                 yield f"{view.agent_id} talks, the core says {view.state}"
-        for uniqueid, channel in world.pbx.channels.items():
-            if channel.truth is None or channel.truth.place not in ("music", "native"):
-                continue
-            yield from self._forgotten(uniqueid, channel.truth)
 
     def _forgotten(self, uniqueid: str, truth: Truth) -> Iterator[str]:
         center = self._world.center

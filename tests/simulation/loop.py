@@ -137,8 +137,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         *args: Any,  # noqa: ANN401
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
+        # Who waits for what is left of a limit must get beyond it: time stands still here.
+        least = 1 if delay > 0 else 0
         return self.call_at_us(
-            self.now_us + max(0, round(delay * 1_000_000)), callback, *args, context=context
+            self.now_us + max(least, round(delay * 1_000_000)), callback, *args, context=context
         )
 
     def call_at(  # type: ignore[override]

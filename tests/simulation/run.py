@@ -54,11 +54,11 @@ def run_seed(scenario: Scenario, seed: int, *, real: bool = False) -> Result:
         if cel is not None:
             cel.touch()
         world = World(seed, scenario.load, scenario.manners, store, cel)
-        return _play(world, scenario)
+        return _play(world, scenario, real=real)
 
 
-def _play(world: World, scenario: Scenario) -> Result:
-    watch = Watch(world, scenario.patience_s)
+def _play(world: World, scenario: Scenario, *, real: bool) -> Result:
+    watch = Watch(world, max(scenario.patience_s, scenario.real_patience_s if real else 0.0))
     findings: list[str] = []
 
     async def history() -> None:
