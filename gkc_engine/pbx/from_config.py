@@ -62,6 +62,11 @@ def plan_from_config(
         ),
         trunks=(),
         numbers=tuple(spelling for number in config.numbers for spelling in _spellings(number)),
+        number_queues=tuple(
+            (spelling, entry.queue or next(iter(config.queues)))
+            for number, entry in config.numbers.items()
+            for spelling in _spellings(number)
+        ),
         fastagi_host=config.pbx.fastagi.host,
         fastagi_port=config.pbx.fastagi.port,
         language=config.center.languages[0],

@@ -195,6 +195,8 @@ class PbxPlan:
     trunks: tuple[Trunk, ...] = (Trunk(),)
     numbers: tuple[str, ...] = ()
     """City numbers: operators may transfer to them."""
+    number_queues: tuple[tuple[str, str], ...] = ()
+    """The queue behind each of ``numbers``: for transfers that find no engine."""
     fastagi_host: str = "127.0.0.1"
     fastagi_port: int = 4573
     sip_host: str = "127.0.0.1"
@@ -247,6 +249,9 @@ class PbxPlan:
         check_distinct((q.name for q in self.queues), "queues")
         check_distinct((o.endpoint for o in self.operators), "operators' endpoints")
         check_distinct(self.transfer_targets, "numbers that operators may dial")
+        for number, queue in self.number_queues:
+            check(NUMBER, number, "numbers")
+            check(NAME, queue, "queue of a number")
         self._check_open_phones()
 
     def _check_open_phones(self) -> None:
@@ -264,6 +269,12 @@ class PbxPlan:
         """Every music class that a queue names."""
         names = ("default", self.music_class, *(queue.music_class for queue in self.queues))
         return tuple(dict.fromkeys(names))
+
+    @property
+    def queue_numbers(self) -> tuple[tuple[str, str], ...]:
+        """Every number that leads to a queue, with the queue's name."""
+        own = tuple((q.number, q.name) for q in self.queues if q.number)
+        return (*own, *self.number_queues)
 
     @property
     def transfer_targets(self) -> tuple[str, ...]:

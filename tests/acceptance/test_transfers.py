@@ -1,41 +1,36 @@
-"""Transfers of every kind keep one contact, also when the engine dies before they are completed."""
+"""Transfers by a phone's own keys keep one contact, also when the engine dies before their end."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
 
-from gkc_engine.demo.city import CityOptions
-from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install
-from tests.acceptance.harness import Row, until
-from tests.acceptance.phone import Leg, Phone, answers, only_rings, refuses
-from tests.acceptance.stage import PASSPORT, Stage, kinds, open_stage, outcomes
+from tests.acceptance.harness import until
+from tests.acceptance.phone import answers, only_rings, refuses
+from tests.acceptance.stage import PASSPORT, Stage, kinds, outcomes
+from tests.acceptance.transfer_cases import (
+    HOUSING,
+    ask_boris,
+    asked_for_a_number,
+    end,
+    engine_dead,
+    has_him,
+    hears_each_other,
+    talk,
+    talks,
+    transfer_stage,
+)
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
-
-HOUSING = "+74951112244"
-
-
-def _tune(document: Document) -> None:
-    queues = document.get("queues")
-    if queues is not None:
-        queues["passport"] |= {"timeout": "3s", "same_agent_after": "60s", "transfer_codes": True}
-        queues["housing"] |= {"record": "never", "wrapuptime": "0s"}
-        del queues["housing"]["record_notice"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(install: Install, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    def options(base: CityOptions) -> CityOptions:
-        return dataclasses.replace(base, tune=_tune)
-
-    async with open_stage(tmp_path_factory.mktemp("transfers"), install, options) as stage:
+    async with transfer_stage(tmp_path_factory.mktemp("transfers"), install) as stage:
         yield stage
 
 
@@ -43,52 +38,6 @@ async def stage(install: Install, tmp_path_factory: pytest.TempPathFactory) -> A
 async def _calm(stage: Stage) -> AsyncIterator[None]:
     async with stage.case():
         yield
-
-
-async def talk(stage: Stage, *, others: tuple[str, ...] = ("boris",)) -> tuple[Leg, Leg]:
-    """Let a citizen talk with Anna; ``others`` are at work too. Returns his leg and hers."""
-    anna = stage.phone(101, answers)
-    await stage.city.login("anna")
-    _, leg = await stage.call(PASSPORT)
-    mine = await anna.next_call()
-    await stage.waits("talk")
-    if others:
-        await stage.city.login(*others)
-    return leg, mine
-
-
-async def hears_each_other(one: Leg, other: Leg) -> None:
-    """Wait until each of two phones hears the other's signature."""
-
-    async def look() -> bool:
-        here = other.phone.signature in one.hears(0.2)
-        return here and one.phone.signature in other.hears(0.2)
-
-    await until(look, "they hear each other", 5)
-
-
-async def has_him(stage: Stage, agent: str) -> None:
-    """Wait until the core says that ``agent`` talks with a citizen."""
-
-    async def look() -> bool:
-        row = (await stage.city.ask("agent.show", agent=agent))[0]
-        return row["state"] == "talk" and row["contact_id"] is not None
-
-    await until(look, f"{agent} has the citizen", 10)
-
-
-async def end(stage: Stage, leg: Leg) -> Row:
-    await leg.bye()
-    return await stage.last()
-
-
-def talks(story: Row) -> list[str]:
-    """Return with whom he talked, in order."""
-    found: list[str] = []
-    for segment in story["segments"]:
-        if segment["kind"] in ("talk", "hold") and found[-1:] != [segment["agent_id"]]:
-            found.append(segment["agent_id"])
-    return found
 
 
 # --- blind -----------------------------------------------------------------------------------
@@ -122,7 +71,7 @@ async def test_blind_by_code(stage: Stage) -> None:
     leg, mine = await talk(stage)
     boris = stage.phone(102, answers)
     await mine.press("##")
-    await asyncio.sleep(1)
+    await asked_for_a_number(mine)
     await mine.press("102")
     his = await boris.next_call()
     await hears_each_other(leg, his)
@@ -173,18 +122,6 @@ async def test_nobody_can_be_sent_out_of_the_center(stage: Stage) -> None:
 
 
 # --- with a word to the colleague first --------------------------------------------------------
-
-
-async def ask_boris(stage: Stage, mine: Leg) -> tuple[Leg, Leg, Phone]:
-    """Put the citizen on hold and ring Boris, who is reserved by that."""
-    boris = stage.phone(102)
-    await mine.hold()
-    await stage.city.agent_is("anna", "hold")
-    second = await mine.phone.dial("102")
-    his = await boris.next_call()
-    row = await stage.city.agent_is("boris", "talk")
-    assert (row["reason"], row["contact_id"]) == ("consulted", None)
-    return second, his, boris
 
 
 async def test_attended(stage: Stage) -> None:
@@ -287,14 +224,6 @@ async def test_a_busy_colleague_is_not_disturbed(stage: Stage) -> None:
 
 
 # --- the engine dies -------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def engine_dead(stage: Stage) -> AsyncIterator[None]:
-    """Kill the engine, and start it again afterwards."""
-    stage.city.city.kill_engine()
-    yield
-    await stage.city.city.start_engine()
 
 
 async def test_blind_without_an_engine(stage: Stage) -> None:

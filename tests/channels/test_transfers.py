@@ -39,7 +39,7 @@ async def test_own_calls_that_ended_meanwhile_free_the_operators() -> None:
             await here.said(ev.AgentCallStarted(agent_id=agent_id, call_id=leg(5), kind=kind))
         assert (here.agent("anna"), here.agent("boris")) == ("talk", "talk")
         here.ami.channels()
-        await here.channel.transfers.reconcile()
+        await here.channel.transfers.consults.reconcile()
         await here.engine.drain()
         assert (here.agent("anna"), here.agent("boris")) == ("ready", "ready")
 
@@ -49,7 +49,7 @@ async def test_own_calls_that_go_on_end_with_the_callers_leg() -> None:
         for agent_id, kind in ((ANNA, "consult"), (BORIS, "consulted")):
             await here.said(ev.AgentCallStarted(agent_id=agent_id, call_id=leg(5), kind=kind))
         here.ami.channels({"Uniqueid": leg(5), "Channel": "PJSIP/101-00000005"})
-        await here.channel.transfers.reconcile()
+        await here.channel.transfers.consults.reconcile()
         await here.engine.drain()
         assert here.agent("boris") == "talk"
         here.channel.facts.handle(

@@ -57,8 +57,11 @@ def test_the_way_in_is_the_contract_line_by_line() -> None:
         " same => n,Queue(${GKC_FALLBACK},,,,600)",
         ' same => n,GotoIf($["${QUEUESTATUS}"="WITHDRAW"]?in)',
         " same => n(bye),Hangup()",
-        f" same => n(after),AGI({agi}/after)",
+        ' same => n(after),GotoIf($["${SHARED(GKC_AGAIN)}"="1"]?again)',
+        f" same => n,AGI({agi}/after)",
         " same => n,Hangup()",
+        " same => n(again),Set(SHARED(GKC_AGAIN)=)",
+        " same => n,Goto(in)",
         "exten => failed,1,Hangup()",
     ]
 

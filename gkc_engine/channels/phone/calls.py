@@ -40,6 +40,8 @@ class Call:
     leg: str
     channel: str
     entry: str = ""
+    consult: bool = False
+    """No citizen's, but an operator's own call that stands in a queue (``consults``)."""
     language: str = "ru"
     answered: bool = False
     """Whether our 200 is out: from then on the citizen pays."""

@@ -156,7 +156,15 @@ class CatchUp:
     def _talk(self, call: Call, leg: Leg | None) -> Talk | None:
         """Return the last talk of the call: the one that runs, else what CEL tells of."""
         agent_of = self._channel.roster.agent_of
-        for other in self._live.with_him(leg) if leg is not None else ():
+        view = self._channel.contact(call.contact_id)
+        talker = view.agent_id if view is not None and view.state is ContactState.TALK else None
+        with_him = self._live.with_him(leg) if leg is not None else []
+        # Three may talk; and while his operator asks a colleague (*2), he is alone on hold.
+        with_him.sort(key=lambda other: agent_of(other.endpoint) != talker)
+        if not with_him and talker is not None:
+            answered = self._live.answered_for(call.leg)
+            with_him = [x for x in answered if agent_of(x.endpoint) == talker]
+        for other in with_him:
             agent_id = agent_of(other.endpoint)
             if agent_id is not None and leg is not None:
                 told = self._past.legs.get(other.uniqueid)
@@ -167,7 +175,9 @@ class CatchUp:
                     ended=None,
                     native=leg.in_native_queue,
                 )
-        for told in reversed(self._past.dialled_for(call.leg)):
+        ended = [told for told in self._past.dialled_for(call.leg) if told.ended is not None]
+        # Who left last: a colleague who was only asked came later and left before.
+        for told in sorted(ended, key=lambda told: told.ended or Instant(0), reverse=True):
             agent_id = agent_of(told.endpoint)
             if agent_id is not None and told.answered is not None and told.ended is not None:
                 return Talk(

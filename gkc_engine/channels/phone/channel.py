@@ -130,7 +130,7 @@ class PhoneChannel:
             set_roster=self._set_roster,
             on_answered=self.recorder.answered,
             on_attended=self.transfers.attended,
-            on_own_leg_ended=self.transfers.over,
+            on_own_leg_ended=self.transfers.leg_ended,
         )
         self.members = Members(self)
         self.operators = Operators(self)
@@ -310,16 +310,17 @@ class PhoneChannel:
     async def on_ami_up(self) -> None:
         """The link is (again) there: read everything anew before trusting any event."""
         await self.resync.run()
-        await self.transfers.reconcile()
+        await self.transfers.consults.reconcile()
         await self.members.reconcile()
         await self._beat()
 
     def _stood_still(self, still_us: Micros) -> None:
         """We were stopped: Asterisk has gone on alone; ask for everything before we decide."""
         self.resync.away_since(Instant(self.now() - still_us))
-        self.spawn(self._ask_anew())
+        self.spawn(self.ask_anew())
 
-    async def _ask_anew(self) -> None:
+    async def ask_anew(self) -> None:
+        """Read everything anew, if Asterisk can be asked."""
         if self.ami.up:
             try:
                 await self.on_ami_up()
@@ -391,9 +392,10 @@ class PhoneChannel:
         self, call: Call, agi: AgiSession, work: Coroutine[Any, Any, None]
     ) -> None:
         """Let ``work`` serve the call on this socket; afterwards find out what its end meant."""
-        call.session = agi
-        call.inbox.clear()
-        call.arrived.clear()
+        if call.session is not agi:  # else it was told of him before we began
+            call.session = agi
+            call.inbox.clear()
+            call.arrived.clear()
         try:
             call.leased = await may_lease(agi)
             await work
@@ -471,7 +473,8 @@ class PhoneChannel:
         entry = fact.entry if normalise(fact.entry).e164 else ""
         came = born(fact.leg)
         at = fact.at if came is None else self.engine.of_wall(came)
-        register(self, leg=fact.leg, entry=entry, number=fact.number, at=at)
+        if not self.transfers.consults.is_own_call(fact.channel):
+            register(self, leg=fact.leg, entry=entry, number=fact.number, at=at)
         if self._sweeping is None or self._sweeping.done():
             self._sweeping = self.spawn(self._sweep())
 

@@ -11,6 +11,7 @@ import structlog
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Medium
+from gkc_engine.acd.state import ContactState
 from gkc_engine.channels.phone import lease
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.host import Announcer
@@ -155,6 +156,11 @@ class EntryDesk:
             return Entry(queue=self._default_queue)
         return entry
 
+    def queue_behind(self, channel: PhoneChannel, number: str) -> QueueId | None:
+        """Return the queue of a city number, as `queue_of`; ``None`` when it is none of ours."""
+        known = channel.entry_key(number) in channel.plan.entries
+        return self.queue_of(channel, number) if known else None
+
     def queue_of(self, channel: PhoneChannel, number: str) -> QueueId:
         """Return the queue that a number leads to when an operator transfers there.
 
@@ -233,4 +239,13 @@ class EntryDesk:
                     ),
                     f"failed:{offer_id}",
                 )
+        if view.state is ContactState.TALK and view.agent_id is not None:
+            # Handed over while we were away, and nobody answered.
+            channel.calls.end_dial(call)
+            channel.submit(
+                ev.TransferRequested(
+                    contact_id=call.contact_id, from_agent=view.agent_id, to_queue=view.queue
+                ),
+                None,
+            )
         channel.submit(ev.ContactAttached(contact_id=call.contact_id), None)

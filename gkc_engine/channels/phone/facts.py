@@ -69,6 +69,8 @@ class FactHandler:
         self._on_own_leg_ended = on_own_leg_ended
         self.own_dials: dict[str, str] = {}
         """Legs that operators' own calls ring or have rung, by the caller's leg."""
+        self.own_answered: set[str] = set()
+        """Those of these legs that were answered."""
         self.reachable: dict[AgentId, bool] = {}
         self.devices: dict[str, bool] = {}
         """Whether each device of Asterisk can be reached."""
@@ -133,7 +135,7 @@ class FactHandler:
     def _dial_started(self, fact: tr.DialStarted) -> None:
         call = self.calls.by_leg.get(fact.caller)
         agent_id = self.roster.agent_of(fact.endpoint)
-        if call is None and any(fact.caller in legs for legs in self.foreign.values()):
+        if call is None and agent_id is not None:
             self.own_dials[fact.caller] = fact.leg
         if call is None or call.dialling is None or agent_id is None or fact.leg in self._ended:
             return
@@ -152,6 +154,8 @@ class FactHandler:
 
     def _dial_finished(self, fact: tr.DialFinished) -> None:
         call = self.calls.by_leg.get(fact.caller)
+        if fact.status == "ANSWER" and self.own_dials.get(fact.caller) == fact.leg:
+            self.own_answered.add(fact.leg)
         if call is None or call.dialling is None or fact.status != "ANSWER":
             return
         if fact.leg in self._ended:
@@ -205,9 +209,11 @@ class FactHandler:
         call = self.calls.by_leg.get(fact.leg)
         if call is not None:
             self.citizen_gone(call, fact.at, f"cause {fact.cause}")
-            return
+            if not call.consult:
+                return
         self.calls.leg_ended(fact.leg, fact.cause, fact.at)
         self.own_dials.pop(fact.leg, None)
+        self.own_answered.discard(fact.leg)
         self._on_own_leg_ended(fact.leg)
         agent_id = self.roster.agent_of(fact.endpoint)
         if agent_id is not None:

@@ -96,6 +96,7 @@ class Live:
 
     def __init__(self, legs: Iterable[Leg]) -> None:
         self.by_id = {leg.uniqueid: leg for leg in legs}
+        self._by_name = {leg.channel: leg for leg in self.by_id.values()}
         self._bridges: dict[str, list[Leg]] = {}
         for leg in self.by_id.values():
             if leg.bridge:
@@ -105,10 +106,20 @@ class Live:
         return iter(self.by_id.values())
 
     def with_him(self, leg: Leg) -> list[Leg]:
-        """Return the other legs in the same bridge."""
+        """Return the other legs in the same bridge, also through a Local channel's two halves."""
         if not leg.bridge:
             return []
-        return [other for other in self._bridges[leg.bridge] if other is not leg]
+        found = [other for other in self._bridges[leg.bridge] if other is not leg]
+        for half in [x for x in found if x.channel.startswith("Local/")]:
+            name, number = half.channel[:-1], half.channel[-1:]
+            twin = self._by_name.get(name + ("2" if number == "1" else "1"))
+            if twin is not None and twin.bridge:
+                found += [x for x in self._bridges[twin.bridge] if x is not twin]
+        return found
+
+    def answered_for(self, citizen: str) -> list[Leg]:
+        """Return the legs that were made for a citizen's line and answered."""
+        return [x for x in self if x.linkedid == citizen and x.uniqueid != citizen and x.up]
 
     def rung_for(self, citizen: str) -> list[Leg]:
         """Return the legs that ring for a citizen's line."""

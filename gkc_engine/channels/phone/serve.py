@@ -232,7 +232,9 @@ class CitizenSession:
         await self._show(offer.queue)
         await notice(self._host, self._call, agi, voice)
         await lease.end(self._call, agi)
-        await self._host.recorder.begin(self._call, agi, offer, voice.record)
+        await self._host.recorder.begin(
+            self._call, agi, offer, "never" if self._call.consult else voice.record
+        )
         ring_s = self._ring_s(offer)
         silence = asyncio.ensure_future(self._hang_up_silent())
         deduced = asyncio.ensure_future(self._deduce_answer(offer, ring_s))
@@ -253,7 +255,9 @@ class CitizenSession:
         await self._host.recorder.end(self._call, agi, keep=status == "ANSWER")
         if status == "ANSWER":
             self._call.answered = True
-            await self._talk_ended(offer)
+            if self._call.dialling is offer or self._call.answered_by is not None:
+                await self._talk_ended(offer)
+            # Else the operator handed him over before the next one answered: he waits again.
         elif status != "CANCEL":
             cause = await agi.get_variable("HANGUPCAUSE") or ""
             self._failed(offer, self._failure(offer, status, cause), f"{status} {cause}")

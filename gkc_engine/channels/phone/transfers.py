@@ -1,74 +1,56 @@
-"""Operators' own calls and the transfers that come of them; the contact stays one.
+"""What becomes of a citizen whom an operator hands over; the contact stays one.
 
-Three ways in, all by the dialplan (telephony contract, "Transfers"):
-
-* ``/transferred``: a blind REFER (or ``##``) has put the citizen's channel here; the extension is
+* Blind (REFER, ``##``): the dialplan brings his channel to ``/transferred``, the extension being
   the number that was asked for. He is the same contact on a new socket.
-* ``/consult``: an operator dials a colleague. Both are reserved as by an offer. A completed
-  attended transfer swaps the *citizen* into this very socket, so that at its end it is his.
-* A transfer before the colleague answered: the running Dial becomes the offer that the core makes
-  to the colleague; who does not answer sends the citizen back to his old place.
+* Attended, answered: Asterisk moves him into the bridge of the operator's own call
+  (``consults``); his own socket and its Dial go on and end with that talk.
+* Attended, not answered yet, by REFER: Asterisk swaps him into the socket of the operator's own
+  call. By ``*2`` he stays on his own, in a bridge with one half of that call's Local channel.
+  A colleague's ring goes on and becomes the core's offer to him; in a queue the citizen takes the
+  place of the call, and a ring begins anew.
+* ``*2`` and ``*3``: three talk; the citizen is handed over when the operator leaves.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
 from typing import TYPE_CHECKING, Final
-
-import structlog
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.commands import AgentState
 from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.channels.phone.lease import CALL_LIMIT_S
+from gkc_engine.channels.phone.consults import CAUSE_NO_ANSWER, LOCAL, Consult, Consults, hang_up
 from gkc_engine.channels.phone.serve import CitizenSession
-from gkc_engine.errors import PeerError
-from gkc_engine.ids import AgentId
+from gkc_engine.ids import SECOND, AgentId, Instant
 from gkc_engine.ivr.fastagi import AgiSession
 
 if TYPE_CHECKING:
     from gkc_engine.channels.phone.channel import PhoneChannel
 
-log = structlog.get_logger(__name__)
-
 CAUSE_GONE: Final = 26
 """Q.850 "non-selected user clearing": a ring that is not wanted any more."""
 
-CONSULT_S: Final = 30
-"""How long a colleague's phone rings."""
-
-_CAN_BE_CALLED: Final = frozenset(
-    {AgentState.READY, AgentState.NOT_READY, AgentState.OFFLINE, AgentState.WRAP_UP}
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consult:
-    """One call between two operators."""
-
-    caller: AgentId
-    target: AgentId
-    agi: AgiSession | None
-    """``None``: it outlived the engine that began it."""
-
 
 class Transfers:
-    """Serves ``/transferred`` and ``/consult``."""
+    """Serves ``/transferred`` and ``/consult``; hears of completed transfers."""
 
     def __init__(self, channel: PhoneChannel) -> None:
         self._channel = channel
-        self.consults: dict[str, Consult] = {}
-        """Running calls between operators, by the caller's leg."""
+        self.consults = Consults(channel)
 
-    # --- the citizen was sent somewhere --------------------------------------------------------
+    # --- sockets --------------------------------------------------------------------------
 
     async def transferred(self, agi: AgiSession) -> None:
-        """Take a citizen who was transferred blindly; who is not ours is left to the dialplan."""
+        """Take a citizen who was transferred blindly, or the Local channel of a ``*2``.
+
+        Who is neither is left to the dialplan.
+        """
         call = self._channel.calls.by_leg.get(agi.uniqueid)
         if call is not None:
             await self._channel.hold_socket(call, agi, self._go_on(call, agi))
+        elif agi.channel.startswith(LOCAL):
+            await self._passed_on(await self.consults.by_code(agi), agi)
 
     async def _go_on(self, call: Call, agi: AgiSession) -> None:
         channel, number = self._channel, agi.request.extension
@@ -92,85 +74,42 @@ class Transfers:
             channel.entry_desk.returned(channel, call)
         await CitizenSession(channel, call, agi, channel.entry_desk.announcer).serve()
 
-    # --- an operator calls a colleague ----------------------------------------------------------
-
     async def consult(self, agi: AgiSession) -> None:
-        """Connect two operators, both taken meanwhile; serve the citizen who is swapped in."""
-        channel, leg = self._channel, agi.uniqueid
-        caller = channel.roster.agent_of(tr.endpoint_of(agi.channel))
-        target = channel.roster.by_extension.get(agi.request.extension)
-        if caller is None or target is None or not self._can_be_called(target.agent_id, caller):
-            log.info("consult_refused", leg=leg)
-            await self._hang_up(agi, "Busy")
+        """Serve an operator's own call, and the citizen who is swapped into it."""
+        await self._passed_on(await self.consults.dialled(agi), agi)
+
+    async def _passed_on(self, left: tuple[Consult, str] | None, agi: AgiSession) -> None:
+        """A citizen took an operator's own call over, and what ran in it has ended."""
+        if left is None:
             return
-        await self._begin(leg, Consult(caller=caller, target=target.agent_id, agi=agi))
-        try:
-            await agi.set_variable("TIMEOUT(absolute)", CALL_LIMIT_S)
-            await agi.exec("Dial", target.interface, CONSULT_S, "gi")
-            status = await agi.get_variable("DIALSTATUS") or ""
-            now_on_it = await agi.get_variable("UNIQUEID") or leg
-        finally:
-            self.over(leg)
-        call = channel.calls.by_leg.get(now_on_it)
-        if call is not None:
+        (consult, status), channel = left, self._channel
+        call = consult.passed_to
+        assert call is not None
+        if not consult.by_code:
             await channel.hold_socket(call, agi, self._swapped_in(call, agi, status))
+            return
+        session = CitizenSession(channel, call, agi, channel.entry_desk.announcer)
+        if call.dialling is not None and call.answered_by is None:
+            await session.after_transfer(self._outcome(call, status))
+        if call.session is not None and not call.session.closed.is_set():
+            await hang_up(agi, "")  # his own Dial ends by that, and his own socket goes on
         else:
-            await self._hang_up(agi, "Busy" if status == "BUSY" else "")
+            await agi.set_variable("GKC_DONE", "1")  # the dialplan sends him back to us
 
-    def _can_be_called(self, target: AgentId, caller: AgentId) -> bool:
-        view = self._channel.engine.acd.agent_view(target)
-        busy = any(target in (c.caller, c.target) for c in self.consults.values())
-        return view is not None and view.state in _CAN_BE_CALLED and not busy and target != caller
-
-    async def _begin(self, leg: str, consult: Consult) -> None:
-        self.consults[leg] = consult
-        about = next(
-            (c for c in self._channel.calls.by_leg.values() if c.answered_by == consult.caller),
-            None,
-        )
-        contact_id = about.contact_id if about is not None else None
-        started = [
-            ev.AgentCallStarted(agent_id=agent_id, call_id=leg, kind=kind, contact_id=contact_id)
-            for agent_id, kind in ((consult.caller, "consult"), (consult.target, "consulted"))
-        ]
-        self._channel.submit(started[0], None)
-        await self._channel.engine.ask(started[1], source="agi")
-
-    def over(self, leg: str) -> None:
-        """The call between two operators is over, or has become a citizen's talk."""
-        consult = self.consults.pop(leg, None)
-        if consult is not None:
-            self._end_calls(consult, leg)
-
-    def _end_calls(self, consult: Consult, leg: str) -> None:
-        for agent_id in (consult.target, consult.caller):
-            self._channel.submit(ev.AgentCallEnded(agent_id=agent_id, call_id=leg), None)
-
-    async def reconcile(self) -> None:
-        """After a connect: end what ended meanwhile, know again what still goes on."""
+    async def _swapped_in(self, call: Call, agi: AgiSession, status: str) -> None:
+        """What the citizen was transferred into is over, or was cut short for him."""
         channel = self._channel
-        known: dict[str, dict[str, AgentId]] = {}
-        for agent_id in channel.roster.by_agent:
-            view = channel.engine.acd.agent_view(agent_id)
-            for call_id, kind in view.calls.items() if view is not None else ():
-                if call_id not in self.consults:
-                    known.setdefault(call_id, {})[kind] = agent_id
-        if not known:
-            return
-        try:
-            rows = await channel.ami.list_action("CoreShowChannels")
-        except PeerError as error:
-            log.warning("own_calls_unread", reason=str(error))
-            return
-        legs = {row.get("Uniqueid") for row in rows}
-        for call_id, parties in known.items():
-            caller = parties.get("consult") or next(iter(parties.values()))
-            target = parties.get("consulted", caller)
-            self.consults[call_id] = Consult(caller=caller, target=target, agi=None)
-            if call_id not in legs:
-                self.over(call_id)
+        await agi.set_variable("DIALSTATUS", "")
+        await channel.recorder.end(call, agi, keep=True)
+        session = CitizenSession(channel, call, agi, channel.entry_desk.announcer)
+        await session.after_transfer(self._outcome(call, status))
+        await session.serve()
 
-    # --- the citizen is swapped into an operator's call -----------------------------------------
+    @staticmethod
+    def _outcome(call: Call, status: str) -> str:
+        return "NOANSWER" if CAUSE_NO_ANSWER in call.causes.values() else status
+
+    # --- AMI: an attended transfer --------------------------------------------------------
 
     def attended(self, fact: tr.AttendedTransferred) -> None:
         """An operator has handed his citizen over to the party of his second call."""
@@ -178,75 +117,178 @@ class Transfers:
         call = channel.calls.by_leg.get(fact.transferee) or channel.calls.by_leg.get(fact.target)
         if call is None or call.answered_by is None:
             return
-        consult = self.consults.get(fact.second)
-        if consult is not None and consult.agi is not None and not fact.target:
-            # All at once: the Hangup of the operator's second leg may be the very next event.
-            del self.consults[fact.second]
-            leg = channel.facts.own_dials.get(fact.second, "")
-            from_agent = call.answered_by
-            channel.calls.end_dial(call)
-            call.inbox.clear()
-            call.session = consult.agi  # the citizen is in it now
-            if leg:
-                channel.facts.not_foreign(consult.target, leg)
-            requested = ev.TransferRequested(
-                contact_id=call.contact_id,
-                from_agent=from_agent,
-                to_agent=consult.target,
-                at=fact.at,
-            )
-            channel.spawn(self._before_the_answer(call, consult, requested, fact.second, leg))
+        consult = self._consult_of(fact, call.answered_by)
+        if consult is None:
+            to_agent = channel.roster.agent_of(fact.target_endpoint)
+            self._completed(call, to_agent, fact.target, fact.at, key=f"{fact.first}:{fact.second}")
             return
-        from_agent = call.answered_by
-        to_agent = channel.roster.agent_of(fact.target_endpoint)
+        if consult.agi is None and consult.by_code:
+            return  # begun before a restart: asked for when its channel ends
+        agent_id, leg = self._answered(consult, fact)
+        if fact.three:
+            self._three(call, consult, agent_id, leg, fact.at)
+        elif agent_id is not None:
+            key = f"{fact.first}:{fact.second}"
+            self._completed(call, agent_id, leg, fact.at, key=key, consult=consult)
+        elif consult.own is not None:
+            self._takes_place(call, consult, consult.own, fact.at)
+        else:
+            self._takes_ring(call, consult, fact.at)
+
+    def _consult_of(self, fact: tr.AttendedTransferred, caller: AgentId) -> Consult | None:
+        running = self.consults.running
+        by_code = (c for c in running.values() if c.by_code and c.caller == caller)
+        return running.get(fact.second) or next(by_code, None)
+
+    def _answered(
+        self, consult: Consult, fact: tr.AttendedTransferred
+    ) -> tuple[AgentId | None, str]:
+        """Return who has answered the operator's own call, and on which leg."""
+        if consult.own is not None:
+            return consult.own.answered_by, consult.own.talk_leg or ""
+        leg = self._channel.facts.own_dials.get(consult.leg, "")
+        if leg and leg in self._channel.facts.own_answered:
+            return consult.target, leg
+        if not consult.by_code and fact.target:
+            return self._channel.roster.agent_of(fact.target_endpoint), fact.target
+        return None, leg
+
+    def _completed(
+        self,
+        call: Call,
+        to_agent: AgentId | None,
+        leg: str,
+        at: Instant | None,
+        *,
+        key: str,
+        consult: Consult | None = None,
+    ) -> None:
+        """The citizen talks with another operator, or with an outside party."""
+        channel = self._channel
+        from_agent, by_queue = call.answered_by, consult.queue if consult is not None else None
+        assert from_agent is not None
         channel.calls.end_dial(call)
         if to_agent is not None:
-            channel.calls.bind(call, fact.target, to_agent)
-            channel.facts.not_foreign(to_agent, fact.target)
-        call.answered_by, call.talk_leg = to_agent, fact.target
+            channel.calls.bind(call, leg, to_agent)
+            channel.facts.not_foreign(to_agent, leg)
+        call.answered_by, call.talk_leg = to_agent, leg
         channel.submit(
             ev.TransferCompleted(
                 contact_id=call.contact_id,
                 from_agent=from_agent,
                 to_agent=to_agent,
-                to_external=None if to_agent else fact.target,
-                at=fact.at,
+                to_external=None if to_agent else leg,
+                to_queue=by_queue,
+                at=at,
             ),
-            f"attended:{fact.first}:{fact.second}",
+            f"attended:{key}",
         )
-        self.over(fact.second)
+        if consult is not None:
+            if consult.own is not None:
+                consult.own.legs.pop(leg, None)  # it is the citizen's from now on
+            if consult.work is not None:
+                consult.work.cancel()
+            self.consults.over(consult.leg)
+
+    # --- before the answer ----------------------------------------------------------------
+
+    def _hand_over(self, call: Call, consult: Consult) -> None:
+        """All at once: the Hangup of the operator's leg may be the very next event."""
+        channel = self._channel
+        del self.consults.running[consult.leg]
+        consult.passed_to = call
+        channel.calls.end_dial(call)
+        call.inbox.clear()
+        call.arrived.clear()
+        if not consult.by_code:
+            call.session = consult.agi  # the citizen is in it now
+
+    def _takes_place(self, call: Call, consult: Consult, own: Call, at: Instant | None) -> None:
+        """The call still waits in a queue, or rings: the citizen himself does so from now on."""
+        channel, from_agent = self._channel, call.answered_by
+        assert from_agent is not None
+        self._hand_over(call, consult)
+        channel.submit(
+            ev.TransferRequested(
+                contact_id=call.contact_id, from_agent=from_agent, to_queue=consult.queue, at=at
+            ),
+            None,
+        )
+        if call.session is None or call.session.closed.is_set():
+            channel.submit(ev.ContactDetached(contact_id=call.contact_id), None)
+        for leg in tuple(own.legs):
+            channel.hang_up(leg, CAUSE_GONE)
+        assert consult.work is not None
+        consult.work.cancel()
+        self.consults.end_calls(consult)  # after his own place is taken: who rang is his
+
+    def _takes_ring(self, call: Call, consult: Consult, at: Instant | None) -> None:
+        """The colleague still rings: that is for the citizen from now on."""
+        channel, from_agent = self._channel, call.answered_by
+        assert from_agent is not None
+        assert consult.target is not None
+        leg = channel.facts.own_dials.get(consult.leg, "")
+        self._hand_over(call, consult)
+        if leg:
+            channel.facts.not_foreign(consult.target, leg)
+        requested = ev.TransferRequested(
+            contact_id=call.contact_id, from_agent=from_agent, to_agent=consult.target, at=at
+        )
+        channel.spawn(self._before_the_answer(call, consult, requested, leg))
 
     async def _before_the_answer(
-        self, call: Call, consult: Consult, event: ev.TransferRequested, second: str, leg: str
+        self, call: Call, consult: Consult, event: ev.TransferRequested, leg: str
     ) -> None:
-        """The colleague still rings: make that ring the core's offer to him, or end it."""
-        channel = self._channel
+        """Make the ring the core's offer to the colleague, or end it."""
+        channel, target = self._channel, consult.target
         said = await channel.engine.ask(event, source="ami")
-        self._end_calls(consult, second)
+        self.consults.end_calls(consult)
         offer = next((c for c in said if isinstance(c, cmd.OfferContact)), None)
-        if offer is None or offer.agent_ids != (consult.target,) or not leg:
+        if offer is None or offer.agent_ids != (target,) or target is None or not leg:
             if leg:
                 channel.hang_up(leg, CAUSE_GONE)  # he is to wait for somebody else
             return
-        call.inbox.remove(offer)  # it is being carried out
+        if offer in call.inbox:  # it is being carried out
+            call.inbox.remove(offer)
         if not call.inbox:
             call.arrived.clear()
         channel.calls.start_dial(call, offer)
-        channel.calls.bind(call, leg, consult.target)
+        channel.calls.bind(call, leg, target)
         channel.facts.handle(tr.DialRinging(caller=call.leg, leg=leg, at=event.at))
+        await asyncio.sleep(offer.timeout_us / SECOND)
+        if call.dialling is offer and call.answered_by is None:
+            channel.hang_up(leg, CAUSE_NO_ANSWER)
 
-    async def _swapped_in(self, call: Call, agi: AgiSession, status: str) -> None:
-        """The Dial is over that the citizen was transferred into."""
-        channel = self._channel
-        await agi.set_variable("DIALSTATUS", "")
-        await channel.recorder.end(call, agi, keep=True)
-        session = CitizenSession(channel, call, agi, channel.entry_desk.announcer)
-        await session.after_transfer(status)
-        await session.serve()
+    # --- three ----------------------------------------------------------------------------
 
-    @staticmethod
-    async def _hang_up(agi: AgiSession, app: str) -> None:
-        await agi.set_variable("GKC_DONE", "1")
-        if app:
-            await agi.exec(app, 3)
-        await agi.hangup()
+    def _three(
+        self, call: Call, consult: Consult, agent_id: AgentId | None, leg: str, at: Instant | None
+    ) -> None:
+        """``*3``: all three talk; the colleague's call goes on under his own leg."""
+        assert call.answered_by is not None
+        self._channel.submit(
+            ev.HoldEnded(contact_id=call.contact_id, agent_id=call.answered_by, at=at), None
+        )
+        if agent_id is None:
+            return
+        if consult.own is not None:  # its channel ends by this, what she does goes on
+            self._channel.submit(
+                ev.AgentCallStarted(agent_id=agent_id, call_id=consult.leg, kind="consulted"), None
+            )
+        consult.target, consult.three = agent_id, call
+        self.consults.running.pop(consult.leg, None)
+        self.consults.running[leg] = consult
+
+    def leg_ended(self, leg: str) -> None:
+        """A leg that is no citizen's is gone."""
+        running = self.consults.running
+        left = [(key, c) for key, c in running.items() if c.three and c.three.talk_leg == leg]
+        for colleague, consult in left:
+            call = consult.three
+            assert call is not None
+            if self._channel.calls.by_leg.get(call.leg) is call and call.answered_by is not None:
+                at, running[consult.leg] = call.ends.get(leg), running.pop(colleague)
+                self._completed(
+                    call, consult.target, colleague, at, key=f"three:{leg}", consult=consult
+                )
+        self.consults.over(leg)

@@ -133,6 +133,8 @@ class AttendedTransferred:
     target: str
     target_endpoint: str | None
     at: Instant | None
+    three: bool = False
+    """All three talk now; nobody has left."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -287,6 +289,7 @@ def _attended(m: AmiMessage) -> PhoneFact | None:
         target=m.get("TransferTargetUniqueid"),
         target_endpoint=endpoint_of(m.get("TransferTargetChannel")),
         at=m.at,
+        three=m.get("DestType") == "Threeway",
     )
 
 
