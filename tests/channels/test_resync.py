@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -14,6 +16,7 @@ from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import AgentId, ContactId
+from gkc_engine.ivr.fastagi import AgiSession
 from tests.channels.test_cel import PHONE, STARTED, line, stamp
 from tests.channels.world import World, at, citizen_row, leg, phone_row, world
 
@@ -453,3 +456,16 @@ async def test_who_left_with_our_socket_left_then() -> None:
         await here.engine.drain()
         (row,) = here.ended().values()
         assert (row.ended, row.disposition) == (at(8), Disposition.ABANDONED)
+
+
+async def test_an_offer_that_a_socket_has_just_ended_is_in_no_doubt(tmp_path: Path) -> None:
+    async with world(cel=cel(tmp_path), agents=["anna"]) as here:
+        await here.waiting(1, 1)
+        call = Call(contact_id=ContactId("c1"), leg=leg(1), channel="x")
+        call.session = cast(AgiSession, SimpleNamespace(closed=asyncio.Event()))
+        here.channel.calls.add(call)
+        here.ami.channels(citizen_row(1))
+        here.clock.moment = at(3)
+        await here.resync()
+        assert call.dialling is None
+        assert not here.channel.calls.awaits_leg_of(AgentId("anna"))

@@ -199,8 +199,11 @@ class CatchUp:
         return told.started is None or told.started > ours_until
 
     def _in_doubt(self, view: ContactView, call: Call, offer_id: OfferId) -> None:
-        """Know the offer that was open when the last engine died: its Dial may still run."""
-        if call.dialling is not None or view.queue is None:
+        """Know the offer that was open when the last engine died: its Dial may still run.
+
+        Of one that a socket of ours carries out, the socket knows: it may just have ended.
+        """
+        if call.dialling is not None or call.session is not None or view.queue is None:
             return
         self._channel.calls.start_dial(
             call,
