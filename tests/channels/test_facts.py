@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -13,6 +16,7 @@ from gkc_engine.acd.commands import ContactEnded, Disposition, OfferContact
 from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.ids import AgentId, ContactId
+from gkc_engine.ivr.fastagi import AgiSession
 from tests.channels.world import World, at, leg, world
 
 ANNA = "PJSIP/101"
@@ -278,3 +282,21 @@ async def test_a_late_word_of_the_native_queue_ends_no_later_ring() -> None:
         await unheld_ring(here)
         await told(here, [joined(0.5)], seconds=4)
         assert not [e for e in here.events() if isinstance(e, ev.OfferFailed)]
+
+
+async def test_who_is_back_does_not_fall_again_by_a_late_word() -> None:
+    async with world() as here:
+        await here.waiting(1, 1)
+        call = Call(contact_id=ContactId("c1"), leg=CITIZEN, channel="x")
+        call.session = cast(AgiSession, SimpleNamespace(closed=asyncio.Event()))
+        here.channel.calls.add(call)
+        here.clock.moment = at(5)
+        await here.channel.resync.in_turn(CITIZEN)
+        await told(here, [joined(4)], seconds=6)
+        view = here.view("c1")
+        assert view is not None
+        assert view.state == "waiting"
+        await told(here, [joined(6)], seconds=6)
+        view = here.view("c1")
+        assert view is not None
+        assert view.state == "detached"

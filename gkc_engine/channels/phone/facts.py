@@ -40,6 +40,12 @@ ENDED_MAX = 20_000
 """Ended legs remembered: at 70 calls/s the last few minutes; an event is late by seconds."""
 
 
+def _was_before(call: Call, at: Instant | None) -> bool:
+    """Whether what happened at ``at`` to a citizen out of our hands is over: he is back."""
+    held = call.session is not None and not call.session.closed.is_set()
+    return held and call.back is not None and at is not None and at < call.back
+
+
 class FactHandler:
     """Keeps the registry of calls and tells the core."""
 
@@ -306,12 +312,13 @@ class FactHandler:
         call = self.calls.by_leg.get(fact.leg)
         if fact.queue.startswith(FALLBACK_PREFIX):
             self._on_fallback(fact)
-        if call is not None:
-            self._submit(
-                ev.ContactDetached(contact_id=call.contact_id, at=fact.at),
-                f"detached:{fact.leg}:{fact.at}",
-            )
-            self._fell_out_of_dial(call, fact.at)
+        if call is None or _was_before(call, fact.at):
+            return
+        self._submit(
+            ev.ContactDetached(contact_id=call.contact_id, at=fact.at),
+            f"detached:{fact.leg}:{fact.at}",
+        )
+        self._fell_out_of_dial(call, fact.at)
 
     def _fell_out_of_dial(self, call: Call, at: Instant | None) -> None:
         """He stands in the native queue, so our Dial is over: the second word on its end."""

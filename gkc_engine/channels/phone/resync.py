@@ -259,7 +259,12 @@ class Resync:
         Each channel leaves the native queue in its own time; without this the first to arrive
         would be offered first. Ends after ``TURN_S`` at the latest: a caller whom the native
         queue is just ringing may never come.
+
+        He counts as back from now on.
         """
+        call = self._channel.calls.by_leg.get(leg)
+        if call is not None:
+            call.back = self._channel.now()
         mine = self._coming.get(leg)
         while mine is not None and leg in self._coming:
             if not any((at, name) < (mine, leg) for name, at in self._coming.items()):
