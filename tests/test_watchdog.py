@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from gkc_engine import watchdog
-from gkc_engine.watchdog import ENV_PIPE, Watchdog
+from gkc_engine.watchdog import ENV_PIPE, ENV_SPARE, TAKE, Watchdog
 
 BEATS = f"""
 import os, sys, time
 fd = int(os.environ[{ENV_PIPE!r}])
+order = os.environ.get({ENV_SPARE!r})
+if order and os.read(int(order), 1) != {TAKE!r}:
+    sys.exit(0)
 os.write(fd, b".")
 """
 
@@ -110,3 +113,143 @@ async def test_a_stopped_watchdog_does_not_stop_the_worker(monkeypatch: pytest.M
     beating.cancel()
     os.close(read_fd)
     os.close(write_fd)
+
+
+# --- the spare -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spare stands by as soon as the worker lives."""
+    monkeypatch.setattr(watchdog, "SPARE_AFTER_S", 0.0)
+    monkeypatch.setattr(watchdog, "RESTART_S", 0.1)
+
+
+class Pair:
+    """A watchdog with a worker that does nothing, and its spare."""
+
+    def __init__(self, argv: list[str], *, warm: bool = True, restart: bool = True) -> None:
+        self.begun: asyncio.Queue[int] = asyncio.Queue()
+        self.spares: asyncio.Queue[int] = asyncio.Queue()
+        self.dog = Watchdog(
+            argv,
+            warm=warm,
+            restart=restart,
+            on_start=self.begun.put_nowait,
+            on_spare=self.spares.put_nowait,
+        )
+        self.running = asyncio.ensure_future(self.dog.run())
+
+    async def end(self) -> int:
+        await self.dog.stop()
+        return await self.running
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_spare_takes_the_place_of_a_worker_that_died(tmp_path: Path) -> None:
+    async with asyncio.timeout(20):
+        pair = Pair(worker(tmp_path, "time.sleep(60)"))
+        for _ in range(2):
+            first, spare = await pair.begun.get(), await pair.spares.get()
+            assert first != spare
+            os.kill(first, signal.SIGKILL)
+            assert await pair.begun.get() == spare == pair.dog.pid
+            pair.begun.put_nowait(spare)
+        assert await pair.end() == -signal.SIGTERM
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_spare_that_does_not_answer_is_passed_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "SILENCE_S", 0.3)
+    body = "while True: time.sleep(0.05); os.write(fd, b'.')"
+    async with asyncio.timeout(20):
+        pair = Pair(worker(tmp_path, body))
+        first, spare = await pair.begun.get(), await pair.spares.get()
+        os.kill(spare, signal.SIGSTOP)
+        os.kill(first, signal.SIGKILL)
+        assert await pair.begun.get() not in (first, spare)
+        assert is_gone(spare)
+        await pair.end()
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_spare_that_died_is_missed_by_nobody(tmp_path: Path) -> None:
+    async with asyncio.timeout(20):
+        pair = Pair(worker(tmp_path, "time.sleep(60)"))
+        first, spare = await pair.begun.get(), await pair.spares.get()
+        os.kill(spare, signal.SIGKILL)
+        os.kill(first, signal.SIGKILL)
+        assert await pair.begun.get() not in (first, spare)
+        await pair.end()
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_spare_that_died_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "SPARE_AGAIN_S", 0.0)
+    async with asyncio.timeout(20):
+        pair = Pair(worker(tmp_path, "time.sleep(60)"))
+        first, spare = await pair.begun.get(), await pair.spares.get()
+        os.kill(spare, signal.SIGKILL)
+        assert await pair.spares.get() not in (first, spare)
+        await pair.end()
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("how", ["stopped", "ended"])
+async def test_the_spare_ends_with_the_watch(tmp_path: Path, how: str) -> None:
+    word = tmp_path / "end"
+    body = f"while not os.path.exists({str(word)!r}): time.sleep(0.01)"
+    async with asyncio.timeout(20):
+        pair = Pair(worker(tmp_path, body))
+        spare = await pair.spares.get()
+        if how == "stopped":
+            assert await pair.end() == -signal.SIGTERM
+        else:
+            word.touch()
+            assert await pair.running == 0
+        assert is_gone(spare)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("how", [{"warm": False}, {"restart": False}])
+async def test_where_none_is_wanted_none_stands_by(tmp_path: Path, how: dict[str, bool]) -> None:
+    async with asyncio.timeout(20):
+        pair = Pair(worker(tmp_path, "time.sleep(0.5)"), **how)
+        await pair.begun.get()
+        assert await pair.running == 0
+        assert starts(tmp_path) == 1
+        assert pair.dog.spare_pid is None
+
+
+async def test_asked_to_stop_between_two_workers_it_starts_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "RESTART_S", 0.0)
+    pair = Pair(worker(tmp_path, "time.sleep(60)"), warm=False)
+    spawn, made = pair.dog._spawn, 0
+
+    async def spawned(*, spare: bool) -> watchdog._Worker:
+        nonlocal made
+        process, made = await spawn(spare=spare), made + 1
+        if made == 2:
+            await pair.dog.stop()
+        return process
+
+    monkeypatch.setattr(pair.dog, "_spawn", spawned)
+    async with asyncio.timeout(20):
+        os.kill(await pair.begun.get(), signal.SIGKILL)
+        await pair.running
+    assert made == 2
+    assert pair.begun.empty()

@@ -44,25 +44,36 @@ def run(
     log.configure(log_level)
     folder = state if state is not None else state_dir()
     if not watchdog:
-        from gkc_engine import app
-        from gkc_engine.watchdog import ENV_PIPE
-
-        if ENV_PIPE not in os.environ:  # else its watchdog has looked
-            _refuse_early(config, folder)
-        raise typer.Exit(app.run(config, folder, app.Overrides()))
+        raise typer.Exit(_work(config, folder, log_level))
     with _pid_file(folder / "run"):
         raise typer.Exit(_supervise(config, folder, log_level, restart=restart))
+
+
+def _work(config: Path, folder: Path, log_level: str) -> int:
+    from gkc_engine import spare
+    from gkc_engine.watchdog import ENV_PIPE
+
+    if ENV_PIPE not in os.environ:  # else its watchdog has looked
+        _refuse_early(config, folder)
+    spare.stand_by(config, _command(config, folder, log_level))
+    from gkc_engine import app
+
+    return app.run(config, folder, app.Overrides())
+
+
+def _command(config: Path, folder: Path, log_level: str) -> list[str]:
+    """Return what a worker is started with."""
+    argv = [sys.executable, "-m", "gkc_engine", "run", "--no-watchdog"]
+    return [*argv, "--config", str(config), "--state", str(folder), "--log-level", log_level]
 
 
 def _supervise(config: Path, folder: Path, log_level: str, *, restart: bool) -> int:
     from gkc_engine.watchdog import Watchdog
 
     _refuse_early(config, folder)  # told once, here, and not by a worker in a loop
-    argv = [sys.executable, "-m", "gkc_engine", "run", "--no-watchdog"]
-    argv += ["--config", str(config), "--state", str(folder), "--log-level", log_level]
 
     async def main() -> int:
-        dog = Watchdog(argv, restart=restart)
+        dog = Watchdog(_command(config, folder, log_level), restart=restart, warm=True)
         loop = asyncio.get_running_loop()
         stops: list[asyncio.Task[None]] = []
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -87,6 +87,20 @@ class Ground:
     def said(self) -> str:
         return self.log.read_text(encoding="utf-8")
 
+    def tune(self, old: str, new: str) -> None:
+        """Change the first ``old`` of the city's file."""
+        path = self.config / "city.yaml"
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def pids(self) -> tuple[int, int]:
+        """Wait until a spare stands by; return the worker's pid and its own."""
+        ready = re.compile(r'"spare_ready"')
+        wait_for(lambda: ready.search(self.said()), BOOT_S)
+        (spare,) = re.findall(r'"pid": (\d+), "event": "spare_started"', self.said())
+        return (self.engine() or {})["pid"], int(spare)
+
     def gkc(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run another command against it."""
         return subprocess.run(
@@ -133,9 +147,7 @@ def test_a_held_port_is_refused_and_its_holder_named(ground: Ground, watchdog: s
 
 
 def test_a_wrong_config_is_refused_as_by_check(ground: Ground) -> None:
-    path = ground.config / "city.yaml"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("timeout: 5s", "timeout: abc", 1), encoding="utf-8")
+    ground.tune("timeout: 5s", "timeout: abc")
     code, said = ground.refused()
     checked = ground.gkc("check", str(ground.config))
     assert code == checked.returncode == 2
@@ -212,3 +224,69 @@ def test_a_killed_worker_is_started_again(ground: Ground) -> None:
         os.kill(first, signal.SIGKILL)
         wait_for(lambda: (ground.engine() or {}).get("pid") not in (None, first), 10)
         assert process.poll() is None
+
+
+# --- the spare worker ------------------------------------------------------------------------
+
+
+def is_gone(pid: int) -> bool:
+    """Whether it has ended, if perhaps nobody has asked how."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state == "Z"
+
+
+def open_files(pid: int) -> list[str]:
+    return [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+def read_to_end(sock: socket.socket) -> None:
+    """Return when the other side has let go."""
+    with suppress(ConnectionResetError):
+        while sock.recv(4096):
+            pass
+
+
+def test_the_spare_holds_nothing_of_a_dead_worker_and_takes_its_place(ground: Ground) -> None:
+    """Sockets are leases: one that outlived the worker would hold a citizen where nobody is."""
+    with socket.create_server(("127.0.0.1", ground.ami)) as manager, ground.running() as dog:
+        manager.settimeout(BOOT_S)
+        ami, _ = manager.accept()
+        version = (ground.engine() or {})["config_version"]
+        worker, spare = ground.pids()
+        files = open_files(spare)
+        assert not [file for file in files if file.startswith("socket:")]
+        assert not [file for file in files if file.startswith(str(ground.state))]
+        ground.tune("timeout: 5s", "timeout: 7s")
+        with ami, socket.create_connection(("127.0.0.1", ground.agi)) as agi:
+            for sock in (ami, agi):
+                sock.settimeout(BOOT_S)
+            os.kill(worker, signal.SIGKILL)
+            for sock in (ami, agi):
+                read_to_end(sock)
+        wait_for(lambda: (ground.engine() or {}).get("pid") == spare, 10)
+        assert "spare_stale" not in ground.said()
+        assert (ground.engine() or {})["config_version"] != version
+        dog.kill()
+        wait_for(lambda: is_gone(spare), 10)
+
+
+def test_a_spare_whose_code_changed_on_disk_begins_anew(ground: Ground, tmp_path: Path) -> None:
+    module = tmp_path / "path" / "sitecustomize.py"
+    module.parent.mkdir()
+    module.write_text("", encoding="utf-8")
+    os.utime(module, (0, 0))
+    ground.env["PYTHONPATH"] = f"{module.parent}:{ground.env.get('PYTHONPATH', '')}"
+    with ground.running():
+        worker, spare = ground.pids()
+        loaded = f"/{spare}-anew"
+        module.write_text(
+            f"import os; open({str(tmp_path)!r} + f'/{{os.getpid()}}-anew', 'w').close()",
+            encoding="utf-8",
+        )
+        os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: (ground.engine() or {}).get("pid") == spare, 10)
+        assert "spare_stale" in ground.said()
+        assert Path(f"{tmp_path}{loaded}").exists()
