@@ -80,19 +80,40 @@ _CUT: Final = AgiReply(code=0, result="cut")
 
 
 class _Running:
-    """The command that Asterisk works on."""
+    """The command that Asterisk works on.
 
-    __slots__ = ("fence", "future", "kind", "value")
+    Each who waits has a future of his own, so that one who is cancelled takes nothing from the
+    others; cheaper than a shield and a timer for each of six commands a call.
+    """
+
+    __slots__ = ("_waiters", "deadline", "done", "fence", "kind", "reply", "value")
 
     def __init__(self, kind: _Kind, *, fence: str | None = None, value: bool = False) -> None:
         self.kind = kind
         self.fence = fence
         self.value = value
-        self.future: asyncio.Future[AgiReply | None] = asyncio.get_running_loop().create_future()
+        self.deadline = math.inf
+        """Loop time after which Asterisk hangs."""
+        self.done = False
+        self.reply: AgiReply | None = None
+        self._waiters: list[asyncio.Future[AgiReply | None]] = []
+
+    def wait(self) -> asyncio.Future[AgiReply | None]:
+        """Return a future of the reply; ``None`` when the socket closed before it."""
+        future: asyncio.Future[AgiReply | None] = asyncio.get_running_loop().create_future()
+        if self.done:
+            future.set_result(self.reply)
+        else:
+            self._waiters.append(future)
+        return future
 
     def finish(self, reply: AgiReply | None) -> None:
-        if not self.future.done():
-            self.future.set_result(reply)
+        if self.done:
+            return
+        self.done, self.reply = True, reply
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(reply)
 
 
 class SessionHost(Protocol):
@@ -281,7 +302,7 @@ class AgiSession(asyncio.Protocol):
             self._fences += 1
             fence = _Running(_Kind.PLAIN, fence=f"fence-{self._fences}", value=True)
             self._write(f'GET FULL VARIABLE "{fence.fence}"', fence)
-            done, _ = await asyncio.wait({fence.future}, timeout=NUDGE_S)
+            done, _ = await asyncio.wait({fence.wait()}, timeout=NUDGE_S)
             if done:
                 await self._reply(fence, None)
                 return
@@ -299,16 +320,17 @@ class AgiSession(asyncio.Protocol):
         self._transport.write(data)
 
     async def _reply(self, running: _Running, limit_s: float | None) -> AgiReply:
-        # shield: a cancelled handler must not make us forget that Asterisk still works on it.
-        try:
-            async with asyncio.timeout(limit_s):
-                reply = await asyncio.shield(running.future)
-        except TimeoutError:
-            self._abort(f"no reply within {limit_s:g} s")
-            raise AgiClosed(f"AGI: no reply within {limit_s:g} s") from None
+        if limit_s is not None:
+            running.deadline = asyncio.get_running_loop().time() + limit_s
+        reply = await running.wait()
         if reply is None:
             raise AgiClosed("AGI: the socket was closed while a command ran")
         return reply
+
+    def look_at_clock(self, now: float) -> None:
+        """Close the socket when a quick command has no reply at ``now`` (loop time, s)."""
+        if self._running is not None and self._running.deadline < now:
+            self._abort(f"no reply within {QUICK_REPLY_S:g} s")
 
     # --- asyncio.Protocol
 

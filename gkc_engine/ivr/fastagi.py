@@ -33,6 +33,9 @@ __all__ = [
 
 _log: Final = logging.getLogger(__name__)
 
+LOOK_S: Final = 1.0
+"""How often it is looked whether a reply is overdue."""
+
 Handler = Callable[[AgiSession], Awaitable[None]]
 
 
@@ -64,6 +67,7 @@ class AgiServer:
         self._sessions: set[AgiSession] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._clock: asyncio.TimerHandle | None = None
 
     @property
     def port(self) -> int:
@@ -88,9 +92,12 @@ class AgiServer:
         self._server = await loop.create_server(
             lambda: AgiSession(self), self._host, self._port, backlog=self._backlog
         )
+        self._look_at_clock()
 
     async def stop(self) -> None:
         """Stop listening, cancel the handlers, close the sockets: callers go to the fallback."""
+        if self._clock is not None:
+            self._clock.cancel()
         if self._server is not None:
             self._server.close()
         tasks = list(self._tasks)
@@ -102,6 +109,16 @@ class AgiServer:
             session.close()
         for session in sessions:
             await session.closed.wait()
+
+    def look_at_clock(self, now: float) -> None:
+        """Close every socket on which Asterisk owes a reply for too long (loop time, s)."""
+        for session in tuple(self._sessions):
+            session.look_at_clock(now)
+
+    def _look_at_clock(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.look_at_clock(loop.time())
+        self._clock = loop.call_later(LOOK_S, self._look_at_clock)
 
     # --- for AgiSession
 

@@ -269,4 +269,7 @@ def _line(at: int, call: _Call, agent: str | None, name: str, *data: object) -> 
 
 def _clean(field: object) -> str:
     """A field can neither end the line nor begin another field."""
-    return "".join(c if c.isprintable() and c != "|" else "_" for c in str(field))
+    text = str(field)
+    if text.isprintable() and "|" not in text:
+        return text
+    return "".join(c if c.isprintable() and c != "|" else "_" for c in text)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gkc_engine.errors import PeerError
-from gkc_engine.ivr import fastagi
 from gkc_engine.ivr.agi_protocol import AgiReply
+from gkc_engine.ivr.agi_session import QUICK_REPLY_S
 from gkc_engine.ivr.fastagi import (
     AgiClosed,
     AgiServer,
@@ -136,17 +136,40 @@ async def test_a_command_too_long_for_asterisk_is_refused_here() -> None:
         assert (await session.noop()).ok
 
 
-async def test_asterisk_that_does_not_answer_loses_the_session(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(
-        fastagi.AgiSession._command, "__kwdefaults__", {"value": False, "limit_s": 0.05}
-    )
+async def test_asterisk_that_does_not_answer_loses_the_session() -> None:
+    loop = asyncio.get_running_loop()
     async with call() as (session, fake):
-        fake.answers["ANSWER"] = lambda _: None
-        with pytest.raises(AgiClosed, match=r"0\.05 s"):
-            await session.answer()
+        asked = asyncio.Event()
+
+        def silent(_line: str) -> None:
+            asked.set()
+
+        fake.answers["ANSWER"] = silent
+        begun = loop.time()
+        answering = asyncio.ensure_future(session.answer())
+        await asked.wait()
+        session.look_at_clock(begun + QUICK_REPLY_S - 0.1)
+        assert not session.closed.is_set()
+        session.look_at_clock(loop.time() + QUICK_REPLY_S + 0.1)
+        with pytest.raises(AgiClosed):
+            await answering
         await session.closed.wait()
+
+
+async def test_a_talk_may_last_longer_than_a_quick_reply() -> None:
+    loop = asyncio.get_running_loop()
+    async with call() as (session, fake):
+        asked = asyncio.Event()
+
+        def silent(_line: str) -> None:
+            asked.set()
+
+        fake.answers["EXEC"] = silent
+        dialling = asyncio.ensure_future(session.exec("Dial", "PJSIP/101"))
+        await asked.wait()
+        session.look_at_clock(loop.time() + 7200)
+        assert not session.closed.is_set()
+        dialling.cancel()
 
 
 # --- prompts
