@@ -276,4 +276,28 @@ async def test_an_event_cut_by_us_is_what_panoramisk_makes_of_it(lines: tuple[st
 
 def test_what_answers_an_action_is_left_to_panoramisk() -> None:
     assert ami_guard.event_of("Response: Success\r\nEvent: no") is None
-    assert ami_guard.event_of("Event: CoreShowChannel\r\nActionID: action/1") is None
+
+
+async def test_rows_are_cut_by_us_and_what_ends_their_list_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left: list[str] = []
+    from_line = Message.from_line
+
+    def noted(text: str) -> Message | None:
+        left.append(text.split("\r\n")[0])
+        return from_line(text)
+
+    side = side_of("guarded")
+    monkeypatch.setattr(Message, "from_line", noted)
+    future = side.ask("CoreShowChannels", as_list=True)
+    action_id = f"ActionID: {await side.sent()}"
+    side.feed(frame("Response: Success", action_id, "EventList: start", "Message: will follow"))
+    side.feed(frame("Event: CoreShowChannel", action_id, "Channel: PJSIP/1") * 3)
+    side.feed(frame("Event: CoreShowChannelsComplete", action_id, "EventList: Complete"))
+    replies = await future
+    assert [dict(headers_of(reply)).get("channel") for reply in replies[1:-1]] == ["PJSIP/1"] * 3
+    assert [line for line in left if line.startswith("Event")] == [
+        "Event: CoreShowChannelsComplete"
+    ]
+    assert not side.dispatched

@@ -34,7 +34,7 @@ from panoramisk.actions import Action
 from panoramisk.ami_protocol import AMIProtocol
 from panoramisk.message import Message
 
-from gkc_engine.channels.phone.ami_messages import AmiEvent
+from gkc_engine.channels.phone.ami_messages import AmiEvent, Headers
 from gkc_engine.escape import printable, wire_text
 
 __all__ = ["MAX_FRAME", "MAX_ROWS", "GuardedManager", "Message", "headers_of"]
@@ -51,14 +51,16 @@ _END: Final = b"\r\n\r\n"
 _OWN_IDS: Final = "action/"  # how panoramisk's IdGenerator begins every ActionID
 
 
-def headers_of(message: Message) -> dict[str, str | list[str]]:
+def headers_of(message: Message | AmiEvent) -> Headers:
     """Return a message as a plain dict with lower-case names."""
+    if isinstance(message, AmiEvent):
+        return message.headers
     pairs = ((key.lower(), value) for key, value in message.items())
     return {key: value for key, value in pairs if key != "content"}  # panoramisk's own
 
 
 def event_of(frame: str) -> AmiEvent | None:
-    """Return an event that answers nothing; ``None`` for any other frame.
+    """Return an event, be it one of a list that was asked for; ``None`` for any other frame.
 
     Nine of ten frames are such, and what panoramisk makes of a frame (a case-blind dict, a look
     for every quoted key) is most of what an event would cost.
@@ -81,8 +83,6 @@ def event_of(frame: str) -> AmiEvent | None:
             known.append(value)
         else:
             headers[key] = [known, value]
-    if "actionid" in headers:
-        return None
     if not isinstance(headers["event"], str):
         raise TypeError("an event with two names")
     return AmiEvent(headers)
@@ -90,6 +90,14 @@ def event_of(frame: str) -> AmiEvent | None:
 
 class _Action(Action):  # type: ignore[misc]
     """Complete when what was asked for is there: one reply, or a list with its end."""
+
+    def add_row(self, row: AmiEvent) -> bool:
+        """Take a row of a list; return whether it is one, and not the end of it."""
+        last = row.get("EventList").lower() == "complete" or row.name.endswith("Complete")
+        if not self.as_list or last or len(self.responses) >= MAX_ROWS:
+            return False
+        self.responses.append(row)
+        return True
 
     def add_message(self, message: Message) -> bool:
         """Take one reply or row; return whether nothing more is expected."""
@@ -132,15 +140,22 @@ class GuardedProtocol(AMIProtocol):  # type: ignore[misc]
         try:
             text = wire_text(frame).strip("\r\n")
             event = event_of(text)
-            if event is not None:
-                self._event(event)
-                return
-            message = Message.from_line(text)
-            if message is not None:
-                self.handle_message(message)
+            if event is None or not self._taken(event):
+                message = Message.from_line(text)
+                if message is not None:
+                    self.handle_message(message)
         except Exception:
             self.bad_frames += 1
             _log.exception("AMI frame left out: %s", printable(frame))
+
+    def _taken(self, event: AmiEvent) -> bool:
+        """Take an event that answers nothing, or a row; what ends an action is panoramisk's."""
+        if "actionid" not in event.headers:
+            self._event(event)
+            return True
+        action = self.responses.get(event.get("ActionID"))
+        ours = isinstance(action, _Action) and event.name != "OriginateResponse"
+        return ours and action.add_row(event)
 
     def handle_message(self, message: Message) -> None:
         action = self.responses.get(message.action_id)
