@@ -179,7 +179,7 @@ def left(world: World, event: ev.ContactLeft) -> None:
 
 def _fell_open(contact: Contact, event: ev.ContactLeft) -> bool:
     """Whether the native queue had him: not if we let go of him because he had left already."""
-    if contact.state is not ContactState.DETACHED or event.party is ev.Party.SYSTEM:
+    if contact.state is not ContactState.DETACHED:
         return False
     return event.at is None or event.at > contact.segment_started + WITH_US
 

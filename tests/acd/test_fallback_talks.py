@@ -64,7 +64,8 @@ def test_a_wrap_up_is_cut_by_a_talk_that_is_real() -> None:
         (4.01, ev.Party.CITIZEN, cmd.Disposition.ABANDONED),
         (4.5, ev.Party.CITIZEN, cmd.Disposition.FAILED_OPEN),
         (None, ev.Party.CITIZEN, cmd.Disposition.FAILED_OPEN),
-        (4.5, ev.Party.SYSTEM, cmd.Disposition.SYSTEM_FAILED),
+        (4.5, ev.Party.SYSTEM, cmd.Disposition.FAILED_OPEN),
+        (4.01, ev.Party.SYSTEM, cmd.Disposition.SYSTEM_FAILED),
     ],
 )
 def test_who_left_as_we_lost_him_was_not_with_the_native_queue(

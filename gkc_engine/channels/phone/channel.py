@@ -457,12 +457,13 @@ class PhoneChannel:
         await asyncio.sleep(SOCKET_GRACE_S)
         if self.calls.by_leg.get(call.leg) is not call or call.session is not None:
             return
+        if not self.ami.up:
+            return  # Asterisk may be gone with him: the resync tells
         view = self.contact(call.contact_id)
         if view is not None and view.state in (ContactState.WAITING, ContactState.OFFERED):
             self.submit(ev.ContactDetached(contact_id=call.contact_id, at=call.let_go), None)
-        if self.ami.up:
-            # Who has left, and his Hangup is late or lost, did not fall into a queue.
-            await self.resync.look_at(call)
+        # Who has left, and his Hangup is late or lost, did not fall into a queue.
+        await self.resync.look_at(call)
 
     def _look_into_fallback(self, fact: FallbackJoined) -> None:
         """Somebody fell into a native queue although we are here: take him back soon.
