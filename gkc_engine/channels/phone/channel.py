@@ -309,9 +309,10 @@ class PhoneChannel:
 
     async def on_ami_up(self) -> None:
         """The link is (again) there: read everything anew before trusting any event."""
-        await self.resync.run()
+        queues = await self.resync.run()
         await self.transfers.consults.reconcile()
-        await self.members.reconcile()
+        await self.engine.drain()  # so that the core knows whose phone is there
+        self.members.compare(queues)
         await self._beat()
 
     def _stood_still(self, still_us: Micros) -> None:

@@ -6,11 +6,13 @@ compared and put right. Telephony contract: "Members mirror reality".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 
 from gkc_engine.acd.commands import AgentState, AgentStateChanged
+from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import AgentId
@@ -81,10 +83,12 @@ class Members:
     async def reconcile(self) -> None:
         """Read Asterisk's members of our queues and put every difference right."""
         try:
-            rows = await self._channel.ami.list_action("QueueStatus")
+            self.compare(await self._channel.ami.list_action("QueueStatus"))
         except PeerError as error:
             log.warning("members_unread", reason=str(error))
-            return
+
+    def compare(self, rows: Sequence[AmiEvent]) -> None:
+        """Put right where the members in ``rows`` of a QueueStatus differ from who is at work."""
         self._learn_queues({row.get("Queue") for row in rows})
         there = {
             (row.get("Queue"), row.get("Location") or row.get("StateInterface")): row.get("Paused")

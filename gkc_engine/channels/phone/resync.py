@@ -68,16 +68,18 @@ class Resync:
         if self._away is None:
             self._away = Instant(self._channel.now() - UNHEARD_US)
 
-    async def run(self) -> None:
+    async def run(self) -> Sequence[AmiEvent]:
         """Bring calls, operators' phones and native queues into agreement with the core.
+
+        Returns what Asterisk said of its queues: with a thousand members no short list.
 
         Raises:
             PeerError: Asterisk did not tell; the link must not be trusted.
         """
         async with self._one_at_a_time:
-            await self._run()
+            return await self._run()
 
-    async def _run(self) -> None:
+    async def _run(self) -> Sequence[AmiEvent]:
         since = self._away if self._away is not None else self._channel.now()
         ami = self._channel.ami
         listed = frozenset(self._channel.calls.by_leg)
@@ -100,6 +102,7 @@ class Resync:
         self._away = None
         self.runs_total += 1
         log.info("resync_done", legs=len(legs), calls=len(self._channel.calls.by_leg))
+        return queues
 
     def _forget_ended(self, known: Sequence[str], legs: Sequence[Leg]) -> None:
         """Let go of operators' legs whose Hangup we were not told."""
