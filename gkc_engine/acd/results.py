@@ -18,7 +18,7 @@ from gkc_engine.acd.routing import (
     resume_agents,
     serve_agent,
 )
-from gkc_engine.acd.state import Agent, Contact, ContactState, Leg, Offer
+from gkc_engine.acd.state import Agent, Contact, ContactState, Leg, Offer, Work
 from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import World
 from gkc_engine.ids import ContactId, Instant, OfferId
@@ -77,9 +77,9 @@ def accepted(world: World, event: ev.OfferAccepted) -> None:
         world.out.append(cmd.EventRejected(kind="OfferAccepted", reason=reason))
         return
     contact.agent = leg.agent
-    index = leg.slot
     winner = end_leg(world, offer, leg, OfferOutcome.ACCEPTED, "", event.at)
     assert winner is not None
+    index = _if_free(winner, leg.slot)
     losers: list[Agent] = []
     for other in list(offer.legs):
         agent = end_leg(world, offer, other, OfferOutcome.RESCINDED, "answered elsewhere", None)
@@ -89,6 +89,11 @@ def accepted(world: World, event: ev.OfferAccepted) -> None:
     begin_talk(world, contact, winner, index, event.at)
     forget_offer(world, offer)
     resume_agents(world, sorted(losers, key=lambda a: a.rank))
+
+
+def _if_free(agent: Agent, index: int) -> int | None:
+    """Return the slot that an offer held, unless a talk that had none has taken it."""
+    return index if agent.slots[index].work is Work.FREE else None
 
 
 def _accepted_late(world: World, event: ev.OfferAccepted) -> None:
@@ -106,8 +111,8 @@ def _accepted_late(world: World, event: ev.OfferAccepted) -> None:
         other = world.offers[contact.offer]
         mine = next((leg for leg in other.legs if leg.agent == event.agent_id), None)
         if mine is not None:  # The same agent is being asked again: it is that slot.
-            index = mine.slot
             agent = end_leg(world, other, mine, OfferOutcome.RESCINDED, "crossed", None)
+            index = _if_free(agent, mine.slot) if agent is not None else None
     if agent is None or index is None:
         reason = f"agent {event.agent_id} has no free slot for offer {event.offer_id}"
         world.out.append(cmd.EventRejected(kind="OfferAccepted", reason=reason))

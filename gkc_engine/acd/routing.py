@@ -270,6 +270,7 @@ def end_leg(
         assert slot.work is Work.OFFER, agent
         assert slot.offer == offer.offer_id, agent
         free_slot(slot)
+        _slot_for_beyond(world, agent, leg.slot)
     return agent
 
 
@@ -351,6 +352,16 @@ def _next_beyond(world: World, agent: Agent, medium: Medium) -> Contact | None:
     return None
 
 
+def _slot_for_beyond(world: World, agent: Agent, index: int) -> bool:
+    """Give a slot that is free again to a talk that has had none; say whether there was one."""
+    following = _next_beyond(world, agent, agent.slots[index].medium)
+    if following is None:
+        return False
+    following.slot = index
+    _take_slot(agent.slots[index], following)
+    return True
+
+
 def remember(world: World, contact: Contact, agent: Agent) -> None:
     """P7: note who served the citizen in this service, if any queue of it prefers the last."""
     key = service_key(world, contact, contact.queue)
@@ -382,10 +393,7 @@ def end_talk(world: World, contact: Contact, *, wrap_up: bool = True) -> Agent |
         return None
     slot = agent.slots[index]
     assert slot.contact == contact.contact_id, agent
-    following = _next_beyond(world, agent, slot.medium)
-    if following is not None:
-        following.slot = index
-        _take_slot(slot, following)
+    if _slot_for_beyond(world, agent, index):
         return agent
     wrapup_us = Micros(0)
     if slot.queue is not None and slot.queue in world.queues and wrap_up and not contact.consult:

@@ -77,3 +77,33 @@ def test_who_left_as_we_lost_him_was_not_with_the_native_queue(
     gone = ev.ContactLeft(contact_id=C1, party=party, at=None if left is None else at(left))
     (row,) = [c for c in acd.step(gone, at(6)) if isinstance(c, cmd.ContactEnded)]
     assert row.disposition is expected
+
+
+def anna_is_rung_for_c1() -> Acd:
+    """And talks with c2, whom the native queue gave her before."""
+    acd = core_with(settings(), ANNA)
+    arrive(acd, C1, at(1))
+    arrive(acd, C2, at(2))
+    acd.step(ev.ContactDetached(contact_id=C2), at(3))
+    acd.step(ev.FallbackAnswered(contact_id=C2, agent_id=ANNA, at=at(4)), at(5))
+    return acd
+
+
+def test_who_talks_is_not_free_when_the_ring_that_could_not_be_ends() -> None:
+    acd = anna_is_rung_for_c1()
+    acd.step(
+        ev.OfferFailed(offer_id=OfferId(1), failure=ev.OfferFailure.RESCINDED, reason=""), at(6)
+    )
+    assert state(acd) is AgentState.TALK
+    acd.step(ev.ContactLeft(contact_id=C2, party=ev.Party.CITIZEN), at(7))
+    assert state(acd) is AgentState.RESERVED, "c1 is next"
+
+
+def test_an_answer_that_crosses_the_native_one_is_a_second_talk() -> None:
+    acd = anna_is_rung_for_c1()
+    acd.step(ev.OfferAccepted(offer_id=OfferId(1), agent_id=ANNA), at(6))
+    assert state(acd) is AgentState.TALK
+    acd.step(ev.ContactLeft(contact_id=C2, party=ev.Party.CITIZEN), at(7))
+    assert state(acd) is AgentState.TALK
+    acd.step(ev.ContactLeft(contact_id=C1, party=ev.Party.CITIZEN), at(8))
+    assert state(acd) is AgentState.READY
