@@ -145,7 +145,7 @@ class CatchUp:
     def _still_there(self, view: ContactView, call: Call, leg: Leg, talk: Talk | None) -> None:
         over = talk is None or talk.ended is not None
         if call.session is None and leg.in_native_queue and over:
-            self._stands_in_queue(view, call, talk)
+            self._stands_in_queue(view, call, leg, talk)
         if call.dialling is None or call.answered_by is not None:
             return
         for rung in self._live.rung_for(call.leg):
@@ -239,14 +239,16 @@ class CatchUp:
             f"failed:{offer_id}",
         )
 
-    def _stands_in_queue(self, view: ContactView, call: Call, talk: Talk | None) -> None:
+    def _stands_in_queue(self, view: ContactView, call: Call, leg: Leg, talk: Talk | None) -> None:
         """Asterisk's queue has him; out of a talk only by a transfer that found no engine."""
         if view.state is ContactState.TALK and view.agent_id is not None and view.queue is not None:
+            fallbacks = self._channel.plan.fallbacks
+            ours = (queue for queue, name in fallbacks.items() if name == leg.native_queue)
             self._channel.submit(
                 ev.TransferRequested(
                     contact_id=call.contact_id,
                     from_agent=view.agent_id,
-                    to_queue=view.queue,
+                    to_queue=next(ours, view.queue),
                     at=talk.ended if talk is not None else None,
                 ),
                 None,

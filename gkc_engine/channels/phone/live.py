@@ -29,6 +29,8 @@ class Leg:
     up: bool
     application: str
     bridge: str
+    data: str = ""
+    """Arguments of the application."""
     context: str = ""
     exten: str = ""
     number: str = ""
@@ -46,6 +48,11 @@ class Leg:
         """Whether ``Queue()`` holds it: waiting, ringing from there, or talking through it."""
         return self.application == "Queue"
 
+    @property
+    def native_queue(self) -> str:
+        """Name of the native queue that holds it; empty when none does."""
+        return self.data.partition(",")[0] if self.in_native_queue else ""
+
 
 def leg_of(row: Row) -> Leg:
     """Return the leg that a CoreShowChannel row describes."""
@@ -56,6 +63,7 @@ def leg_of(row: Row) -> Leg:
         up=row.get("ChannelStateDesc") == "Up",
         application=row.get("Application"),
         bridge=row.get("BridgeId"),
+        data=row.get("ApplicationData"),
         context=row.get("Context"),
         exten=row.get("Exten"),
         number=row.get("CallerIDNum"),

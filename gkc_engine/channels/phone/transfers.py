@@ -22,7 +22,7 @@ from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.consults import CAUSE_NO_ANSWER, LOCAL, Consult, Consults, hang_up
 from gkc_engine.channels.phone.serve import CitizenSession
-from gkc_engine.ids import SECOND, AgentId, Instant
+from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiSession
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Transfers:
         if view is not None and view.agent_id is not None:
             colleague = channel.roster.by_extension.get(number)
             queue = None if colleague else channel.entry_desk.queue_of(channel, number)
+            self._falls_to(call, queue)
             said = await channel.engine.ask(
                 ev.TransferRequested(
                     contact_id=call.contact_id,
@@ -190,6 +191,14 @@ class Transfers:
                 consult.work.cancel()
             self.consults.over(consult.leg)
 
+    def _falls_to(self, call: Call, queue: QueueId | None) -> None:
+        """Tell the dialplan which native queue is his from now on."""
+        native = self._channel.plan.fallbacks.get(queue) if queue is not None else None
+        if native is not None:
+            self._channel.jobs.put(
+                "Setvar", Channel=call.leg, Variable="GKC_FALLBACK", Value=native
+            )
+
     # --- before the answer ----------------------------------------------------------------
 
     def _hand_over(self, call: Call, consult: Consult) -> None:
@@ -208,6 +217,7 @@ class Transfers:
         channel, from_agent = self._channel, call.answered_by
         assert from_agent is not None
         self._hand_over(call, consult)
+        self._falls_to(call, consult.queue)
         channel.submit(
             ev.TransferRequested(
                 contact_id=call.contact_id, from_agent=from_agent, to_queue=consult.queue, at=at
