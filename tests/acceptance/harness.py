@@ -101,6 +101,14 @@ async def until(
         await asyncio.sleep(every_s)
 
 
+async def first_of(timeout_s: float, *events: asyncio.Event) -> None:
+    """Return as soon as one of ``events`` is set, at the latest after ``timeout_s``."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+
+
 @asynccontextmanager
 async def scene(
     folder: Path,

@@ -1,7 +1,8 @@
 """Kill the engine again and again while citizens call a real Asterisk; count what went wrong.
 
 ``python -m tests.acceptance.kill_trials --waiting 20 --ringing 10 --talking 10
---transfer 10 --stopped 10 --seed 1`` prints one JSON object; exit code 0 = nothing was found.
+--transfer 10 --stopped 10 --watched 10 --hung 10 --seed 1`` prints one JSON object; exit code 0 =
+nothing was found.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import os
 import random
 import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,64 +40,98 @@ RING_MS = 2500
 FALLBACK_S, STOPPED_S = 2.0, 5.0
 """Within these the native queue has everybody, and rings a free member (issue, section 5)."""
 
+WATCHED = ("watched", "hung")
+"""The real watchdog is over the engine, which is killed or stopped: nobody else brings it back."""
+
+KINDS = ("waiting", "ringing", "talking", "stopped", "transfer", *WATCHED)
+
 
 class KillTrials(Trials):
     """The kinds of trial that one city serves, one after another."""
 
     async def waiting(self, kind: str = "waiting", waiting: int = 3) -> None:
-        """Citizens wait, are in the menu, or hear an announcement; one member is free."""
+        """Citizens wait, are in the menu, or hear an announcement; one member is free.
+
+        Under its watchdog the engine comes back by itself: then the new call comes at once.
+        """
         figures = self.begin(kind)
         rng = self.rng
+        by_itself = kind in WATCHED
         await self.city.login("boris")
         calls = [await self.dial(PASSPORT, 1, talk_ms=3500, tag="t")]
         await self.city.agent_is("boris", "talk")
         calls.append(await self.dial(PASSPORT, waiting, tag="w"))
         await self.city.in_state("waiting", waiting)
         calls.append(await self.dial(CITY, 1, tag="m"))
-        for queue, phone in (("gkc-passport", "101"), ("gkc-default", "105")):
+        free = [("gkc-passport", "101"), ("gkc-default", "105")]
+        free += [("gkc-default", "106")] if by_itself else []
+        for queue, phone in free:
             await self.member(queue, phone)
         for queue in ("gkc-passport", "gkc-housing", "gkc-operator", "gkc-default"):
             await self.member(queue, "102", there=False)
         await asyncio.sleep(rng.uniform(0.0, 1.0))
         before = [str(d.caller) for d in dialogues([calls[1]])]
         at = await self._stop_engine(kind)
+        if by_itself:
+            calls.append(await self.dial(HOUSING, 1, tag="n"))
         figures.to_queue_s.append(await self.fallen(at, waiting + 1, calls[1:3]) - at)
         order = await self.native("gkc-passport")
         if order != [c for c in before if c in order] or len(order) < waiting - 2:
             figures.wrong_order.append(f"trial {self.n}: {order} instead of {before}")
-        await self.invite(figures, at, ["101", "105"])
-        new = now()
-        await self.member("gkc-default", "106")
-        calls.append(await self.dial(HOUSING, 1, tag="n"))
-        await self.invite(figures, new, ["106"])
-        await asyncio.sleep(rng.uniform(0.0, 1.5))
-        await self._come_back(kind, figures)
+        await self.invite(figures, at, [phone for _, phone in free])
+        if not by_itself:
+            new = now()
+            await self.member("gkc-default", "106")
+            calls.append(await self.dial(HOUSING, 1, tag="n"))
+            await self.invite(figures, new, ["106"])
+            await asyncio.sleep(rng.uniform(0.0, 1.5))
+        back = await self._come_back(kind, figures, at)
         await self.all_over(calls, figures, 60.0)
+        self._in_their_order(figures, before, back)
         await self.logout_all()
         figures.calls += waiting + 3
 
+    def _in_their_order(self, figures: Figures, before: Sequence[str], back: float) -> None:
+        """Whom the engine took back it served as they came.
+
+        Not so the native queue's first: a free member is rung for whoever falls into it first.
+        """
+        phones = dialogues(s for s in self.city.bench.running if s.name == "phone")
+        served = [p.caller for p in phones if p.invited >= back and p.caller in before]
+        if served != [c for c in before if c in served]:
+            figures.wrong_order.append(f"trial {self.n}: served {served}, came {before}")
+
     async def _stop_engine(self, kind: str) -> float:
-        if kind != "stopped":
+        if kind not in ("stopped", *WATCHED):
             return await self.kill()
-        engine = self.city.city.engine
-        assert engine is not None
+        self._pid = await asyncio.to_thread(lambda: self.city.city.engine_pid)
         at = now()
-        engine.send_signal(signal.SIGSTOP)
+        os.kill(self._pid, signal.SIGKILL if kind == "watched" else signal.SIGSTOP)
         return at
 
-    async def _come_back(self, kind: str, figures: Figures) -> None:
-        if kind != "stopped":
+    async def _come_back(self, kind: str, figures: Figures, stopped: float) -> float:
+        """Have the engine back; return when it decided first."""
+        if kind not in ("stopped", *WATCHED):
+            at = now()
             await self.restart(figures, decides=True)
-            return
-        engine = self.city.city.engine
-        assert engine is not None
-        at = now()
-        engine.send_signal(signal.SIGCONT)
+            return at + figures.decide_s[-1]
+        at = stopped
+        if kind == "stopped":
+            at = now()
+            os.kill(self._pid, signal.SIGCONT)
 
         async def look() -> float | None:
             return self._first_offer_since(at)
 
-        figures.decide_s.append(await until(look, "the woken engine decides", 15.0) - at)
+        decided = await until(look, f"the engine decides again ({kind})", 30.0)
+        figures.decide_s.append(decided - at)
+        if kind in WATCHED:
+            pid = await asyncio.to_thread(lambda: self.city.city.engine_pid)
+            assert pid != self._pid, "the watchdog did not start another"
+        if kind == "hung":
+            told = self.city.city.log.read_text(encoding="utf-8").count('"engine_hangs"')
+            assert told == figures.trials, "not the watchdog has ended it"
+        return decided
 
     async def ringing(self) -> None:
         """Five phones ring; one of them is never answered."""
@@ -154,6 +191,10 @@ async def _phones(bench: SippBench) -> Mapping[str, int]:
     return ring
 
 
+def _watched(options: CityOptions) -> CityOptions:
+    return dataclasses.replace(options, watchdog=True)
+
+
 def _untold(options: CityOptions) -> CityOptions:
     """Let nobody be told of the recording: 4 s before each call that the trial is not about."""
 
@@ -188,6 +229,13 @@ async def run(
             }
             await trials.repeat(kinds, counts, say)
             figures |= trials.figures
+            verdict.add(compare(city))
+    if any(counts.get(kind) for kind in WATCHED):
+        async with scene(folder / "watched", install, phones=_phones, options=_watched) as city:
+            left = KillTrials(city, random.Random(seed))
+            kinds = {kind: partial(left.waiting, kind, 4) for kind in WATCHED}
+            await left.repeat(kinds, counts, say)
+            figures |= left.figures
             verdict.add(compare(city))
     if counts.get("transfer"):
         players = Players()
@@ -240,7 +288,7 @@ async def trials_as_promised(
 
 def too_late(made: Figures) -> list[float]:
     """Return the seconds after a kill or a stop in which the native queue was too slow."""
-    limit = STOPPED_S if made.kind == "stopped" else FALLBACK_S
+    limit = STOPPED_S if made.kind in ("stopped", "hung") else FALLBACK_S
     return [s for s in made.to_queue_s + made.invite_s if s > limit]
 
 
@@ -271,7 +319,7 @@ def report(figures: Mapping[str, Figures], verdict: Verdict) -> dict[str, Any]:
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for kind in ("waiting", "ringing", "talking", "transfer", "stopped"):
+    for kind in KINDS:
         parser.add_argument(f"--{kind}", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path)

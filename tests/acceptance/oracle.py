@@ -43,7 +43,8 @@ class Verdict:
 
 
 _BEHIND = """
-SELECT (SELECT max(seq) FROM event) > (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'projected_seq')
+SELECT (SELECT max(seq) FROM event)
+     > (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'projected_seq')
 """
 BEHIND_MAX_S = 3.0
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from tests.acceptance import sip_text as sip
+from tests.acceptance.harness import first_of
 from tests.acceptance.sip_text import Headers
 from tests.acceptance.stream import Stream
 
@@ -74,7 +75,10 @@ class Leg:
         self._end(str(status))
 
     async def bye(self) -> None:
-        """Hang up."""
+        """Hang up; a call of ours that is not answered yet is given up, whichever comes first."""
+        if self.outgoing and not self.answered.is_set() and not self.ended.is_set():
+            self.cancel()
+            await first_of(REPLY_S, self.answered, self.ended)
         if not self.ended.is_set():
             await self._ask("BYE")
             self._end("we")

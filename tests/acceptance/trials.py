@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import re
 import signal
@@ -51,6 +52,8 @@ class Trials:
         self.rng = rng
         self.figures: dict[str, Figures] = {}
         self.n = 0
+        self._pid = 0
+        """The engine's, when it was killed or stopped last."""
 
     # --- acts ------------------------------------------------------------------------------
 
@@ -66,7 +69,7 @@ class Trials:
         engine = self.city.city.engine
         assert engine is not None
         with contextlib.suppress(ProcessLookupError):
-            engine.send_signal(signal.SIGCONT)
+            os.killpg(engine.pid, signal.SIGCONT)
         await self.cli("channel request hangup all")
         for sipp in self.city.bench.running:
             if sipp.name == "citizen":
