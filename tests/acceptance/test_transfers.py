@@ -267,3 +267,19 @@ async def test_attended_while_it_rings_without_an_engine(stage: Stage) -> None:
     await has_him(stage, "boris")
     story = await end(stage, leg)
     assert talks(story) == ["anna", "boris"]
+
+
+async def test_three_at_one_phone_without_an_engine(stage: Stage) -> None:
+    leg, mine = await talk(stage)
+    second, his, _ = await ask_boris(stage, mine)
+    his.ring()
+    await his.answer()
+    await mine.hold(on=False)
+    await hears_each_other(leg, mine)
+    async with engine_dead(stage):
+        await hears_each_other(leg, mine)
+        assert await mine.refer("102", second) == 202  # she leaves the two alone
+        await hears_each_other(leg, his)
+    await has_him(stage, "boris")
+    story = await end(stage, leg)
+    assert talks(story) == ["anna", "boris"]
