@@ -307,7 +307,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a checkout of two small suites; the static checks and Asterisk have their own."""
     monkeypatch.setenv("GKC_HOME", str(tmp_path))
     monkeypatch.setattr("gkc_engine.cli.test._static_checks", lambda: None)
-    monkeypatch.setattr("gkc_engine.cli.test._install_peers", lambda: None)
+    monkeypatch.setattr("gkc_engine.cli.test._install_peers", lambda _suite: None)
     (tmp_path / "pytest.ini").write_text(PYTEST_INI)
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/test_fast.py").write_text(PASSES)

@@ -21,6 +21,21 @@ from gkc_engine.errors import GkcError
 SUITES = ("fast", "accept", "long")
 MARKS = {"fast": "not accept and not long", "accept": "accept and not long", "long": "long"}
 
+HOW = {
+    # The hermetic tests need no port and no order, so both cores share them.
+    "fast": ("-n", "2"),
+    # Calls are waited for most of the time. The cases of one file share a city; the files go in
+    # their order, so that the long ones do not come last.
+    "accept": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
+    # One after another on a calm machine: these give figures.
+    "long": ("-s",),
+}
+"""How pytest runs each suite."""
+
+PEERS = {"sipp": "sip-tester"}
+BENCH_PEERS = {"tcpdump": "tcpdump"}
+"""Programs that tests play with, and Debian's packages of them."""
+
 NO_SIPP = "GKC_NO_SIPP"
 """Set in the tests' environment when SIPp is missing: the reason, for ``pytest.skip``."""
 
@@ -64,7 +79,7 @@ def run_checks(
         if suite == "fast":
             _static_checks()
         else:
-            _install_peers()
+            _install_peers(suite)
         total += _pytest(suite, extra)
     if len(suites) > 1:
         # One closing line for both runs, in the plain form that test collectors know.
@@ -86,20 +101,23 @@ def _static_checks() -> None:
     _step(_tool("lint-imports"))
 
 
-def _install_peers() -> None:
+def _install_peers(suite: str) -> None:
     from gkc_engine.pbx.install import find_or_install
 
     found = find_or_install(state_dir(), named=None, progress=progress)
     print(f"== Asterisk {found.version}: {found.how}", flush=True)
-    if shutil.which("sipp") is not None:
+    wanted = {**PEERS, **(BENCH_PEERS if suite == "long" else {})}
+    packages = [package for name, package in wanted.items() if shutil.which(name) is None]
+    if not packages:
         return
+    how = shlex.join(["apt-get", "install", *packages])
     if os.geteuid() == 0 and shutil.which("apt-get") is not None:
-        progress("installing SIPp (Debian's sip-tester)")
+        progress(f"installing {', '.join(packages)}")
         _step("apt-get", "-qq", "update")
-        _step("apt-get", "-qq", "-y", "install", "sip-tester")
-        return
-    os.environ[NO_SIPP] = "no sipp here and no right to install it: sudo apt-get install sip-tester"
-    progress(f"SIPp's tests are skipped: {os.environ[NO_SIPP]}")
+        _step("apt-get", "-qq", "-y", "install", *packages)
+    elif PEERS["sipp"] in packages:
+        os.environ[NO_SIPP] = f"no sipp here and no right to install it: sudo {how}"
+        progress(f"SIPp's tests are skipped: {os.environ[NO_SIPP]}")
 
 
 def _tool(name: str) -> str:
@@ -123,9 +141,7 @@ def _pytest(suite: str, extra: list[str]) -> Totals:
     """Run one suite. Nothing is printed after it: its own closing line stays the last."""
     report = state_dir() / "test" / f"{suite}.xml"
     report.unlink(missing_ok=True)
-    # The hermetic tests need no port and no order, so both cores share them.
-    how = {"fast": ["-n", "2"], "long": ["-s"]}.get(suite, [])
-    command = (_tool("pytest"), "-m", MARKS[suite], *how, *extra)
+    command = (_tool("pytest"), "-m", MARKS[suite], *HOW[suite], *extra)
     print(f"== pytest, {suite}", flush=True)
     code, seconds = _run((*command, f"--junitxml={report}"))
     totals = _counted(report)
