@@ -46,7 +46,7 @@ class Scene:
         for agent in agents:
             await self.agent_is(agent, "ready")
 
-    async def agent_is(self, agent: str, state: str, timeout_s: float = 10.0) -> Row:
+    async def agent_is(self, agent: str, state: str, timeout_s: float = 20.0) -> Row:
         """Wait until ``agent`` is in ``state``; return the row."""
 
         async def look() -> Row | None:
@@ -59,7 +59,7 @@ class Scene:
         """Return every contact on record, the oldest first."""
         return list(reversed(await self.ask("contact.list", limit=10_000)))
 
-    async def ended(self, count: int, timeout_s: float = 20.0) -> list[Row]:
+    async def ended(self, count: int, timeout_s: float = 30.0) -> list[Row]:
         """Wait until ``count`` contacts have ended; return all rows."""
 
         async def look() -> list[Row] | None:
@@ -68,7 +68,7 @@ class Scene:
 
         return await until(look, f"{count} contacts have ended", timeout_s)
 
-    async def in_state(self, state: str, count: int, timeout_s: float = 20.0) -> list[Row]:
+    async def in_state(self, state: str, count: int, timeout_s: float = 30.0) -> list[Row]:
         """Wait until ``count`` contacts are in ``state`` (the core's word)."""
 
         async def look() -> list[Row] | None:

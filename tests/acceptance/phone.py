@@ -20,7 +20,7 @@ from tests.acceptance.harness import first_of
 from tests.acceptance.sip_text import Headers
 from tests.acceptance.stream import Stream
 
-REPLY_S = 4.0
+REPLY_S = 10.0
 
 OnCall = Callable[["Leg"], Awaitable[None]]
 
@@ -132,8 +132,6 @@ class Leg:
         part = alaw.read_bytes()[int(from_s * 8000) :][: int(for_s * 8000)]
         assert len(part) == int(for_s * 8000), f"{alaw} is shorter than that"
         return part in self._rtp.sound
-
-    # --- SIP
 
     async def invite(self, number: str, extra: str) -> None:
         await self._media()
@@ -319,7 +317,7 @@ class Phone(asyncio.DatagramProtocol):
         await leg.invite(number, extra)
         return leg
 
-    async def next_call(self, timeout_s: float = 10.0) -> Leg:
+    async def next_call(self, timeout_s: float = 20.0) -> Leg:
         """Return the next incoming call; it has said 100 only, unless ``on_call`` went on."""
         async with asyncio.timeout(timeout_s):
             return await self.rang.get()

@@ -148,7 +148,7 @@ class SippBench:
             )
         sipp = Sipp(name=name, folder=folder, port=port, process=process)
         self.running.append(sipp)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while port_holder(port, "udp") is None and process.returncode is None:  # noqa: ASYNC110
                 # The fact stands in /proc only; nothing signals it.
                 await asyncio.sleep(0.02)

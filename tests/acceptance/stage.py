@@ -51,7 +51,7 @@ class Stage:
             rows = await self.new()
             return rows if rows and all(r["ended"] is not None for r in rows) else None
 
-        rows = await until(look, "every contact has ended", 20)
+        rows = await until(look, "every contact has ended", 30)
         assert len(rows) == count, "one record for each citizen"
         return [await self.city.story(row["contact_id"]) for row in rows]
 
@@ -79,7 +79,7 @@ class Stage:
         await self.city.in_state(state, 1)
 
 
-async def hears(leg: Leg, prompt: str, timeout_s: float = 10.0) -> None:
+async def hears(leg: Leg, prompt: str, timeout_s: float = 20.0) -> None:
     """Wait until the beginning of a prompt of the test city was heard, but for its first 0.2 s."""
 
     async def look() -> bool:

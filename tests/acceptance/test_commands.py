@@ -168,7 +168,7 @@ async def test_sigterm_leaves_everybody_to_asterisk_at_once(
             shown = await city.city.asterisk.cli("core show channels concise")
             return sum("!Queue!" in line for line in shown.splitlines()) >= 2
 
-        await until(queued, "both who had nobody are in the native queue", 2)
+        await until(queued, "both who had nobody are in the native queue", 5)
         legs: list[Leg] = [talks, rings, waits, menu, ring]
         assert not [leg.how for leg in legs if leg.ended.is_set()]
         await ring.answer()
@@ -176,7 +176,7 @@ async def test_sigterm_leaves_everybody_to_asterisk_at_once(
         async def talk() -> bool:
             return rings.hears()[0x23] > 5 and talks.hears()[0x21] > 5
 
-        await until(talk, "the ring that outlived the engine becomes a talk", 3)
+        await until(talk, "the ring that outlived the engine becomes a talk", 15)
         for leg in (talks, rings, waits, menu):
             await leg.bye()
         await desk.stop()

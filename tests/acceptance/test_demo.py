@@ -94,7 +94,7 @@ def home(tmp_path: Path, install: Install) -> Iterator[Home]:
     assert not left
 
 
-def until(fact: Callable[[], bool], limit_s: float = 30) -> None:
+def until(fact: Callable[[], bool], limit_s: float = 60) -> None:
     end = time.monotonic() + limit_s
     while not fact():
         assert time.monotonic() < end

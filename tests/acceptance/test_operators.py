@@ -48,7 +48,7 @@ async def _calm(stage: Stage) -> AsyncIterator[None]:
 async def dial(stage: Stage, user: int, code: str) -> str:
     """Dial a code; return the prompt that was heard before Asterisk hung up."""
     leg = await stage.desk.phones[str(user)].dial(code)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await leg.ended.wait()
     assert leg.how == "BYE", leg.how
     said = [p.stem for p in sorted(PROMPTS.glob("agent-*.alaw")) if leg.heard(p, for_s=0.2)]
@@ -94,7 +94,7 @@ async def test_46_pauses_with_a_reason_and_comes_back(stage: Stage) -> None:
 async def test_47_counts_who_waits_in_the_own_queues(stage: Stage) -> None:
     async def hear(user: int) -> Leg:
         leg = await stage.desk.phones[str(user)].dial("*47")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await leg.ended.wait()
         return leg
 

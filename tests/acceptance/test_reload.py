@@ -47,7 +47,7 @@ async def test_twenty_reloads_disturb_no_contact(tmp_path: Path, install: Instal
         still = await city.ask("queue.waiting")
         codes = [await call.finished(60) for call in calls]
         rows = await city.ended(CALLS, 10)
-        events = await until(lambda: _asked(city), "the engine answers", 5)
+        events = await until(lambda: _asked(city), "the engine answers", 15)
     assert all(changes), changes
     assert still, "no call was in progress when the last reload was done"
     assert codes == [0, 0], "a citizen's call did not go as written"

@@ -93,7 +93,7 @@ class Trials:
         async def dialled() -> bool | None:
             return True if len(dialogues([sipp])) == count else None
 
-        await until(dialled, f"{count} INVITEs of {tag}", 5.0)
+        await until(dialled, f"{count} INVITEs of {tag}", 15.0)
         return sipp
 
     async def cli(self, command: str) -> str:
@@ -132,7 +132,7 @@ class Trials:
         async def look() -> float | None:
             return self._first_offer_since(at)
 
-        offered = await until(look, "the new engine decides", 15.0)
+        offered = await until(look, "the new engine decides", 30.0)
         figures.decide_s.append(offered - at)
 
     def _first_offer_since(self, at: float) -> float | None:
@@ -170,7 +170,7 @@ class Trials:
             return True if rows and all(r["ended"] is not None for r in rows) else None
 
         try:
-            await until(look, "every contact has ended", 8.0)
+            await until(look, "every contact has ended", 20.0)
         except AssertionError as error:
             figures.broken.append(f"trial {self.n}: {error}")
         for row in await self.city.ask("agent.show"):
