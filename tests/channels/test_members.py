@@ -87,9 +87,9 @@ async def test_an_asterisk_without_our_queues_is_not_asked_to_change_them() -> N
 
 async def test_no_heartbeat_when_no_record_can_be_made() -> None:
     async with world() as here:
-        await here.channel._beat()
+        await here.channel.beat()
         beats = here.ami.actions("Setvar")
         assert [b["Value"] for b in beats] == [str(at(0) // SECOND)]
         here.memory.accepting = False
-        await here.channel._beat()
+        await here.channel.beat()
         assert here.ami.actions("Setvar") == beats, "new calls must fail open"

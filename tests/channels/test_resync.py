@@ -285,6 +285,9 @@ async def test_callers_are_taken_back_in_their_order_and_never_from_strange_queu
         asked = [fields["Caller"] for name, fields in sent if name == WITHDRAW]
         assert asked == ["PJSIP/t-3", "PJSIP/t-1", "PJSIP/t-2"]
         assert here.ami.actions("Redirect") == []
+        # After a beat: the dialplan would pass an engine by that it believes to be dead.
+        sent_names = [n for n, _ in sent]
+        assert sent_names.index("Setvar") < sent_names.index(WITHDRAW)
         # Each is woken after he is withdrawn: else he would look only at his next second.
         names = [(n, f.get("Caller") or f.get("Channel")) for n, f in sent if n in (WITHDRAW, WAKE)]
         assert names == [(n, c) for c in asked for n in (WITHDRAW, WAKE)]

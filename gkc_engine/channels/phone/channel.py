@@ -313,7 +313,6 @@ class PhoneChannel:
         await self.transfers.consults.reconcile()
         await self.engine.drain()  # so that the core knows whose phone is there
         self.members.compare(queues)
-        await self._beat()
 
     def _stood_still(self, still_us: Micros) -> None:
         """We were stopped: Asterisk has gone on alone; ask for everything before we decide."""
@@ -335,10 +334,10 @@ class PhoneChannel:
 
     async def _heartbeat(self) -> None:
         while True:
-            await self._beat()
+            await self.beat()
             await asyncio.sleep(HEARTBEAT_S)
 
-    async def _beat(self) -> None:
+    async def beat(self) -> None:
         """Tell the dialplan that new calls may come to us; not while no record can be made."""
         if not self.ami.up or not self.engine.accepting:
             return

@@ -90,6 +90,8 @@ class Resync:
         devices = await ami.list_action("DeviceStateList")
         queues = await ami.list_action("QueueStatus")
         booted = booted_at(await ami.action("CoreStatus"), self._channel.now())
+        # Before anybody is asked back: the dialplan would pass an engine by that was long silent.
+        await self._channel.beat()
         # Last: what ended since the list was made is in it, and AMI tells it again harmlessly.
         past = await self._past(since)
         legs = [leg_of(row) for row in rows if row.name == "CoreShowChannel"]
