@@ -201,6 +201,7 @@ def _untold(options: CityOptions) -> CityOptions:
     def tune(document: Document) -> None:
         if "queues" in document:
             del document["queues"]["housing"]["record_notice"]
+            document["queues"]["passport"]["transfer_codes"] = True
 
     return dataclasses.replace(options, tune=tune)
 

@@ -16,15 +16,19 @@ from tests.acceptance.oracle import TOLERANCE_S, contacts_on_record
 from tests.acceptance.phone import Leg, Phone, answers
 from tests.acceptance.sipp import Sipp, SippBench
 from tests.acceptance.traces import Dialogue, dialogues_in, uniqueids
+from tests.acceptance.transfer_cases import asked_for_a_number
 
 if TYPE_CHECKING:
     from tests.acceptance.trials import Figures, Trials
 
-HOWS = ("blind", "attended", "semi")
-"""REFER; REFER after the colleague's answer; REFER while he rings."""
+HOWS = ("blind", "attended", "semi", "code", "code-semi")
+"""REFER; REFER after the colleague's answer; REFER while he rings; ``*2`` and the end of her call
+after his answer; the same while he rings."""
+
+ANSWERED_FIRST = ("attended", "code")
 
 MOMENTS = ("before", "crossing", "ringing", "completing")
-"""The kill: before the REFER, at the same time, while the colleague rings, at the last step."""
+"""The kill: before the transfer, at the same time, while the colleague rings, at the last step."""
 
 PASSPORT, HOUSING, ANYBODY = "+74951112233", "+74951112244", "+74951112255"
 _NATIVE = ("gkc-passport", "gkc-housing", "gkc-operator", "gkc-default")
@@ -171,23 +175,40 @@ class _Transfer:
         if self.how == "blind":
             await self._refer_at(mine)
         else:
-            await mine.hold()
-            self.second = await mine.phone.dial("102")
-            await self._colleague("101")
-            # Replaces needs the tag that comes with the far end's 180.
-            async with asyncio.timeout(4.0):
-                await self.second.ringing.wait()
-            if self.how == "attended":
+            await self._ask(mine)
+            if self.how in ANSWERED_FIRST:
                 await self._answer(kill=self.moment == "ringing")
                 await asyncio.sleep(self.rng.uniform(0.2, 3.5))
             await self._refer_at(mine)
         if self.how == "blind":
             await self._colleague(self.number)
-        if self.how != "attended":
+        if self.how not in ANSWERED_FIRST:
             await self._answer(kill=self.moment in ("ringing", "completing"))
         his = self.seen.his
         assert his is not None
         return his
+
+    async def _ask(self, mine: Leg) -> None:
+        """Ring the colleague, the citizen on hold."""
+        if self.how.startswith("code"):
+            await mine.press("*2")
+            await asked_for_a_number(mine)
+            await mine.press("102")
+            await self._colleague("101")
+            return
+        await mine.hold()
+        self.second = await mine.phone.dial("102")
+        await self._colleague("101")
+        # Replaces needs the tag that comes with the far end's 180.
+        async with asyncio.timeout(4.0):
+            await self.second.ringing.wait()
+
+    async def _complete(self, mine: Leg) -> int:
+        """Hand the citizen over; return the status of the REFER, 202 if there is none."""
+        if not self.how.startswith("code"):
+            return await mine.refer("102", self.second)
+        await mine.bye()
+        return 202
 
     async def _kill(self) -> None:
         if not self.seen.killed:
@@ -204,14 +225,14 @@ class _Transfer:
         self.seen.his.ring()
 
     async def _refer_at(self, mine: Leg) -> None:
-        at_last = self.how == "attended" and self.moment == "completing"
+        at_last = self.how in ANSWERED_FIRST and self.moment == "completing"
         if self.moment == "before":
             await self._kill()
             await asyncio.sleep(self.rng.uniform(0.0, 0.5))
         elif at_last:
             await self._kill()
         self.seen.referred = now()
-        referring = asyncio.create_task(mine.refer("102", self.second))
+        referring = asyncio.create_task(self._complete(mine))
         if self.moment == "crossing":
             await asyncio.sleep(self.rng.uniform(0.0, 0.01))
             await self._kill()
@@ -240,7 +261,7 @@ class _Transfer:
 async def transfer(trials: Trials, players: Players) -> None:
     """Three talk, one waits, one is being transferred while the engine dies."""
     figures = trials.begin("transfer")
-    how, moment = HOWS[trials.n % 3], MOMENTS[trials.n % 4]
+    how, moment = HOWS[trials.n % 5], MOMENTS[trials.n % 4]
     try:
         await _transfer(trials, players, figures, how, moment)
     except (AssertionError, TimeoutError) as error:
@@ -331,7 +352,7 @@ async def _judge(
         figures.broken.append(f"{where}: talks {with_whom}")
         return
     seen = it.seen.referred
-    if it.how != "attended":
+    if it.how not in ANSWERED_FIRST:
         his = next(d for d in reversed(players.phones()) if d.called == "102")
         seen = max(seen, his.answered or 0.0)
     _near(figures, f"{where}: Boris's talk began", talks[with_whom.index("boris")], seen)
