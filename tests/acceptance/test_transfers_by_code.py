@@ -70,6 +70,20 @@ async def test_the_colleague_declines(stage: Stage) -> None:
     assert kinds(story)[-3:] == ["talk", "hold", "talk"]
 
 
+async def test_she_takes_the_citizen_back(stage: Stage) -> None:
+    leg, mine = await talk(stage)
+    his = await boris_rings(stage, mine)
+    await his.answer()
+    await hears_each_other(mine, his)
+    await mine.press("*1")
+    await hears_each_other(leg, mine)
+    await stage.city.agent_is("anna", "talk")
+    await stage.city.agent_is("boris", "ready")
+    story = await end(stage, leg)
+    assert talks(story) == ["anna"]
+    assert kinds(story)[-3:] == ["talk", "hold", "talk"]
+
+
 async def test_a_busy_colleague_is_not_disturbed(stage: Stage) -> None:
     leg, mine = await talk(stage)
     boris = stage.phone(102, answers)
