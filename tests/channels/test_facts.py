@@ -289,9 +289,8 @@ async def test_who_is_back_does_not_fall_again_by_a_late_word() -> None:
         await here.waiting(1, 1)
         call = Call(contact_id=ContactId("c1"), leg=CITIZEN, channel="x")
         call.session = cast(AgiSession, SimpleNamespace(closed=asyncio.Event()))
+        call.back = at(5)
         here.channel.calls.add(call)
-        here.clock.moment = at(5)
-        await here.channel.resync.in_turn(CITIZEN)
         await told(here, [joined(4)], seconds=6)
         view = here.view("c1")
         assert view is not None
@@ -300,3 +299,21 @@ async def test_who_is_back_does_not_fall_again_by_a_late_word() -> None:
         view = here.view("c1")
         assert view is not None
         assert view.state == "detached"
+
+
+async def test_the_native_queues_answer_has_two_words() -> None:
+    for lost in ((), ("dial",), ("connect",)):
+        async with world() as here:
+            await here.waiting(1, 1)
+            call = Call(contact_id=ContactId("c1"), leg=CITIZEN, channel="x")
+            here.channel.calls.add(call)
+            connected = tr.FallbackConnected(
+                leg=CITIZEN, queue="gkc-passport", endpoint=ANNA, at=at(5), member=PHONE
+            )
+            words: dict[str, tr.PhoneFact] = {"dial": finished(seconds=5), "connect": connected}
+            facts = [fact for name, fact in words.items() if name not in lost]
+            await told(here, [joined(2), *facts], seconds=6)
+            assert (call.answered_by, call.talk_leg) == (AgentId("anna"), PHONE), lost
+            await told(here, [gone(PHONE, 8, ANNA), gone(CITIZEN, 8)], seconds=8)
+            row = await ended(here)
+            assert (row.via, row.answered) == ("fallback", at(5))

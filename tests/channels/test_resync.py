@@ -472,3 +472,71 @@ async def test_an_offer_that_a_socket_has_just_ended_is_in_no_doubt(tmp_path: Pa
         await here.resync()
         assert call.dialling is None
         assert not here.channel.calls.awaits_leg_of(AgentId("anna"))
+
+
+async def test_who_left_before_his_answer_was_told_was_answered(tmp_path: Path) -> None:
+    async with world(cel=cel(tmp_path, *talk_at(2, 3, 6)[:2]), agents=["anna"]) as here:
+        call = await half_open(here)
+        call.let_go = at(6)
+        here.ami.channels()
+        await here.channel.resync.look_at(call)
+        await here.engine.drain()
+        (row,) = here.ended().values()
+        assert (row.disposition, row.via, row.answered, row.ended) == (
+            Disposition.ANSWERED,
+            "engine",
+            at(3),
+            at(6),
+        )
+
+
+class Says:
+    """An AGI socket that knows one variable."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        self.closed = asyncio.Event()
+
+    async def get_variable(self, name: str) -> str:
+        assert name == "ANSWEREDTIME"
+        return self._value
+
+
+@pytest.mark.parametrize(("lines", "answered", "ended"), [(4, 3, 6), (0, 7, None)])
+async def test_a_talk_that_began_and_ended_while_we_came_back(
+    tmp_path: Path, lines: int, answered: float, ended: float | None
+) -> None:
+    past = cel(tmp_path, *talk_at(2, 3, 6)[:lines])
+    async with world(cel=past, agents=["anna"]) as here:
+        await here.waiting(1, 1)
+        await here.said(ev.EngineRestarted(), seconds=10)
+        call = Call(contact_id=ContactId("c1"), leg=leg(1), channel="x")
+        here.channel.calls.add(call)
+        told = await here.channel.resync.talked_unseen(call, cast(AgiSession, Says("3")))
+        assert told == (None if ended is None else at(ended))
+        await here.engine.drain()
+        view = here.view("c1")
+        assert view is not None
+        assert (view.state, view.answered, view.via) == ("talk", at(answered), "engine")
+
+
+async def test_a_list_older_than_his_socket_says_nothing_of_him(tmp_path: Path) -> None:
+    async with world(cel=cel(tmp_path), agents=["anna"]) as here:
+        call = await half_open(here)
+        call.session = cast(AgiSession, Says(""))
+        call.back = here.clock.moment
+        here.ami.channels(citizen_row(1, bridge="b"), phone_row(2, "101", 1, bridge="b"))
+        await here.resync()
+        assert here.agent("anna") == "reserved", "that talk is over: it is he who came back"
+
+
+async def test_a_call_whose_record_was_lost_with_us_is_found(tmp_path: Path) -> None:
+    past = cel(
+        tmp_path,
+        STARTED.format(t=stamp(-1), leg=leg(5)),
+        citizen_hung_up(5, 12),
+    )
+    async with world(cel=past) as here:
+        here.clock.moment = at(1)
+        await here.restart(20)
+        assert here.ended()["new1"].ended == at(12)

@@ -75,7 +75,7 @@ class Call:
     lease_set: float = -math.inf
     """When (loop time, s) the lease was set together with other variables, before he waits."""
     back: Instant | None = None
-    """When he last came back to us out of Asterisk's hands."""
+    """When he last came to us, new or out of Asterisk's hands."""
     let_go: Instant | None = None
     """When our last socket of him ended; ``None`` before this engine's first one."""
     leg_gone: asyncio.Event = field(default_factory=asyncio.Event)

@@ -66,13 +66,15 @@ class CatchUp:
         live: Live,
         past: History,
         since: Instant,
+        before: Instant,
         booted: Instant | None,
         listed: frozenset[str],
         asked: Instant,
     ) -> None:
         """``listed``: the calls we knew when, at ``asked``, ``live`` was asked for.
 
-        Others are too new, and so is whatever has happened since to one of these.
+        Others are too new, and so is whatever has happened since to one of these. ``since``: our
+        last sign of life; ``before``: from when on a call may have come that is on no record.
         """
         self._channel = channel
         self._listed = listed
@@ -80,6 +82,7 @@ class CatchUp:
         self._live = live
         self._past = past
         self._since = since
+        self._before = before
         self._booted = booted
 
     def run(self) -> int:
@@ -94,7 +97,7 @@ class CatchUp:
             for leg in self._live
             if leg.uniqueid == leg.linkedid and leg.context in CITIZENS_CONTEXTS
         ]
-        past = [told for told in self._past.citizens(self._since) if not self._too_new(told)]
+        past = [told for told in self._past.citizens(self._before) if not self._too_new(told)]
         return sum(self._stranger(told) for told in sorted([*past, *lines], key=self._lives))
 
     def _too_new(self, told: PastLeg) -> bool:
@@ -125,7 +128,8 @@ class CatchUp:
             return
         if held and not view.held:
             channel.submit(ev.ContactAttached(contact_id=call.contact_id), None)
-        if view.since < self._asked:  # Else what was told since is newer than the list.
+        late = held and call.back is not None and call.back >= self._asked
+        if view.since < self._asked and not late:  # Else what we know is newer than the list.
             self._compare(view, call, leg)
 
     def _compare(self, view: ContactView, call: Call, leg: Leg | None) -> None:
@@ -134,7 +138,9 @@ class CatchUp:
         if talk is not None and _known_yet(view, talk):
             talk = None
         if view.offer_id is not None:
-            self._in_doubt(view, call, view.offer_id)
+            # Of one that a socket of ours carries out, the socket knows: it may just have ended.
+            if call.session is None:
+                in_doubt(self._channel, call, view, view.offer_id)
             if leg is not None and leg.in_native_queue and (talk is None or talk.native):
                 self._ring_is_over(call, view.offer_id)
         if talk is not None:
@@ -198,32 +204,14 @@ class CatchUp:
         ours_until = call.let_go if call.let_go is not None else Instant(self._since + OURS_US)
         return told.started is None or told.started > ours_until
 
-    def _in_doubt(self, view: ContactView, call: Call, offer_id: OfferId) -> None:
-        """Know the offer that was open when the last engine died: its Dial may still run.
-
-        Of one that a socket of ours carries out, the socket knows: it may just have ended.
-        """
-        if call.dialling is not None or call.session is not None or view.queue is None:
-            return
-        self._channel.calls.start_dial(
-            call,
-            OfferContact(
-                offer_id=offer_id,
-                contact_id=view.contact_id,
-                agent_ids=(view.agent_id,) if view.agent_id is not None else (),
-                queue=view.queue,
-                timeout_us=Micros(0),
-                step=0,
-                created=view.offered or self._channel.now(),
-            ),
-        )
-
     def _ring_is_over(self, call: Call, offer_id: OfferId) -> None:
         """He stands in the native queue, so our Dial has ended without an answer."""
+        offered = call.dialling.created - NEW_US if call.dialling is not None else 0
         rung = [
             told.ended
             for told in self._past.dialled_for(call.leg)
             if told.ended is not None and not self._is_native(call, told)
+            if told.started is None or told.started >= offered
         ]
         ended = rung[-1] if rung else self._since
         self._channel.calls.end_dial(call)
@@ -361,6 +349,24 @@ class CatchUp:
             )
         if leg is None:
             self._gone(call)
+
+
+def in_doubt(channel: PhoneChannel, call: Call, view: ContactView, offer_id: OfferId) -> None:
+    """Know the offer that was open when the last engine died: its Dial may still run."""
+    if call.dialling is not None or view.queue is None:
+        return
+    channel.calls.start_dial(
+        call,
+        OfferContact(
+            offer_id=offer_id,
+            contact_id=view.contact_id,
+            agent_ids=(view.agent_id,) if view.agent_id is not None else (),
+            queue=view.queue,
+            timeout_us=Micros(0),
+            step=0,
+            created=view.offered or channel.now(),
+        ),
+    )
 
 
 def last_held(call: Call, alive: Instant) -> Instant | None:

@@ -396,6 +396,7 @@ class PhoneChannel:
             call.session = agi
             call.inbox.clear()
             call.arrived.clear()
+        call.back = self.now()
         try:
             call.leased = await may_lease(agi)
             await work
@@ -445,6 +446,7 @@ class PhoneChannel:
                 agent_id=view.agent_id,
                 end=ev.TalkEnd.RELEASED,
                 party=ev.Party.AGENT,
+                at=await self.resync.talked_unseen(call, agi),
             ),
             f"after:{call.leg}",
         )

@@ -162,10 +162,11 @@ class FactHandler:
         call = self.calls.by_leg.get(fact.caller)
         if fact.status == "ANSWER" and self.own_dials.get(fact.caller) == fact.leg:
             self.own_answered.add(fact.leg)
-        if call is None or call.dialling is None or fact.status != "ANSWER":
+        if call is None or fact.status != "ANSWER" or fact.leg in self._ended:
+            return  # of an ended leg: told twice, that of an earlier Dial
+        if call.dialling is None:
+            self._native_answer(call, self.roster.agent_of(fact.endpoint), fact.leg, fact.at)
             return
-        if fact.leg in self._ended:
-            return  # told twice: that of an earlier Dial
         agent_id = call.legs.get(fact.leg) or self.roster.agent_of(fact.endpoint)
         if agent_id is None:
             return
@@ -349,3 +350,14 @@ class FactHandler:
         if agent_id is not None:
             # Only now: between the two he would be free and be offered somebody.
             self.not_foreign(agent_id, fact.member)
+
+    def _native_answer(
+        self, call: Call, agent_id: AgentId | None, leg: str, at: Instant | None
+    ) -> None:
+        """The first word on an answer in the native queue (``DialEnd``): the other may be lost."""
+        held = call.session is not None and not call.session.closed.is_set()
+        if agent_id is None or at is None or held or call.answered_by is not None:
+            return
+        connected = tr.FallbackConnected(leg=call.leg, queue="", endpoint="", at=at, member=leg)
+        connected.endpoint = self.roster.by_agent[agent_id].interface
+        self._fallback_connected(connected)

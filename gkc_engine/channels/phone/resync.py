@@ -18,13 +18,14 @@ from gkc_engine.acd.commands import OfferContact
 from gkc_engine.acd.state import ContactState
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.channels.phone.catch_up import SEEN, CatchUp, last_held
+from gkc_engine.channels.phone.catch_up import SEEN, CatchUp, in_doubt, last_held
 from gkc_engine.channels.phone.cel import CelError, History, read_history
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.live import Leg, Live, booted_at, leg_of
 from gkc_engine.channels.phone.wall import WallSteps
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, Instant
+from gkc_engine.ivr.fastagi import AgiSession
 
 if TYPE_CHECKING:
     from gkc_engine.channels.phone.channel import PhoneChannel
@@ -33,6 +34,13 @@ log = structlog.get_logger(__name__)
 
 UNHEARD_US = 15 * SECOND
 """A half-open link is noticed within this: so far back the past may be unknown."""
+
+LOOK_BACK_US = 5 * SECOND
+"""So long before our last sign of life a call may have come whose record was lost with us. The
+keys of what is on record reach back farther than this (``recorder.recovery.RECENT_ROWS``)."""
+
+LOOK_BACK_STEPPED_US = 60 * SECOND
+"""The same when the wall clock was set back while we were away: our time stood still so long."""
 
 LOOKED_US = 5 * SECOND
 """Every leg is looked at more often than this (``channel.PATROL_S``)."""
@@ -81,6 +89,8 @@ class Resync:
 
     async def _run(self) -> Sequence[AmiEvent]:
         since = self._away if self._away is not None else self._channel.now()
+        stepped = abs(self._channel.engine.of_wall(Instant(0))) > SECOND
+        before = Instant(since - (LOOK_BACK_STEPPED_US if stepped else LOOK_BACK_US))
         ami = self._channel.ami
         listed = frozenset(self._channel.calls.by_leg)
         of_agents = tuple(self._channel.calls.by_agent_leg)
@@ -93,10 +103,10 @@ class Resync:
         # Before anybody is asked back: the dialplan would pass an engine by that was long silent.
         await self._channel.beat()
         # Last: what ended since the list was made is in it, and AMI tells it again harmlessly.
-        past = await self._past(since)
+        past = await self._past(before)
         legs = [leg_of(row) for row in rows if row.name == "CoreShowChannel"]
         self._devices(devices)
-        catch_up = CatchUp(self._channel, Live(legs), past, since, booted, listed, asked)
+        catch_up = CatchUp(self._channel, Live(legs), past, since, before, booted, listed, asked)
         self.imported_total += catch_up.run()
         self._forget_ended(of_agents, legs)
         self._agent_legs(legs, foreign)
@@ -134,6 +144,36 @@ class Resync:
                 return agent_id, told.leg, told.answered
         return offer.agent_ids[0], None, None
 
+    async def talked_unseen(self, call: Call, agi: AgiSession) -> Instant | None:
+        """Tell the answer to a Dial whose talk is over before we knew of it; return its end.
+
+        The dialplan asks (``/after``) only if the Dial of a dead engine was answered.
+        """
+        view = self._channel.contact(call.contact_id)
+        if view is None or view.offer_id is None:
+            return None  # the answer is on record, AMI or the resync tells when it ended
+        in_doubt(self._channel, call, view, view.offer_id)
+        offer = call.dialling
+        if offer is None:
+            return None
+        ended = await self._answered_by_cel(call, offer)
+        if call.answered_by is None and call.dialling is offer:
+            talked = await agi.get_variable("ANSWEREDTIME") or "0"
+            at = Instant(self._channel.now() - int(talked if talked.isdecimal() else 0) * SECOND)
+            self._channel.facts.answered(call, offer.agent_ids[0], None, at)
+        return ended
+
+    async def _answered_by_cel(self, call: Call, offer: OfferContact) -> Instant | None:
+        """Tell the answer to our Dial if only CEL knows of it; return when that talk ended."""
+        for told in (await self._past(offer.created)).dialled_for(call.leg):
+            agent_id = self._channel.roster.agent_of(told.endpoint)
+            if agent_id not in offer.agent_ids or told.answered is None:
+                continue
+            if call.answered_by is None and call.dialling is offer:
+                self._channel.facts.answered(call, agent_id, told.leg, told.answered)
+            return told.ended
+        return None
+
     async def sweep(self) -> None:
         """Take back whoever stands in a native queue of ours while we are here."""
         try:
@@ -150,7 +190,15 @@ class Resync:
         if self._channel.calls.by_leg.get(call.leg) is not call:
             return
         if not any(row.get("Uniqueid") == call.leg for row in rows):
-            self._channel.facts.citizen_gone(call, call.let_go, SEEN)
+            await self._left(call, call.let_go)
+
+    async def _left(self, call: Call, at: Instant | None) -> None:
+        """He is gone, and his Hangup late or lost; the answer to a Dial may be so too."""
+        offer = call.dialling
+        if offer is not None and call.answered_by is None:
+            await self._answered_by_cel(call, offer)
+        if self._channel.calls.by_leg.get(call.leg) is call and not _is_held(call):
+            self._channel.facts.citizen_gone(call, at, SEEN)
 
     async def patrol(self) -> None:
         """Let go of every leg that Asterisk does not have any more, its Hangup being lost.
@@ -183,9 +231,9 @@ class Resync:
             rows = await self._channel.ami.list_action("CoreShowChannels")
         except PeerError:
             return  # the link's own watchdog tells
-        self._let_go(known, {row.get("Uniqueid") for row in rows})
+        await self._let_go(known, {row.get("Uniqueid") for row in rows})
 
-    def _let_go(
+    async def _let_go(
         self,
         known: tuple[Sequence[Call], Sequence[str], Sequence[tuple[AgentId, str]]],
         there: set[str],
@@ -199,11 +247,11 @@ class Resync:
         for agent_id, leg in foreign:
             if leg not in there:
                 facts.not_foreign(agent_id, leg)
+        alive = Instant(self._channel.now() - LOOKED_US)
         for call in citizens:
             known_yet = calls.by_leg.get(call.leg) is call
             if call.leg not in there and known_yet and not _is_held(call):
-                alive = Instant(self._channel.now() - LOOKED_US)
-                facts.citizen_gone(call, last_held(call, alive), SEEN)
+                await self._left(call, last_held(call, alive))
 
     def _is_native(self, call: Call) -> bool:
         if call.session is not None:
@@ -264,12 +312,7 @@ class Resync:
         Each channel leaves the native queue in its own time; without this the first to arrive
         would be offered first. Ends after ``TURN_S`` at the latest: a caller whom the native
         queue is just ringing may never come.
-
-        He counts as back from now on.
         """
-        call = self._channel.calls.by_leg.get(leg)
-        if call is not None:
-            call.back = self._channel.now()
         mine = self._coming.get(leg)
         while mine is not None and leg in self._coming:
             if not any((at, name) < (mine, leg) for name, at in self._coming.items()):
