@@ -36,7 +36,9 @@ class Bounds:
 
     time_s: float = 2.0
     """Of waits and talks, against the truth."""
-    via_may_differ: bool = False
+    place_may_differ: bool = False
+    """Whether one who was never answered left us or the native queue: in the instants between our
+    last record and our end, or the lease's, nobody can say."""
     missing_if_never_seen: bool = False
     """A call that no living engine ever took may have no record."""
     clock_steps: bool = False
@@ -121,7 +123,7 @@ def says_what_happened(truth: Truth, end: cm.ContactEnded, bounds: Bounds) -> It
             return
         if end.agent_id != city.AGENT_AT[talk.agent]:
             yield f"answered by {talk.agent}, recorded {end.agent_id}"
-        if end.via != talk.via and not bounds.via_may_differ:
+        if end.via != talk.via:
             yield f"answered via {talk.via}, recorded {end.via}"
         return
     if end.disposition not in UNANSWERED:
@@ -131,7 +133,7 @@ def says_what_happened(truth: Truth, end: cm.ContactEnded, bounds: Bounds) -> It
         "music": {Disposition.ABANDONED, Disposition.ABANDONED_SHORT},
         "native": {Disposition.FAILED_OPEN},
     }.get(truth.place)
-    if expected and end.disposition not in expected and not bounds.via_may_differ:
+    if expected and end.disposition not in expected and not bounds.place_may_differ:
         yield f"left in {truth.place}, recorded {end.disposition}"
 
 

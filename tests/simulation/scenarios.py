@@ -205,21 +205,20 @@ _ALL = (
         name="agi-cut",
         trouble=often("agi cut", (2.0, 8.0), cut_agi),
         patience_s=5.0,
-        bounds=Bounds(via_may_differ=True),
         second_invites=True,
     ),
     Scenario(
         name="kill",
         trouble=often("kill", (6.0, 25.0), kill),
         patience_s=5.0,
-        bounds=Bounds(via_may_differ=True),
+        bounds=Bounds(place_may_differ=True),
         second_invites=True,
     ),
     Scenario(
         name="pause",
         trouble=often("pause", (6.0, 20.0), pause),
         patience_s=5.0,
-        bounds=Bounds(via_may_differ=True),
+        bounds=Bounds(place_may_differ=True),
         second_invites=True,
     ),
     Scenario(
@@ -236,7 +235,7 @@ _ALL = (
             often("clock step", (10.0, 30.0), step_clock), often("kill", (10.0, 30.0), kill)
         ),
         patience_s=5.0,
-        bounds=Bounds(via_may_differ=True, clock_steps=True),
+        bounds=Bounds(place_may_differ=True, clock_steps=True),
         second_invites=True,
     ),
     Scenario(
@@ -249,7 +248,7 @@ _ALL = (
             often("slow disk", (10.0, 40.0), slow_disk),
         ),
         patience_s=10.0,
-        bounds=Bounds(via_may_differ=True, time_s=8.0),
+        bounds=Bounds(place_may_differ=True, time_s=8.0),
         second_invites=True,
     ),
 )
