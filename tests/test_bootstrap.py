@@ -308,6 +308,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GKC_HOME", str(tmp_path))
     monkeypatch.setattr("gkc_engine.cli.test._static_checks", lambda: None)
     monkeypatch.setattr("gkc_engine.cli.test._install_peers", lambda _suite: None)
+    # Workers for two small tests are worth nothing and cost seconds; the real suites have them.
+    monkeypatch.setattr("gkc_engine.cli.test.HOW", dict.fromkeys(("fast", "accept", "long"), ()))
     (tmp_path / "pytest.ini").write_text(PYTEST_INI)
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/test_fast.py").write_text(PASSES)
