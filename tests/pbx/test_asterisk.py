@@ -219,6 +219,31 @@ async def test_the_engine_takes_a_caller_back_from_the_native_queue(city: City) 
     assert city.agi.calls[0]["agi_uniqueid"] == joined["Uniqueid"]
 
 
+async def test_a_ring_of_the_native_queue_is_not_cut_by_waking_who_is_withdrawn(city: City) -> None:
+    await city.ami.action(
+        "QueueAdd", Queue="gkc-default", Interface="PJSIP/102", MemberName="petrov"
+    )
+    await city.world.send(set_phone_default(PhoneDecision(act=PhoneAct.ANSWER, ring_s=1, talk_s=1)))
+    await city.world.send(originate_citizen(call()))
+    await entered(city, "gkc-default")
+    joined = next(e for e in city.ami.events if e.get("Event") == "QueueCallerJoin")
+
+    async def rings() -> bool:
+        return any(e.get("Event") == "AgentCalled" for e in city.ami.events)
+
+    await until(rings)
+    await city.ami.beat()
+    await city.ami.action("QueueWithdrawCaller", Queue="gkc-default", Caller=joined["Channel"])
+    await city.ami.action("ControlPlayback", Channel=joined["Channel"], Control="stop")
+    await until(lambda: city.legs("HANGUP", "PJSIP/102-"))
+    assert await city.legs("ANSWER", "PJSIP/102-")
+    assert "COMPLETEAGENT" in city.queue_log
+    assert "WITHDRAW" not in city.queue_log
+    assert city.agi.calls == []
+    log = city.center.log.read_text()
+    assert not [line for line in log.splitlines() if "control" in line.lower() and "WARN" in line]
+
+
 async def test_a_talk_outlives_the_engine_and_is_not_queued_again(city: City) -> None:
     await city.ami.beat()
     city.agi.script["enter"] = ("ANSWER", "EXEC Dial PJSIP/102,10,gi")
