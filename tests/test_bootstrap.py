@@ -332,7 +332,7 @@ def test_both_suites_close_with_one_total_and_one_suite_with_pytest_s_own_line(
     assert gkc_test(monkeypatch) == 0
     assert capfd.readouterr().out.splitlines()[-1] == "total: 2 passed, 0 failed, 0 skipped"
     assert gkc_test(monkeypatch, "fast") == 0
-    assert re.fullmatch(r"=+ 1 passed in .*", capfd.readouterr().out.splitlines()[-1])
+    assert re.fullmatch(r"=+ 1 passed, .* in .*", capfd.readouterr().out.splitlines()[-1])
 
 
 def test_a_skipped_test_is_in_the_total(
@@ -366,6 +366,6 @@ def test_words_after_two_dashes_go_to_pytest_and_a_misspelt_suite_is_refused(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert gkc_test(monkeypatch, "fast", "--", "-k", "nothing_is_called_so") == 1
-    assert "no tests ran" in capfd.readouterr().out
+    assert "2 deselected in" in capfd.readouterr().out
     assert gkc_test(monkeypatch, "fsat") == 2
     assert "expected one of fast, accept, long" in capfd.readouterr().err
