@@ -7,6 +7,7 @@ meanwhile are never run from its memory: then it begins anew, as a new process w
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import resource
@@ -48,6 +49,8 @@ def stand_by(folder: Path, command: list[str]) -> None:
     ignored = [signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGHUP)]
     code = _load(folder)
     log.info("spare_ready", rss_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    with contextlib.suppress(BrokenPipeError):  # what that means, we are about to see
+        sign_of_life()
     _wait(int(order), folder)
     sign_of_life()
     for number, handler in zip((signal.SIGINT, signal.SIGHUP), ignored, strict=True):

@@ -35,6 +35,10 @@ SPARE_AFTER_S = 3.0
 """From a worker's first sign of life to the start of its spare: first things first, and one that
 crashes at once needs none."""
 
+SPARE_LOADS_S = 10.0
+"""How long one that has its turn while it still loads is waited for: a new one would not be
+sooner."""
+
 SPARE_AGAIN_S = 60.0
 """Between two spares that end by themselves."""
 
@@ -70,6 +74,8 @@ class _Signs:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self.any = False
+        """Whether there ever was one."""
         self._heard = asyncio.Event()
         os.set_blocking(fd, False)
         asyncio.get_running_loop().add_reader(fd, self._readable)
@@ -78,9 +84,10 @@ class _Signs:
         with contextlib.suppress(BlockingIOError):
             if not os.read(self.fd, 4096):
                 asyncio.get_running_loop().remove_reader(self.fd)
+        self.any = True
         self._heard.set()
 
-    async def next(self, limit_s: float) -> None:
+    async def next(self, limit_s: float | None) -> None:
         """Wait for a sign from now on.
 
         Raises:
@@ -108,6 +115,18 @@ class _Worker:
     def alive(self) -> bool:
         return self.process.returncode is None
 
+    async def speaks(self, limit_s: float | None) -> bool:
+        """Return whether it gives a sign of life in time, and before its end."""
+        said = asyncio.create_task(self.signs.next(limit_s))
+        ended = asyncio.create_task(self.process.wait())
+        try:
+            await asyncio.wait({said, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (said, ended):
+                task.cancel()
+        outcome, _ = await asyncio.gather(said, ended, return_exceptions=True)
+        return outcome is None and self.alive
+
     def kill(self) -> None:
         """SIGKILL, for a stopped process takes nothing else."""
         with contextlib.suppress(ProcessLookupError):
@@ -133,7 +152,7 @@ class Watchdog:
         restart: Whether one that died is followed by another.
         warm: Whether a spare stands by (only with ``restart``).
         on_start: Told the pid of each worker as it begins, not of a spare before its turn.
-        on_spare: Told the pid of each spare.
+        on_spare: Told the pid of each spare as soon as it is ready.
     """
 
     def __init__(
@@ -288,27 +307,21 @@ class Watchdog:
     async def _told(self, spare: _Worker) -> bool:
         """Tell the spare to be the worker; return whether it said that it is."""
         assert spare.order_fd is not None
+        limit = SILENCE_S if spare.signs.any else SPARE_LOADS_S
         with contextlib.suppress(BrokenPipeError):
             os.write(spare.order_fd, TAKE)
         spare.forget_order()
-        said = asyncio.create_task(spare.signs.next(SILENCE_S))
-        ended = asyncio.create_task(spare.process.wait())
-        await asyncio.wait({said, ended}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (said, ended):
-            task.cancel()
-        outcome, _ = await asyncio.gather(said, ended, return_exceptions=True)
-        return outcome is None and spare.alive
+        return await spare.speaks(limit)
 
     async def _keep_spare(self, begun: asyncio.Event) -> None:
         """Have one stand by as long as the worker lives."""
         await begun.wait()
         await asyncio.sleep(SPARE_AFTER_S)
         while True:
-            if self._spare is None:
-                self._spare = await self._spawn(spare=True)
-                log.info("spare_started", pid=self._spare.process.pid)
-                self._on_spare(self._spare.process.pid)
-            spare = self._spare
+            spare = self._spare = await self._spawn(spare=True)
+            log.info("spare_started", pid=spare.process.pid)
+            if await spare.speaks(None):
+                self._on_spare(spare.process.pid)
             code = await spare.process.wait()
             self._spare = None
             spare.close()

@@ -67,15 +67,17 @@ def test_every_module_of_ours_and_of_others_is_watched() -> None:
 
 def test_it_ends_when_there_is_no_watchdog_any_more(tmp_path: Path) -> None:
     order, theirs = os.pipe()
+    heard, signs = os.pipe()
     argv = [sys.executable, "-m", "gkc_engine", "run", "--no-watchdog", "--state", str(tmp_path)]
     process = subprocess.Popen(
         argv,
-        env={**os.environ, ENV_PIPE: str(order), ENV_SPARE: str(order)},
-        pass_fds=[order],
+        env={**os.environ, ENV_PIPE: str(signs), ENV_SPARE: str(order)},
+        pass_fds=[order, signs],
         stderr=subprocess.PIPE,
         text=True,
     )
-    os.close(order)
+    for fd in (order, heard, signs):
+        os.close(fd)
     assert process.poll() is None
     os.close(theirs)
     _, said = process.communicate(timeout=30)

@@ -18,17 +18,21 @@ BEATS = f"""
 import os, sys, time
 fd = int(os.environ[{ENV_PIPE!r}])
 order = os.environ.get({ENV_SPARE!r})
-if order and os.read(int(order), 1) != {TAKE!r}:
-    sys.exit(0)
+if order:
+    time.sleep(LOADS_S)
+    os.write(fd, b".")
+    if os.read(int(order), 1) != {TAKE!r}:
+        sys.exit(0)
 os.write(fd, b".")
 """
 
 
-def worker(tmp_path: Path, body: str) -> list[str]:
+def worker(tmp_path: Path, body: str, *, spare_loads_s: float = 0.0) -> list[str]:
     """Return the command of a worker; it notes each start in ``starts``."""
+    begin = BEATS.replace("LOADS_S", str(spare_loads_s))
     path = tmp_path / "worker.py"
     path.write_text(
-        f"{BEATS}\nwith open({str(tmp_path / 'starts')!r}, 'a') as f: f.write('x')\n{body}\n",
+        f"{begin}\nwith open({str(tmp_path / 'starts')!r}, 'a') as f: f.write('x')\n{body}\n",
         encoding="utf-8",
     )
     return [sys.executable, str(path)]
@@ -179,6 +183,24 @@ async def test_a_spare_that_does_not_answer_is_passed_by(
         os.kill(first, signal.SIGKILL)
         assert await pair.begun.get() not in (first, spare)
         assert is_gone(spare)
+        await pair.end()
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(("loads_s", "limit_s"), [(1.0, 20.0), (60.0, 0.6)])
+async def test_a_spare_that_still_loads_is_waited_for_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loads_s: float, limit_s: float
+) -> None:
+    monkeypatch.setattr(watchdog, "SILENCE_S", 0.4)
+    monkeypatch.setattr(watchdog, "SPARE_LOADS_S", limit_s)
+    body = "while True: time.sleep(0.05); os.write(fd, b'.')"
+    async with asyncio.timeout(20):
+        pair = Pair(worker(tmp_path, body, spare_loads_s=loads_s))
+        first = await pair.begun.get()
+        while (spare := pair.dog.spare_pid) is None:  # noqa: ASYNC110 - nothing tells of it yet
+            await asyncio.sleep(0.01)
+        os.kill(first, signal.SIGKILL)
+        assert (await pair.begun.get() == spare) is (loads_s < limit_s)
         await pair.end()
 
 
