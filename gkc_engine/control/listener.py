@@ -29,10 +29,11 @@ class SocketHeldError(GkcError):
 
 def listening_pid(path: Path) -> int | None:
     """Return the pid that listens at ``path``; ``None`` when nobody does."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, short_path(path) as name:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
-            probe.connect(name)
+            with short_path(path) as name:  # a long one wants its directory, which may not be yet
+                probe.connect(name)
         except OSError:
             return None
         return peer_of(probe).pid
