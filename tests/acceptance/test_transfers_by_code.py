@@ -22,6 +22,7 @@ from tests.acceptance.transfer_cases import (
     hears_music,
     talk,
     talks,
+    transfer_case,
     transfer_stage,
 )
 
@@ -36,7 +37,7 @@ async def stage(install: Install, tmp_path_factory: pytest.TempPathFactory) -> A
 
 @pytest_asyncio.fixture(loop_scope="module", autouse=True)
 async def _calm(stage: Stage) -> AsyncIterator[None]:
-    async with stage.case():
+    async with transfer_case(stage):
         yield
 
 
@@ -126,6 +127,7 @@ async def test_she_hangs_up_and_he_is_not_to_be_had(stage: Stage, how: str) -> N
     await stage.waits("waiting")
     await hears_music(leg)
     story = await end(stage, leg)
+    assert stage.phone(101).rang.empty(), "nobody rings her past the engine"
     assert outcomes(story) == [("anna", "accepted"), ("boris", how)]
     assert kinds(story)[-3:] == ["queue", "ring", "queue"]
 

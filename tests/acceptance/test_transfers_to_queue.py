@@ -24,6 +24,7 @@ from tests.acceptance.transfer_cases import (
     rings,
     talk,
     talks,
+    transfer_case,
     transfer_stage,
 )
 
@@ -39,7 +40,7 @@ async def stage(install: Install, tmp_path_factory: pytest.TempPathFactory) -> A
 
 @pytest_asyncio.fixture(loop_scope="module", autouse=True)
 async def _calm(stage: Stage) -> AsyncIterator[None]:
-    async with stage.case():
+    async with transfer_case(stage):
         yield
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import OfferContact
 from gkc_engine.channels.phone import translate as tr
-from gkc_engine.ids import AgentId, ContactId
-from tests.channels.test_resync import talking
-from tests.channels.world import World, at, leg, world
+from gkc_engine.ids import AgentId, ContactId, QueueId
+from tests.channels.test_cel import PHONE, line, stamp
+from tests.channels.test_resync import cel, talking
+from tests.channels.world import World, at, citizen_row, leg, phone_row, world
 
 ANNA, BORIS = AgentId("anna"), AgentId("boris")
 
@@ -64,3 +67,93 @@ async def test_own_calls_that_go_on_end_with_the_callers_leg() -> None:
         )
         await here.engine.drain()
         assert (here.agent("anna"), here.agent("boris")) == ("ready", "ready")
+
+
+def local_row(n: int, half: int, of: int, *, bridge: str = "") -> dict[str, str]:
+    """Return the row of one half of the channel that a ``*2`` makes."""
+    return citizen_row(n, app="Dial" if half == 2 else "", bridge=bridge) | {
+        "Linkedid": leg(of),
+        "Channel": f"Local/102@gkc-transfer-00000001;{half}",
+        "Context": "gkc-transfer",
+    }
+
+
+async def test_a_colleague_who_was_only_asked_did_not_take_him_over(tmp_path: Path) -> None:
+    """By ``*2`` his leg is linked with the citizen's, and it began after hers."""
+    of_boris = PHONE.replace("101", "102").format(t=stamp(5), leg=leg(3), linked=leg(1))
+    past = cel(tmp_path, of_boris, line("ANSWER", leg(3), 6), line("HANGUP", leg(3), 7))
+    async with world(cel=past, agents=["anna", "boris"]) as here:
+        await talking(here)
+        here.ami.channels(citizen_row(1, app="Dial", bridge="hold"), phone_row(2, "101", 1))
+        await here.restart(20, 1)
+        view = here.view("c1")
+        assert view is not None
+        assert (view.state, view.agent_id) == ("talk", ANNA)
+        assert here.channel.calls.by_leg[leg(1)].talk_leg == leg(2)
+
+
+async def test_who_talks_with_him_through_both_halves_is_found(tmp_path: Path) -> None:
+    """She has hung up, and Asterisk has not yet taken the Local channel out of the way."""
+    async with world(cel=cel(tmp_path), agents=["anna", "boris"]) as here:
+        await talking(here)
+        here.ami.channels(
+            citizen_row(1, app="Dial", bridge="a"),
+            local_row(4, 1, 1, bridge="a"),
+            local_row(5, 2, 1, bridge="b"),
+            phone_row(3, "102", 1, bridge="b"),
+        )
+        await here.restart(20, 1)
+        view = here.view("c1")
+        assert view is not None
+        assert view.agent_id == BORIS
+
+
+async def test_three_who_talk_are_known_as_three(tmp_path: Path) -> None:
+    async with world(cel=cel(tmp_path), agents=["anna", "boris"]) as here:
+        await talking(here)
+        for agent_id, kind in ((ANNA, "consult"), (BORIS, "consulted")):
+            await here.said(ev.AgentCallStarted(agent_id=agent_id, call_id=leg(5), kind=kind))
+        here.ami.channels(
+            citizen_row(1, app="Dial", bridge="a"),
+            phone_row(3, "102", 1, bridge="a"),
+            phone_row(2, "101", 1, bridge="a"),
+        )
+        await here.restart(20, 1)
+        await here.channel.transfers.consults.reconcile()
+        await here.engine.drain()
+        assert here.agent("boris") == "talk"
+        here.channel.facts.handle(
+            tr.LegEnded(
+                leg=leg(2),
+                channel="PJSIP/101-00000002",
+                endpoint="PJSIP/101",
+                cause=16,
+                cause_text="",
+                at=at(22),
+            )
+        )
+        await here.engine.drain()
+        view = here.view("c1")
+        assert view is not None
+        assert view.agent_id == BORIS
+        assert here.agent("anna") == "ready"
+
+
+async def test_a_place_that_the_last_engine_held_for_advice_is_given_up() -> None:
+    async with world(cel=None, agents=["anna"]) as here:
+        await talking(here)
+        asked = ContactId("consult:" + leg(9))
+        await here.said(
+            ev.ConsultStarted(
+                contact_id=asked,
+                agent_id=ANNA,
+                queue=QueueId("housing"),
+                about=ContactId("c1"),
+            )
+        )
+        await here.restart(20, 1)
+        here.ami.channels()
+        await here.channel.transfers.consults.reconcile()
+        await here.engine.drain()
+        assert here.view(asked) is None
+        assert list(here.ended()) in ([], ["c1"]), "it is no contact of the record"
