@@ -19,7 +19,6 @@ from gkc_engine.acd.routing import (
     serve_contact,
     set_step,
 )
-from gkc_engine.acd.settings import Medium
 from gkc_engine.acd.state import Activity, Agent, Contact, ContactState, Work
 from gkc_engine.acd.timers import DueLine, Kind, Timer, What
 from gkc_engine.acd.world import Queue, World
@@ -126,15 +125,15 @@ def ready(world: World, agent: Agent) -> None:
 
 
 def device_changed(world: World, agent: Agent, event: ev.AgentDeviceChanged) -> None:
-    """The phone came or went, or is in a call that is not ours."""
-    busy_by_us = any(
-        slot.medium is Medium.VOICE and slot.work in (Work.OFFER, Work.TALK) for slot in agent.slots
-    )
-    in_use = event.in_use and not busy_by_us
-    if (agent.reachable, agent.in_use) == (event.reachable, in_use):
+    """The phone came or went, or is in a call that is not ours.
+
+    While we ring or talk on it that shows nowhere, but it is remembered: an offer that the native
+    queue was faster than ends soon, and his phone rings on.
+    """
+    if (agent.reachable, agent.in_use) == (event.reachable, event.in_use):
         return
-    better = (event.reachable and not agent.reachable) or (agent.in_use and not in_use)
-    agent.reachable, agent.in_use = event.reachable, in_use
+    better = (event.reachable and not agent.reachable) or (agent.in_use and not event.in_use)
+    agent.reachable, agent.in_use = event.reachable, event.in_use
     if better:
         became_ready(world, agent)
     else:

@@ -107,3 +107,18 @@ def test_an_answer_that_crosses_the_native_one_is_a_second_talk() -> None:
     assert state(acd) is AgentState.TALK
     acd.step(ev.ContactLeft(contact_id=C1, party=ev.Party.CITIZEN), at(8))
     assert state(acd) is AgentState.READY
+
+
+def test_a_foreign_call_told_while_we_ring_counts_when_that_is_over() -> None:
+    acd = core_with(settings(), ANNA)
+    arrive(acd, C1, at(1))
+    acd.step(ev.AgentDeviceChanged(agent_id=ANNA, reachable=True, in_use=True), at(2))
+    assert state(acd) is AgentState.RESERVED
+    failed = ev.OfferFailed(offer_id=OfferId(1), failure=ev.OfferFailure.RESCINDED, reason="")
+    acd.step(ev.ContactDetached(contact_id=C1), at(3))
+    acd.step(failed, at(3))
+    assert state(acd) is AgentState.NOT_READY
+    arrive(acd, C2, at(4))
+    assert state(acd) is AgentState.NOT_READY
+    acd.step(ev.AgentDeviceChanged(agent_id=ANNA, reachable=True), at(5))
+    assert state(acd) is AgentState.RESERVED

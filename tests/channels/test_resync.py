@@ -540,3 +540,21 @@ async def test_a_call_whose_record_was_lost_with_us_is_found(tmp_path: Path) -> 
         here.clock.moment = at(1)
         await here.restart(20)
         assert here.ended()["new1"].ended == at(12)
+
+
+async def test_nobody_is_offered_before_the_operators_phones_are_known(tmp_path: Path) -> None:
+    async with world(cel=cel(tmp_path), agents=["anna"]) as here:
+        contact_id = await here.waiting(1, 1)
+        (offer,) = [c for c in here.commands() if isinstance(c, OfferContact)]
+        call = Call(contact_id=contact_id, leg=leg(1), channel="x")
+        call.session = cast(AgiSession, Says(""))
+        here.channel.calls.add(call)
+        failed = ev.OfferFailed(
+            offer_id=offer.offer_id, failure=ev.OfferFailure.RESCINDED, reason=""
+        )
+        await here.said(ev.ContactDetached(contact_id=contact_id), failed, seconds=2)
+        here.ami.channels(citizen_row(1), phone_row(9, "101", 8, up=False))
+        here.clock.moment = at(3)
+        await here.resync()
+        offers = [c for c in here.commands() if isinstance(c, OfferContact)]
+        assert offers == [offer], "his phone rings for somebody else"

@@ -87,7 +87,7 @@ class Oracle(Rules):
         if c.state == "offered":
             assert c.agent is not None
             freed = self.agents[c.agent]
-            freed.doing = "nothing"
+            self.let_go(freed)
         c.agent, c.prefer = None, None
         if c.enqueued is None:
             c.enqueued, c.seq = self.now, self.seq
@@ -96,7 +96,10 @@ class Oracle(Rules):
             c.state, c.held = "talk", True
             c.answered = self.now if c.answered is None else c.answered
         else:
-            self.talk(c, self.agents[event.agent_id])
+            a = self.agents[event.agent_id]
+            if a.doing == "wrap":  # He really talks: what he was writing up is cut short.
+                a.doing = "nothing"
+            self.talk(c, a)
         if freed is not None and freed.name != event.agent_id:
             self.p2(freed)
 
@@ -104,7 +107,7 @@ class Oracle(Rules):
         c = self.contacts.pop(event.contact_id)
         freed = self.agents[c.agent] if c.state == "offered" and c.agent else None
         if freed is not None:
-            freed.doing = "nothing"
+            self.let_go(freed)
         self.said.append(("end", c.name, self.disposition(c, event)))
         if c.state == "talk":
             self.after_talk(self.end_talk(c))

@@ -46,6 +46,7 @@ class OContact:
     step: int = 0
     agent: str | None = None
     holds_slot: bool = False
+    talk_n: int = 0
     answered: int | None = None
     barred: dict[str, int] = field(default_factory=dict)
     prefer: tuple[str, int] | None = None

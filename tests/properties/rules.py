@@ -34,6 +34,7 @@ class Rules:
         self.now = 0
         self.kind = 1
         self.seq = 0
+        self.talks = 0
         self.said: list[Decision] = []
 
     def handle(self, event: ev.Event) -> None:
@@ -307,14 +308,28 @@ class Rules:
 
     def accept(self, c: OContact) -> None:
         assert c.agent is not None
-        self.agents[c.agent].doing = "nothing"
+        self.let_go(self.agents[c.agent])
         self.talk(c, self.agents[c.agent])
+
+    def let_go(self, a: OAgent, then: str = "nothing") -> None:
+        """What he was doing is over; who talks with him besides goes on."""
+        besides = [
+            c
+            for c in self.contacts.values()
+            if c.state == "talk" and c.agent == a.name and not c.holds_slot
+        ]
+        if besides:
+            min(besides, key=lambda c: c.talk_n).holds_slot = True
+            then = "talk"
+        a.doing = then
 
     def talk(self, c: OContact, a: OAgent) -> None:
         c.prefer = None
         c.state, c.agent, c.held = "talk", a.name, True
         c.answered = self.now if c.answered is None else c.answered
         a.misses = 0
+        self.talks += 1
+        c.talk_n = self.talks
         c.holds_slot = a.doing == "nothing"
         if c.holds_slot:
             a.doing = "talk"
@@ -333,7 +348,7 @@ class Rules:
             self.wait(c)
         else:
             c.state = "detached"
-        a.doing = "nothing"
+        self.let_go(a)
         if a.pause is not None:
             self.preferred_gone(a)
         self.p2(a)
@@ -430,7 +445,7 @@ class Rules:
         c.agent, c.holds_slot = None, False
         if a is not None:
             wrapup = self.queues[c.queue].wrapup_us if c.queue else 0
-            a.doing = "wrap" if wrapup else "nothing"
+            self.let_go(a, "wrap" if wrapup else "nothing")
             a.wrap_until = self.now + wrapup
         return a
 

@@ -205,14 +205,12 @@ _ALL = (
         name="agi-cut",
         trouble=often("agi cut", (2.0, 8.0), cut_agi),
         patience_s=5.0,
-        second_invites=True,
     ),
     Scenario(
         name="kill",
         trouble=often("kill", (6.0, 25.0), kill),
         patience_s=5.0,
         bounds=Bounds(place_may_differ=True),
-        second_invites=True,
     ),
     Scenario(
         name="pause",

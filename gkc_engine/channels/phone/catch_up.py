@@ -84,6 +84,7 @@ class CatchUp:
         self._since = since
         self._before = before
         self._booted = booted
+        self._attached: list[Call] = []
 
     def run(self) -> int:
         """Tell the core everything; return how many contacts we had not heard of."""
@@ -127,10 +128,15 @@ class CatchUp:
                 self._gone(call)
             return
         if held and not view.held:
-            channel.submit(ev.ContactAttached(contact_id=call.contact_id), None)
+            self._attached.append(call)
         late = held and call.back is not None and call.back >= self._asked
         if view.since < self._asked and not late:  # Else what we know is newer than the list.
             self._compare(view, call, leg)
+
+    def attach(self) -> None:
+        """Let the core offer those whom we hold: last, when it knows what operators do."""
+        for call in self._attached:
+            self._channel.submit(ev.ContactAttached(contact_id=call.contact_id), None)
 
     def _compare(self, view: ContactView, call: Call, leg: Leg | None) -> None:
         """Tell what a call that was listed, or is gone, has been through."""

@@ -110,6 +110,7 @@ class Resync:
         self.imported_total += catch_up.run()
         self._forget_ended(of_agents, legs)
         self._agent_legs(legs, foreign)
+        catch_up.attach()
         self._take_back(queues)
         self._away = None
         self.runs_total += 1
