@@ -129,6 +129,19 @@ async def _answered(faulty: Faulty, phone: Phone) -> Row:
     return await stage.last()
 
 
+async def _left(faulty: Faulty, phone: Phone) -> None:
+    """Let the citizen wait and give up: until then every event of his bears his own name."""
+    stage = faulty.stage
+    leg = await _dial_raw(phone)
+    await stage.waits("waiting")
+    left = now()
+    await leg.bye()
+    story = await stage.last()
+    assert (story["disposition"], story["end_party"]) == ("abandoned_short", "citizen")
+    assert abs(seconds(story["ended"]) - left) < 2
+    stage.past.add(story["contact_id"])
+
+
 async def _dial_raw(phone: Phone) -> Leg:
     """Dial with a name whose bytes reach the wire as they are, also when they are no UTF-8."""
     transport = phone._transport
@@ -151,6 +164,7 @@ async def test_a_hostile_caller_breaks_nothing(faulty: Faulty, case: str) -> Non
     phone = await faulty.stage.desk.citizen(
         user=USERS.get(case, "+79001234567"), name=NAMES.get(case, "Citizen")
     )
+    await _left(faulty, phone)
     story = await _answered(faulty, phone)
     assert (story["disposition"], story["agent_id"]) == ("answered", "anna")
     health = await faulty.health()
