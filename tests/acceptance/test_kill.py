@@ -9,7 +9,7 @@ import pytest
 from gkc_engine.pbx.install import Install
 from tests.acceptance.kill_trials import in_order, trials_as_promised
 
-pytestmark = [pytest.mark.accept, pytest.mark.usefixtures("sipp")]
+pytestmark = [pytest.mark.accept, pytest.mark.timeout(300), pytest.mark.usefixtures("sipp")]
 
 FULL = {"waiting": 20, "ringing": 10, "talking": 10, "transfer": 10, "stopped": 10}
 

@@ -12,7 +12,7 @@ import pytest
 from gkc_engine.pbx.install import Install
 from tests.acceptance.kill_trials import trials_as_promised
 
-pytestmark = [pytest.mark.accept, pytest.mark.usefixtures("sipp")]
+pytestmark = [pytest.mark.accept, pytest.mark.timeout(300), pytest.mark.usefixtures("sipp")]
 
 
 async def test_no_call_is_lost_when_the_engine_is_killed_in_a_transfer(

@@ -9,7 +9,7 @@ import pytest
 from gkc_engine.pbx.install import Install
 from tests.acceptance.kill_trials import trials_as_promised
 
-pytestmark = [pytest.mark.accept, pytest.mark.usefixtures("sipp")]
+pytestmark = [pytest.mark.accept, pytest.mark.timeout(300), pytest.mark.usefixtures("sipp")]
 
 
 async def test_the_watchdog_brings_a_killed_and_a_stopped_engine_back(
