@@ -19,9 +19,10 @@ from gkc_engine import plans
 from gkc_engine.acd import events as ev
 from gkc_engine.backend import EngineBackend
 from gkc_engine.channels.phone.ami import AmiLink
-from gkc_engine.channels.phone.channel import KnownCall, PhoneChannel
+from gkc_engine.channels.phone.channel import PhoneChannel
 from gkc_engine.channels.phone.entry import EntryDesk
 from gkc_engine.channels.phone.menu_run import MenuRunner
+from gkc_engine.channels.phone.plan import KnownCall
 from gkc_engine.channels.phone.waiting import Announcements
 from gkc_engine.clock import SystemClock
 from gkc_engine.config.loader import load_config
@@ -197,7 +198,7 @@ class App:
                 allow_broad=config.pbx.ami.allow_broad,
             ),
             lambda channel: AgiServer(
-                channel.on_agi,
+                channel.sockets.serve,
                 config.pbx.fastagi.host,
                 overrides.agi_port or config.pbx.fastagi.port,
             ),
@@ -268,8 +269,8 @@ class App:
         """Do what can wait until those who waited for us are served."""
         begun = self.engine.now()
         await asyncio.sleep(SETTLE_S)
-        # What is here now stays to the end: the collector need not walk it again and again.
-        gc.collect()
+        # What is here now stays to the end: the collector need not walk it again and again. Not
+        # collected before: that stops every caller for 0.15 s, to find a start's few cycles.
         gc.freeze()
         await self._recall_today(begun)
 

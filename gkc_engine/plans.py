@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from gkc_engine.channels.phone.channel import PhonePlan
 from gkc_engine.channels.phone.entry import Entry
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.host import QueueVoice, Sound
+from gkc_engine.channels.phone.plan import PhonePlan
 from gkc_engine.channels.phone.recording import Recordings
 from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.config.models import Config, OperatorModel, QueueModel

@@ -14,8 +14,9 @@ from gkc_engine.acd.commands import Command, ContactEnded
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.ami import AmiEvent, AmiLink, AmiReply
-from gkc_engine.channels.phone.channel import KnownCall, PhoneChannel, PhonePlan
+from gkc_engine.channels.phone.channel import PhoneChannel
 from gkc_engine.channels.phone.entry import EntryDesk
+from gkc_engine.channels.phone.plan import KnownCall, PhonePlan
 from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.settings import to_settings
@@ -182,7 +183,7 @@ class World:
             plan,
             FrontDesk(),
             lambda _channel: cast(AmiLink, self.ami),
-            lambda channel: AgiServer(channel.on_agi, "127.0.0.1", 0),
+            lambda channel: AgiServer(channel.sockets.serve, "127.0.0.1", 0),
             EntryDesk(cast(Any, None), cast(Any, _Silent()), QueueId("operator")),
             cel,
         )

@@ -15,10 +15,11 @@ from gkc_engine import plans
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import ContactEnded
 from gkc_engine.channels.phone.ami import AmiLink
-from gkc_engine.channels.phone.channel import KnownCall, PhoneChannel
+from gkc_engine.channels.phone.channel import PhoneChannel
 from gkc_engine.channels.phone.entry import EntryDesk
 from gkc_engine.channels.phone.host import Sound
 from gkc_engine.channels.phone.menu_run import MenuRunner
+from gkc_engine.channels.phone.plan import KnownCall
 from gkc_engine.channels.phone.waiting import Announcements
 from gkc_engine.config.models import Config
 from gkc_engine.config.settings import to_settings
@@ -146,7 +147,7 @@ class Center:
                 on_up=channel.on_ami_up,
                 on_down=channel.on_ami_down,
             ),
-            lambda channel: AgiServer(channel.on_agi, "127.0.0.1", AGI_PORT),
+            lambda channel: AgiServer(channel.sockets.serve, "127.0.0.1", AGI_PORT),
             EntryDesk(
                 MenuRunner(lambda: config.ivr),
                 self.announcements,

@@ -4,43 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.ami import AmiEvent, AmiLink
 from gkc_engine.channels.phone.calls import Call, Calls
-from gkc_engine.channels.phone.entry import Entry, EntryDesk
+from gkc_engine.channels.phone.entry import EntryDesk
 from gkc_engine.channels.phone.facts import FactHandler
 from gkc_engine.channels.phone.host import QueueVoice, Sound
 from gkc_engine.channels.phone.jobs import AmiJobs
-from gkc_engine.channels.phone.lease import may_lease
 from gkc_engine.channels.phone.live import born
 from gkc_engine.channels.phone.members import Members
 from gkc_engine.channels.phone.operators import Operators
-from gkc_engine.channels.phone.recording import Recorder, Recordings
+from gkc_engine.channels.phone.plan import Desk, KnownCall, PhonePlan
+from gkc_engine.channels.phone.recording import Recorder
 from gkc_engine.channels.phone.resync import Resync
-from gkc_engine.channels.phone.roster import Phone, Roster
-from gkc_engine.channels.phone.serve import CitizenSession
+from gkc_engine.channels.phone.roster import Roster
+from gkc_engine.channels.phone.sockets import Sockets
 from gkc_engine.channels.phone.strangers import register
 from gkc_engine.channels.phone.transfers import Transfers
 from gkc_engine.channels.phone.translate import FallbackConnected, FallbackJoined, translate
 from gkc_engine.engine import Engine
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId
-from gkc_engine.ivr.fastagi import AgiClosed, AgiServer, AgiSession
+from gkc_engine.ivr.fastagi import AgiServer
 from gkc_engine.numbers import normalise
 
 log = structlog.get_logger(__name__)
-
-SOCKET_GRACE_S = 0.5
-"""A socket that ended without a Hangup within this time is a transfer or a move, not an end."""
 
 SWEEP_S = 1.0
 """Pause before callers are taken out of a native queue: bounds how often one can go round."""
@@ -50,47 +45,6 @@ PATROL_S = 4.0
 
 HEARTBEAT_S = 1.0
 """How often the dialplan is told that we are alive; it gives up on us after 4 s."""
-
-
-@dataclass(slots=True, kw_only=True)
-class PhonePlan:
-    """What the config says about phones; replaced as a whole by a reload."""
-
-    phones: tuple[Phone, ...]
-    entries: dict[str, Entry]
-    """What each of our numbers (E.164) leads to."""
-    voices: dict[QueueId, QueueVoice]
-    fallbacks: dict[QueueId, str] = field(default_factory=dict)
-    """The native queue that serves each queue's callers when we are gone."""
-    members: dict[AgentId, tuple[str, ...]] = field(default_factory=dict)
-    """The native queues that each operator may serve."""
-    language: str = "ru"
-    sounds: Callable[[str, str], Sound | None] = lambda _name, _language: None
-    """Finds a prompt by name and language."""
-    recordings: Recordings | None = None
-    """Where talks are recorded; without it none is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownCall:
-    """A call of before the restart that had not ended on record."""
-
-    contact_id: ContactId
-    leg: str
-    entry: str
-    language: str
-
-
-class Desk(Protocol):
-    """Identity and numbering, from the recorder."""
-
-    def new_contact(self, now: Instant) -> tuple[ContactId, str]:
-        """Return a fresh contact id and its registration number."""
-        ...
-
-    def citizen(self, number: str, name: str, now: Instant) -> str | None:
-        """Remember a caller's number and return his key; ``None`` when it is withheld."""
-        ...
 
 
 class PhoneChannel:
@@ -113,6 +67,7 @@ class PhoneChannel:
         self.plan = plan
         self.desk = desk
         self.calls = Calls()
+        self.sockets = Sockets(self)
         self.roster = Roster(plan.phones)
         self.ami = ami(self)
         self.agi = agi(self)
@@ -137,7 +92,7 @@ class PhoneChannel:
         self.resync = Resync(self, cel)
         engine.on_stood_still = self._stood_still
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self.stopping = False
         self._sweeping: asyncio.Task[None] | None = None
 
     # --- Channel ---------------------------------------------------------------------------
@@ -152,7 +107,7 @@ class PhoneChannel:
 
     async def stop(self) -> None:
         """Close the sockets: Asterisk's dialplan takes each citizen on by itself."""
-        self._stopping = True
+        self.stopping = True
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -211,9 +166,9 @@ class PhoneChannel:
             return  # another medium's contact
         if call.session is not None and not call.session.closed.is_set() and call.tell(command):
             return
-        self._not_held(call, command)
+        self.not_held(call, command)
 
-    def _not_held(self, call: Call, command: cmd.Command) -> None:
+    def not_held(self, call: Call, command: cmd.Command) -> None:
         """Say what becomes of a command that no socket can carry out."""
         match command:
             case cmd.OfferContact():
@@ -348,124 +303,7 @@ class PhoneChannel:
         except PeerError as error:
             log.warning("heartbeat_failed", reason=str(error))
 
-    # --- FastAGI ---------------------------------------------------------------------------
-
-    async def on_agi(self, agi: AgiSession) -> None:
-        """Serve one AGI socket to its end; whatever fails here, Asterisk goes on by itself."""
-        where, _, rest = agi.request.path.strip("/").partition("/")
-        try:
-            match where:
-                case "enter":
-                    await self._citizen(agi, None)
-                case "queue":
-                    await self._citizen(agi, QueueId(rest))
-                case "after":
-                    await self._after(agi)
-                case "transferred":
-                    await self.transfers.transferred(agi)
-                case "consult":
-                    await self.transfers.consult(agi)
-                case "record":
-                    await self._record(agi)
-                case "feature":
-                    await self.operators.serve(agi)
-                case _:
-                    log.warning("agi_unknown_path", path=agi.request.path[:80])
-        except AgiClosed:
-            pass
-        except PeerError as error:
-            log.warning("agi_failed", path=agi.request.path[:80], reason=str(error))
-
-    async def _citizen(self, agi: AgiSession, queue: QueueId | None) -> None:
-        call = self.calls.by_leg.get(agi.uniqueid)
-        if call is None:
-            if not self.engine.accepting:
-                return
-            call = await self.entry_desk.admit(self, agi)
-            self.calls.add(call)
-            known = False
-        else:
-            known = True
-        await self.hold_socket(call, agi, self._serve(call, agi, queue, known=known))
-
-    async def hold_socket(
-        self, call: Call, agi: AgiSession, work: Coroutine[Any, Any, None]
-    ) -> None:
-        """Let ``work`` serve the call on this socket; afterwards find out what its end meant."""
-        if call.session is not agi:  # else it was told of him before we began
-            call.session = agi
-            call.inbox.clear()
-            call.arrived.clear()
-        call.back = self.now()
-        try:
-            call.leased = await may_lease(agi)
-            await work
-        finally:
-            work.close()  # it never began if the socket closed at once
-            if call.session is agi:
-                call.session, call.let_go = None, self.now()
-                if not self._stopping:
-                    while call.inbox:
-                        self._not_held(call, call.take())
-                    self.spawn(self._socket_ended(call))
-
-    async def _serve(
-        self, call: Call, agi: AgiSession, queue: QueueId | None, *, known: bool
-    ) -> None:
-        if known:
-            await self.resync.in_turn(call.leg)
-            self.entry_desk.returned(self, call)
-        view = self.contact(call.contact_id)
-        # One who fell out of the menu has no queue yet: it begins anew.
-        asked = known and (view is None or view.queue is not None)
-        if not asked and not await self.entry_desk.enter(self, call, agi, queue):
-            return
-        await CitizenSession(self, call, agi, self.entry_desk.announcer).serve()
-
-    async def _record(self, agi: AgiSession) -> None:
-        """``*1`` during a talk: pause the recording or go on; the operator hears which."""
-        call = self.calls.by_agent_leg.get(agi.uniqueid)
-        on = self.recorder.toggle(call) if call is not None else None
-        said = {True: "agent-stored", False: "agent-paused", None: "agent-refused"}[on]
-        sound = self.sound(said, self.plan.language)
-        if sound is not None:
-            await agi.stream_file(sound.path)
-
-    async def _after(self, agi: AgiSession) -> None:
-        """A talk ended while nobody held the socket: the engine was away when it began."""
-        call = self.calls.by_leg.get(agi.uniqueid)
-        if call is None:
-            return
-        view = self.contact(call.contact_id)
-        if view is None or view.agent_id is None:
-            return
-        call.ended_by = ev.Party.AGENT
-        self.submit(
-            ev.TalkEnded(
-                contact_id=call.contact_id,
-                agent_id=view.agent_id,
-                end=ev.TalkEnd.RELEASED,
-                party=ev.Party.AGENT,
-                at=await self.resync.talked_unseen(call, agi),
-            ),
-            f"after:{call.leg}",
-        )
-        await self.hold_socket(
-            call, agi, CitizenSession(self, call, agi, self.entry_desk.announcer).serve()
-        )
-
-    async def _socket_ended(self, call: Call) -> None:
-        """Find out what an ended socket meant: only Asterisk's Hangup means that he left."""
-        await asyncio.sleep(SOCKET_GRACE_S)
-        if self.calls.by_leg.get(call.leg) is not call or call.session is not None:
-            return
-        if not self.ami.up:
-            return  # Asterisk may be gone with him: the resync tells
-        view = self.contact(call.contact_id)
-        if view is not None and view.state in (ContactState.WAITING, ContactState.OFFERED):
-            self.submit(ev.ContactDetached(contact_id=call.contact_id, at=call.let_go), None)
-        # Who has left, and his Hangup is late or lost, did not fall into a queue.
-        await self.resync.look_at(call)
+    # --- the native queues, and what was lost ----------------------------------------------
 
     def _look_into_fallback(self, fact: FallbackJoined) -> None:
         """Somebody fell into a native queue although we are here: take him back soon.

@@ -213,7 +213,7 @@ class Consults:
         )
         channel.calls.add(own)
         consult.work = asyncio.ensure_future(
-            channel.hold_socket(own, agi, self._wait(consult, own, agi))
+            channel.sockets.hold(own, agi, self._wait(consult, own, agi))
         )
         try:
             await asyncio.wait({consult.work})

@@ -48,7 +48,7 @@ class Transfers:
         """
         call = self._channel.calls.by_leg.get(agi.uniqueid)
         if call is not None:
-            await self._channel.hold_socket(call, agi, self._go_on(call, agi))
+            await self._channel.sockets.hold(call, agi, self._go_on(call, agi))
         elif agi.channel.startswith(LOCAL):
             await self._passed_on(await self.consults.by_code(agi), agi)
 
@@ -87,7 +87,7 @@ class Transfers:
         call = consult.passed_to
         assert call is not None
         if not consult.by_code:
-            await channel.hold_socket(call, agi, self._swapped_in(call, agi, status))
+            await channel.sockets.hold(call, agi, self._swapped_in(call, agi, status))
             return
         session = CitizenSession(channel, call, agi, channel.entry_desk.announcer)
         if call.dialling is not None and call.answered_by is None:

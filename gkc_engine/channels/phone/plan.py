@@ -1,0 +1,54 @@
+"""What the phone channel is given: the config's part of it, calls of before, identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gkc_engine.channels.phone.entry import Entry
+from gkc_engine.channels.phone.host import QueueVoice, Sound
+from gkc_engine.channels.phone.recording import Recordings
+from gkc_engine.channels.phone.roster import Phone
+from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
+
+
+@dataclass(slots=True, kw_only=True)
+class PhonePlan:
+    """What the config says about phones; replaced as a whole by a reload."""
+
+    phones: tuple[Phone, ...]
+    entries: dict[str, Entry]
+    """What each of our numbers (E.164) leads to."""
+    voices: dict[QueueId, QueueVoice]
+    fallbacks: dict[QueueId, str] = field(default_factory=dict)
+    """The native queue that serves each queue's callers when we are gone."""
+    members: dict[AgentId, tuple[str, ...]] = field(default_factory=dict)
+    """The native queues that each operator may serve."""
+    language: str = "ru"
+    sounds: Callable[[str, str], Sound | None] = lambda _name, _language: None
+    """Finds a prompt by name and language."""
+    recordings: Recordings | None = None
+    """Where talks are recorded; without it none is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCall:
+    """A call of before the restart that had not ended on record."""
+
+    contact_id: ContactId
+    leg: str
+    entry: str
+    language: str
+
+
+class Desk(Protocol):
+    """Identity and numbering, from the recorder."""
+
+    def new_contact(self, now: Instant) -> tuple[ContactId, str]:
+        """Return a fresh contact id and its registration number."""
+        ...
+
+    def citizen(self, number: str, name: str, now: Instant) -> str | None:
+        """Remember a caller's number and return his key; ``None`` when it is withheld."""
+        ...
