@@ -109,6 +109,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._heap: list[tuple[int, int, asyncio.Handle, Process | None]] = []
         self._sequence = 0
         self._running = False
+        self._turns = 0
+        """Callbacks of this instant."""
         self._threads_free: dict[int, int] = {}
         self.dead: list[Process] = []
 
@@ -196,17 +198,17 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def _instant(self) -> None:
         """Run everything that is ready."""
-        turns = 0
         while self._ready:
-            turns += 1
-            assert turns < CALLBACKS_MAX, f"in circles at {self.time()} s: {self._ready[0]}"
+            self._turns += 1
+            assert self._turns < CALLBACKS_MAX, f"in circles at {self.time()} s: {self._ready[0]}"
             self._run_one(*self._ready.popleft())
 
     def _next_instant(self) -> None:
         """Let time jump to the next timer."""
         if not self._heap:
             raise RuntimeError(f"nothing will ever happen again after {self.time()} s")
-        self.now_us = max(self.now_us, self._heap[0][0])
+        if self._heap[0][0] > self.now_us:
+            self.now_us, self._turns = self._heap[0][0], 0
         while self._heap and self._heap[0][0] <= self.now_us:
             _, _, handle, process = heapq.heappop(self._heap)
             if not handle.cancelled():
