@@ -310,6 +310,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("gkc_engine.cli.test._install_peers", lambda _suite: None)
     # Workers for two small tests are worth nothing and cost seconds; the real suites have them.
     monkeypatch.setattr("gkc_engine.cli.test.HOW", dict.fromkeys(("fast", "accept", "long"), ()))
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:asyncio -p no:xdist")
     (tmp_path / "pytest.ini").write_text(PYTEST_INI)
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/test_fast.py").write_text(PASSES)
