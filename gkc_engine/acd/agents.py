@@ -6,12 +6,11 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.acd.contacts import end_waiting
+from gkc_engine.acd.preference import drop_preference, keep_preference
 from gkc_engine.acd.routing import (
     after_talk,
     became_ready,
-    drop_preference,
     free_slot,
-    keep_preference,
     leave_config,
     release_preferences,
     rescind,

@@ -7,10 +7,10 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.agents import logged_out, supply_shrank
 from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome
 from gkc_engine.acd.contacts import IN_LINE, announce_queued, end_waiting
+from gkc_engine.acd.preference import keep_preference
 from gkc_engine.acd.presence import detach
 from gkc_engine.acd.routing import (
     arm_lease,
-    keep_preference,
     release_preferences,
     serve_agent,
     set_step,

@@ -6,9 +6,8 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome
 from gkc_engine.acd.matching import all_agents
+from gkc_engine.acd.preference import drop_preference, may_prefer
 from gkc_engine.acd.routing import (
-    drop_preference,
-    may_prefer,
     rescind,
     service_key,
     step_in_force,

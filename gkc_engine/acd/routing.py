@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.commands import OfferOutcome, SegmentKind, SegmentOutcome
-from gkc_engine.acd.matching import all_agents, barred, choose_agent, choose_contact
+from gkc_engine.acd.matching import all_agents, choose_agent, choose_contact
+from gkc_engine.acd.preference import drop_preference, keep_preference, may_prefer
 from gkc_engine.acd.settings import Medium, Ring
 from gkc_engine.acd.state import (
     HISTORY_MAX,
@@ -133,38 +134,6 @@ def wait_again(world: World, contact: Contact) -> None:
 
 
 # --- P7 --------------------------------------------------------------------------------------
-
-
-def keep_preference(world: World, contact: Contact) -> None:
-    """End the contact's preference unless its agent may still take it (P7)."""
-    agent_id = contact.prefer_agent
-    if agent_id is not None and not may_prefer(world, contact, agent_id):
-        drop_preference(world, contact)
-
-
-def may_prefer(world: World, contact: Contact, agent_id: AgentId) -> bool:
-    """Return whether the agent is at work, not paused, and meets the present step."""
-    assert contact.queue is not None
-    agent = world.agents.get(agent_id)
-    if agent is None or not agent.logged_in or agent.paused:
-        return False
-    queue = world.queues[contact.queue]
-    req, medium = queue.steps[contact.step][1], queue.settings.medium
-    return (
-        medium in agent.capacity
-        and world.space.profiles[agent.profile] in req.profiles
-        and agent_id not in barred(contact, req, medium)
-    )
-
-
-def drop_preference(world: World, contact: Contact) -> None:
-    """From now on anybody may take the contact; the caller applies P1."""
-    assert contact.prefer_agent is not None
-    mine = world.preferring[contact.prefer_agent]
-    mine.pop(contact.contact_id, None)
-    if not mine:
-        del world.preferring[contact.prefer_agent]
-    contact.prefer_agent = contact.prefer_until = None
 
 
 def release_preferences(world: World, agent: Agent) -> None:
