@@ -18,6 +18,7 @@ from gkc_engine.acd.routing import (
     serve_contact,
     set_step,
 )
+from gkc_engine.acd.settings import Medium
 from gkc_engine.acd.state import Activity, Agent, Contact, ContactState, Work
 from gkc_engine.acd.timers import DueLine, Kind, Timer, What
 from gkc_engine.acd.world import Queue, World
@@ -131,7 +132,11 @@ def device_changed(world: World, agent: Agent, event: ev.AgentDeviceChanged) -> 
     """
     if (agent.reachable, agent.in_use) == (event.reachable, event.in_use):
         return
-    better = (event.reachable and not agent.reachable) or (agent.in_use and not event.in_use)
+    busy_by_us = any(
+        slot.medium is Medium.VOICE and slot.work in (Work.OFFER, Work.TALK) for slot in agent.slots
+    )
+    freed = agent.in_use and not event.in_use and not busy_by_us
+    better = freed or (event.reachable and not agent.reachable)
     agent.reachable, agent.in_use = event.reachable, event.in_use
     if better:
         became_ready(world, agent)

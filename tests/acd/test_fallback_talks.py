@@ -122,3 +122,14 @@ def test_a_foreign_call_told_while_we_ring_counts_when_that_is_over() -> None:
     assert state(acd) is AgentState.NOT_READY
     acd.step(ev.AgentDeviceChanged(agent_id=ANNA, reachable=True), at(5))
     assert state(acd) is AgentState.RESERVED
+
+
+def test_a_foreign_call_that_ends_while_we_ring_costs_no_place_among_the_idle() -> None:
+    acd = core_with(settings(), ANNA)
+    arrive(acd, C1, at(1))
+    acd.step(ev.AgentDeviceChanged(agent_id=ANNA, reachable=True, in_use=True), at(2))
+    acd.step(ev.AgentDeviceChanged(agent_id=ANNA, reachable=True), at(3))
+    acd.step(ev.ContactLeft(contact_id=C1, party=ev.Party.CITIZEN), at(4))
+    view = acd.agent_view(ANNA)
+    assert view is not None
+    assert (view.state, view.idle_since) == (AgentState.READY, at(0))
