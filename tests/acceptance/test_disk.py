@@ -78,8 +78,9 @@ async def disk(stage: Stage) -> AsyncIterator[Disk]:
         made.room()
 
 
-async def _hears(leg: Leg, signature: int) -> bool:
-    return leg.hears()[signature] > 5
+async def _hears(leg: Leg, *signatures: int) -> bool:
+    heard = leg.hears()
+    return any(heard[signature] > 5 for signature in signatures)
 
 
 async def test_on_a_full_disk_calls_go_on_and_all_of_it_is_on_record_afterwards(
@@ -115,7 +116,8 @@ async def test_on_a_full_disk_calls_go_on_and_all_of_it_is_on_record_afterwards(
         assert not leg.ended.is_set()
         await leg.bye()
     _, fourth = await stage.call(user="+79000000004")
-    await stage.waits("talk")
+    # The talks of the others may still be on their way out: only he can tell that he is served.
+    await until(lambda: _hears(fourth, 0x21, 0x25), "the fourth hears one of them", 10)
     await fourth.bye()
     stories = sorted(await stage.over(4), key=lambda s: str(s["answered"]))
     assert [s["disposition"] for s in stories] == ["answered"] * 4

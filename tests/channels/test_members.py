@@ -14,6 +14,12 @@ def member(queue: str, interface: str, paused: str = "0") -> AmiEvent:
     return AmiEvent.of("QueueMember", Queue=queue, Location=interface, Paused=paused)
 
 
+async def asked(here: World) -> None:
+    """Let Asterisk say, for the first time, that it has our queue and nobody in it."""
+    here.ami.lists["QueueStatus"] = [AmiEvent.of("QueueParams", Queue="gkc-passport")]
+    await here.channel.members.reconcile()
+
+
 async def said(here: World, count: int) -> list[tuple[str, str, str]]:
     """Return the first ``count`` changes of members: action, interface, paused."""
     facts = await here.ami.said.until(
@@ -29,6 +35,7 @@ async def said(here: World, count: int) -> list[tuple[str, str, str]]:
 async def test_login_pause_and_logout_are_mirrored_at_once() -> None:
     async with world() as here:
         here.channel.jobs.start()
+        await asked(here)
         await here.said(ev.AgentLoggedIn(agent_id=ANNA))
         await here.said(ev.AgentPaused(agent_id=ANNA, reason="lunch"))
         await here.said(ev.AgentReady(agent_id=ANNA))
@@ -44,6 +51,7 @@ async def test_login_pause_and_logout_are_mirrored_at_once() -> None:
 async def test_a_talk_in_the_fallback_brings_nobody_to_work() -> None:
     async with world() as here:
         here.channel.jobs.start()
+        await asked(here)
         await here.waiting(1, 1)
         answered = ev.FallbackAnswered(contact_id=ContactId("c1"), agent_id=ANNA, at=at(2))
         await here.said(answered, seconds=2)
@@ -83,6 +91,15 @@ async def test_an_asterisk_without_our_queues_is_not_asked_to_change_them() -> N
         await here.said(ev.AgentPaused(agent_id=ANNA, reason="lunch"))
         await here.said(ev.AgentLoggedOut(agent_id=ANNA))
         assert here.channel.jobs._jobs.qsize() == before
+
+
+async def test_who_comes_before_asterisk_was_asked_is_told_by_the_comparison() -> None:
+    """Until then nobody knows whether this Asterisk has our queues at all."""
+    async with world(agents=["anna"]) as here:
+        assert here.channel.jobs._jobs.empty()
+        here.channel.jobs.start()
+        await asked(here)
+        assert await said(here, 1) == [("QueueAdd", "PJSIP/101", "false")]
 
 
 async def test_no_heartbeat_when_no_record_can_be_made() -> None:

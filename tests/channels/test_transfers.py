@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+
+import pytest
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import OfferContact
+from gkc_engine.channels.phone import consults
 from gkc_engine.channels.phone import translate as tr
+from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.consults import Consult
 from gkc_engine.ids import AgentId, ContactId, QueueId
 from tests.channels.test_cel import PHONE, line, stamp
 from tests.channels.test_resync import cel, talking
@@ -67,6 +73,60 @@ async def test_own_calls_that_go_on_end_with_the_callers_leg() -> None:
         )
         await here.engine.drain()
         assert (here.agent("anna"), here.agent("boris")) == ("ready", "ready")
+
+
+async def test_a_socket_that_ends_before_ami_tells_of_the_transfer_loses_no_queue() -> None:
+    """Anna asks housing, Boris answers, she hands over: which word comes first proves nothing."""
+    async with world(agents=["anna", "boris"]) as here:
+        transfers, calls = here.channel.transfers, here.channel.calls
+        await talking(here)
+        citizen = Call(contact_id=ContactId("c1"), leg=leg(1), channel="", entry="", language="ru")
+        own = Call(
+            contact_id=ContactId("consult:" + leg(5)),
+            leg=leg(5),
+            channel="",
+            entry="",
+            language="ru",
+            consult=True,
+        )
+        for call, agent_id, at_phone in ((citizen, ANNA, leg(2)), (own, BORIS, leg(6))):
+            calls.add(call)
+            calls.bind(call, at_phone, agent_id)
+            call.answered_by, call.talk_leg = agent_id, at_phone
+        asked = Consult(leg=leg(5), caller=ANNA, queue=QueueId("housing"), own=own)
+        await transfers.consults._begin(asked)
+        transfers.consults._socket_ended(asked)
+        here.channel.facts.handle(
+            tr.AttendedTransferred(
+                first=leg(2),
+                second=leg(5),
+                transferee=leg(1),
+                target=leg(6),
+                target_endpoint="PJSIP/102",
+                at=at(9),
+            )
+        )
+        await here.engine.drain()
+        view = here.view("c1")
+        assert view is not None
+        assert (view.agent_id, view.queue) == (BORIS, "housing")
+        assert here.agent("anna") == "ready"
+
+
+async def test_a_call_of_his_own_whose_end_ami_never_tells_ends_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(consults, "_AMI_S", 0.0)
+    async with world(agents=["anna"]) as here:
+        own_calls = here.channel.transfers.consults
+        asked = Consult(leg=leg(5), caller=ANNA)
+        await own_calls._begin(asked)
+        assert here.agent("anna") == "talk"
+        own_calls._socket_ended(asked)
+        assert own_calls.running, "AMI may still tell of a transfer"
+        await asyncio.gather(*here.channel._tasks)
+        await here.engine.drain()
+        assert here.agent("anna") == "ready"
 
 
 def local_row(n: int, half: int, of: int, *, bridge: str = "") -> dict[str, str]:

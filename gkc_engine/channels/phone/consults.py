@@ -47,6 +47,9 @@ LOCAL: Final = "Local/"
 
 _PREFIX: Final = "consult:"
 
+_AMI_S: Final = 5.0
+"""How long AMI may be behind the socket with the end of a call."""
+
 _CAN_BE_CALLED: Final = frozenset(
     {AgentState.READY, AgentState.NOT_READY, AgentState.OFFLINE, AgentState.WRAP_UP}
 )
@@ -149,8 +152,23 @@ class Consults:
                 return await self._ring(consult, agi, target)
             await self._stand_in_queue(consult, agi)
         finally:
-            self.over(consult.leg)
+            self._socket_ended(consult)
         return (consult, "") if consult.passed_to is not None else None
+
+    def _socket_ended(self, consult: Consult) -> None:
+        """Let AMI say what that meant: a transfer comes before the end of the caller's leg.
+
+        The order between socket and AMI proves nothing; the socket may well be first.
+        """
+        if consult.leg in self.running and self._channel.ami.up and not self._channel.stopping:
+            self._channel.spawn(self._over_at_last(consult))
+        else:
+            self.over(consult.leg)
+
+    async def _over_at_last(self, consult: Consult) -> None:
+        await asyncio.sleep(_AMI_S)
+        if self.running.get(consult.leg) is consult:
+            self.over(consult.leg)  # its Hangup was lost
 
     def _can_be_called(self, target: AgentId, caller: AgentId | None) -> bool:
         view = self._channel.engine.acd.agent_view(target)

@@ -30,11 +30,16 @@ class Members:
         self._channel = channel
         self._said: dict[AgentId, tuple[bool, bool]] = {}
         """What Asterisk was told last: (at work, paused)."""
-        self._missing: frozenset[str] = frozenset()
-        """Queues of ours that this Asterisk does not have: an administrator's own plan."""
+        self._missing: frozenset[str] | None = None
+        """Queues of ours that this Asterisk does not have: an administrator's own plan.
+
+        ``None`` until Asterisk was asked for the first time.
+        """
 
     def mirror(self, fact: AgentStateChanged) -> None:
         """Tell Asterisk if this change makes a difference there."""
+        if self._missing is None:
+            return  # `compare` is still to come, and tells everything
         at_work, paused = self._wanted(fact.agent_id)
         before = self._said.get(fact.agent_id, (False, False))
         if before == (at_work, paused):
@@ -55,7 +60,7 @@ class Members:
 
     def _queues_of(self, agent_id: AgentId) -> list[str]:
         queues = self._channel.plan.members.get(agent_id, ())
-        return [queue for queue in queues if queue not in self._missing]
+        return [queue for queue in queues if queue not in (self._missing or ())]
 
     def _learn_queues(self, known: set[str]) -> None:
         wanted = {queue for queues in self._channel.plan.members.values() for queue in queues}
