@@ -307,7 +307,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a checkout of two small suites; the static checks and Asterisk have their own."""
     monkeypatch.setenv("GKC_HOME", str(tmp_path))
     monkeypatch.setattr("gkc_engine.cli.test._static_checks", lambda: None)
-    monkeypatch.setattr("gkc_engine.cli.test._install_peers", lambda _suite: None)
+    monkeypatch.setattr("gkc_engine.cli.test._install_peers", lambda: None)
     # Workers for two small tests are worth nothing and cost seconds; the real suites have them.
     monkeypatch.setattr("gkc_engine.cli.test.HOW", dict.fromkeys(("fast", "accept", "long"), ()))
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:asyncio -p no:xdist")

@@ -32,8 +32,7 @@ HOW = {
 }
 """How pytest runs each suite."""
 
-PEERS = {"sipp": "sip-tester"}
-BENCH_PEERS = {"tcpdump": "tcpdump"}
+PEERS = {"sipp": "sip-tester", "tcpdump": "tcpdump"}
 """Programs that tests play with, and Debian's packages of them."""
 
 NO_SIPP = "GKC_NO_SIPP"
@@ -79,7 +78,7 @@ def run_checks(
         if suite == "fast":
             _static_checks()
         else:
-            _install_peers(suite)
+            _install_peers()
         total += _pytest(suite, extra)
     if len(suites) > 1:
         # One closing line for both runs, in the plain form that test collectors know.
@@ -101,13 +100,12 @@ def _static_checks() -> None:
     _step(_tool("lint-imports"))
 
 
-def _install_peers(suite: str) -> None:
+def _install_peers() -> None:
     from gkc_engine.pbx.install import find_or_install
 
     found = find_or_install(state_dir(), named=None, progress=progress)
     print(f"== Asterisk {found.version}: {found.how}", flush=True)
-    wanted = {**PEERS, **(BENCH_PEERS if suite == "long" else {})}
-    packages = [package for name, package in wanted.items() if shutil.which(name) is None]
+    packages = [package for name, package in PEERS.items() if shutil.which(name) is None]
     if not packages:
         return
     how = shlex.join(["apt-get", "install", *packages])

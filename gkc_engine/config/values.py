@@ -99,8 +99,11 @@ Name = Annotated[
 """The name of something in the config; safe in a dialplan, a file name and a URL."""
 
 
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
 def _text(value: str) -> str:
-    if not value.strip() or len(value) > 2000 or any(ord(c) < 32 or ord(c) == 127 for c in value):
+    if not value.strip() or len(value) > 2000 or _CONTROLS.search(value):
         raise expected("a text of 1 to 2000 characters on one line")
     return value
 

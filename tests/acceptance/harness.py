@@ -59,6 +59,14 @@ class Scene:
         """Return every contact on record, the oldest first."""
         return list(reversed(await self.ask("contact.list", limit=10_000)))
 
+    async def on_record(self, count: int, timeout_s: float = 10.0) -> None:
+        """Wait until the ledger has ``count`` contacts: the core knows of them a little earlier."""
+
+        async def look() -> bool:
+            return len(await self.contacts()) >= count
+
+        await until(look, f"{count} contacts are on record", timeout_s)
+
     async def ended(self, count: int, timeout_s: float = 30.0) -> list[Row]:
         """Wait until ``count`` contacts have ended; return all rows."""
 

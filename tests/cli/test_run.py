@@ -24,6 +24,9 @@ from gkc_engine.control.protocol import ControlError, socket_path
 from gkc_engine.demo.tree import Document, copy_tree
 from gkc_engine.pbx.process import free_tcp_port
 
+pytestmark = pytest.mark.accept
+"""Real processes, each with a start of its own: a minute of both cores in the hermetic run."""
+
 CITY = Path(__file__).parents[1] / "acceptance" / "city"
 SECRET = "GKC_TEST_SECRET"
 BOOT_S = 20.0

@@ -72,6 +72,7 @@ def keys_of(text: str) -> list[tuple[int, int]]:
     ]
 
 
+@pytest.mark.accept  # 500 readings of whole cities: a quarter of the hermetic minute
 @pytest.mark.parametrize("name", SAMPLE_FILES)
 def test_a_sample_file_with_a_misspelt_key_is_refused(name: str, sample: Path) -> None:
     """Operators' own names are free: nothing else knows how an operator is called."""

@@ -12,6 +12,9 @@ import pytest
 from gkc_engine.recorder.rebuild import dump, rebuild
 from tests.recorder.crash_writer import writer_of
 
+pytestmark = pytest.mark.accept
+"""Real processes that write to a real disk."""
+
 TRIALS = int(os.environ.get("GKC_CRASH_TRIALS", "12"))
 """Kills of each kind; the release target of reliability row 4 is 500."""
 
