@@ -129,6 +129,7 @@ class App:
         stack.push_async_callback(self.writer.close)
         self.recovery: Recovery = await self.writer.load()
         self.citizens = Citizens(self.ledger.store.engine, self.state_dir / "citizen.key")
+        self.ledger.store.along(self.citizens.write)
         self.reader = RecordReader(
             url,
             self.citizens,
@@ -164,7 +165,7 @@ class App:
         self.snapshots = Snapshots(self.engine, self.writer, len(self.recovery.tail))
         self.engine.observe(self.snapshots.count)
         numbers = Numbers(self.config.center.prefix, zone, self.recovery.last_numbers)
-        self.phone = self._phone(FrontDesk(numbers, self.citizens, self.ledger))
+        self.phone = self._phone(FrontDesk(numbers, self.citizens))
         self.engine.attach(self.phone.perform)
 
     def _phone(self, desk: FrontDesk) -> PhoneChannel:

@@ -62,8 +62,8 @@ class Projections:
     def __init__(self, engine: Engine) -> None:
         self.behind = 0
         """Rows folded or appended whose meaning is not in the tables yet."""
-        self._upserts = {table: _upsert(table, engine) for table in schema.PROJECTIONS}
-        self._mark = _upsert(schema.meta, engine)
+        self._upserts = {table: upsert(table, engine) for table in schema.PROJECTIONS}
+        self._mark = upsert(schema.meta, engine)
         self._projector: Projector | None = None
 
     def fold(self, pairs: Iterable[tuple[Row, Message | None]], rows: int) -> None:
@@ -117,7 +117,8 @@ class Projections:
                 connection.execute(self._upserts[table], records)
 
 
-def _upsert(table: sa.Table, engine: Engine) -> sa.Insert:
+def upsert(table: sa.Table, engine: Engine) -> sa.Insert:
+    """Return an insert that replaces the row of the same key, in the engine's dialect."""
     keys = list(table.primary_key.columns)
     others: Mapping[str, Any]
     if engine.dialect.name == "postgresql":

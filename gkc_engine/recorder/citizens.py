@@ -11,7 +11,9 @@ import base64
 import hashlib
 import hmac
 import os
+import threading
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -26,6 +28,7 @@ from sqlalchemy.engine import Engine
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.behind import upsert
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +37,9 @@ WAITING_MAX: Final = 50_000
 
 KEY_CHARS: Final = 32
 """Of a citizen's key: 160 bits of an HMAC, in base32."""
+
+_CHUNK: Final = 500
+"""Values in one ``IN (…)``: SQLite took 999 before 3.32."""
 
 _MASTER: Final = 64
 _NONCE: Final = 12
@@ -61,11 +67,18 @@ class _Waiting:
 
 
 class Citizens:
-    """The citizen table; synchronous, to be called in the ledger's thread (``Ledger.call``)."""
+    """The citizen table; synchronous, for the ledger's thread but for `key_of` and `remember`.
+
+    Who is remembered is written with the next append to the ledger, in its transaction (`write`):
+    the row of a contact and that of its citizen are on disk together.
+    """
 
     def __init__(self, engine: Engine, key_file: Path) -> None:
         self._engine = engine
         self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
+        self._lock = threading.Lock()
+        # A row without its key may be there: of one who was erased, out of a backup.
+        self._new = upsert(schema.citizen, engine)
         master = _master_key(key_file)
         self._hash_key, self._wrap = master[:32], AESGCM(master[32:])
 
@@ -83,48 +96,65 @@ class Citizens:
         now: Instant,
         kind: str = "person",
     ) -> str:
-        """Keep the citizen of ``number`` encrypted and return the key.
+        """Keep the citizen of ``number``, encrypted with the next append; return the key.
 
         A new name or address replaces the old one, ``None`` leaves it. While the database does
-        not take it, it is kept in memory and written with the next one that succeeds.
+        not take it, it is kept in memory.
         """
         key = self.key_of(number)
         citizen = Citizen(number=number, name=name, address=address)
-        if key in self._waiting:
-            citizen = _merged(citizen, self._waiting[key].citizen)
-        self._waiting[key] = _Waiting(citizen, kind, now)
-        while len(self._waiting) > WAITING_MAX:
-            self._waiting.popitem(last=False)
-        try:
-            with self._engine.begin() as connection:
-                for waiting_key, entry in self._waiting.items():
-                    self._store(connection, waiting_key, entry)
-        except sa.exc.OperationalError as error:
-            log.warning("citizens_wait", count=len(self._waiting), error=str(error.orig))
-        else:
-            self._waiting.clear()
+        with self._lock:
+            if key in self._waiting:
+                citizen = _merged(citizen, self._waiting[key].citizen)
+            self._waiting[key] = _Waiting(citizen, kind, now)
+            while len(self._waiting) > WAITING_MAX:
+                self._waiting.popitem(last=False)
         return key
 
-    def _store(self, connection: sa.Connection, key: str, entry: _Waiting) -> None:
-        known = self._reveal(connection, key)
-        citizen = entry.citizen if known is None else _merged(entry.citizen, known)
-        if citizen == known:
-            return
-        data_key = self._data_key(connection, key)
-        if data_key is None:
-            data_key = AESGCM.generate_key(256)
-            connection.execute(
-                schema.citizen_key.insert(),
-                {"citizen_key": key, "wrapped": _seal(self._wrap, data_key, key)},
-            )
-        sealed = _seal(AESGCM(data_key), msgspec.json.encode(citizen), key)
-        table = schema.citizen
-        changed = connection.execute(
-            table.update().where(table.c.citizen_key == key).values(cipher=sealed, kind=entry.kind)
-        ).rowcount
-        if not changed:
-            row = {"citizen_key": key, "kind": entry.kind, "cipher": sealed}
-            connection.execute(table.insert(), row | {"first_seen": entry.now})
+    def write(self, connection: sa.Connection) -> Callable[[], None]:
+        """Write who waits for it; to be told by a call of what is returned that it is committed."""
+        with self._lock:
+            entries = dict(self._waiting)
+        keys = list(entries)
+        for start in range(0, len(keys), _CHUNK):
+            chunk = keys[start : start + _CHUNK]
+            self._store(connection, {key: entries[key] for key in chunk})
+
+        def committed() -> None:
+            with self._lock:
+                for key, entry in entries.items():
+                    if self._waiting.get(key) is entry:
+                        del self._waiting[key]
+
+        return committed
+
+    def _store(self, connection: sa.Connection, entries: Mapping[str, _Waiting]) -> None:
+        found = {row.citizen_key: row for row in connection.execute(_KNOWN, {"keys": [*entries]})}
+        new_keys, new, changed = [], [], []
+        for key, entry in entries.items():
+            row, citizen = found.get(key), entry.citizen
+            try:
+                data_key = None if row is None else _unseal(self._wrap, row.wrapped, key)
+                if data_key is not None and row is not None and row.cipher is not None:
+                    known = _opened(data_key, row.cipher, key)
+                    citizen = _merged(citizen, known)
+                    if citizen == known:
+                        continue
+            except CitizenError:
+                log.exception("citizen_unread", citizen=key)
+                continue
+            if data_key is None:
+                data_key = AESGCM.generate_key(256)
+                new_keys.append({"citizen_key": key, "wrapped": _seal(self._wrap, data_key, key)})
+            sealed = _seal(AESGCM(data_key), msgspec.json.encode(citizen), key)
+            written = {"citizen_key": key, "kind": entry.kind, "cipher": sealed}
+            if row is None or row.cipher is None:
+                new.append(written | {"first_seen": entry.now})
+            else:
+                changed.append({"of": key, "to_kind": entry.kind, "to_cipher": sealed})
+        for statement, rows in ((_NEW_KEY, new_keys), (self._new, new), (_CHANGED, changed)):
+            if rows:
+                connection.execute(statement, rows)
 
     def reveal(self, key: str) -> Citizen | None:
         """Return what is known of the citizen; ``None`` if nothing, or if it was erased.
@@ -132,14 +162,20 @@ class Citizens:
         Raises:
             CitizenError: The key file is another one, or the row was tampered with.
         """
-        if key in self._waiting:
-            return self._waiting[key].citizen
+        with self._lock:
+            waits = self._waiting.get(key)
+        if waits is not None:
+            return waits.citizen
         with self._engine.begin() as connection:
-            return self._reveal(connection, key)
+            row = connection.execute(_KNOWN, {"keys": [key]}).first()
+        if row is None or row.cipher is None:
+            return None
+        return _opened(_unseal(self._wrap, row.wrapped, key), row.cipher, key)
 
     def forget(self, key: str) -> bool:
         """Erase the citizen: without the data key no copy of the row can be read again."""
-        waited = self._waiting.pop(key, None) is not None
+        with self._lock:
+            waited = self._waiting.pop(key, None) is not None
         with self._engine.begin() as connection:
             keys = schema.citizen_key
             gone = connection.execute(keys.delete().where(keys.c.citizen_key == key)).rowcount
@@ -157,18 +193,24 @@ class Citizens:
             finally:
                 raw.close()
 
-    def _reveal(self, connection: sa.Connection, key: str) -> Citizen | None:
-        table = schema.citizen
-        sealed = connection.scalar(sa.select(table.c.cipher).where(table.c.citizen_key == key))
-        data_key = self._data_key(connection, key)
-        if sealed is None or data_key is None:
-            return None
-        return msgspec.json.decode(_unseal(AESGCM(data_key), sealed, key), type=Citizen)
 
-    def _data_key(self, connection: sa.Connection, key: str) -> bytes | None:
-        keys = schema.citizen_key
-        wrapped = connection.scalar(sa.select(keys.c.wrapped).where(keys.c.citizen_key == key))
-        return None if wrapped is None else _unseal(self._wrap, wrapped, key)
+_KEY: Final = schema.citizen_key.c
+_ROW: Final = schema.citizen.c
+_KNOWN: Final = (
+    sa.select(_KEY.citizen_key, _KEY.wrapped, _ROW.cipher)
+    .select_from(schema.citizen_key.outerjoin(schema.citizen, _ROW.citizen_key == _KEY.citizen_key))
+    .where(_KEY.citizen_key.in_(sa.bindparam("keys", expanding=True)))
+)
+_NEW_KEY: Final = schema.citizen_key.insert()
+_CHANGED: Final = (
+    schema.citizen.update()
+    .where(_ROW.citizen_key == sa.bindparam("of"))
+    .values(kind=sa.bindparam("to_kind"), cipher=sa.bindparam("to_cipher"))
+)
+
+
+def _opened(data_key: bytes, sealed: bytes, key: str) -> Citizen:
+    return msgspec.json.decode(_unseal(AESGCM(data_key), sealed, key), type=Citizen)
 
 
 def _merged(new: Citizen, known: Citizen) -> Citizen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,6 +75,7 @@ class LedgerStore:
         self._engine = engine or schema.make_engine(url, busy_ms=busy_ms)
         self._connection: sa.Connection | None = None
         self._projections = Projections(self._engine)
+        self._along: list[Callable[[sa.Connection], Callable[[], None]]] = []
         self._seq: int | None = None
         """Of the last row, as this only writer committed it; ``None`` = ask the database."""
         # Compiled once: this statement stands between every fact and what is done about it.
@@ -113,6 +114,13 @@ class LedgerStore:
             # The rows that a crash left without their meaning.
             self._projections.settle(connection, TableReader(connection))
 
+    def along(self, write: Callable[[sa.Connection], Callable[[], None]]) -> None:
+        """Let ``write`` put its own rows into each append's transaction.
+
+        What it returns is called once they are committed. It must not fail but by the database.
+        """
+        self._along.append(write)
+
     @property
     def behind(self) -> int:
         """Rows of the ledger whose meaning is not in the projections yet."""
@@ -137,6 +145,7 @@ class LedgerStore:
     def close(self) -> None:
         """Settle, if that can be, and close the connection; the files are whole without it."""
         with contextlib.suppress(LedgerError):
+            self.append(Batch(()))  # what was to go along with the next one
             self.settle()
         self._drop()
         self._engine.dispose()
@@ -152,13 +161,11 @@ class LedgerStore:
             LedgerError: Nothing is promised about these rows; append them again later.
         """
         try:
-            with self.transaction() as connection:
-                appended = self._append(connection, batch, ())
+            appended = self._commit(batch, ())
         except _RepeatedError as error:
             batch = _without_repeated(batch, error.rows)
             repeated = {(row.source, row.source_key or "") for row in error.rows.values()}
-            with self.transaction() as connection:
-                appended = self._append(connection, batch, tuple(sorted(repeated)))
+            appended = self._commit(batch, tuple(sorted(repeated)))
         self._seq = appended.seq
         if self.behind >= BEHIND_MAX:
             with contextlib.suppress(LedgerError):  # these rows are durable all the same
@@ -179,6 +186,14 @@ class LedgerStore:
             kept = connection.scalars(newest).all()
             connection.execute(table.delete().where(table.c.seq < min(kept)))
         return seq
+
+    def _commit(self, batch: Batch, repeated: tuple[tuple[str, str], ...]) -> Appended:
+        with self.transaction() as connection:
+            appended = self._append(connection, batch, repeated)
+            committed = [write(connection) for write in self._along]
+        for tell in committed:
+            tell()
+        return appended
 
     def _append(
         self, connection: sa.Connection, batch: Batch, repeated: tuple[tuple[str, str], ...]

@@ -4,10 +4,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.citizens import KEY_CHARS, CitizenError, Citizens
+from gkc_engine.recorder.store import Batch, LedgerStore
 from tests.recorder.support import START
 
 NUMBER = "+79165550123"
@@ -27,6 +29,19 @@ def citizens(engine: Engine, tmp_path: Path) -> Citizens:
     return Citizens(engine, tmp_path / "keys" / "citizen.key")
 
 
+def kept(citizens: Citizens, number: str, name: str | None = None) -> str:
+    """Remember a citizen and write the row, as an append to the ledger does."""
+    key = citizens.remember(number, name, now=START)
+    write(citizens)
+    return key
+
+
+def write(citizens: Citizens) -> None:
+    with citizens._engine.begin() as connection:
+        committed = citizens.write(connection)
+    committed()
+
+
 def on_disk(folder: Path) -> bytes:
     return b"".join(p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
 
@@ -34,7 +49,7 @@ def on_disk(folder: Path) -> bytes:
 def test_a_citizen_is_found_again_and_is_nowhere_in_clear(
     citizens: Citizens, tmp_path: Path
 ) -> None:
-    key = citizens.remember(NUMBER, NAME, now=START)
+    key = kept(citizens, NUMBER, NAME)
     assert key == citizens.key_of(NUMBER)
     assert len(key) == KEY_CHARS
     assert NUMBER[1:] not in key
@@ -56,9 +71,11 @@ def test_the_key_holds_over_restarts_and_differs_between_stores(
 
 
 def test_a_new_name_replaces_and_none_leaves_it(citizens: Citizens) -> None:
-    key = citizens.remember(NUMBER, now=START)
-    citizens.remember(NUMBER, NAME, now=START)
+    key = kept(citizens, NUMBER)
+    kept(citizens, NUMBER, NAME)
     citizens.remember(NUMBER, address="ул. Ленина, 1", now=START)
+    write(citizens)
+    kept(citizens, NUMBER)
     found = citizens.reveal(key)
     assert found is not None
     assert (found.name, found.address) == (NAME, "ул. Ленина, 1")
@@ -67,7 +84,7 @@ def test_a_new_name_replaces_and_none_leaves_it(citizens: Citizens) -> None:
 def test_erased_even_a_backup_of_the_row_cannot_be_read(
     citizens: Citizens, engine: Engine, tmp_path: Path
 ) -> None:
-    key = citizens.remember(NUMBER, NAME, now=START)
+    key = kept(citizens, NUMBER, NAME)
     with engine.connect() as connection:
         row = dict(connection.execute(schema.citizen.select()).mappings().one())
         wrapped = connection.scalar(
@@ -82,19 +99,52 @@ def test_erased_even_a_backup_of_the_row_cannot_be_read(
         connection.execute(schema.citizen.insert(), row)
     assert citizens.reveal(key) is None
     # Who calls again is a citizen like any other.
-    assert citizens.remember(NUMBER, now=START) == key
+    assert kept(citizens, NUMBER) == key
+    found = citizens.reveal(key)
+    assert found is not None
+    assert found.number == NUMBER
 
 
-def test_a_locked_database_makes_it_wait_in_memory(citizens: Citizens, tmp_path: Path) -> None:
+def test_until_it_is_committed_it_waits_in_memory(citizens: Citizens, tmp_path: Path) -> None:
     holder = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     key = citizens.remember(NUMBER, NAME, now=START)
+    with pytest.raises(sa.exc.OperationalError):
+        write(citizens)
     waiting = citizens.reveal(key)
     assert waiting is not None
     assert waiting.name == NAME
     holder.execute("ROLLBACK")
     holder.close()
+    kept(citizens, "+79165550124")
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        assert connection.execute("SELECT count(*) FROM citizen").fetchone() == (2,)
+    assert not citizens._waiting
+
+
+def test_who_was_told_anew_meanwhile_is_written_again(citizens: Citizens) -> None:
+    key = citizens.remember(NUMBER, now=START)
+    with citizens._engine.begin() as connection:
+        committed = citizens.write(connection)
+    citizens.remember(NUMBER, NAME, now=START)
+    committed()
+    write(citizens)
+    found = citizens.reveal(key)
+    assert found is not None
+    assert found.name == NAME
+
+
+def test_who_calls_is_on_disk_with_the_contact(tmp_path: Path) -> None:
+    store = LedgerStore(schema.sqlite_url(str(tmp_path / "ledger.db")))
+    store.open()
+    citizens = Citizens(store.engine, tmp_path / "key")
+    store.along(citizens.write)
+    key = citizens.remember(NUMBER, NAME, now=START)
+    store.append(Batch(()))
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        assert connection.execute("SELECT citizen_key FROM citizen").fetchall() == [(key,)]
     citizens.remember("+79165550124", now=START)
+    store.close()
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         assert connection.execute("SELECT count(*) FROM citizen").fetchone() == (2,)
 
@@ -116,7 +166,7 @@ def test_the_key_file_is_the_owners_alone(citizens: Citizens, tmp_path: Path) ->
 def test_another_key_file_opens_nothing_and_says_so(
     citizens: Citizens, engine: Engine, tmp_path: Path
 ) -> None:
-    key = citizens.remember(NUMBER, now=START)
+    key = kept(citizens, NUMBER)
     other = Citizens(engine, tmp_path / "other.key")
     with pytest.raises(CitizenError, match="restore"):
         other.reveal(key)

@@ -246,7 +246,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 async def test_no_citizens_number_is_in_any_file(ledger: Ledger, tmp_path: Path) -> None:
     number, name = "+79165550123", "Тестова Анна"
     citizens = Citizens(ledger.store.engine, tmp_path / "citizen.key")
-    key = await ledger.call(lambda: citizens.remember(number, name, now=History().now))
+    ledger.store.along(citizens.write)
+    key = citizens.remember(number, name, now=History().now)
     history = History()
     history.configured()
     history.arrive("c1", citizen=key)
