@@ -16,7 +16,7 @@ from panoramisk.ami_protocol import AMIProtocol
 
 from gkc_engine.channels.phone import ami_guard
 from gkc_engine.channels.phone.ami_guard import GuardedManager, Message, headers_of
-from gkc_engine.channels.phone.ami_messages import AmiEvent, action_fields
+from gkc_engine.channels.phone.ami_messages import AmiEvent, action_fields, event_of
 from tests.fakes.ami import frame
 
 
@@ -269,13 +269,24 @@ async def test_the_guard_is_a_panoramisk_manager() -> None:
 )
 async def test_an_event_cut_by_us_is_what_panoramisk_makes_of_it(lines: tuple[str, ...]) -> None:
     text = "\r\n".join(lines)
-    cut = ami_guard.event_of(text)
+    cut = event_of(text)
     assert cut is not None
-    assert cut.headers == headers_of(Message.from_line(text))
+    made = headers_of(Message.from_line(text))
+    whole = AmiEvent(made)
+    for name in (*made, *(line.partition(":")[0] for line in lines), "ActionID", "Uniqueid"):
+        assert cut.get(name) == whole.get(name), f"before all were cut: {name}"
+        cut = event_of(text)
+        assert cut is not None
+    assert cut.headers == made
+    assert (cut.name, cut.get("Cause"), cut.bears("ActionID")) == (
+        whole.name,
+        whole.get("cause"),
+        False,
+    )
 
 
 def test_what_answers_an_action_is_left_to_panoramisk() -> None:
-    assert ami_guard.event_of("Response: Success\r\nEvent: no") is None
+    assert event_of("Response: Success\r\nEvent: no") is None
 
 
 async def test_rows_are_cut_by_us_and_what_ends_their_list_is_not(

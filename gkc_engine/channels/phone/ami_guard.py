@@ -34,7 +34,7 @@ from panoramisk.actions import Action
 from panoramisk.ami_protocol import AMIProtocol
 from panoramisk.message import Message
 
-from gkc_engine.channels.phone.ami_messages import AmiEvent, Headers
+from gkc_engine.channels.phone.ami_messages import AmiEvent, Headers, event_of
 from gkc_engine.escape import printable, wire_text
 
 __all__ = ["MAX_FRAME", "MAX_ROWS", "GuardedManager", "Message", "headers_of"]
@@ -57,35 +57,6 @@ def headers_of(message: Message | AmiEvent) -> Headers:
         return message.headers
     pairs = ((key.lower(), value) for key, value in message.items())
     return {key: value for key, value in pairs if key != "content"}  # panoramisk's own
-
-
-def event_of(frame: str) -> AmiEvent | None:
-    """Return an event, be it one of a list that was asked for; ``None`` for any other frame.
-
-    Nine of ten frames are such, and what panoramisk makes of a frame (a case-blind dict, a look
-    for every quoted key) is most of what an event would cost.
-
-    Raises:
-        TypeError: It has two names.
-    """
-    if not frame.startswith("Event: "):
-        return None
-    headers: dict[str, str | list[str]] = {}
-    for line in frame.split("\r\n"):
-        name, colon, value = line.partition(": ")
-        if not colon:
-            continue
-        key = name.lower()
-        known = headers.get(key)
-        if known is None:
-            headers[key] = value
-        elif isinstance(known, list):
-            known.append(value)
-        else:
-            headers[key] = [known, value]
-    if not isinstance(headers["event"], str):
-        raise TypeError("an event with two names")
-    return AmiEvent(headers)
 
 
 class _Action(Action):  # type: ignore[misc]
@@ -150,7 +121,7 @@ class GuardedProtocol(AMIProtocol):  # type: ignore[misc]
 
     def _taken(self, event: AmiEvent) -> bool:
         """Take an event that answers nothing, or a row; what ends an action is panoramisk's."""
-        if "actionid" not in event.headers:
+        if not event.bears("ActionID"):
             self._event(event)
             return True
         action = self.responses.get(event.get("ActionID"))

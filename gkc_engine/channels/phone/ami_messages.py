@@ -22,6 +22,9 @@ _STAMP: Final = re.compile(r"(\d{1,12})\.(\d{1,6})\Z")
 _RIGHTS: Final = re.compile(r"\(Priv: ([a-z,]+)\)\s*\Z")
 _ESCAPED: Final = ("calleridname", "connectedlinename")
 
+_EVENT: Final = "Event: "
+_EOL: Final = "\r\n"
+
 Headers = Mapping[str, str | list[str]]
 """Lower-case name to value; a list when a header came several times."""
 
@@ -45,11 +48,31 @@ class AmiTooBroad(PeerError):  # noqa: N818 - as above
     """The AMI user may do more than an engine should be able to."""
 
 
-@dataclass(frozen=True, slots=True)
 class AmiEvent:
-    """One event or one row of a list, as Asterisk sent it."""
+    """One event or one row of a list, as Asterisk sent it.
 
-    headers: Headers
+    Made of headers, or of the text of a frame (``cut``): then a header is looked for in it when
+    it is asked for. Of the 20 to 40 of an event we read five, and most of what an event costs
+    was to make a dict of all.
+    """
+
+    __slots__ = ("_headers", "_text", "name")
+
+    def __init__(self, headers: Headers, *, cut: str = "") -> None:
+        self._headers: Headers | None = None if cut else headers
+        self._text = cut
+        self.name = cut.partition(_EOL)[0].removeprefix(_EVENT) if cut else self.get("event")
+        """The ``Event`` header."""
+
+    def __repr__(self) -> str:
+        return f"AmiEvent({self.headers!r})"
+
+    @property
+    def headers(self) -> Headers:
+        """All of them, in the order of the wire."""
+        if self._headers is None:
+            self._headers = _cut(self._text)
+        return self._headers
 
     @classmethod
     def of(cls, name: str, **headers: str | list[str]) -> AmiEvent:
@@ -57,21 +80,31 @@ class AmiEvent:
         lowered = {key.lower(): value for key, value in headers.items()}
         return cls({"event": name, **lowered})
 
-    @property
-    def name(self) -> str:
-        """The ``Event`` header."""
-        return self.get("event")
-
     def get(self, key: str) -> str:
         """Return a header, ``""`` when it is missing, the first when it came several times.
 
         Names of persons arrive C-escaped from Asterisk and are returned un-escaped.
         """
         lowered = key.lower()
+        text = self._text
+        if text and self._headers is None:
+            # As Asterisk writes it; in another case, or not there: looked up among all.
+            at = text.find(f"{_EOL}{key}: ")
+            if at >= 0:
+                begin = at + len(key) + 4
+                end = text.find(_EOL, begin)
+                found = text[begin:] if end < 0 else text[begin:end]
+                return unescape_c(found) if lowered.endswith(_ESCAPED) else found
         value = self.headers.get(lowered, "")
         if not isinstance(value, str):
             value = value[0]
         return unescape_c(value) if lowered.endswith(_ESCAPED) else value
+
+    def bears(self, key: str) -> bool:
+        """Whether a header is there, be it empty, in the spelling of Asterisk."""
+        if self._text:
+            return f"{_EOL}{key}: " in self._text
+        return key.lower() in self.headers
 
     def values(self, key: str) -> list[str]:
         """Return every line of a header, in order."""
@@ -92,10 +125,43 @@ class AmiEvent:
     @property
     def at(self) -> Instant | None:
         """When it happened by Asterisk's clock; ``None`` without ``timestampevents=yes``."""
-        found = _STAMP.match(self.get("timestamp"))
+        found = _STAMP.match(self.get("Timestamp"))
         if found is None:
             return None
         return Instant(int(found[1]) * SECOND + int(found[2].ljust(6, "0")))
+
+
+def event_of(frame: str) -> AmiEvent | None:
+    """Return an event, be it one of a list that was asked for; ``None`` for any other frame.
+
+    Nine of ten frames are such, and what panoramisk makes of a frame (a case-blind dict, a look
+    for every quoted key) is most of what an event would cost.
+
+    Raises:
+        TypeError: It has two names.
+    """
+    if not frame.startswith(_EVENT):
+        return None
+    if f"{_EOL}{_EVENT}" in frame:
+        raise TypeError("an event with two names")
+    return AmiEvent({}, cut=frame)
+
+
+def _cut(frame: str) -> dict[str, str | list[str]]:
+    headers: dict[str, str | list[str]] = {}
+    for line in frame.split(_EOL):
+        name, colon, value = line.partition(": ")
+        if not colon:
+            continue
+        key = name.lower()
+        known = headers.get(key)
+        if known is None:
+            headers[key] = value
+        elif isinstance(known, list):
+            known.append(value)
+        else:
+            headers[key] = [known, value]
+    return headers
 
 
 @dataclass(frozen=True, slots=True)
