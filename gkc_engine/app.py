@@ -10,7 +10,7 @@ import signal
 from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -378,8 +378,14 @@ class App:
         return Reloaded(version=new.version, previous=old.version, diff=tuple(changes))
 
 
+NICE: Final = -5
+"""Before Asterisk's hundreds of threads: we need little of the machine, but at once."""
+
+
 def run(folder: Path, state_dir: Path, overrides: Overrides) -> int:
     """Run one engine in this process until a signal; return the exit code."""
+    with contextlib.suppress(OSError):  # an ordinary user may not; the systemd unit may
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
 
     async def main() -> int:
         app = App(folder, state_dir, overrides)
