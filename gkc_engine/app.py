@@ -7,7 +7,7 @@ import contextlib
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -259,12 +259,15 @@ class App:
             )
             self.phone.operators.restore()
         self.engine.submit(ev.SettingsApplied(settings=to_settings(self.config)))
-        for name, operator in self.config.operators.items():
-            view = self.engine.acd.agent_view(AgentId(name))
-            at_work = view is not None and view.logged_in and view.logged_in_by == "always"
-            if operator.login == "always" and not at_work:
-                self.engine.submit(ev.AgentLoggedIn(agent_id=AgentId(name), by="always"))
+        self._log_in(plans.always_at_work(self.config))
         await self.engine.drain()
+
+    def _log_in(self, agents: Sequence[AgentId]) -> None:
+        """Log in who is always at work and is not yet; the core must know him by now."""
+        for agent_id in agents:
+            view = self.engine.acd.agent_view(agent_id)
+            if view is None or not view.logged_in or view.logged_in_by != "always":
+                self.engine.submit(ev.AgentLoggedIn(agent_id=agent_id, by="always"))
 
     async def _settle(self) -> None:
         """Do what can wait until those who waited for us are served."""
@@ -368,6 +371,9 @@ class App:
         await self.engine.ask(ev.SettingsApplied(settings=to_settings(new)), source="cli")
         self.announcements.replace(sounds.phrase)
         self.phone.apply_plan(phone_plan)
+        # Only whom this change brings: another may have logged himself out, and stays so.
+        before = frozenset(plans.always_at_work(old))
+        self._log_in([a for a in plans.always_at_work(new) if a not in before])
         self.backend.replace(plans.directory_of(new, self.folder))
         self.day.configure(
             {QueueId(n): q.servicelevel for n, q in new.queues.items()},

@@ -51,6 +51,11 @@ def queues_served(config: Config) -> dict[str, tuple[QueueId, ...]]:
     return served
 
 
+def always_at_work(config: Config) -> list[AgentId]:
+    """Return the operators with ``login: always``."""
+    return [AgentId(n) for n, operator in config.operators.items() if operator.login == "always"]
+
+
 def recordings_of(config: Config, state: Path) -> Recordings:
     """Return where recordings lie; a relative path is below the engine's state folder.
 

@@ -220,6 +220,26 @@ def test_sighup_takes_good_files_and_tells_why_it_refuses_bad_ones(ground: Groun
         wait_for(lambda: (ground.engine() or {}).get("config_version") != before, 10)
 
 
+def test_a_reload_brings_to_work_whom_it_makes_always_at_work(ground: Ground) -> None:
+    """Added so, or changed to it; who had logged himself out before stays so."""
+    ground.tune("PJSIP/104, skills: {housing: 3}", "PJSIP/104, login: always")
+    with ground.running():
+        assert ground.gkc("agent", "logout", "gleb").returncode == 0
+        ground.tune("PJSIP/101, ", "PJSIP/101, login: always, ")
+        ground.tune("  anna:", "  zoya: {name: Зоя, interface: PJSIP/107, login: always}\n  anna:")
+        done = ground.gkc("reload")
+        assert done.returncode == 0, done.stderr
+        assert {"operator zoya added", "anna.login phone→always"} <= set(done.stdout.splitlines())
+
+        def away() -> set[str]:
+            with ControlClient(socket_path(ground.state / "run")) as client:
+                rows = client.call("agent.show")
+            return {row["agent_id"] for row in rows if row["state"] == "offline"}
+
+        wait_for(lambda: not away() & {"anna", "zoya"}, 10)
+        assert {"boris", "gleb"} <= away()
+
+
 def test_a_killed_worker_is_started_again(ground: Ground) -> None:
     with ground.running() as process:
         first = (ground.engine() or {})["pid"]
