@@ -27,7 +27,6 @@ from gkc_engine.channels.phone.waiting import Announcements
 from gkc_engine.clock import SystemClock
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
-from gkc_engine.config.reload import diff, shrink
 from gkc_engine.config.secrets import resolve_secret
 from gkc_engine.config.settings import to_settings
 from gkc_engine.control.audit import as_text, logged
@@ -36,7 +35,7 @@ from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
 from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
 from gkc_engine.control.server import ControlServer
-from gkc_engine.control.views import Reloaded, Row, iso
+from gkc_engine.control.views import Row, iso
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
 from gkc_engine.front_desk import FrontDesk
@@ -57,6 +56,7 @@ from gkc_engine.recorder.recovery import Recovery
 from gkc_engine.recorder.writer import DurableWriter
 from gkc_engine.records import RecordReader
 from gkc_engine.recovered import recovered_core
+from gkc_engine.reloading import Reloader, Swap
 from gkc_engine.snapshots import Snapshots
 from gkc_engine.watchdog import beat_forever
 
@@ -150,13 +150,14 @@ class App:
         self.engine.restore(self.recovery.last_now, self.recovery.recent_source_keys)
         self.day = DayCounters(zone, self.engine.now())
         self.day.configure({QueueId(n): q.servicelevel for n, q in self.config.queues.items()})
+        self.reloader = Reloader(self.folder, self.engine, lambda: self.config, self._prepare)
         self.backend = EngineBackend(
             self.engine,
             plans.directory_of(self.config, self.folder),
             self.day,
             self.reader,
             health=self._health,
-            reload=self._reload,
+            reload=self.reloader.reload,
         )
         self.observer = Observer(self.metrics, self.day)
         self.engine.observe(self.observer.steps)
@@ -350,38 +351,34 @@ class App:
 
     async def _reload_logged(self) -> None:
         try:
-            done = await self._reload(force=False)
+            done = await self.reloader.reload(force=False)
         except GkcError as error:
             log.warning("config_refused", problems=str(error).splitlines())
         else:
             log.info("config_reloaded", version=done.version, changes=len(done.diff))
 
-    async def _reload(self, force: bool) -> Reloaded:
-        """Parse, check, compare, swap: an invalid tree changes nothing."""
-        new = await asyncio.to_thread(load_config, self.folder)
-        old = self.config
-        changes = diff(old, new)
-        lost = [] if force else shrink(old, new)
-        if lost:
-            raise GkcError("\n".join([*lost, "nothing was changed; if it is meant: --force"]))
+    def _prepare(self, new: Config) -> Swap:
+        """Build what a reloaded config needs; return what puts it in force."""
         prompts = plans.prompt_store(new, self.folder, self.state_dir)
         sounds = plans.Sounds(prompts)
         phone_plan = plans.phone_plan(new, sounds.find, self._pin, self.state_dir)
-        self.config, self.prompts = new, prompts
-        await self.engine.ask(ev.SettingsApplied(settings=to_settings(new)), source="cli")
-        self.announcements.replace(sounds.phrase)
-        self.phone.apply_plan(phone_plan)
-        # Only whom this change brings: another may have logged himself out, and stays so.
-        before = frozenset(plans.always_at_work(old))
-        self._log_in([a for a in plans.always_at_work(new) if a not in before])
-        self.backend.replace(plans.directory_of(new, self.folder))
-        self.day.configure(
-            {QueueId(n): q.servicelevel for n, q in new.queues.items()},
-            ZoneInfo(new.center.timezone),
-        )
-        self.hours = Hours(new, self.engine.now, self.engine.submit)
-        self.hours.tell()
-        return Reloaded(version=new.version, previous=old.version, diff=tuple(changes))
+
+        def swap() -> None:
+            # Only whom this change brings: another may have logged himself out, and stays so.
+            before = frozenset(plans.always_at_work(self.config))
+            self.config, self.prompts = new, prompts
+            self.announcements.replace(sounds.phrase)
+            self.phone.apply_plan(phone_plan)
+            self.backend.replace(plans.directory_of(new, self.folder))
+            self.day.configure(
+                {QueueId(n): q.servicelevel for n, q in new.queues.items()},
+                ZoneInfo(new.center.timezone),
+            )
+            self.hours = Hours(new, self.engine.now, self.engine.submit)
+            self.hours.tell()
+            self._log_in([a for a in plans.always_at_work(new) if a not in before])
+
+        return swap
 
 
 NICE: Final = -5

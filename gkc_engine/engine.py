@@ -20,6 +20,7 @@ from gkc_engine.acd.commands import Command
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.events import EngineRestarted, Event, SettingsApplied, Tick
 from gkc_engine.clock import Clock
+from gkc_engine.errors import GkcError
 from gkc_engine.ids import SECOND, Instant, Micros
 
 log = structlog.get_logger(__name__)
@@ -47,8 +48,13 @@ KEYS_MAX = 200_000
 """Source keys remembered, so that a repeated fact is stepped once."""
 
 
-class EngineBusyError(RuntimeError):
+class EngineBusyError(GkcError):
     """The inbox is full: the adapter must shed load (the dialplan's fallback serves)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{INBOX_MAX} events wait for the core, nothing was changed; try again in some seconds"
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -207,7 +213,7 @@ class Engine:
             EngineBusyError: 100 000 events behind; the adapter must shed load.
         """
         if len(self._inbox) >= INBOX_MAX:
-            raise EngineBusyError(f"{INBOX_MAX} events wait for the core")
+            raise EngineBusyError
         self._put(_Waiting(event, source, key, None))
 
     async def ask(self, event: Event, *, source: str) -> Sequence[Command]:
@@ -217,7 +223,7 @@ class Engine:
             EngineBusyError: as ``submit``.
         """
         if len(self._inbox) >= INBOX_MAX:
-            raise EngineBusyError(f"{INBOX_MAX} events wait for the core")
+            raise EngineBusyError
         answer: asyncio.Future[Sequence[Command]] = asyncio.get_running_loop().create_future()
         self._put(_Waiting(event, source, None, answer))
         return await answer
