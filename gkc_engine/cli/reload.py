@@ -8,6 +8,7 @@ import typer
 
 from gkc_engine.cli._client import ConfigOption, JsonOption, connect, refusals
 from gkc_engine.cli._console import print_json
+from gkc_engine.config.reload import NEXT_START
 
 RELOAD_S = 70.0
 """Longer than the engine's own limit for a reload."""
@@ -31,10 +32,11 @@ def reload(
     if json:
         print_json(rows)
         return
-    for line in rows[0]["diff"]:
+    lines = rows[0]["diff"]
+    for line in lines:
         print(line)
-    count = len(rows[0]["diff"])
-    if count:
-        print(f"{count} change{'' if count == 1 else 's'} applied, version {rows[0]['version']}.")
-    else:
-        print("Nothing changed.")
+    later = sum(line.endswith(NEXT_START) for line in lines)
+    count = len(lines) - later
+    said = [f"{count} change{'' if count == 1 else 's'} applied"] if count else []
+    said += [f"{later} {NEXT_START.strip(' ()')}"] if later else []
+    print(f"{', '.join(said)}, version {rows[0]['version']}." if said else "Nothing changed.")

@@ -19,11 +19,25 @@ SHRINK_MAX_PERCENT: Final = 30
 _PLAIN: Final = ("queues", "operators", "services", "skills")
 """Sections whose entries are well enough known to be named without their section."""
 
+START_ONLY: Final = (
+    ("center", "name"),
+    ("center", "prefix"),
+    ("pbx", "ami"),
+    ("pbx", "fastagi"),
+    ("pbx", "cel"),
+    ("metrics",),
+    ("store",),
+)
+"""What is bound when the engine starts: sockets, files, and the names in the records."""
+
+NEXT_START: Final = " (from the next start on)"
+
 
 def diff(old: Config, new: Config) -> list[str]:
     """Return what differs, one change a line: ``zhkh.timeout 15s→20s``, ``queue tax removed``.
 
-    Values stand as the files write them; secrets are references, so they may be shown.
+    Values stand as the files write them; secrets are references, so they may be shown. A line
+    that ends in ``NEXT_START`` is of what a running engine cannot change.
     """
     lines: list[str] = []
     for section in Config.model_fields:
@@ -80,7 +94,8 @@ def _changes(path: tuple[str, ...], old: object, new: object) -> Iterator[str]:
     else:
         shown = path[1:] if len(path) > 1 and path[0] in _PLAIN else path
         kind = type_at(path)
-        yield f"{dotted(shown)} {_value(old, kind, path[-1])}→{_value(new, kind, path[-1])}"
+        when = NEXT_START if any(path[: len(p)] == p for p in START_ONLY) else ""
+        yield f"{dotted(shown)} {_value(old, kind, path[-1])}→{_value(new, kind, path[-1])}{when}"
 
 
 def _value(value: object, kind: object = None, key: str = "") -> str:

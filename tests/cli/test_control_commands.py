@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from gkc_engine.acd.events import AgentLoggedOut, AgentPaused
 from gkc_engine.cli import agent, contact, queue
 from gkc_engine.cli.reload import reload
+from gkc_engine.config.reload import NEXT_START
 from gkc_engine.errors import ConfigError, GkcError
 from gkc_engine.ids import SECOND, Instant
 from tests.cli.conftest import Running
@@ -302,6 +303,18 @@ def test_reload_prints_the_difference(engine: Running, gkc: CliRunner) -> None:
     assert result.stdout == "passport.timeout 15s → 20s\n1 change applied, version v2.\n"
     assert rows(gkc.invoke(reload_app, ["--json"]))[0]["diff"] == ["passport.timeout 15s → 20s"]
     assert engine.audit[0][1] == "core.reload"
+
+
+def test_reload_tells_apart_what_waits_for_the_next_start(engine: Running, gkc: CliRunner) -> None:
+    port = f"metrics.port 9469→9470{NEXT_START}"
+    engine.backend.reload_diff = ("passport.timeout 15s→20s", port)
+    said = gkc.invoke(reload_app, []).stdout.splitlines()
+    assert said[-1] == "1 change applied, 1 from the next start on, version v2."
+    engine.backend.reload_diff = (port,)
+    said = gkc.invoke(reload_app, []).stdout.splitlines()
+    assert said == [port, "1 from the next start on, version v2."]
+    engine.backend.reload_diff = ()
+    assert gkc.invoke(reload_app, []).stdout == "Nothing changed.\n"
 
 
 def test_a_broken_config_ends_with_2_and_all_problems(engine: Running, gkc: CliRunner) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
-from gkc_engine.config.reload import diff, shrink
+from gkc_engine.config.reload import NEXT_START, diff, shrink
 from tests.config.cities import SAMPLE, tiny_config
 
 
@@ -35,7 +35,8 @@ from tests.config.cities import SAMPLE, tiny_config
             ],
         ),
         ("title: Малый центр", "title: Центр", ["center.title Малый центр→Центр"]),
-        ("port: 4573", "port: 4574", ["pbx.fastagi.port 4573→4574"]),
+        ("port: 4573", "port: 4574", ["pbx.fastagi.port 4573→4574 (from the next start on)"]),
+        ("port: 5038", "port: 5039", ["pbx.ami.port 5038→5039 (from the next start on)"]),
         (
             "{queue: passport}\nskills",
             "{queue: general}\nskills",
@@ -60,6 +61,30 @@ def test_what_changes_is_said_in_words(old: str, new: str, said: list[str], tmp_
     before = tiny_config(tmp_path / "before")
     after = tiny_config(tmp_path / "after", (old, new))
     assert diff(before, after) == said
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("pbx:\n  cel: legs.csv", "pbx.cel none→legs.csv"),
+        ("metrics: {port: 9470}\npbx:", "metrics.port 9469→9470"),
+        ("store: {path: other.sqlite}\npbx:", "store.path gkc.sqlite→other.sqlite"),
+    ],
+)
+def test_what_is_bound_at_a_start_is_said_to_wait_for_one(
+    section: str, said: str, tmp_path: Path
+) -> None:
+    before = tiny_config(tmp_path / "before")
+    after = tiny_config(tmp_path / "after", ("pbx:", section))
+    assert diff(before, after) == [said + NEXT_START]
+
+
+@pytest.mark.parametrize("key", ["name", "prefix"])
+def test_the_names_in_the_records_wait_for_a_start(key: str, tmp_path: Path) -> None:
+    old = tiny_config(tmp_path)
+    center = old.center.model_copy(update={key: "other"})
+    (said,) = diff(old, old.model_copy(update={"center": center}))
+    assert said == f"center.{key} {getattr(old.center, key)}→other{NEXT_START}"
 
 
 def test_another_order_of_operators_is_a_change(tmp_path: Path) -> None:

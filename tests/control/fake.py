@@ -175,6 +175,7 @@ class FakeBackend:
     clock: Instant = NOW
     submitted: list[Event] = field(default_factory=list)
     reload_error: Exception | None = None
+    reload_diff: tuple[str, ...] = ("passport.timeout 15s → 20s",)
     rejection: str = ""
     revealed: list[str] = field(default_factory=list)
     lists: list[dict[str, Any]] = field(default_factory=list)
@@ -265,7 +266,7 @@ class FakeBackend:
     async def reload(self, *, force: bool) -> Reloaded:
         if self.reload_error is not None and not force:
             raise self.reload_error
-        return Reloaded(version="v2", previous="v1", diff=("passport.timeout 15s → 20s",))
+        return Reloaded(version="v2", previous="v1", diff=self.reload_diff)
 
     async def list_contacts(
         self, *, since: Instant | None, queue: QueueId | None, limit: int
