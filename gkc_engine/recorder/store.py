@@ -106,7 +106,7 @@ class LedgerStore:
                     schema.meta.insert(),
                     {"key": "store_version", "value": str(schema.STORE_VERSION)},
                 )
-            elif int(found) > schema.STORE_VERSION + 1:
+            elif int(found) > schema.STORE_VERSION:
                 raise LedgerError(
                     f"{self._where()}: store version {found}, this engine knows "
                     f"{schema.STORE_VERSION}; start the newer engine"

@@ -15,7 +15,7 @@ from gkc_engine.recorder import schema
 from gkc_engine.recorder.behind import MARK
 from gkc_engine.recorder.ledger import Ledger, batch_of
 from gkc_engine.recorder.rebuild import dump, settle_left
-from gkc_engine.recorder.store import SNAPSHOTS_KEPT, LedgerStore
+from gkc_engine.recorder.store import SNAPSHOTS_KEPT, LedgerError, LedgerStore
 from tests.recorder.support import START, History
 
 
@@ -52,6 +52,20 @@ async def test_what_was_appended_is_loaded_in_order(ledger: Ledger) -> None:
         ("ami", "start-c1"),
         ("ami", "start-c2"),
     ]
+
+
+async def test_a_store_of_the_next_version_is_refused(tmp_path: Path) -> None:
+    url = schema.sqlite_url(str(tmp_path / "ledger.db"))
+    ledger = Ledger(url, "centr")
+    await ledger.open()
+    await ledger.close()
+    newer = str(schema.STORE_VERSION + 1)
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'store_version'", (newer,))
+    again = Ledger(url, "centr")
+    with pytest.raises(LedgerError, match=f"store version {newer}.*start the newer engine"):
+        await again.open()
+    await again.close()
 
 
 def contacts_in(path: Path) -> int:
