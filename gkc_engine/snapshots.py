@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from gkc_engine.acd.events import SettingsApplied
 from gkc_engine.engine import Engine, Step
 from gkc_engine.recorder.writer import DurableWriter
 
@@ -21,8 +22,12 @@ FIRST_S: Final = 5.0
 """After a start: who waits for a decision comes before what only the next restart needs."""
 
 
+RETRY_S: Final = 5.0
+"""While the ledger is behind, it takes none."""
+
+
 class Snapshots:
-    """One after the start, one an hour, and one whenever many steps have come since the last."""
+    """One after the start, each hour, with each config, and when many steps have come since."""
 
     def __init__(self, engine: Engine, writer: DurableWriter, replayed: int) -> None:
         """``replayed``: steps that this start had to take again after the last snapshot."""
@@ -34,21 +39,23 @@ class Snapshots:
     def count(self, steps: Sequence[Step]) -> None:
         """Note committed steps; an observer of the engine."""
         self._unsaved += len(steps)
-        if self._unsaved >= STEPS_MAX:
+        applied = any(isinstance(step.event, SettingsApplied) for step in steps)
+        if applied or self._unsaved >= STEPS_MAX:
             self._due.set()
 
     async def run(self) -> None:
         """Save until cancelled."""
-        wait_s = FIRST_S
+        await asyncio.sleep(FIRST_S)
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), wait_s)
             self._due.clear()
-            await self._save()
-            wait_s = EVERY_S
+            if not await self._save():
+                await asyncio.sleep(RETRY_S)
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), EVERY_S)
 
-    async def _save(self) -> None:
+    async def _save(self) -> bool:
         self._unsaved = 0
-        await self._engine.snapshot(
+        return await self._engine.snapshot(
             lambda acd: msgspec.json.encode(acd.snapshot()).decode(), self._writer.snapshot
         )
