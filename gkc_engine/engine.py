@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, get_args
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.commands import Command
@@ -355,18 +356,24 @@ class Engine:
     def _perform(self, steps: Sequence[Step]) -> None:
         for step in steps:
             for command in step.commands:
-                for performer in self._performers:
-                    try:
-                        performer(command, step.now)
-                    except Exception:
-                        # A performer that raises is our own mistake; the others and the citizens
-                        # must not pay for it. The lease of the offer repairs what was not done.
-                        log.exception("perform_failed", command=type(command).__name__)
+                # Every line that is logged on the way, also by what is spawned there, names him.
+                contact_id = getattr(command, "contact_id", None)
+                with bound_contextvars(**({"contact_id": contact_id} if contact_id else {})):
+                    self._carry_out(command, step.now)
         for observer in self._observers:
             try:
                 observer(steps)
             except Exception:
                 log.exception("observer_failed", observer=repr(observer))
+
+    def _carry_out(self, command: Command, now: Instant) -> None:
+        for performer in self._performers:
+            try:
+                performer(command, now)
+            except Exception:
+                # A performer that raises is our own mistake; the others and the citizens must
+                # not pay for it. The lease of the offer repairs what was not done.
+                log.exception("perform_failed", command=type(command).__name__)
 
     def _arm_timer(self) -> None:
         if self._timer is not None:

@@ -16,6 +16,7 @@ from gkc_engine.acd.settings import Medium
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.settings import to_settings
 from gkc_engine.engine import Engine, Step
+from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId, QueueId
 from gkc_engine.recorder import rows
 from gkc_engine.recorder.ledger import engine_version
@@ -234,4 +235,22 @@ async def test_a_fact_alone_is_written_down_when_nothing_follows() -> None:
     async with asyncio.timeout(5):
         await committed.wait()
     assert len(run.memory.steps) == written + 1
+    await run.stop()
+
+
+async def test_what_is_logged_while_a_command_is_carried_out_names_the_contact() -> None:
+    run = await day()
+
+    def raises(command: object, _now: Instant) -> None:
+        if isinstance(command, OfferContact):
+            raise PeerError("no more")
+
+    run.engine.attach(raises)
+    merge = structlog.contextvars.merge_contextvars
+    with structlog.testing.capture_logs(processors=[merge]) as logs:
+        await run.said(ev.AgentLoggedIn(agent_id=AgentId("boris")))
+        structlog.get_logger().info("after")
+    (failed, after) = (e for e in logs if e["event"] in ("perform_failed", "after"))
+    assert failed["contact_id"] == run.offers()[-1].contact_id == "c2"
+    assert "contact_id" not in after
     await run.stop()

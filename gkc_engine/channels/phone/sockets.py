@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.state import ContactState
@@ -77,6 +78,8 @@ class Sockets:
             call.inbox.clear()
             call.arrived.clear()
         call.back = self._channel.now()
+        # For the rest of this socket, a task of its own: also for what is logged of its end.
+        bind_contextvars(contact_id=call.contact_id)
         try:
             call.leased = await may_lease(agi)
             await work
