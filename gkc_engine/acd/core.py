@@ -17,7 +17,7 @@ from gkc_engine.acd import agents, center, presence, results, snapshots, transfe
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Command
 from gkc_engine.acd.state import AcdState, ContactState
-from gkc_engine.acd.timers import Kind, What
+from gkc_engine.acd.timers import Kind, Timer, What
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
 
@@ -60,23 +60,46 @@ class Acd:
         timer = self._world.timers.head()
         return None if timer is None else timer.due
 
+    def next_due(self) -> tuple[Instant, Kind, int] | None:
+        """Return the place in P5's line of what is due next: instant, kind, rank; None as above."""
+        timer = self._world.timers.head()
+        return None if timer is None else (timer.due, timer.kind, timer.rank)
+
+    def run_next(self) -> list[Command]:
+        """Handle the one thing that is due next, at its own instant, and nothing after it.
+
+        For a driver in whose world answers take no time: what one thing causes may precede the
+        next thing of the same instant (P0). ``Tick`` handles an instant to its end.
+        """
+        timer = self._world.timers.head()
+        assert timer is not None, "nothing is due"
+        self._latest = max(self._latest, timer.due)
+        self._run(timer)
+        out, self._world.out = self._world.out, []
+        return out
+
     def _run_due(self, now: Instant, kind: Kind, rank: int) -> None:
         """Handle what is due before ``now``, and at ``now`` what precedes (kind, rank)."""
         world = self._world
         timer = world.timers.head()
         while timer is not None and (timer.due, timer.kind, timer.rank) < (now, kind, rank):
-            world.timers.pop()
-            world.now, world.kind = max(world.now, timer.due), timer.kind
-            match timer.what:
-                case What.LEASE:
-                    assert isinstance(timer.ref, int)
-                    results.lease_expired(world, OfferId(timer.ref))
-                case What.WRAP_UP | What.REST | What.PAUSE:
-                    agents.agent_timer(world, timer)
-                case _:
-                    agents.contact_timer(world, timer)
-            assert not world.timers.alive(timer), f"no progress: {timer}"
+            self._run(timer)
             timer = world.timers.head()
+
+    def _run(self, timer: Timer) -> None:
+        """Handle what the head of the timers stands for."""
+        world = self._world
+        world.timers.pop()
+        world.now, world.kind = max(world.now, timer.due), timer.kind
+        match timer.what:
+            case What.LEASE:
+                assert isinstance(timer.ref, int)
+                results.lease_expired(world, OfferId(timer.ref))
+            case What.WRAP_UP | What.REST | What.PAUSE:
+                agents.agent_timer(world, timer)
+            case _:
+                agents.contact_timer(world, timer)
+        assert not world.timers.alive(timer), f"no progress: {timer}"
 
     def _line_of(self, event: ev.Event) -> tuple[Kind, int]:
         """P5: return the event's kind and its rank inside the kind."""
