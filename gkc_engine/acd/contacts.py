@@ -166,6 +166,7 @@ def enter_queue(
     contact.step = 0  # What step it enters at is put on record after its place.
     if refused:
         leave_line(world, contact)
+        contact.state = ContactState.MENU  # It never stood in line: there is no place to give up.
         full = queue.settings.full
         target = _way_on(world, contact, full)
         if target is not None:

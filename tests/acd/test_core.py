@@ -246,6 +246,21 @@ def test_first_of_two_ways_on_ends_when_queues_send_to_each_other() -> None:
     assert treated.disposition is cmd.Disposition.TIMEOUT
 
 
+def test_a_full_queue_sends_on_to_another() -> None:
+    full = QueueSettings(queue_id=TAX, maxlen=0, full=Treatment(then=Then.QUEUE, queue=MAIL))
+    acd = core_with(settings(full, QueueSettings(queue_id=MAIL)), ANNA)
+    arrive(acd, "c1", at(1))
+    out = arrive(acd, "c2", at(2))
+    assert [c.queue for c in out if isinstance(c, cmd.ContactQueued)] == [MAIL]
+    assert not any(isinstance(c, cmd.TreatContact) for c in out)
+    view = acd.contact_view(ContactId("c2"))
+    assert view is not None
+    assert (view.queue, view.state) == (MAIL, ContactState.WAITING)
+    for contact in ("c2", "c1"):  # Each gives up the one place that it had.
+        acd.step(ev.ContactLeft(contact_id=ContactId(contact), party=ev.Party.CITIZEN), at(3))
+    assert list(acd.contacts()) == []
+
+
 def test_far_sides_instants_stand_in_segments_within_the_step() -> None:
     acd = core_with(settings(), ANNA)
     arrive(acd, "c1", at(10))
