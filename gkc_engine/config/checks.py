@@ -23,6 +23,8 @@ class Findings:
     config: Config
     source: Source
     folder: FilePath
+    prompts: bool = True
+    """Whether announcements matter; to a simulation they do not."""
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     used: set[Path] = field(default_factory=set)
@@ -57,6 +59,8 @@ class Findings:
 
     def refer_prompt(self, name: str | None, path: Path) -> None:
         """Check that a prompt is defined, or lies there as a sound in every language."""
+        if not self.prompts:
+            return
         languages = self.config.center.languages
         if name is None or name in self.config.prompts:
             self.refer("prompts", name, path)
@@ -80,21 +84,26 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     """Return everything that is wrong between the sections of ``config``."""
     findings = Findings(config, source, folder)
     _numbers(findings)
-    for name, queue in config.queues.items():
-        _queue(findings, ("queues", name), queue)
-    for name, operator in config.operators.items():
-        for skill in operator.skills:
-            findings.refer("skills", skill, ("operators", name, "skills", skill), key=True)
     _doubled_operators(findings)
-    _names_alike(findings)
     check_menus(findings)
-    _cycles(findings)
-    _never_open(findings)
+    check_routing(findings)
     _prompts(findings)
     if not findings.problems:
         _nobody_can_serve(findings)
         _unused(findings)
     return findings
+
+
+def check_routing(findings: Findings) -> None:
+    """Check what decides who gets which contact: queues, operators, skills, calendars."""
+    for name, queue in findings.config.queues.items():
+        _queue(findings, ("queues", name), queue)
+    for name, operator in findings.config.operators.items():
+        for skill in operator.skills:
+            findings.refer("skills", skill, ("operators", name, "skills", skill), key=True)
+    _names_alike(findings)
+    _cycles(findings)
+    _never_open(findings)
 
 
 def _numbers(findings: Findings) -> None:

@@ -36,31 +36,36 @@ FOREIGN: Final[Mapping[str, str]] = {
 """Words of Asterisk and of other systems → our nearest."""
 
 
-def explain(error: ValidationError, source: Source, root: Place) -> list[Problem]:
-    """Return one problem for each error; ``root`` is the place of what is missing altogether."""
-    return [_explain(detail, source, root) for detail in error.errors(include_url=False)]
+def explain(
+    error: ValidationError, source: Source, root: Place, model: type[BaseModel] = Config
+) -> list[Problem]:
+    """Return one problem for each error of reading ``source`` as ``model``.
+
+    ``root`` is the place of what is missing altogether.
+    """
+    return [_explain(detail, source, root, model) for detail in error.errors(include_url=False)]
 
 
-def _explain(detail: ErrorDetails, source: Source, root: Place) -> Problem:
+def _explain(detail: ErrorDetails, source: Source, root: Place, model: type[BaseModel]) -> Problem:
     path: Path = tuple(detail["loc"])
     kind = detail["type"]
     if path and path[-1] == "[key]":
         path = path[:-1]
         place = source.key_place(path) or root
         name = shown(path[-1])
-        wanted = _expected(detail, path)
+        wanted = _expected(detail, path, model)
         return problem(place, path, f"the key {name}", wanted, _hint(path[-1], detail, path[:-1]))
     if kind == "extra_forbidden":
-        owner = type_at(path[:-1])
+        owner = type_at(path[:-1], model)
         place = source.key_place(path) or root
         known = keys_of(owner)
-        wanted = f"a key of {_owner_words(path[:-1])}"
+        wanted = f"a key of {_owner_words(path[:-1], model)}"
         return problem(place, path, "an unknown key", wanted, _known_hint(str(path[-1]), known))
     if kind == "missing":
         place = source.key_place(path[:-1]) or root
         return problem(place, path, "nothing", f"a value: {_missing_words(path)} is required")
     place = source.place(path) or root
-    wanted = _expected(detail, path)
+    wanted = _expected(detail, path, model)
     value = source.value(path)  # Not the error's input, which a validator may have changed.
     found = shown(value, path)
     if kind == "expected" and isinstance(value, Mapping) and value:
@@ -68,9 +73,9 @@ def _explain(detail: ErrorDetails, source: Source, root: Place) -> Problem:
     return problem(place, path, found, wanted, _hint(value, detail, path))
 
 
-def _owner_words(path: Path) -> str:
+def _owner_words(path: Path, model: type[BaseModel]) -> str:
     if not path:
-        return "the config (a section)"
+        return str(getattr(model, "KEYS_OF", "the config (a section)"))
     names = [part for part in path if isinstance(part, str)]
     return names[0] if len(path) == 1 else f"an entry of {names[0]}"
 
@@ -79,7 +84,7 @@ def _missing_words(path: Path) -> str:
     return f"the section {path[0]}" if len(path) == 1 else f"the key {path[-1]}"
 
 
-def _expected(detail: ErrorDetails, path: Path) -> str:
+def _expected(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
     """Return the words after "expected"."""
     ctx = detail.get("ctx", {})
     match detail["type"]:
@@ -90,20 +95,20 @@ def _expected(detail: ErrorDetails, path: Path) -> str:
         case "string_pattern_mismatch":
             return _pattern_words(path, str(ctx["pattern"]))
         case "greater_than_equal" | "less_than_equal" | "int_type" | "int_from_float":
-            return _range(path)
+            return _range(path, model)
         case "too_long":
             return f"at most {ctx['max_length']} entries"
         case kind:
-            return _kind_words(kind, detail, path)
+            return _kind_words(kind, detail, path, model)
 
 
-def _kind_words(kind: str, detail: ErrorDetails, path: Path) -> str:
+def _kind_words(kind: str, detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
     words = {
         "bool_type": "true or false",
         "string_type": _text_words(detail),
         "dict_type": f"a mapping (keys and values) under {_last(path)}",
-        "model_type": "the keys of " + _owner_words(path),
-        "model_attributes_type": "the keys of " + _owner_words(path),
+        "model_type": "the keys of " + _owner_words(path, model),
+        "model_attributes_type": "the keys of " + _owner_words(path, model),
         "tuple_type": "a list in [ ]",
         "too_short": "at least one entry",
     }
@@ -130,10 +135,10 @@ def _pattern_words(path: Path, pattern: str) -> str:
     return described.get(_last(path), f"letters as in {pattern}")
 
 
-def _range(path: Path) -> str:
+def _range(path: Path, model: type[BaseModel]) -> str:
     """Return ``a whole number from 0 to 100000``: every integer key has both bounds."""
     low = high = None
-    for meta in _metadata(_annotation_at(path)):
+    for meta in _metadata(_annotation_at(path, model)):
         low = getattr(meta, "ge", low)
         high = getattr(meta, "le", high)
     return "a whole number" if low is None else f"a whole number from {low} to {high}"
@@ -179,13 +184,13 @@ def keys_of(model: object) -> list[str]:
     return []
 
 
-def type_at(path: Path) -> object:
+def type_at(path: Path, model: type[BaseModel] = Config) -> object:
     """Return the bare type of what may stand at ``path``; ``None`` if nothing may."""
-    return _bare(_annotation_at(path))
+    return _bare(_annotation_at(path, model))
 
 
-def _annotation_at(path: Path) -> object:
-    current: object = Config
+def _annotation_at(path: Path, model: type[BaseModel]) -> object:
+    current: object = model
     for part in path:
         bare = _bare(current)
         if isinstance(bare, type) and issubclass(bare, BaseModel):

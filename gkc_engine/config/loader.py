@@ -122,11 +122,12 @@ def read_folder(folder: FilePath) -> Source:
         merged.broken = True
         return merged
     for file in files:
-        _merge(merged, _read_file(file))
+        _merge(merged, read_file(file))
     return merged
 
 
-def _read_file(file: FilePath) -> Source:
+def read_file(file: FilePath) -> Source:
+    """Return what ``file`` holds, or the problem for which it cannot be read."""
     name = str(file).encode("utf-8", "backslashreplace").decode()
     found = "something that is no file"
     try:
