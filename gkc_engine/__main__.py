@@ -21,6 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "queue": ("gkc_engine.cli.queue:app", "Queues of the running engine."),
     "agent": ("gkc_engine.cli.agent:app", "Operators of the running engine."),
     "contact": ("gkc_engine.cli.contact:app", "Records of contacts."),
+    "simulate": (
+        "gkc_engine.cli.simulate:simulate_scenario",
+        "What a scenario's waits would be, by this engine's routing.",
+    ),
     "pbx": ("gkc_engine.cli.pbx:pbx_app", "Asterisk: install it, write its configuration."),
     "clean": ("gkc_engine.cli.clean:clean", "Remove .gkc and .venv."),
 }

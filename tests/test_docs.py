@@ -17,6 +17,7 @@ from gkc_engine.config.explain import keys_of
 from gkc_engine.config.models import Config
 from gkc_engine.config.schema import json_schema
 from gkc_engine.control.figures import QueueCounts
+from gkc_engine.simulation.model import ScenarioModel
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -147,8 +148,9 @@ def test_every_command_is_told_in_the_documents() -> None:
 
 
 def known_keys() -> set[str]:
-    keys = {k for model in json_schema()["$defs"].values() for k in model.get("properties", {})}
-    return keys | set(keys_of(Config))
+    models = {**json_schema()["$defs"], **ScenarioModel.model_json_schema()["$defs"]}
+    keys = {k for model in models.values() for k in model.get("properties", {})}
+    return keys | set(keys_of(Config)) | set(keys_of(ScenarioModel))
 
 
 def examples(text: str) -> Iterator[Tree]:
@@ -174,7 +176,10 @@ def keys_in(tree: Tree, names: Callable[[str], bool]) -> Iterator[str]:
 
 
 NAMED_BY_PEOPLE = frozenset(
-    ("queues", "operators", "prompts", "services", "skills", "ivr", "calendars", "numbers")
+    (
+        *("queues", "operators", "prompts", "services", "skills", "ivr", "calendars", "numbers"),
+        *("pools", "traffic"),
+    )
 )
 
 

@@ -1,0 +1,1 @@
+"""Users of the production core on a virtual clock or on the ledger."""
