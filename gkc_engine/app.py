@@ -160,6 +160,9 @@ class App:
             reload=self.reloader.reload,
         )
         self.observer = Observer(self.metrics, self.day)
+        self.observer.expect({n: q.medium for n, q in self.config.queues.items()})
+        self.metrics.info.labels(engine_version(), self.config.center.name).set(1)
+        self.engine.on_decided = self.metrics.decision_seconds.observe
         self.engine.observe(self.observer.steps)
         self.engine.observe(self.backend.observe)
         self.engine.observe(self.queue_log)
@@ -374,6 +377,7 @@ class App:
                 {QueueId(n): q.servicelevel for n, q in new.queues.items()},
                 ZoneInfo(new.center.timezone),
             )
+            self.observer.expect({n: q.medium for n, q in new.queues.items()})
             self.hours = Hours(new, self.engine.now, self.engine.submit)
             self.hours.tell()
             self._log_in([a for a in plans.always_at_work(new) if a not in before])

@@ -137,6 +137,8 @@ class Engine:
         """When the loop was last seen to turn."""
         self.on_stood_still: Callable[[Micros], None] = lambda _us: None
         """Told how long the loop had stood still, after the core is told that nothing is sure."""
+        self.on_decided: Callable[[float], None] = lambda _s: None
+        """Told how many seconds each step of the core took."""
         self.steps_total = 0
         self.repeats_total = 0
 
@@ -297,7 +299,7 @@ class Engine:
     def _take(self, group: _Group) -> None:
         """Step all that waits."""
         self._look_at_clock()
-        steps = group.steps
+        steps, clock = group.steps, asyncio.get_running_loop().time
         while self._inbox and len(steps) < GROUP_MAX:
             waiting = self._inbox.popleft()
             event, key = waiting.event, waiting.key
@@ -308,12 +310,15 @@ class Engine:
             self._last = max(self._last, self._time())
             if isinstance(event, SettingsApplied):
                 self._config_version = event.settings.version
+            begun = clock()
+            commands = self.acd.step(event, self._last)
+            self.on_decided(clock() - begun)
             step = Step(
                 now=self._last,
                 event=event,
                 source=waiting.source,
                 source_key=key,
-                commands=self.acd.step(event, self._last),
+                commands=commands,
                 config_version=self._config_version,
             )
             if step.commands or not isinstance(event, Tick):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, get_args
 
 from gkc_engine.acd.commands import (
     AgentState,
     Command,
     ContactEnded,
-    ContactQueued,
     Disposition,
     EventRejected,
     OfferEnded,
+    OfferOutcome,
 )
+from gkc_engine.acd.events import Event
+from gkc_engine.acd.settings import Medium
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.views import Live, queue_rows
 from gkc_engine.ids import SECOND, Instant
@@ -46,6 +48,18 @@ class Observer:
         self.metrics = metrics
         self.day = day
 
+    def expect(self, queues: Mapping[str, Medium]) -> None:
+        """Begin each series at 0: a rate over it has a start, and no alarm meets a missing name."""
+        for queue, medium in queues.items():
+            self.metrics.wait.labels(queue)
+            self.metrics.in_target.labels(queue)
+            for disposition in Disposition:
+                self.metrics.contacts.labels(queue, medium.value, disposition.value)
+            for outcome in OfferOutcome:
+                self.metrics.offers.labels(queue, outcome.value)
+        for kind in get_args(Event):
+            self.metrics.rejected.labels(kind.__name__)
+
     def steps(self, steps: Iterable[StepLike]) -> None:
         """Count committed steps."""
         for step in steps:
@@ -62,9 +76,6 @@ class Observer:
                     self.metrics.offers.labels(fact.queue, fact.outcome.value).inc()
                 case EventRejected():
                     self.metrics.rejected.labels(fact.kind).inc()
-                case ContactQueued():
-                    # The series exists from the first contact on: a rate over it has a start.
-                    self.metrics.wait.labels(fact.queue)
                 case _:
                     pass  # The other facts have no instrument.
         self.day.fold(facts, now)

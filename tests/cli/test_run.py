@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from ruamel.yaml import YAML
@@ -238,6 +239,28 @@ def test_a_reload_brings_to_work_whom_it_makes_always_at_work(ground: Ground) ->
 
         wait_for(lambda: not away() & {"anna", "zoya"}, 10)
         assert {"boris", "gleb"} <= away()
+
+
+def test_every_metric_of_the_reference_has_a_sample(ground: Ground) -> None:
+    """Of an engine that has served nobody yet."""
+    reference = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+    names = re.findall(r"^\| `(gkc_\w+)` \|", reference.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(names) > 15
+
+    def missing() -> set[str]:
+        with urlopen(f"http://127.0.0.1:{ground.metrics}/metrics", timeout=5) as page:
+            text = page.read().decode()
+        samples = set(re.findall(r"^(gkc_\w+?)(?:_count)?(?:\{.*\})? [-0-9]", text, re.MULTILINE))
+        decided = re.search(r"^gkc_decision_seconds_count (\S+)", text, re.MULTILINE)
+        assert decided
+        assert float(decided[1]) > 0
+        version = (ground.engine() or {})["version"]
+        assert f'gkc_info{{center="testcity",version="{version}"}} 1.0' in text
+        return set(names) - samples
+
+    with ground.running():
+        # The lag of the loop is shown after a second, the gauges each second.
+        wait_for(lambda: not missing(), 10)
 
 
 def test_a_killed_worker_is_started_again(ground: Ground) -> None:

@@ -13,17 +13,16 @@ import pytest
 
 from gkc_engine.acd.commands import (
     Command,
-    ContactQueued,
     Disposition,
     EventRejected,
     OfferEnded,
     OfferOutcome,
 )
-from gkc_engine.acd.settings import ContactClass, Medium
+from gkc_engine.acd.settings import Medium
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.observe import Observer
 from gkc_engine.errors import GkcError
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId
 from gkc_engine.metrics import Metrics, MetricsServer, measure_loop_lag
 from tests.control.fake import HOUSING, NOW, PASSPORT, ZONE, FakeBackend
 from tests.control.test_figures import fact
@@ -92,18 +91,18 @@ def test_offers_and_rejections_are_counted(observer: Observer) -> None:
     assert value(observer, "gkc_events_rejected_total", kind="AgentPaused") == 1
 
 
-def test_a_queue_s_histogram_exists_before_its_first_answer(observer: Observer) -> None:
-    queued = ContactQueued(
-        contact_id=ContactId("c"),
-        queue=PASSPORT,
-        enqueued=NOW,
-        sequence=1,
-        contact_class=ContactClass.NORMAL,
-        head_start_us=Micros(0),
-        medium=Medium.VOICE,
-    )
-    observer.observe([queued], NOW)
-    assert value(observer, "gkc_wait_seconds_count", queue="passport") == 0
+def test_each_series_begins_at_0(observer: Observer) -> None:
+    observer.expect({PASSPORT: Medium.VOICE})
+    queue = {"queue": PASSPORT}
+    ended = queue | {"medium": "voice", "disposition": "timeout"}
+    assert value(observer, "gkc_wait_seconds_count", **queue) == 0
+    assert value(observer, "gkc_answered_in_target_total", **queue) == 0
+    assert value(observer, "gkc_contacts_total", **ended) == 0
+    assert value(observer, "gkc_offers_total", **queue, outcome="busy") == 0
+    assert value(observer, "gkc_events_rejected_total", kind="AgentPaused") == 0
+    observer.observe([offer_ended(OfferOutcome.BUSY)], NOW)
+    observer.expect({PASSPORT: Medium.VOICE})
+    assert value(observer, "gkc_offers_total", **queue, outcome="busy") == 1
 
 
 def test_gauges_follow_the_state_and_forget_queues_that_are_gone(observer: Observer) -> None:
