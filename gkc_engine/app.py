@@ -91,6 +91,7 @@ class App:
         self.metrics = Metrics()
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
+        self._rendering = asyncio.Lock()
         self.failed: BaseException | None = None
         """Our own mistake that ended this run; the watchdog starts the next."""
 
@@ -244,8 +245,7 @@ class App:
             self._spawn(work)
         self._spawn(measure_loop_lag(self.metrics))
         self._spawn(self._settle())
-        if self.prompts.wanted:
-            self._spawn(self._render(self.prompts))
+        self._spawn(self._render(self.prompts))
 
     async def _first_events(self) -> None:
         """Tell the core what the world looks like at the start of this run."""
@@ -312,9 +312,11 @@ class App:
         while True:
             await self.hours.run()
 
-    @staticmethod
-    async def _render(prompts: PromptStore) -> None:
-        await prompts.render_wanted()
+    async def _render(self, prompts: PromptStore) -> None:
+        """Speak what no file speaks yet; not two at once, which would write the same files."""
+        async with self._rendering:
+            if prompts is self.prompts:  # else a reload has brought others
+                await prompts.render_wanted()
 
     async def _gauges(self) -> None:
         while True:
@@ -377,6 +379,7 @@ class App:
                 {QueueId(n): q.servicelevel for n, q in new.queues.items()},
                 ZoneInfo(new.center.timezone),
             )
+            self._spawn(self._render(prompts))
             self.observer.expect({n: q.medium for n, q in new.queues.items()})
             self.hours = Hours(new, self.engine.now, self.engine.submit)
             self.hours.tell()

@@ -272,7 +272,7 @@ def _prompts(findings: Findings) -> None:
             if getattr(prompt, language) is None:
                 findings.add_key((*path, language), "nothing", f"the words in {language}")
                 continue
-            if not findings.has_sound(name, language):
+            if findings.config.tts is None and not findings.has_sound(name, language):
                 found = f"no sound for {name} in {language}"
                 file = findings.sound(name, language)
                 findings.add_key((*path, language), found, f"the file {file}")

@@ -3,6 +3,7 @@ reloads and ends."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -261,6 +262,37 @@ def test_every_metric_of_the_reference_has_a_sample(ground: Ground) -> None:
     with ground.running():
         # The lag of the loop is shown after a second, the gauges each second.
         wait_for(lambda: not missing(), 10)
+
+
+SPEAKS = """
+import sys, wave
+with wave.open(sys.argv[1], "wb") as out:
+    out.setnchannels(1)
+    out.setsampwidth(2)
+    out.setframerate(8000)
+    out.writeframesraw(bytes(range(1, 200)) * 80)
+"""
+
+
+def test_new_prompts_are_spoken_after_a_start_and_after_a_reload(ground: Ground) -> None:
+    program = ground.config / "speaks.py"
+    program.write_text(SPEAKS, encoding="utf-8")
+    command = [sys.executable, str(program), "{file}"]
+
+    def prompts(*names: str) -> None:
+        document = {"tts": {"command": command}, "prompts": {n: {"ru": n, "en": n} for n in names}}
+        (ground.config / "more.yaml").write_text(json.dumps(document), encoding="utf-8")
+
+    def spoken() -> int:
+        return len(list((ground.state / "prompts").glob("*/*.alaw")))
+
+    prompts("first")
+    with ground.running():
+        wait_for(lambda: spoken() == 2, 10)
+        prompts("first", "second")
+        done = ground.gkc("reload")
+        assert done.returncode == 0, done.stderr
+        wait_for(lambda: spoken() == 4, 10)
 
 
 def test_a_killed_worker_is_started_again(ground: Ground) -> None:

@@ -281,3 +281,14 @@ def test_any_damage_to_a_good_file_is_judged_without_a_traceback(
         assert "\n" not in str(problem)
         assert problem.line >= 1
         assert problem.col >= 1
+
+
+def test_a_prompt_without_sound_is_spoken_by_tts_where_there_is_one(tmp_path: Path) -> None:
+    prompt = ("documents: {ru", "extra: {ru: Да, en: Yes}\n  documents: {ru")
+    silent = check(tiny_city(tmp_path / "silent", prompt))
+    assert [p.path for p in silent] == ["prompts.extra.ru", "prompts.extra.en"]
+    tts = ("\nqueues:", '\ntts: {command: [speak, -o, "{file}"]}\nqueues:')
+    assert check(tiny_city(tmp_path / "spoken", prompt, tts)) == []
+    half = ("extra: {ru: Да, en: Yes}", "extra: {ru: Да}")
+    (missing,) = check(tiny_city(tmp_path / "half", prompt, tts, half))
+    assert (missing.path, missing.expected) == ("prompts.extra.en", "the words in en")
