@@ -28,7 +28,7 @@ from gkc_engine.clock import SystemClock
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.secrets import resolve_secret
-from gkc_engine.config.settings import to_settings
+from gkc_engine.config.settings import applied
 from gkc_engine.control.audit import as_text, logged
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.methods import Methods
@@ -262,7 +262,7 @@ class App:
                 if c.uniqueid
             )
             self.phone.operators.restore()
-        self.engine.submit(ev.SettingsApplied(settings=to_settings(self.config)))
+        self.engine.submit(applied(self.config))
         self._log_in(plans.always_at_work(self.config))
         await self.engine.drain()
 

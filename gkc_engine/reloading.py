@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from gkc_engine.acd import events as ev
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.reload import diff, shrink
-from gkc_engine.config.settings import to_settings
+from gkc_engine.config.settings import applied
 from gkc_engine.control.views import Reloaded
 from gkc_engine.engine import Engine
 from gkc_engine.errors import GkcError
@@ -51,6 +50,6 @@ class Reloader:
                 raise GkcError("\n".join([*lost, "nothing was changed; if it is meant: --force"]))
             swap = self._prepare(new)
             # The core first: it may be too busy to take it, and then all stays as it is.
-            await self._engine.ask(ev.SettingsApplied(settings=to_settings(new)), source="cli")
+            await self._engine.ask(applied(new), source="cli")
             swap()
             return Reloaded(version=new.version, previous=old.version, diff=tuple(changes))

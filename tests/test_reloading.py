@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -44,8 +45,10 @@ class Running:
 
     def versions(self) -> list[str]:
         """What the core was told, in order."""
-        events = (step.event for step in self.memory.steps)
-        return [e.settings.version for e in events if isinstance(e, SettingsApplied)]
+        events = [s.event for s in self.memory.steps if isinstance(s.event, SettingsApplied)]
+        hashes = [hashlib.sha256(e.tree.encode()).hexdigest()[:16] for e in events]
+        assert hashes == [e.settings.version for e in events], "not the whole config is on record"
+        return hashes
 
 
 @pytest.fixture

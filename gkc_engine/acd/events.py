@@ -304,6 +304,9 @@ class SettingsApplied:
     """A config version took effect (the first one starts the core)."""
 
     settings: Settings
+    tree: str = ""
+    """The whole config as canonical JSON, for the record only; its hash is the version. Secrets
+    are references in it. Ledgers of before have none."""
 
 
 @dataclass(slots=True, kw_only=True)

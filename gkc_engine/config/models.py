@@ -337,6 +337,11 @@ class Config(Model):
     tts: TtsModel | None = None
 
     @property
+    def tree(self) -> str:
+        """The whole tree as canonical JSON; durations in microseconds, secrets as references."""
+        return self.model_dump_json(by_alias=True)
+
+    @property
     def version(self) -> str:
         """Hash of the canonical tree: the same for the same decisions, however written."""
         return tree_hash(self)
@@ -347,4 +352,4 @@ def tree_hash(config: Config) -> str:
 
     The order of queues and operators is a tie-break, so order counts; comments do not.
     """
-    return hashlib.sha256(config.model_dump_json(by_alias=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(config.tree.encode()).hexdigest()[:16]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gkc_engine.acd.events import SettingsApplied
 from gkc_engine.acd.settings import (
     AgentSettings,
     Blending,
@@ -16,6 +17,11 @@ from gkc_engine.acd.settings import (
 )
 from gkc_engine.config.models import Config, OperatorModel, PreferModel, QueueModel, TreatmentModel
 from gkc_engine.ids import AgentId, QueueId, SkillId
+
+
+def applied(config: Config) -> SettingsApplied:
+    """Return the event by which ``config`` comes into force, with all of it for the record."""
+    return SettingsApplied(settings=to_settings(config), tree=config.tree)
 
 
 def to_settings(config: Config) -> Settings:

@@ -8,12 +8,14 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -220,6 +222,12 @@ def test_sighup_takes_good_files_and_tells_why_it_refuses_bad_ones(ground: Groun
         path.write_text(good.replace("timeout: 5s", "timeout: 7s", 1), encoding="utf-8")
         process.send_signal(signal.SIGHUP)
         wait_for(lambda: (ground.engine() or {}).get("config_version") != before, 10)
+        after = (ground.engine() or {})["config_version"]
+    with sqlite3.connect(ground.state / "gkc.sqlite") as store:
+        query = "SELECT data FROM event WHERE kind = 'gkc.config.applied' ORDER BY seq"
+        trees = [json.loads(data)["tree"] for (data,) in store.execute(query)]
+    # Both configs themselves are on record, that of the start and that of the reload.
+    assert [sha256(tree.encode()).hexdigest()[:16] for tree in trees] == [before, after]
 
 
 def test_a_reload_brings_to_work_whom_it_makes_always_at_work(ground: Ground) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,12 +12,15 @@ import sqlalchemy as sa
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import AgentState
+from gkc_engine.config.settings import applied
 from gkc_engine.ids import AgentId, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.behind import MARK
+from gkc_engine.recorder.codec import decode
 from gkc_engine.recorder.ledger import Ledger, batch_of
 from gkc_engine.recorder.rebuild import dump, settle_left
 from gkc_engine.recorder.store import SNAPSHOTS_KEPT, LedgerError, LedgerStore
+from tests.config.cities import tiny_config
 from tests.recorder.support import START, History
 
 
@@ -66,6 +71,28 @@ async def test_a_store_of_the_next_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match=f"store version {newer}.*start the newer engine"):
         await again.open()
     await again.close()
+
+
+async def test_the_config_itself_is_read_back(ledger: Ledger, tmp_path: Path) -> None:
+    config = tiny_config(tmp_path / "config")
+    history = History()
+    history.step(applied(config))
+    await ledger.append(history.steps)
+    await ledger.settle()
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        ((kind, data),) = connection.execute(
+            "SELECT kind, data FROM config_version JOIN event USING (event_id) WHERE hash = ?",
+            (config.version,),
+        ).fetchall()
+    event = decode(kind, data)
+    assert isinstance(event, ev.SettingsApplied)
+    assert hashlib.sha256(event.tree.encode()).hexdigest()[:16] == config.version
+    tree = json.loads(event.tree)
+    assert tree["ivr"].keys() == config.ivr.keys()
+    assert tree["pbx"]["ami"]["secret"] == "env:GKC_AMI_SECRET"
+    before = json.loads(data)
+    del before["tree"]
+    assert decode(kind, json.dumps(before)) == ev.SettingsApplied(settings=event.settings)
 
 
 def contacts_in(path: Path) -> int:
