@@ -7,11 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis.configuration import storage_directory
 
 from gkc_engine import __main__ as command
+from gkc_engine.cli.test import _static_checks
 from gkc_engine.errors import ConfigError, GkcError, PeerError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -296,6 +299,29 @@ def test_clean_refuses_while_something_runs_and_removes_all_when_not(
 
 
 # --- gkc test ---
+
+
+def test_what_the_tools_remember_lies_where_clean_removes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GKC_HOME", str(ROOT))
+    steps: list[tuple[str, ...]] = []
+    monkeypatch.setattr("gkc_engine.cli.test._tool", lambda name: name)
+    monkeypatch.setattr("gkc_engine.cli.test._step", lambda *words: steps.append(words))
+    _static_checks()
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    (linter,) = (words for words in steps if words[0] == "lint-imports")
+    caches = {
+        "ruff": tools["ruff"]["cache-dir"],
+        "mypy": tools["mypy"]["cache_dir"],
+        "pytest": tools["pytest"]["ini_options"]["cache_dir"],
+        "import-linter": linter[linter.index("--cache-dir") + 1],
+        "hypothesis": str(storage_directory().path),
+    }
+    assert {words[0] for words in steps} < caches.keys() | {"lint-imports"}
+    for tool, folder in caches.items():
+        assert ROOT / folder == ROOT / ".gkc" / "cache" / tool
+
 
 PASSES = "def test_it():\n    pass\n"
 ACCEPT = "import pytest\n\n@pytest.mark.accept\ndef test_real():\n    {}\n"

@@ -97,7 +97,7 @@ def _static_checks() -> None:
     _step(_tool("ruff"), "format", "--check", ".")
     _step(_tool("ruff"), "check", ".")
     _step(_tool("mypy"))
-    _step(_tool("lint-imports"))
+    _step(_tool("lint-imports"), "--cache-dir", str(state_dir() / "cache" / "import-linter"))
 
 
 def _install_peers() -> None:
