@@ -81,6 +81,18 @@ def ready(name: Name, *, json: JsonOption = False, config: ConfigOption = None) 
     _change("agent.ready", {"agent": name}, json=json, config=config)
 
 
+@app.command()
+def result(
+    name: Name,
+    code: Annotated[str, typer.Argument(help="The code, as with *48.")],
+    *,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Record what came of an operator's present contact, or of the last one."""
+    _change("agent.result", {"agent": name, "code": code}, json=json, config=config)
+
+
 def _until(client: ControlClient, text: str) -> int:
     now = from_iso(client.call("engine.show")[0]["now"])
     try:

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import msgspec
 
-from gkc_engine.acd.commands import AgentState, Command, EventRejected
+from gkc_engine.acd.commands import AgentState, Command, EventRejected, WrapUpResult
 from gkc_engine.acd.events import (
     AgentLoggedIn,
     AgentLoggedOut,
     AgentPaused,
     AgentReady,
     Event,
+    WrapUpCoded,
 )
 from gkc_engine.control.audit import Change
 from gkc_engine.control.protocol import ControlError, Json
@@ -65,6 +66,13 @@ class OneAgent(msgspec.Struct, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
+class Result(msgspec.Struct, forbid_unknown_fields=True):
+    """One agent, and the code of what came of his contact."""
+
+    agent: Name
+    code: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
 class Pause(msgspec.Struct, forbid_unknown_fields=True):
     """One agent, why, and for how long or until when (microseconds UTC)."""
 
@@ -112,6 +120,7 @@ class Methods:
         server.method("agent.logout", OneAgent, self.agent_logout, changes=True)
         server.method("agent.pause", Pause, self.agent_pause, changes=True)
         server.method("agent.ready", OneAgent, self.agent_ready, changes=True)
+        server.method("agent.result", Result, self.agent_result, changes=True)
         server.method("contact.list", ContactList, self.contact_list)
         server.method("contact.show", OneContact, self.contact_show)
         server.method("core.reload", Reload, self.reload, changes=True, timeout_s=RELOAD_S)
@@ -179,6 +188,22 @@ class Methods:
         """End a pause, an automatic pause or wrap-up."""
         self._refuse_offline(params.agent)
         return await self._agent(params.agent, AgentReady(agent_id=AgentId(params.agent)))
+
+    async def agent_result(self, params: Result, _call: Call) -> Change:
+        """Put on record what came of an agent's present contact, or of his last one."""
+        agent = params.agent
+        self._refuse_offline(agent)
+        said = await self._backend.submit(WrapUpCoded(agent_id=AgentId(agent), code=params.code))
+        refuse_rejected(said)
+        kept = [fact for fact in said if isinstance(fact, WrapUpResult)]
+        if not kept:
+            raise ControlError("refused", f"{agent} has had no contact yet to give a result of")
+        return Change(
+            object=f"agent {agent}",
+            before=None,
+            after={"contact": kept[0].contact_id, "code": params.code},
+            result=agent_rows(self._backend, agent),
+        )
 
     def _refuse_offline(self, agent: str) -> None:
         # The core passes over what a person who is not at work asks for; people should be told.

@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from gkc_engine.acd.events import AgentLoggedOut, AgentPaused
+from gkc_engine.acd.events import AgentLoggedOut, AgentPaused, WrapUpCoded
 from gkc_engine.cli import agent, contact, queue
 from gkc_engine.cli.reload import reload
 from gkc_engine.config.reload import NEXT_START
@@ -206,6 +206,14 @@ def test_login_logout_and_ready(engine: Running, gkc: CliRunner) -> None:
     assert rows(gkc.invoke(agent.app, ["login", "petrov", "--json"]))[0]["state"] == "ready"
     assert rows(gkc.invoke(agent.app, ["ready", "petrov", "--json"]))[0]["state"] == "ready"
     assert [row[1] for row in engine.audit] == ["agent.logout", "agent.login", "agent.ready"]
+
+
+def test_result_passes_its_code_on(engine: Running, gkc: CliRunner) -> None:
+    [row] = rows(gkc.invoke(agent.app, ["result", "petrov", "12", "--json"]))
+    assert row["agent_id"] == "petrov"
+    assert engine.backend.submitted[-1] == WrapUpCoded(agent_id=row["agent_id"], code="12")
+    assert gkc.invoke(agent.app, ["result", "petrov"]).exit_code == 2
+    assert gkc.invoke(agent.app, ["result", "petrov", ""]).exit_code == 2
 
 
 def test_what_is_refused_ends_with_1(engine: Running, gkc: CliRunner) -> None:

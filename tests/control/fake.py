@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gkc_engine.acd.commands import AgentState, Command, Disposition, EventRejected
+from gkc_engine.acd.commands import AgentState, Command, Disposition, EventRejected, WrapUpResult
 from gkc_engine.acd.events import (
     AgentLoggedIn,
     AgentLoggedOut,
     AgentPaused,
     AgentReady,
     Event,
+    WrapUpCoded,
 )
 from gkc_engine.control.day import DayCounters, Ended
 from gkc_engine.control.figures import QueueCounts
@@ -259,6 +260,8 @@ class FakeBackend:
                 self._agents[event.agent_id].state = AgentState.OFFLINE
             case AgentLoggedIn():
                 self._agents[event.agent_id].state = AgentState.READY
+            case WrapUpCoded():
+                return [WrapUpResult(contact_id=DONE, agent_id=event.agent_id, code=event.code)]
             case _:
                 raise AssertionError(event)
         return []

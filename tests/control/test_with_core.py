@@ -84,6 +84,12 @@ class City:
         assert isinstance(result, list)
         return result
 
+    async def refused(self, method: str, **params: object) -> tuple[str, str]:
+        [reply] = await ask(self.server, request(method, params))
+        error = reply["error"]
+        assert isinstance(error, dict)
+        return error["error_id"], error["message"]
+
     async def queue(self, name: str) -> dict[str, Any]:
         return (await self.show("queue.show", queue=name))[0]
 
@@ -210,3 +216,21 @@ async def test_a_pause_ends_by_itself_and_is_shown_with_its_end(city: City) -> N
     [agent] = await city.show("agent.show", agent="petrov")
     assert (agent["state"], agent["until"]) == ("ready", None)
     assert [row[1] for row in city.audit] == ["agent.login", "agent.pause"]
+
+
+async def test_a_result_goes_to_the_contact_in_hand_or_the_last_one(city: City) -> None:
+    await city.show("agent.login", agent="ivanova")
+    nothing = await city.refused("agent.result", agent="ivanova", code="12")
+    assert nothing == ("refused", "ivanova has had no contact yet to give a result of")
+    assert (await city.refused("agent.result", agent="petrov", code="12"))[0] == "not_logged_in"
+    await city.said(started(FIRST), ev.QueueRequested(contact_id=FIRST, queue=PASSPORT))
+    await city.said(ev.OfferAccepted(offer_id=OfferId(1), agent_id=IVANOVA))
+    [agent] = await city.show("agent.result", agent="ivanova", code="12")
+    assert (agent["agent_id"], agent["state"]) == ("ivanova", "talk")
+    await city.said(ev.ContactLeft(contact_id=FIRST, party=ev.Party.CITIZEN))
+    await city.show("agent.result", agent="ivanova", code="обед")
+    given = [row for row in city.audit if row[1] == "agent.result"]
+    assert [row[4] for row in given[-2:]] == [
+        {"contact": FIRST, "code": "12"},
+        {"contact": FIRST, "code": "обед"},
+    ]
