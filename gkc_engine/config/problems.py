@@ -65,8 +65,8 @@ class InvalidConfigError(ConfigError):
 
 
 def count_line(count: int) -> str:
-    """Return the last line of a refusal: ``1 problem``, ``3 problems``."""
-    return f"{count} problem" + ("" if count == 1 else "s")
+    """Return the last line of a refusal: ``3 problems``, and ``1 problems``, for programs."""
+    return f"{count} problems"
 
 
 def dotted(path: Path) -> str:

@@ -32,7 +32,7 @@ def test_problems_go_to_stderr_with_exit_code_2(
     assert out == ""
     assert err == (
         f'{tmp_path}/city.yaml:18:14: queues.passport.timeout: found "15 sec", '
-        "expected a duration such as 20s or 2m; did you mean 15s?\n1 problem\n"
+        "expected a duration such as 20s or 2m; did you mean 15s?\n1 problems\n"
     )
 
 

@@ -376,7 +376,7 @@ async def test_an_actor_cannot_forge_the_kernel_s_part(
 
 @pytest.mark.parametrize(
     ("error", "error_id"),
-    [(ConfigError("queues.yaml:1:1: x\n1 problem"), "config"), (GkcError("too much"), "refused")],
+    [(ConfigError("queues.yaml:1:1: x\n1 problems"), "config"), (GkcError("too much"), "refused")],
 )
 async def test_a_reload_that_fails_says_why(
     server: ControlServer, backend: FakeBackend, error: GkcError, error_id: str
