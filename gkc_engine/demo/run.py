@@ -36,7 +36,7 @@ from gkc_engine.demo.setup import (
     sound_lengths,
 )
 from gkc_engine.demo.waiting import happens, listed
-from gkc_engine.demo.world import SIP_PORT, TRUNK_HOST, OutsideWorld
+from gkc_engine.demo.world import TRUNK_HOST, OutsideWorld
 from gkc_engine.errors import GkcError, PeerError
 from gkc_engine.ids import Instant, Micros, QueueId
 from gkc_engine.pbx.install import Install
@@ -128,10 +128,8 @@ class Demo:
         options = self.options
         self.world = OutsideWorld(self.install, options.folder / "outside")
         ports = Ports.free()
-        for moved in moved_ports(ports):
+        for moved in moved_ports(ports, self.world.sip_port):
             self.screen.say(moved)
-        if self.world.sip_port != SIP_PORT:
-            self.screen.say(f"port {SIP_PORT} (phones) is taken: taking {self.world.sip_port}")
         self.city = City(
             options.config,
             options.folder,

@@ -19,6 +19,9 @@ CITIZEN: Final = "citizen"
 CITIZEN_NUMBER: Final = "+79990000000"
 """Its number; such calls are left out of the account."""
 
+PHONES_PORT: Final = 5070
+"""Where the outside world's phones listen, if it is free."""
+
 RING_S: Final = 8
 WRAP_UP_S: Final = 3
 
@@ -85,17 +88,20 @@ def _maps(document: Document, key: str) -> list[Any]:
     return list((document.get(key) or {}).values())
 
 
-def moved_ports(ports: Ports) -> list[str]:
-    """Return a sentence for each default port that is taken: by whom, and what is used instead."""
+def moved_ports(ports: Ports, phones: int = PHONES_PORT) -> list[str]:
+    """Return a sentence for each default port that is taken: by whom, and what is used instead.
+
+    ``phones``: where the outside world's phones listen.
+    """
     usual = Ports.usual()
     said = []
-    for what, name, protocol in (
-        ("SIP", "sip", "udp"),
-        ("AMI", "ami", "tcp"),
-        ("FastAGI", "agi", "tcp"),
-        ("metrics", "metrics", "tcp"),
+    for what, wanted, chosen, protocol in (
+        ("SIP", usual.sip, ports.sip, "udp"),
+        ("AMI", usual.ami, ports.ami, "tcp"),
+        ("FastAGI", usual.agi, ports.agi, "tcp"),
+        ("metrics", usual.metrics, ports.metrics, "tcp"),
+        ("phones", PHONES_PORT, phones, "udp"),
     ):
-        wanted, chosen = getattr(usual, name), getattr(ports, name)
         if wanted != chosen:
             holder = port_holder(wanted, protocol) or "another process"
             said.append(f"port {wanted} ({what}) is held by {holder}: taking {chosen}")

@@ -13,6 +13,7 @@ from typing import Final
 from gkc_engine.channels.phone.ami import AmiDown, AmiLink, AmiTimeout
 from gkc_engine.channels.phone.ami_messages import FieldValue
 from gkc_engine.demo.people import phone_decisions
+from gkc_engine.demo.setup import PHONES_PORT
 from gkc_engine.errors import PeerError
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import Ami, OperatorPhone, OutsidePlan
@@ -22,7 +23,6 @@ from gkc_engine.pbx.render import render_outside
 
 TRUNK_HOST: Final = "127.0.0.11"
 PHONES_HOST: Final = "127.0.0.1"
-SIP_PORT: Final = 5070
 
 DECISIONS: Final = 25
 """Calls of one phone that are decided beforehand; an AMI line holds no more."""
@@ -40,7 +40,7 @@ class OutsideWorld:
         self.install = install
         self.run_dir = run_dir
         self.asterisk = AsteriskProcess(install=install, run_dir=run_dir)
-        self.sip_port = _free_on_both(SIP_PORT)
+        self.sip_port = _free_on_both(PHONES_PORT)
         self.ami = Ami(user="demo", secret=secrets.token_urlsafe(18), port=free_tcp_port())
         self.originated: list[str] = []
         """Ids of the calls that were dialled, in order: the driver's own list."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,7 +12,9 @@ from gkc_engine.config.loader import check, load_config
 from gkc_engine.demo.city import Ports
 from gkc_engine.demo.setup import RING_S, moved_ports, quicker
 from gkc_engine.demo.tree import Document, copy_tree
+from gkc_engine.demo.world import OutsideWorld
 from gkc_engine.ids import SECOND, Instant
+from gkc_engine.pbx.install import Install
 
 CONFIG = Path(__file__).parents[2] / "config"
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -65,3 +68,19 @@ def test_a_taken_port_is_replaced_and_its_holder_named(monkeypatch: pytest.Monke
         (said,) = moved_ports(chosen)
     assert said.startswith(f"port {port} (AMI) is held by ")
     assert said.endswith(f"): taking {chosen.ami}")
+
+
+def test_the_phones_port_too_is_replaced_and_its_holder_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        monkeypatch.setattr("gkc_engine.demo.setup.PHONES_PORT", port)
+        monkeypatch.setattr("gkc_engine.demo.world.PHONES_PORT", port)
+        install = Install(how="none", version="22.0", command=(), modules=Path(), data=Path())
+        world = OutsideWorld(install, tmp_path)
+        assert world.sip_port != port
+        (said,) = moved_ports(Ports.usual(), world.sip_port)
+    assert said.startswith(f"port {port} (phones) is held by ")
+    assert said.endswith(f"(pid {os.getpid()}): taking {world.sip_port}")
