@@ -51,7 +51,9 @@ class Leg:
         self._near = self._far = self._target = self._first_target = ""
         self._invite: Headers = {}
         self._branch = ""
-        self._cseq = 1
+        self._cseq = self._first = 1
+        """Of the last request, and of the INVITE that began the call."""
+        self._extra = ""
         self._replies: asyncio.Queue[tuple[int, Headers, str]] = asyncio.Queue()
         self._rtp = Stream(phone.signature)
         self._rtp_port = 0
@@ -85,7 +87,7 @@ class Leg:
 
     def cancel(self) -> None:
         """Give up before the answer."""
-        self.phone.send(self._request("CANCEL", cseq=1, branch=self._branch, first=True))
+        self.phone.send(self._request("CANCEL", cseq=self._first, branch=self._branch, first=True))
 
     async def hold(self, *, on: bool = True) -> None:
         """Press the hold key."""
@@ -138,6 +140,10 @@ class Leg:
         self._target = self._first_target = self.phone.uri(number)
         self._near = f'"{self.phone.name}" <sip:{self.phone.user}@{self.phone.host}>'
         self._far = f"<{self._target}>"
+        self._extra = extra
+        self._call(extra)
+
+    def _call(self, extra: str) -> None:
         self._branch = "z9hG4bK" + secrets.token_hex(6)
         self.phone.send(self._request("INVITE", extra=extra, body=self._sdp(), branch=self._branch))
 
@@ -229,18 +235,25 @@ class Leg:
         number, method = headers["cseq"].split()
         if method == "CANCEL":
             return
-        if method != "INVITE" or int(number) > 1 or not self.outgoing:
+        if method == "INVITE" and int(number) < self._first:
+            return  # The challenge, once more.
+        if method != "INVITE" or int(number) > self._first or not self.outgoing:
             self._replies.put_nowait((status, headers, body))
             return
         self.far_tag = sip.tag_of(headers["to"])
         if status >= 300:
-            self.phone.send(self._request("ACK", cseq=1, branch=self._branch))
+            self.phone.send(self._request("ACK", cseq=self._first, branch=self._branch))
+            proof = self.phone.proof(headers, "INVITE", self._target)
+            if proof and self._first == 1:
+                self.far_tag, self._first, self._cseq = "", 2, 2
+                self._call(self._extra + proof)
+                return
             self._end(str(status))
             return
         self._target = sip.address(headers) or self._target
         self._use(body)
         if status >= 200:
-            self.phone.send(self._request("ACK", cseq=1))
+            self.phone.send(self._request("ACK", cseq=self._first))
             self.answered.set()
         elif status > 100:
             self.ringing.set()
@@ -336,6 +349,13 @@ class Phone(asyncio.DatagramProtocol):
         """Return the address of ``number`` at our Asterisk."""
         return f"sip:{number}@{self.server[0]}:{self.server[1]}"
 
+    def proof(self, _reply: Headers, _method: str, _uri: str) -> str:
+        """Return the header that answers a challenge; empty: there was none, or we cannot."""
+        return ""
+
+    def on_reply(self, _status: int, _headers: Headers) -> None:
+        """Hear an answer that belongs to no call."""
+
     # --- asyncio.DatagramProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -350,6 +370,8 @@ class Phone(asyncio.DatagramProtocol):
         if first.startswith("SIP/2.0"):
             if leg is not None:
                 leg.on_status(int(first[8:11]), headers, body)
+            else:
+                self.on_reply(int(first[8:11]), headers)
             return
         method = first.split()[0]
         if leg is not None:

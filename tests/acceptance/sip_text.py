@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from tests.acceptance.stream import EVENTS, PCMA
@@ -37,6 +38,30 @@ def response(
     fields += [f"Call-ID: {to['call-id']}", f"CSeq: {to['cseq']}"]
     fields += [] if "Contact:" in extra else [f"Contact: {contact}"]
     return _message(f"SIP/2.0 {status}", *fields, extra=extra, body=body)
+
+
+def authorization(
+    challenge: Headers, method: str, uri: str, user: str, password: str, cnonce: str
+) -> str:
+    """Return the header that answers a 401 or 407 (RFC 2617, MD5, ``qop=auth`` or none)."""
+    proxy = "proxy-authenticate" in challenge
+    asked = challenge["proxy-authenticate" if proxy else "www-authenticate"]
+    given = dict(re.findall(r'(\w+)="?([^",]*)"?', asked.partition(" ")[2]))
+    key = _md5(f"{user}:{given['realm']}:{password}")
+    parts = [given["nonce"], _md5(f"{method}:{uri}")]
+    fields = f'username="{user}", realm="{given["realm"]}", nonce="{given["nonce"]}", uri="{uri}"'
+    if "qop" in given:
+        parts[1:1] = ["00000001", cnonce, "auth"]
+        fields += f', qop=auth, nc=00000001, cnonce="{cnonce}"'
+    if "opaque" in given:
+        fields += f', opaque="{given["opaque"]}"'
+    name = "Proxy-Authorization" if proxy else "Authorization"
+    answer = _md5(":".join([key, *parts]))
+    return f'{name}: Digest {fields}, response="{answer}", algorithm=MD5\r\n'
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _message(*lines: str, extra: str, body: str) -> str:

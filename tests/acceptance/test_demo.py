@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -21,6 +22,8 @@ from gkc_engine.config.loader import load_config
 from gkc_engine.demo.books import Books
 from gkc_engine.ids import Instant, Micros, QueueId
 from gkc_engine.pbx.install import Install
+from tests.acceptance.phone import answers
+from tests.acceptance.softphone import SoftPhone
 
 pytestmark = [pytest.mark.accept, pytest.mark.timeout(240)]
 
@@ -225,6 +228,98 @@ def test_a_second_demo_is_refused_and_what_a_killed_one_leaves_is_ended_by_the_n
     again.send_signal(signal.SIGINT)
     again.communicate(timeout=20)
     assert again.returncode == 0
+
+
+def test_records_are_fresh_each_time_unless_kept(home: Home) -> None:
+    def contacts() -> set[str]:
+        return {row["contact_id"] for row in home.gkc("contact", "list", "--limit", "1000")}
+
+    def run(*more: str) -> set[str]:
+        """Let somebody call, break off; return who is on record then."""
+        demo = home.start("--rate", "4", *more)
+        assert demo.stderr is not None
+        seen: list[str] = []
+        while " on the line" not in (line := demo.stderr.readline()):
+            seen.append(line)
+            assert line, "".join(seen)
+        before = contacts()
+        until(lambda: len(contacts() - before) >= 2)
+        demo.send_signal(signal.SIGINT)
+        _, err = demo.communicate(timeout=20)
+        assert demo.returncode == 0, err
+        return contacts()
+
+    first = run()
+    kept = run("--keep")
+    assert first < kept
+    fresh = run()
+    assert fresh
+    assert not fresh & kept
+
+
+def test_no_restart_leaves_a_killed_engine_dead_and_the_demo_goes_on(home: Home) -> None:
+    demo = home.start("--rate", "2", "--no-restart")
+    assert demo.stderr is not None
+    until(home.note.exists)
+    pids = json.loads(home.note.read_text())["pids"]
+    seen: list[str] = []
+    while " on the line" not in (line := demo.stderr.readline()):
+        seen.append(line)
+        assert line, "".join(seen)
+
+    def engines() -> set[int]:
+        return {pid for pid, command in home.processes().items() if "gkc_engine run" in command}
+
+    assert pids["engine"] in engines()
+    os.kill(pids["engine"], signal.SIGKILL)
+    while "--no-restart leaves it so" not in (line := demo.stderr.readline()):
+        assert line
+    # A watchdog would have had another after 1 s.
+    until_s = time.monotonic() + 4
+    while time.monotonic() < until_s:
+        assert engines() == set()
+        time.sleep(0.1)
+    assert json.loads(home.note.read_text())["pids"] == pids
+    assert demo.poll() is None
+    assert {pids["asterisk"], pids["outside"]} <= home.processes().keys()
+    demo.send_signal(signal.SIGINT)
+    _, err = demo.communicate(timeout=20)
+    assert demo.returncode == 0, err
+
+
+async def test_the_login_in_the_note_registers_and_is_given_a_call(home: Home) -> None:
+    demo = home.start("--rate", "4")
+    await asyncio.to_thread(until, home.note.exists)
+    login = json.loads(home.note.read_text())["operator"]
+    host, _, port = login["server"].partition(":")
+    server = (host, int(port))
+    phone = SoftPhone(login["user"], server, login["password"])
+    stranger = SoftPhone(login["user"], server, "wrong")
+    phone.on_call = answers
+    await phone.start()
+    await stranger.start()
+    try:
+        assert await stranger.register() in (401, 403)
+        assert await phone.register() == 200
+        code = await phone.dial("*45")
+        async with asyncio.timeout(20):
+            await code.ended.wait()
+        assert code.how == "BYE"
+        call = await phone.next_call(90)
+        async with asyncio.timeout(20):
+            await call.answered.wait()
+
+        def on_record() -> bool:
+            rows = home.gkc("contact", "list", "--limit", "1000")
+            return login["agent_id"] in {row["agent_id"] for row in rows}
+
+        await asyncio.to_thread(until, on_record)
+    finally:
+        await phone.stop()
+        await stranger.stop()
+    demo.send_signal(signal.SIGINT)
+    _, err = await asyncio.to_thread(demo.communicate, timeout=20)
+    assert demo.returncode == 0, err
 
 
 @pytest.mark.long  # 45 s; test_kill.py has the same of shorter runs, the demo its kill
