@@ -1,13 +1,12 @@
 """Erlang B, C and A: the closed form lies inside of the simulator's 95 % interval.
 
-The seed is fixed, so the result is too. Of 15 true 95 % intervals one in twenty misses by right;
-that ours cover as often as they say, and not always, is the last test.
+Seeds are fixed, so the results are too. That the intervals cover as often as they say, and not
+always, is a test of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 
@@ -58,11 +57,11 @@ class Case:
             groups={agent.agent_id: "p" for agent in agents},
             flows=(flow,),
             contacts=contacts,
-            warmup_us=micros(20 * HANDLE_S),
+            warmup_us=micros(30 * HANDLE_S),
         )
 
     def expected(self) -> dict[str, float]:
-        """The first is what must lie inside; the others may be twice as far off."""
+        """By figure; the first is the one that the model is about."""
         match self.model:
             case "B":
                 refused = erlang_b(self.servers, self.load)
@@ -110,48 +109,76 @@ def _share(result: Result, name: str) -> float:
     return part / offered
 
 
-def check(
+def say(figure: str) -> None:
+    print(figure, flush=True)  # noqa: T201 - `gkc test long` shows its figures.
+
+
+def verdicts(case: Case, ranges: dict[str, list[float]], factor: float = 1.0) -> dict[str, bool]:
+    """Return of each figure whether its closed form lies in ``factor`` times the interval."""
+    inside = {}
+    for figure, value in case.expected().items():
+        low, high = ranges[figure]
+        middle, half = (low + high) / 2, (high - low) / 2 * factor
+        inside[figure] = middle - half <= value <= middle + half
+    return inside
+
+
+def run(
     case: Case, seed: int, replications: int, contacts: int, jobs: int
 ) -> dict[str, list[float]]:
     task = Task(plan=case.plan(contacts), seed=seed)
-    ranges = measured(simulate(task, replications, jobs=jobs), seed)
-    for name, (figure, value) in enumerate(case.expected().items()):
-        low, high = ranges[figure]
-        slack = 0.0 if name == 0 else (high - low) / 2
-        assert low - slack <= value <= high + slack, (case, figure, value, low, high)
-    return ranges
+    return measured(simulate(task, replications, jobs=jobs), seed)
 
 
 QUICK = [Case("B", 5, 3.0), Case("C", 5, 3.0), Case("A", 5, 5.0, 60.0)]
 FULL = [
-    *(Case("B", c, a) for c, a in ((1, 0.5), (5, 3.0), (10, 8.0), (20, 15.0), (50, 45.0))),
-    *(Case("C", c, a) for c, a in ((1, 0.7), (5, 4.0), (10, 8.0), (20, 17.0), (50, 45.0))),
+    *(
+        Case("B", c, a)
+        for c, a in ((1, 0.5), (5, 3.0), (10, 8.0), (10, 15.0), (20, 15.0), (50, 45.0))
+    ),
+    *(
+        Case("C", c, a)
+        for c, a in ((1, 0.7), (5, 3.0), (5, 4.0), (10, 8.0), (20, 17.0), (50, 45.0))
+    ),
+    Case("A", 1, 0.9, 180.0),
     Case("A", 5, 5.0, 60.0),
+    Case("A", 10, 8.0, 30.0),
     Case("A", 10, 11.0, 120.0),
     Case("A", 20, 21.0, 120.0),
     Case("A", 50, 52.5, 240.0),
-    Case("A", 10, 8.0, 30.0),
 ]
-named = partial(str.format, "{0.model}-{0.servers}-{0.load:g}")
-
-
 WRONG = [Case("B", 5, 4.0), Case("C", 5, 4.0), Case("A", 5, 5.0, 180.0)]
 """What is a third off must not lie inside of the same short runs' intervals."""
 
 
 @pytest.mark.parametrize(("case", "wrong"), [*zip(QUICK, WRONG, strict=True)], ids=["B", "C", "A"])
 def test_a_short_run_agrees_with_its_closed_form_and_no_other(case: Case, wrong: Case) -> None:
-    ranges = check(case, seed=1, replications=6, contacts=600, jobs=1)
-    figure, value = next(iter(wrong.expected().items()))
-    low, high = ranges[figure]
-    assert not low <= value <= high, (low, value, high)
+    ranges = run(case, seed=1, replications=6, contacts=600, jobs=1)
+    assert all(verdicts(case, ranges).values())
+    assert not any(verdicts(wrong, ranges).values())
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("case", FULL, ids=named)
-def test_a_long_run_agrees_with_the_closed_form(case: Case) -> None:
-    check(case, seed=1, replications=20, contacts=5000, jobs=cores())
+@pytest.mark.timeout(900)
+def test_long_runs_agree_with_the_closed_forms() -> None:
+    """18 sets, each with a seed of its own: of true 95 % intervals one in twenty misses by right.
+
+    So the first figure may miss in three sets (more by chance: 1 in 100), but never by twice the
+    interval (nearly four standard deviations), and neither may any other figure.
+    """
+    missed = []
+    for seed, case in enumerate(FULL, start=1):
+        ranges = run(case, seed, replications=20, contacts=2000 + 100 * case.servers, jobs=cores())
+        inside, nearly = verdicts(case, ranges), verdicts(case, ranges, factor=2.0)
+        for figure, value in case.expected().items():
+            low, high = ranges[figure]
+            word = "inside" if inside[figure] else "OUTSIDE"
+            say(f"{case}: {figure} {value:.5f} {word} {low:.5f} to {high:.5f}")
+        assert all(nearly.values()), (case, nearly, ranges)
+        if not next(iter(inside.values())):
+            missed.append(case)
+    say(f"{len(FULL) - len(missed)} of {len(FULL)} sets inside of the 95 % interval")
+    assert len(missed) <= 3, missed
 
 
 @pytest.mark.long
@@ -164,6 +191,7 @@ def test_the_intervals_cover_as_often_as_they_say() -> None:
     for start in range(0, len(results), runs):
         low, high = measured(results[start : start + runs], 2)["wait_mean_s"]
         inside += low <= value <= high
+    say(f"{inside} of 200 intervals cover")
     assert 181 <= inside <= 199
 
 
