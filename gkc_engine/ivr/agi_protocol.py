@@ -3,7 +3,8 @@
 Rules and their proof (Asterisk 22.10.1, tests/acceptance/test_wire.py):
 
 * The header block is ``agi_name: value`` lines up to an empty line; a value is whatever bytes the
-  telephone network sent.
+  telephone network sent, line feeds too. Asterisk names each header once (res_agi.c, setup_env):
+  a name that stands twice was written by the caller, and which of the two is cannot be told.
 * A reply is one line ``CODE result=VALUE[ (DATA)][ endpos=N]``; 520 has several (``520-`` up to
   ``520 ``); ``HANGUP`` may come between any two lines and answers nothing.
 * A value read by ``GET VARIABLE`` is not escaped: a line feed in it continues on the next line,
@@ -182,9 +183,15 @@ class AgiParser:
         block = wire_text(bytes(self._buffer[:end]))
         del self._buffer[: end + 2]
         self._in_header = False
-        pairs = (line.partition(":") for line in block.split("\n"))
-        env = {key: value.removeprefix(" ") for key, colon, value in pairs if colon}
-        return AgiRequest({key: value for key, value in env.items() if key.startswith("agi_")})
+        env: dict[str, str] = {}
+        for line in block.split("\n"):
+            key, colon, value = line.partition(":")
+            if not colon or not key.startswith("agi_"):
+                continue
+            if key in env:
+                raise AgiSyntaxError(f"AGI: a header with {printable(key, 40)} twice")
+            env[key] = value.removeprefix(" ")
+        return AgiRequest(env)
 
     def _line(self, line: bytes) -> AgiMessage | None:
         if self._open:

@@ -121,6 +121,7 @@ class SessionHost(Protocol):
 
     header_timeout: float
     max_header: int
+    bad_total: int
 
     def admit(self, session: AgiSession) -> bool:
         """Take a new connection, unless there are too many."""
@@ -354,6 +355,7 @@ class AgiSession(asyncio.Protocol):
         try:
             messages = self._parser.feed(data)
         except AgiSyntaxError as error:
+            self._server.bad_total += 1
             self._abort(str(error))
             return
         for message in messages:

@@ -57,6 +57,8 @@ class AgiServer:
         self.max_header = max_header
         self.refused_total = 0
         """Connections closed because ``max_sessions`` were open."""
+        self.bad_total = 0
+        """Connections closed because they spoke no AGI, or a caller had written in the header."""
         self.failed_total = 0
         """Handlers that raised; their callers went on to the fallback."""
         self._handler = handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import re
@@ -16,10 +17,10 @@ from gkc_engine.clock import SystemClock
 from gkc_engine.demo.city import CityOptions
 from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install
-from tests.acceptance.harness import Row, until
+from tests.acceptance.harness import Row, first_of, until
 from tests.acceptance.phone import Leg, Phone, answers
 from tests.acceptance.relay import Relay
-from tests.acceptance.stage import Stage, open_stage, sounds
+from tests.acceptance.stage import Stage, open_stage, outcomes, sounds
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 
@@ -182,6 +183,46 @@ async def test_a_hostile_caller_breaks_nothing(faulty: Faulty, case: str) -> Non
             assert all(_clean(value) for value in row if isinstance(value, str)), row
     finally:
         connection.close()
+
+
+FORGED = {
+    "agi-uniqueid": ("+7900%0aagi_uniqueid%3a%20{leg}", "+74951112233"),
+    "agi-path": ("+7900%0aagi_network_script%3a%20feature%2flogin", "+74951112233"),
+    "ami-uniqueid": ("+7900%0d%0aUniqueid%3a%20{leg}", "+74951112233"),
+    "ami-channel": ("+7900%0d%0aChannel%3a%20X%0d%0aDestUniqueid%3a%20{leg}", "+74951112233"),
+    "dialled": ("+79001234567", "+74951112233%0aagi_uniqueid%3a%20{leg}"),
+}
+"""Numbers, the caller's and the one he dials, that name another citizen's line."""
+
+
+@pytest.mark.parametrize("case", FORGED)
+async def test_who_claims_to_be_another_citizens_line_does_not_touch_him(
+    faulty: Faulty, case: str
+) -> None:
+    stage = faulty.stage
+    operator = stage.phone(101, answers)
+    _, waiting = await stage.call()
+    await stage.waits("waiting")
+    (row,) = await stage.new()
+    leg = (await stage.city.story(row["contact_id"]))["linkedid"]
+    user, number = (text.format(leg=leg) for text in FORGED[case])
+    hostile = await (await stage.desk.citizen(user=user)).dial(number)
+    async with asyncio.timeout(10):
+        await first_of(10, hostile.answered, hostile.ended)
+    await sounds(waiting, 0.5)
+    await hostile.bye()
+    await sounds(waiting, 1.0)
+    assert not waiting.ended.is_set()
+    stage.past |= {r["contact_id"] for r in await stage.new()} - {row["contact_id"]}
+    assert (await stage.new())[0]["state"] == "waiting"
+    await stage.comes("anna")
+    await stage.waits("talk")
+    (ring,) = operator.calls
+    assert "+79001234567@" in ring.caller
+    await waiting.bye()
+    story = await stage.last()
+    assert (story["disposition"], story["agent_id"]) == ("answered", "anna")
+    assert outcomes(story) == [("anna", "accepted")]
 
 
 @pytest.mark.parametrize("name", ["A\r\n Action: Hangup\r\n Channel: all", 'x" HANGUP "'])

@@ -285,6 +285,25 @@ async def test_an_event_cut_by_us_is_what_panoramisk_makes_of_it(lines: tuple[st
     )
 
 
+@pytest.mark.parametrize(
+    "forged", ["Uniqueid: X", "Linkedid: X", "Channel: PJSIP/9", "DestUniqueid: X"]
+)
+async def test_an_event_that_a_callers_number_forged_is_left_out(
+    forged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    side = side_of("guarded")
+    ids = ("Uniqueid: 1.1", "Linkedid: 1.1", "DestUniqueid: 1.2")
+    said = ("Event: Hangup", "Channel: PJSIP/1", "CallerIDNum: +7900")
+    side.feed(frame("Response: Success"))  # what follows the banner
+    side.feed(frame(*said, forged, *ids) + frame(*said, *ids))
+    (event,) = side.dispatched
+    assert (event.get("Uniqueid"), event.get("DestUniqueid")) == ("1.1", "1.2")
+    assert side.manager.protocol.bad_frames == 1
+    (record,) = [r for r in caplog.records if "left out" in r.getMessage()]
+    assert record.levelname == "WARNING"
+    assert "7900" not in record.getMessage()
+
+
 def test_what_answers_an_action_is_left_to_panoramisk() -> None:
     assert event_of("Response: Success\r\nEvent: no") is None
 

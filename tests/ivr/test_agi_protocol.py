@@ -132,6 +132,28 @@ def test_what_is_no_agi_is_refused_at_its_first_bytes(data: bytes) -> None:
         AgiParser().feed(data)
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"agi_callerid: 7\nagi_uniqueid: X",  # stands before the real one, or
+        b"agi_uniqueid: 1.1\nagi_callerid: 7\nagi_uniqueid: X",  # after it
+        b"agi_callerid: 7\nagi_extension: 1\nagi_extension: 2",
+        b"agi_calleridname: a\nagi_network_script: feature/login",
+    ],
+)
+def test_a_header_that_the_caller_wrote_too_is_refused(forged: bytes) -> None:
+    rest = b"agi_network_script: enter\n" + forged + b"\nagi_uniqueid: 1.1\n\n"
+    with pytest.raises(AgiSyntaxError, match="twice"):
+        AgiParser().feed(rest)
+
+
+def test_a_caller_cannot_name_what_asterisk_does_not() -> None:
+    forged = b"agi_network_script: enter\nagi_callerid: 7\nHANGUP\nUniqueid: X\nagi_uniqueid: 1.1"
+    (request,) = AgiParser().feed(forged + b"\n\n")
+    assert isinstance(request, AgiRequest)
+    assert (request.uniqueid, request.callerid_num) == ("1.1", "7")
+
+
 def test_a_header_is_bounded() -> None:
     with pytest.raises(AgiSyntaxError, match="16384"):
         AgiParser().feed(b"agi_" + b"x" * 16384)

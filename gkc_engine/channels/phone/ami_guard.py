@@ -19,6 +19,7 @@ N6    a header that came twice may close the link        a bad frame is counted 
 N7    rows of a list we gave up arrive as events         dropped by their ActionID
 N8    a frame without an end grows without limit         `MAX_FRAME`
 N9    takes four times as long for an event as need be   cut by `event_of`
+N10   believes headers that a caller's number made       `ForgedEvent`
 ====  =================================================  ======================================
 """
 
@@ -34,7 +35,7 @@ from panoramisk.actions import Action
 from panoramisk.ami_protocol import AMIProtocol
 from panoramisk.message import Message
 
-from gkc_engine.channels.phone.ami_messages import AmiEvent, Headers, event_of
+from gkc_engine.channels.phone.ami_messages import AmiEvent, ForgedEvent, Headers, event_of
 from gkc_engine.escape import printable, wire_text
 
 __all__ = ["MAX_FRAME", "MAX_ROWS", "GuardedManager", "Message", "headers_of"]
@@ -115,6 +116,9 @@ class GuardedProtocol(AMIProtocol):  # type: ignore[misc]
                 message = Message.from_line(text)
                 if message is not None:
                     self.handle_message(message)
+        except ForgedEvent as error:
+            self.bad_frames += 1
+            _log.warning("AMI event left out: %s", printable(str(error), 80))
         except Exception:
             self.bad_frames += 1
             _log.exception("AMI frame left out: %s", printable(frame))

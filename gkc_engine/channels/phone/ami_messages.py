@@ -25,6 +25,11 @@ _ESCAPED: Final = ("calleridname", "connectedlinename")
 _EVENT: Final = "Event: "
 _EOL: Final = "\r\n"
 
+_IDENTIFYING: Final = tuple(
+    f"{_EOL}{key}: " for key in ("Uniqueid", "Linkedid", "Channel", "DestUniqueid", "DestChannel")
+)
+"""What an event tells whose it is by; Asterisk writes each of them once at most."""
+
 Headers = Mapping[str, str | list[str]]
 """Lower-case name to value; a list when a header came several times."""
 
@@ -46,6 +51,10 @@ class AmiRefused(PeerError):  # noqa: N818 - Asterisk's answer, named as it is s
 
 class AmiTooBroad(PeerError):  # noqa: N818 - as above
     """The AMI user may do more than an engine should be able to."""
+
+
+class ForgedEvent(ValueError):  # noqa: N818 - what it is, not what went wrong
+    """A caller's number or name with line breaks has made headers of its own."""
 
 
 class AmiEvent:
@@ -139,11 +148,15 @@ def event_of(frame: str) -> AmiEvent | None:
 
     Raises:
         TypeError: It has two names.
+        ForgedEvent: It names twice whose it is: manager events carry a caller's number raw.
     """
     if not frame.startswith(_EVENT):
         return None
     if f"{_EOL}{_EVENT}" in frame:
         raise TypeError("an event with two names")
+    for key in _IDENTIFYING:
+        if frame.count(key) > 1:
+            raise ForgedEvent(f"{frame.partition(_EOL)[0]}: {key.strip()} twice")
     return AmiEvent({}, cut=frame)
 
 
