@@ -19,6 +19,7 @@ from tests.acceptance.stage import Stage, hears, kinds, open_stage, outcomes
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 
 RTP_TIMEOUT_S = 2
+ALL_RING = "+74951112255"
 
 
 def _tune(document: Document) -> None:
@@ -27,6 +28,7 @@ def _tune(document: Document) -> None:
     if queues is not None:
         queues["passport"]["timeout"] = "3s"
         queues["operator"]["timeout"] = "3s"
+        queues["operator"]["ring"] = "all"
     numbers = document.get("numbers")
     if numbers is not None:
         numbers["+74951112255"]["answer"] = "operator"
@@ -90,6 +92,25 @@ async def test_a_phone_that_declines_leaves_the_call_to_the_next(
     assert (story["disposition"], story["agent_id"]) == ("answered", "boris")
     assert '"Паспорта" <sip:+79001234567@' in boris.caller
     assert not stage.desk.phones["106"].calls, "a forwarding was followed"
+
+
+async def test_of_two_who_are_rung_the_one_who_declines_is_out_at_once(stage: Stage) -> None:
+    stage.phone(105, refuses(486, ringing=True))
+    egor = stage.phone(106, only_rings)
+    await stage.city.login("dina", "egor")
+    _, leg = await stage.call(ALL_RING)
+    ring = await egor.next_call()
+    await stage.waits("offered")
+
+    await stage.city.agent_is("dina", "ready", 2)
+    assert not ring.ended.is_set()
+    assert (await stage.city.ask("agent.show", agent="egor"))[0]["state"] == "ringing"
+    await ring.answer()
+    await stage.waits("talk")
+    await leg.bye()
+    story = await stage.last()
+    assert sorted(outcomes(story)) == [("dina", "refused"), ("egor", "accepted")]
+    assert (story["disposition"], story["agent_id"]) == ("answered", "egor")
 
 
 async def test_who_does_not_answer_is_asked_twice_and_then_not_ready_for_a_while(

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -13,6 +14,7 @@ import pytest
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import ContactEnded, Disposition, OfferContact
+from gkc_engine.acd.settings import Ring
 from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.ids import AgentId, ContactId
@@ -20,6 +22,7 @@ from gkc_engine.ivr.fastagi import AgiSession
 from tests.channels.world import World, at, leg, world
 
 ANNA = "PJSIP/101"
+BORIS = "PJSIP/102"
 CITIZEN = leg(1)
 PHONE = leg(2)
 
@@ -94,6 +97,52 @@ async def test_the_order_of_the_ends_does_not_matter(order: tuple[int, ...]) -> 
         row = await ended(here)
         assert (row.disposition, row.answered, row.ended) == (Disposition.ANSWERED, at(3), at(6))
         assert here.agent("anna") == "ready"
+
+
+async def both_ring(here: World) -> Call:
+    """Citizen 1 is held by a Dial that rings anna and boris."""
+    settings = here.settings
+    queues = tuple(
+        replace(q, ring=Ring.ALL) if q.queue_id == "passport" else q for q in settings.queues
+    )
+    await here.said(ev.SettingsApplied(settings=replace(settings, version="2", queues=queues)))
+    call = await dialling(here)
+    assert call.dialling is not None
+    assert set(call.dialling.agent_ids) == {"anna", "boris"}
+    boris = tr.DialStarted(caller=CITIZEN, leg=leg(3), channel="y", endpoint=BORIS, at=at(1.1))
+    await told(here, [dialled(), boris, rings()], seconds=1.5)
+    return call
+
+
+async def test_who_declines_while_others_ring_is_out_at_once() -> None:
+    async with world(agents=["anna", "boris"]) as here:
+        call = await both_ring(here)
+        await told(here, [finished("BUSY", 2), gone(PHONE, 2, ANNA)] * 2, seconds=2)
+        assert (here.agent("anna"), here.agent("boris")) == ("ready", "ringing")
+        assert call.dialling is not None
+        assert not here.channel.calls.awaits_leg_of(AgentId("anna")), "his next leg is his own"
+        await told(
+            here,
+            [
+                tr.DialFinished(
+                    caller=CITIZEN, leg=leg(3), endpoint=BORIS, status="ANSWER", at=at(3)
+                )
+            ],
+        )
+        assert here.agent("boris") == "talk"
+
+
+async def test_of_the_last_who_declines_the_socket_tells() -> None:
+    async with world(agents=["anna", "boris"]) as here:
+        call = await both_ring(here)
+        call.session = cast(AgiSession, SimpleNamespace(closed=asyncio.Event()))
+        await told(here, [finished("NOANSWER", 2), gone(PHONE, 2, ANNA)], seconds=2)
+        last = tr.DialFinished(caller=CITIZEN, leg=leg(3), endpoint=BORIS, status="BUSY", at=at(3))
+        await told(here, [last], seconds=3)
+        assert here.agent("boris") == "ringing"
+        call.session = None
+        await told(here, [last], seconds=3)
+        assert here.agent("boris") == "ready"
 
 
 async def test_he_leaves_in_the_same_millisecond_as_he_is_answered() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from gkc_engine.acd.commands import OfferContact
 from gkc_engine.acd.events import OfferFailure
 from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.roster import Phone, Roster
 from gkc_engine.channels.phone.serve import CAUSE_NOT_THERE, CitizenSession
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId
 
@@ -82,3 +84,36 @@ def test_a_silent_phone_is_not_there() -> None:
 def test_the_ring_ends_before_the_core_gives_it_up(begun_s: float, ring_s: float) -> None:
     call = Call(contact_id=ContactId("c1"), leg="1", channel="x")
     assert session(Host(now_s=begun_s), call)._ring_s(OFFER) == ring_s
+
+
+def test_of_several_who_were_rung_only_the_last_is_meant() -> None:
+    call = Call(contact_id=ContactId("c1"), leg="1", channel="x", out={"2"})
+    call.rang.add("2")
+    call.causes["2"] = CAUSE_NOT_THERE
+    assert session(Host(), call)._failure(OFFER, "BUSY", "17") is OfferFailure.BUSY
+
+
+@pytest.mark.parametrize(
+    ("peer", "winner"), [("PJSIP/102-00000007", "boris"), ("PJSIP/199-1", "anna"), (None, "anna")]
+)
+async def test_without_ami_the_dialplan_knows_who_of_several_answered(
+    peer: str | None, winner: str
+) -> None:
+    class Agi:
+        async def get_variable(self, name: str) -> str | None:
+            assert name == "DIALEDPEERNAME"
+            return peer
+
+    class Rosters(Host):
+        roster = Roster(
+            [Phone(agent_id=AgentId(a), interface=i) for a, i in PHONES.items()],
+        )
+
+    call = Call(contact_id=ContactId("c1"), leg="1", channel="x")
+    serving = CitizenSession(cast(Any, Rosters()), call, cast(Any, Agi()), cast(Any, None))
+    both = replace(OFFER, agent_ids=(AgentId("anna"), AgentId("boris")))
+    assert await serving._winner(both) == winner
+    assert await serving._winner(OFFER) == "anna", "one needs no asking"
+
+
+PHONES = {"anna": "PJSIP/101", "boris": "PJSIP/102"}

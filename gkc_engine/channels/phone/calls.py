@@ -64,6 +64,8 @@ class Call:
     """When each of them was gone, as Asterisk tells it."""
     rang: set[str] = field(default_factory=set)
     """Those of these legs that said that they ring."""
+    out: set[str] = field(default_factory=set)
+    """Those of several (``ring: all``) that are out while others ring."""
     answered_by: AgentId | None = None
     talk_leg: str | None = None
     ended_by: Party | None = None
@@ -148,10 +150,21 @@ class Calls:
         call.causes.clear()
         call.ends.clear()
         call.rang.clear()
+        call.out.clear()
         call.leg_bound.clear()
         call.answered_by = None
         call.talk_leg = None
         call.leg_gone.clear()
+
+    def leg_out(self, call: Call, leg: str) -> bool:
+        """Note that one of several phones is out; ``False`` = none of the others rings any more."""
+        if not call.legs.keys() - call.out - {leg}:
+            return False
+        call.out.add(leg)
+        # What his phone does from now on is a call of his own.
+        if self._offered.get(call.legs[leg]) is call:
+            del self._offered[call.legs[leg]]
+        return True
 
     def awaits_leg_of(self, agent_id: AgentId) -> bool:
         """Whether a Dial of ours is about to make a leg on this operator's phone."""

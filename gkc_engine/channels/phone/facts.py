@@ -175,8 +175,33 @@ class FactHandler:
     def _not_answered(self, fact: tr.DialFinished) -> None:
         """A ring of ours may have ended while no socket was there that would tell so."""
         call, failure = self.calls.by_leg.get(fact.caller), _FAILURES.get(fact.status)
-        if call is not None and failure is not None and call.legs.keys() == {fact.leg}:
+        if call is None or failure is None or fact.leg not in call.legs or fact.leg in call.out:
+            return
+        if self.calls.leg_out(call, fact.leg):
+            self._one_out(call, fact, failure)
+        else:
             self.ring_over(call, failure, fact.status, fact.at)
+
+    def _one_out(self, call: Call, fact: tr.DialFinished, failure: ev.OfferFailure) -> None:
+        """One of several phones (``ring: all``) does not take the call, others ring on."""
+        offer = call.dialling
+        if offer is None or call.answered_by is not None or offer.offer_id in call.rescinded:
+            return
+        # As of a single one (`CitizenSession`): who let it ring has seen it.
+        rang, missed = fact.leg in call.rang, failure is ev.OfferFailure.NO_ANSWER
+        if rang is not missed:
+            failure = ev.OfferFailure.REJECTED if rang else failure
+            failure = ev.OfferFailure.UNREACHABLE if missed else failure
+        self._submit(
+            ev.OfferFailed(
+                offer_id=offer.offer_id,
+                failure=failure,
+                agent_id=call.legs[fact.leg],
+                reason=fact.status,
+                at=fact.at,
+            ),
+            f"failed:{offer.offer_id}:{fact.leg}",
+        )
 
     def ring_over(
         self, call: Call, failure: ev.OfferFailure, reason: str, at: Instant | None

@@ -20,6 +20,7 @@ from gkc_engine.channels.phone import lease
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.host import Announcer, Host, QueueVoice, Sound
 from gkc_engine.channels.phone.lease import LEASE_EVERY_S, under_lease
+from gkc_engine.channels.phone.translate import endpoint_of
 from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiClosed, AgiSession, StreamResult
 
@@ -293,13 +294,14 @@ class CitizenSession:
         call = self._call
         if offer.offer_id in call.rescinded:
             return ev.OfferFailure.RESCINDED
-        if CAUSE_NOT_THERE in call.causes.values():
+        rang = call.rang - call.out  # of the others the core knows already
+        if CAUSE_NOT_THERE in (c for leg, c in call.causes.items() if leg not in call.out):
             return ev.OfferFailure.UNREACHABLE
-        if cause == str(CAUSE_REJECTED) or (status == "BUSY" and (call.rang or cause == "0")):
+        if cause == str(CAUSE_REJECTED) or (status == "BUSY" and (rang or cause == "0")):
             # Who let it ring and then says "busy" has seen the call and does not want it; busy
             # without a cause is a phone's call forwarding, which Dial's option i does not follow.
             return ev.OfferFailure.REJECTED
-        if status == "NOANSWER" and not call.rang and self._host.ami_up():
+        if status == "NOANSWER" and not rang and self._host.ami_up():
             return ev.OfferFailure.UNREACHABLE  # 480, 408: nobody was there to hear it
         return _FAILURES.get(status, ev.OfferFailure.UNREACHABLE)
 
@@ -317,11 +319,20 @@ class CitizenSession:
             await self._settle(lambda: call.answered_by is not None and not call.legs)
         agent_id = call.answered_by
         if agent_id is None:
-            agent_id = offer.agent_ids[0]
+            agent_id = await self._winner(offer)
             talked = await self._agi.get_variable("ANSWEREDTIME") or "0"
             at = Instant(host.now() - int(float(talked) * SECOND))
             host.facts.answered(call, agent_id, None, at)
         self._talk_over(agent_id, f"talk_ended:{offer.offer_id}")
+
+    async def _winner(self, offer: cmd.OfferContact) -> AgentId:
+        """Return who answered, by Asterisk's own word on this socket."""
+        if len(offer.agent_ids) > 1:
+            peer = await self._agi.get_variable("DIALEDPEERNAME")
+            agent_id = self._host.roster.agent_of(endpoint_of(peer or ""))
+            if agent_id in offer.agent_ids:
+                return agent_id
+        return offer.agent_ids[0]
 
     def _talk_over(self, agent_id: AgentId, key: str) -> None:
         """Tell the core that the operator's side is gone, and why."""
