@@ -42,6 +42,8 @@ class SegmentKind(StrEnum):
     RING = "ring"
     TALK = "talk"
     HOLD = "hold"
+    WRAP_UP = "wrap_up"
+    """The agent writes up what he heard; the citizen has gone on. Made by the recorder."""
     FALLBACK = "fallback"
     """In Asterisk's native queue while the engine was away."""
     EXTERNAL = "external"
@@ -67,6 +69,14 @@ class SegmentOutcome(StrEnum):
     LEFT = "left"
     RELEASED = "released"
     MEDIA_LOST = "media_lost"
+
+
+class TransferKind(StrEnum):
+    """How an agent handed the citizen over."""
+
+    BLIND = "blind"
+    """Nobody had answered yet when the agent left."""
+    ATTENDED = "attended"
 
 
 class OfferOutcome(StrEnum):
@@ -122,6 +132,8 @@ class OfferContact:
     step: int
     """Index of the requirement step that the agents met; 0 = the queue's own requirement."""
     created: Instant
+    slots: tuple[int, ...] = ()
+    """The slot that is reserved of each of ``agent_ids``."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -187,6 +199,7 @@ class OfferEnded:
     ended: Instant
     outcome: OfferOutcome
     reason: str = ""
+    slot: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -204,6 +217,15 @@ class SegmentClosed:
     agent_id: AgentId | None = None
     offer_id: OfferId | None = None
     step: int | None = None
+    channel_uniqueid: str | None = None
+    """The agent's leg of a talk, if the adapter knew it; of ``external``, the other party's."""
+    transfer_kind: TransferKind | None = None
+    """Of a segment that a transfer ended."""
+
+    @property
+    def segment_id(self) -> str:
+        """The segment's name in every table; the same whenever it is made again."""
+        return f"{self.contact_id}.{self.n}"
 
 
 @dataclass(slots=True, kw_only=True)

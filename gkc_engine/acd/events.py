@@ -168,6 +168,8 @@ class FallbackAnswered:
     contact_id: ContactId
     agent_id: AgentId | None
     at: Instant
+    leg: str | None = None
+    """As in ``OfferAccepted``."""
 
 
 MENU_ENDED = "menu ended the call"
@@ -201,6 +203,8 @@ class OfferAccepted:
 
     offer_id: OfferId
     agent_id: AgentId
+    leg: str | None = None
+    """Uniqueid of the agent's channel, if it is known."""
     at: Instant | None = None
 
 
@@ -280,6 +284,10 @@ class TransferCompleted:
     to_agent: AgentId | None = None
     to_external: str | None = None
     to_queue: QueueId | None = None
+    leg: str | None = None
+    """Uniqueid of the new party's channel, if it is known."""
+    attended: bool = True
+    """False: nobody was asked first (it went through the native queue, the engine was away)."""
     at: Instant | None = None
 
 
@@ -307,6 +315,10 @@ class SettingsApplied:
     tree: str = ""
     """The whole config as canonical JSON, for the record only; its hash is the version. Secrets
     are references in it. Ledgers of before have none."""
+    author: str = ""
+    """Who had it applied, as in the audit. For the record only, like ``diff``."""
+    diff: tuple[str, ...] = ()
+    """What it changed, a line each, as it was printed."""
 
 
 @dataclass(slots=True, kw_only=True)

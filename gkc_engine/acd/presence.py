@@ -142,6 +142,7 @@ def fallback_answered(world: World, event: ev.FallbackAnswered) -> None:
         at = world.next_segment(contact, SegmentKind.TALK, SegmentOutcome.ANSWERED, event.at)
         contact.answered = at if contact.answered is None else contact.answered
         contact.state, contact.held = ContactState.TALK, True
+    contact.talk_leg = event.leg
     resume_agents(world, [a for a in freed if a is not agent])
 
 

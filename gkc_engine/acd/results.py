@@ -87,6 +87,7 @@ def accepted(world: World, event: ev.OfferAccepted) -> None:
             losers.append(agent)
     leave_line(world, contact)
     begin_talk(world, contact, winner, index, event.at)
+    contact.talk_leg = event.leg
     forget_offer(world, offer)
     resume_agents(world, sorted(losers, key=lambda a: a.rank))
 
@@ -128,6 +129,7 @@ def _accepted_late(world: World, event: ev.OfferAccepted) -> None:
     contact.agent = None
     leave_line(world, contact)
     begin_talk(world, contact, agent, index, event.at)
+    contact.talk_leg = event.leg
 
 
 # --- failed ----------------------------------------------------------------------------------

@@ -175,6 +175,7 @@ def make_offer(world: World, contact: Contact, agents: list[Agent]) -> None:
         contact.offers + 1,
     )
     contact.agent = agents[0].agent_id if len(agents) == 1 else None
+    slots = [_slot_to_offer(agent, contact.medium) for agent in agents]
     world.out.append(
         cmd.OfferContact(
             offer_id=offer_id,
@@ -184,17 +185,22 @@ def make_offer(world: World, contact: Contact, agents: list[Agent]) -> None:
             timeout_us=queue.timeout_us,
             step=contact.step,
             created=world.now,
+            slots=tuple(slots),
         )
     )
-    for agent in agents:
-        index = find_slot(agent, contact.medium)
-        assert index is not None, f"{agent.agent_id} has no free slot"
+    for agent, index in zip(agents, slots, strict=True):
         slot = agent.slots[index]
         slot.work, slot.contact, slot.queue = Work.OFFER, contact.contact_id, contact.queue
         slot.offer = offer_id
         offer.legs.append(Leg(agent=agent.agent_id, slot=index))
         world.settle(agent)
     arm_lease(world, offer, contact)
+
+
+def _slot_to_offer(agent: Agent, medium: Medium) -> int:
+    index = find_slot(agent, medium)
+    assert index is not None, f"{agent.agent_id} has no free slot"
+    return index
 
 
 def arm_lease(world: World, offer: Offer, contact: Contact) -> None:
@@ -231,6 +237,7 @@ def end_leg(
             ended=world.instant(at, leg.ringing or offer.created),
             outcome=outcome,
             reason=reason,
+            slot=leg.slot,
         )
     )
     agent = world.agents.get(leg.agent)

@@ -107,6 +107,8 @@ class Contact:
     segment_kind: SegmentKind = SegmentKind.MENU
     segment_started: Instant = Instant(0)
     segment_queue: QueueId | None = None
+    talk_leg: str | None = None
+    """Uniqueid of the agent's channel in the present talk, for the record."""
     menu_us: int = 0
     ring_us: int = 0
     talk_us: int = 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome
+from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome, TransferKind
 from gkc_engine.acd.contacts import announce_queued, come_back, enter_queue
 from gkc_engine.acd.routing import after_talk, end_talk, exclude, make_offer, resume_agent
 from gkc_engine.acd.state import Agent, Contact, ContactState, Work
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
+
+BLIND = TransferKind.BLIND
 
 CONSULTED = "consulted"
 """``AgentCallStarted.kind`` of the operator who was called."""
@@ -85,7 +87,8 @@ def _back_to_queue(
 ) -> None:
     """The citizen waits again, at the old place; the agent who left him is not asked first."""
     assert contact.queue is not None
-    world.next_segment(contact, SegmentKind.QUEUE, outcome, at, reason)
+    blind = BLIND if outcome is SegmentOutcome.TRANSFERRED else None
+    world.next_segment(contact, SegmentKind.QUEUE, outcome, at, reason, blind)
     agent = end_talk(world, contact)
     _not_the_same(world, contact, agent_id, contact.queue)
     world.count_in(contact, contact.queue)
@@ -109,7 +112,7 @@ def transfer_requested(world: World, event: ev.TransferRequested) -> None:
     queue = world.queues.get(event.to_queue) if event.to_queue is not None else None
     if queue is not None and not queue.status.draining:
         world.next_segment(
-            contact, SegmentKind.QUEUE, SegmentOutcome.TRANSFERRED, event.at, "queue"
+            contact, SegmentKind.QUEUE, SegmentOutcome.TRANSFERRED, event.at, "queue", BLIND
         )
         agent = end_talk(world, contact)
         _not_the_same(world, contact, event.from_agent, queue.settings.queue_id)
@@ -124,10 +127,11 @@ def transfer_requested(world: World, event: ev.TransferRequested) -> None:
     if target is not None:
         _end_consultation(world, target)
     if target is None or not world.can_take(target, contact.medium):
-        outcome = SegmentOutcome.TRANSFERRED
-        _back_to_queue(world, contact, event.from_agent, outcome, event.at, "agent not ready")
+        outcome, reason = SegmentOutcome.TRANSFERRED, "agent not ready"
+        _back_to_queue(world, contact, event.from_agent, outcome, event.at, reason)
         return
-    world.next_segment(contact, SegmentKind.QUEUE, SegmentOutcome.TRANSFERRED, event.at, "agent")
+    outcome = SegmentOutcome.TRANSFERRED
+    world.next_segment(contact, SegmentKind.QUEUE, outcome, event.at, "agent", BLIND)
     agent = end_talk(world, contact)
     _not_the_same(world, contact, event.from_agent, contact.queue)
     world.count_in(contact, contact.queue)
@@ -149,9 +153,8 @@ def _end_consultation(world: World, target: Agent) -> None:
 
 def _nowhere(world: World, contact: Contact, event: ev.TransferRequested) -> None:
     """A transfer to nobody we know, of a contact that had no queue: nothing more is due."""
-    world.next_segment(
-        contact, SegmentKind.ANNOUNCEMENT, SegmentOutcome.TRANSFERRED, event.at, "unknown target"
-    )
+    outcome, reason = SegmentOutcome.TRANSFERRED, "unknown target"
+    world.next_segment(contact, SegmentKind.ANNOUNCEMENT, outcome, event.at, reason, BLIND)
     agent = end_talk(world, contact)
     contact.state, contact.decided = ContactState.TREATED, Disposition.ANSWERED
     world.out.append(cmd.ReleaseContact(contact_id=contact.contact_id))
@@ -168,8 +171,10 @@ def transfer_completed(world: World, event: ev.TransferCompleted) -> None:
     reason = event.to_external or ""
     if event.to_queue in world.queues:
         contact.queue = event.to_queue
-    world.next_segment(contact, kind, SegmentOutcome.TRANSFERRED, event.at, reason)
+    how = TransferKind.ATTENDED if event.attended else BLIND
+    world.next_segment(contact, kind, SegmentOutcome.TRANSFERRED, event.at, reason, how)
     agent = end_talk(world, contact)
+    contact.talk_leg = event.leg
     if event.to_agent is None:
         contact.state = ContactState.EXTERNAL
     else:

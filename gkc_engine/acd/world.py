@@ -7,7 +7,7 @@ them changes a contact's place or an agent's slot but through the methods here.
 from __future__ import annotations
 
 from gkc_engine.acd import commands as cmd
-from gkc_engine.acd.commands import AgentState, SegmentKind, SegmentOutcome
+from gkc_engine.acd.commands import AgentState, SegmentKind, SegmentOutcome, TransferKind
 from gkc_engine.acd.lazyheap import IdleHeap
 from gkc_engine.acd.matchspace import MatchSpace, Req
 from gkc_engine.acd.settings import (
@@ -31,6 +31,8 @@ from gkc_engine.acd.state import (
 )
 from gkc_engine.acd.timers import DueLine, Kind, Timer, Timers, What
 from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId
+
+_WITH_A_PARTY = (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.EXTERNAL)
 
 
 class Queue:
@@ -104,9 +106,10 @@ class World:
         outcome: SegmentOutcome,
         at: Instant | None = None,
         reason: str = "",
+        transfer: TransferKind | None = None,
     ) -> Instant:
         """Close the present segment, open the next one of ``kind``; return the instant between."""
-        ended = self.close_segment(contact, outcome, at, reason)
+        ended = self.close_segment(contact, outcome, at, reason, transfer)
         contact.segment_n += 1
         contact.segment_kind = kind
         contact.segment_started = ended
@@ -114,7 +117,12 @@ class World:
         return ended
 
     def close_segment(
-        self, contact: Contact, outcome: SegmentOutcome, at: Instant | None, reason: str = ""
+        self,
+        contact: Contact,
+        outcome: SegmentOutcome,
+        at: Instant | None,
+        reason: str = "",
+        transfer: TransferKind | None = None,
     ) -> Instant:
         """Record the present segment and add it to the contact's sums."""
         started, kind = contact.segment_started, contact.segment_kind
@@ -147,6 +155,8 @@ class World:
                 agent_id=contact.agent,
                 offer_id=contact.offer,
                 step=contact.step if in_line else None,
+                channel_uniqueid=contact.talk_leg if kind in _WITH_A_PARTY else None,
+                transfer_kind=transfer,
             )
         )
         return ended

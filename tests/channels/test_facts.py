@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.commands import ContactEnded, Disposition, OfferContact
+from gkc_engine.acd.commands import ContactEnded, Disposition, OfferContact, SegmentClosed
 from gkc_engine.acd.settings import Ring
 from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.calls import Call
@@ -60,6 +60,16 @@ async def told(here: World, facts: Sequence[tr.PhoneFact], seconds: float = 10) 
     for fact in facts:
         here.channel.facts.handle(fact)
     await here.engine.drain()
+
+
+async def test_the_operators_leg_stands_in_the_segments_of_the_talk() -> None:
+    async with world(agents=["anna"]) as here:
+        await dialling(here)
+        await told(here, [dialled(), rings(), finished(), gone(CITIZEN, 9)])
+        legs = [
+            (s.kind, s.channel_uniqueid) for s in here.commands() if isinstance(s, SegmentClosed)
+        ]
+        assert legs[-2:] == [("ring", None), ("talk", PHONE)]
 
 
 async def ended(here: World) -> ContactEnded:

@@ -166,6 +166,8 @@ async def test_who_talks_with_him_through_both_halves_is_found(tmp_path: Path) -
         view = here.view("c1")
         assert view is not None
         assert view.agent_id == BORIS
+        (moved,) = [e for e in here.events() if isinstance(e, ev.TransferCompleted)]
+        assert (moved.leg, moved.attended) == (leg(3), True)
 
 
 async def test_three_who_talk_are_known_as_three(tmp_path: Path) -> None:

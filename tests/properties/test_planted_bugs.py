@@ -81,8 +81,9 @@ def segment_begins_too_early(patch: pytest.MonkeyPatch) -> None:
         outcome: commands.SegmentOutcome,
         at: Instant | None,
         reason: str = "",
+        transfer: commands.TransferKind | None = None,
     ) -> Instant:
-        return Instant(close(self, contact, outcome, at, reason) - 1)
+        return Instant(close(self, contact, outcome, at, reason, transfer) - 1)
 
     patch.setattr(World, "close_segment", planted)
 

@@ -54,6 +54,9 @@ def example(cls: type[Any]) -> Any:  # noqa: ANN401
         "in_use": True,
         "paused": True,
         "open": False,
+        "attended": False,
+        "slots": (0, 1),
+        "diff": ("queues.tax.timeout 20s → 15s",),
     }
     values: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
@@ -82,6 +85,7 @@ ENUMS: dict[str, Any] = {
         "Disposition",
         "SegmentKind",
         "SegmentOutcome",
+        "TransferKind",
         "OfferOutcome",
         "AgentState",
     ]

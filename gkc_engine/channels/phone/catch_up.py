@@ -264,6 +264,7 @@ class CatchUp:
                     contact_id=call.contact_id,
                     agent_id=talk.agent_id,
                     at=talk.answered if talk.answered is not None else channel.now(),
+                    leg=talk.leg or None,
                 ),
                 f"fallback:{call.leg}:{talk.leg}",
             )
@@ -274,6 +275,8 @@ class CatchUp:
                     contact_id=call.contact_id,
                     from_agent=view.agent_id,
                     to_agent=talk.agent_id,
+                    leg=talk.leg or None,
+                    attended=not talk.native,
                     at=self._moved(call, view.agent_id, talk),
                 ),
                 f"moved:{call.leg}:{talk.leg}",
@@ -350,6 +353,7 @@ class CatchUp:
                     contact_id=call.contact_id,
                     agent_id=talk.agent_id,
                     at=talk.answered if talk.answered is not None else channel.now(),
+                    leg=talk.leg or None,
                 ),
                 f"fallback:{call.leg}:{talk.leg}",
             )

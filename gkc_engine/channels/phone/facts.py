@@ -233,7 +233,8 @@ class FactHandler:
         call.talk_leg = leg
         offer_id = call.dialling.offer_id
         self._submit(
-            ev.OfferAccepted(offer_id=offer_id, agent_id=agent_id, at=at), f"accepted:{offer_id}"
+            ev.OfferAccepted(offer_id=offer_id, agent_id=agent_id, leg=leg, at=at),
+            f"accepted:{offer_id}",
         )
         self._on_answered(call, at)
 
@@ -369,6 +370,7 @@ class FactHandler:
                 contact_id=call.contact_id,
                 agent_id=agent_id,
                 at=fact.at,
+                leg=fact.member or None,
             ),
             f"fallback:{fact.leg}:{fact.at}",
         )

@@ -180,6 +180,7 @@ class Transfers:
                 to_agent=to_agent,
                 to_external=None if to_agent else leg,
                 to_queue=by_queue,
+                leg=leg or None,
                 at=at,
             ),
             f"attended:{key}",
