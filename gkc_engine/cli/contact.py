@@ -132,10 +132,9 @@ class _Store:
 
     def list_contacts(self, since: int | None, queue: str | None, limit: int) -> list[Row]:
         from gkc_engine.ids import Instant
-        from gkc_engine.recorder import queries, rebuild, schema
+        from gkc_engine.recorder import queries, schema
 
-        url = schema.sqlite_url(str(self.path))
-        rebuild.settle_left(url)
+        url = self._settled()
         engine = schema.make_engine(url, read_only=True)
         try:
             start = None if since is None else Instant(since)
@@ -145,10 +144,9 @@ class _Store:
 
     def show_contact(self, key: str) -> Row:
         from gkc_engine.errors import GkcError
-        from gkc_engine.recorder import queries, rebuild, schema
+        from gkc_engine.recorder import queries, schema
 
-        url = schema.sqlite_url(str(self.path))
-        rebuild.settle_left(url)
+        url = self._settled()
         engine = schema.make_engine(url, read_only=True)
         try:
             return queries.show_contact(engine, key)
@@ -156,6 +154,18 @@ class _Store:
             raise ControlError("unknown_contact", str(error)) from error
         finally:
             engine.dispose()
+
+    def _settled(self) -> str:
+        """Return the store's URL once its tables can be asked."""
+        from gkc_engine.errors import GkcError
+        from gkc_engine.recorder import rebuild, schema
+
+        url = schema.sqlite_url(str(self.path))
+        try:
+            rebuild.settle_left(url)
+        except GkcError as error:
+            raise ControlError("older_records", str(error)) from error
+        return url
 
 
 def _last_store() -> _Store:

@@ -81,6 +81,8 @@ def _segment(segment: Record) -> list[tuple[str, str]]:
             begins = f"waits in {queue}" + (f", requirement step {step}" if step else "")
         case "ring":
             return []  # Told by the offer, which also says how it ended.
+        case "wrap_up":
+            return []  # Told by the agent's state.
         case "talk":
             begins = "talk" + _with(agent)
         case "hold":

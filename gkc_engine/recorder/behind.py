@@ -18,11 +18,11 @@ from sqlalchemy.engine import Engine
 
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.codec import Message
-from gkc_engine.recorder.projections import Changes, Projector, Reader
+from gkc_engine.recorder.projections import Projector
+from gkc_engine.recorder.records import Changes, Reader
 from gkc_engine.recorder.rows import Row
 
-MARK: Final = "projected_seq"
-"""Key in ``meta``: the last row of the ledger that the projections hold."""
+MARK: Final = schema.PROJECTED
 
 _SHIPMENT: Final = 5_000
 _MAX_SEQ: Final = sa.select(sa.func.max(schema.event.c.seq))

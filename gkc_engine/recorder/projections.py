@@ -8,58 +8,29 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final
+
+import msgspec
 
 from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.settings import QueueSettings, Settings
+from gkc_engine.acd.settings import QueueSettings
 from gkc_engine.ids import QueueId
 from gkc_engine.recorder.codec import KINDS, Message, decode
 from gkc_engine.recorder.numbers import parts_of
+from gkc_engine.recorder.records import Changes, Reader, Record
 from gkc_engine.recorder.rows import Row
 from gkc_engine.recorder.schema import contact as contact_table
 from gkc_engine.recorder.schema import offer as offer_table
-
-Record: TypeAlias = dict[str, Any]
-"""One row of a projection by column name."""
+from gkc_engine.recorder.schema import segment as segment_table
 
 _CONTACT_COLUMNS: Final = tuple(c.name for c in contact_table.columns)
 _OFFER_COLUMNS: Final = tuple(c.name for c in offer_table.columns)
 
+_SEGMENT_COLUMNS: Final = tuple(c.name for c in segment_table.columns)
+
 CACHE_MAX: Final = 20_000
 """Contacts kept at hand; older ones are read back when a late fact (wrap-up) names them."""
-
-
-class Reader(Protocol):
-    """Rows that are in the tables already, for facts about what is not at hand."""
-
-    def contact(self, contact_id: str) -> Record | None:
-        """Return the contact's row."""
-        ...
-
-    def offer(self, offer_id: int, agent_id: str) -> Record | None:
-        """Return the row of one agent's offer."""
-        ...
-
-    def open_interval(self, agent_id: str, slot: int) -> Record | None:
-        """Return the slot's interval that has no end yet."""
-        ...
-
-    def settings(self) -> Settings | None:
-        """Return the config applied last."""
-        ...
-
-
-@dataclass(slots=True)
-class Changes:
-    """Rows to write, by table; each replaces the row of its key."""
-
-    contacts: list[Record]
-    segments: list[Record]
-    offers: list[Record]
-    intervals: list[Record]
-    versions: list[Record]
 
 
 class Projector:
@@ -74,7 +45,9 @@ class Projector:
         self._dirty_contacts: dict[str, Record] = {}
         self._dirty_offers: dict[tuple[int, str], Record] = {}
         self._dirty_intervals: dict[tuple[str, int, int], Record] = {}
-        self._segments: dict[tuple[str, int], Record] = {}
+        self._segments: dict[str, Record] = {}
+        self._talks: OrderedDict[tuple[str, str], Record] = OrderedDict()
+        """The last segment of a contact with an agent, for the wrap-up that follows it."""
         self._versions: dict[str, Record] = {}
 
     def fold(self, row: Row, message: Message | None = None) -> None:
@@ -103,8 +76,9 @@ class Projector:
             self._versions,
         ):
             dirty.clear()
-        while len(self._contacts) > CACHE_MAX:
-            self._contacts.popitem(last=False)
+        for at_hand in (self._contacts, self._talks):
+            while len(at_hand) > CACHE_MAX:
+                at_hand.popitem(last=False)
         return changes
 
     # --- contacts ----------------------------------------------------------------------------
@@ -168,11 +142,23 @@ class Projector:
             # A contact that was answered and moved on has had its service level measured.
             record["service"] = queue.service
             record["sl_threshold_us"] = queue.servicelevel_us
+        self._require(record)
 
     def _step(self, _row: Row, fact: cm.StepReached) -> None:
         record = self._contact(fact.contact_id)
         if record is not None:
             record["step"] = fact.step
+            self._require(record)
+
+    def _require(self, record: Record) -> None:
+        """Keep the requirement of the present step: at the end it is the one that was served."""
+        queue = self._queue(record["queue"])
+        if queue is None:
+            return  # Gone from the config: it is served under the rules known last.
+        needs = (queue.require, *(step.require for step in queue.relax))
+        if record["step"] < len(needs):
+            need = dict(sorted(needs[record["step"]].items()))
+            record["requirement_final"] = msgspec.json.encode(need).decode()
 
     def _ended(self, row: Row, fact: cm.ContactEnded) -> None:
         record = self._contact(fact.contact_id)
@@ -202,6 +188,8 @@ class Projector:
             "short": _SHORT.get(fact.disposition),
             "config_version": row.config_version,
         }
+        if fact.queue is not None and record["requirement_final"] is not None:
+            self._require(record)  # A reload may have changed it while the contact waited.
 
     def _wrap_up_code(self, _row: Row, fact: cm.WrapUpResult) -> None:
         record = self._contact(fact.contact_id)
@@ -218,9 +206,11 @@ class Projector:
     # --- segments and offers -----------------------------------------------------------------
 
     def _segment(self, row: Row, fact: cm.SegmentClosed) -> None:
-        self._segments[fact.contact_id, fact.n] = {
+        segment = self._segments[fact.segment_id] = {
+            "segment_id": fact.segment_id,
             "contact_id": fact.contact_id,
             "n": fact.n,
+            "party": str(ev.Party.CITIZEN),
             "kind": str(fact.kind),
             "start": fact.started,
             "end": fact.ended,
@@ -231,28 +221,64 @@ class Projector:
             "step": fact.step,
             "outcome": str(fact.outcome),
             "end_reason": fact.reason,
+            "channel_uniqueid": fact.channel_uniqueid,
+            "transfer_kind": fact.transfer_kind and str(fact.transfer_kind),
+            "peer_segment": None,
         }
+        if fact.agent_id is not None and fact.kind in (cm.SegmentKind.TALK, cm.SegmentKind.HOLD):
+            self._talks[fact.contact_id, fact.agent_id] = segment
+
+    def _wrapped_up(self, interval: Record) -> None:
+        """Put the agent's wrap-up behind his talk: he is another party than the citizen.
+
+        It begins where the talk ended by Asterisk's clock; the interval begins when the engine
+        took that up. A wrap-up that changes on its way (its end, by a reload) stays one segment.
+        """
+        contact_id, agent_id = interval["contact_id"], interval["agent_id"]
+        talk = self._talks.get((contact_id, agent_id))
+        talk = talk or self._reader.last_talk(contact_id, agent_id)
+        if talk is None or talk["end"] > interval["start"]:
+            return  # Not on record, or he talks with the citizen again on another slot.
+        segment: Record = dict.fromkeys(_SEGMENT_COLUMNS)
+        segment |= {
+            "segment_id": f"{talk['segment_id']}.w",
+            "contact_id": contact_id,
+            "n": talk["n"],
+            "party": str(ev.Party.AGENT),
+            "kind": str(cm.SegmentKind.WRAP_UP),
+            "start": talk["end"],
+            "end": interval["end"],
+            "center": talk["center"],
+            "queue": talk["queue"],
+            "agent_id": agent_id,
+            "offer_id": talk["offer_id"],
+            "outcome": str(cm.SegmentOutcome.RELEASED),
+            "end_reason": "",
+            "peer_segment": talk["segment_id"],
+        }
+        self._segments[segment["segment_id"]] = segment
 
     def _offered(self, _row: Row, fact: cm.OfferContact) -> None:
-        for agent_id in fact.agent_ids:
-            self._put_offer(
-                fact.offer_id, agent_id, fact.contact_id, fact.queue, fact.created, fact.step
-            )
+        # An older ledger's has no slots: then the end of the offer tells.
+        slots = fact.slots or (None,) * len(fact.agent_ids)
+        for agent_id, slot in zip(fact.agent_ids, slots, strict=True):
+            self._put_offer(fact, agent_id, slot, fact.step)
 
     def _put_offer(
-        self, offer_id: int, agent_id: str, contact_id: str, queue: str, created: int, step: int
+        self, fact: cm.OfferContact | cm.OfferEnded, agent_id: str, slot: int | None, step: int
     ) -> Record:
         record: Record = dict.fromkeys(_OFFER_COLUMNS)
         record |= {
-            "offer_id": offer_id,
+            "offer_id": fact.offer_id,
             "agent_id": agent_id,
-            "contact_id": contact_id,
-            "queue": queue,
+            "contact_id": fact.contact_id,
+            "slot": slot,
+            "queue": fact.queue,
             "step": step,
-            "created": created,
+            "created": fact.created,
         }
-        self._offers[offer_id, agent_id] = record
-        self._dirty_offers[offer_id, agent_id] = record
+        self._offers[fact.offer_id, agent_id] = record
+        self._dirty_offers[fact.offer_id, agent_id] = record
         return record
 
     def _offer_ended(self, _row: Row, fact: cm.OfferEnded) -> None:
@@ -260,7 +286,7 @@ class Projector:
         offer = self._offers.get(key) or self._reader.offer(*key)
         if offer is None:
             # Never said by us (a transfer to a named agent may skip it): still an offer.
-            offer = self._put_offer(*key, fact.contact_id, fact.queue, fact.created, 0)
+            offer = self._put_offer(fact, fact.agent_id, fact.slot, 0)
         accepted = fact.outcome is cm.OfferOutcome.ACCEPTED
         offer |= {
             "ringing": fact.ringing,
@@ -314,6 +340,7 @@ class Projector:
             contact = self._contact(interval["contact_id"])
             if contact is not None:
                 contact["wrap_up_us"] += end - interval["start"]
+                self._wrapped_up(interval)
 
     def _put_interval(self, interval: Record) -> Record:
         key = (interval["agent_id"], interval["slot"], interval["start"])
@@ -326,7 +353,9 @@ class Projector:
         self._queues = {q.queue_id: q for q in fact.settings.queues}
         self._versions[fact.settings.version] = {
             "hash": fact.settings.version,
+            "author": fact.author or None,
             "applied": row.ts_us,
+            "diff": "\n".join(fact.diff) or None,
             "event_id": row.event_id,
         }
 

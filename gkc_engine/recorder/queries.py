@@ -58,7 +58,8 @@ def show_contact(engine: Engine, key: str) -> dict[str, Any]:
     with engine.connect() as connection:
         row = _find(connection, key)
         contact_id = row["contact_id"]
-        segments = _rows(connection, schema.segment, contact_id, schema.segment.c.n)
+        segment = schema.segment
+        segments = _rows(connection, segment, contact_id, segment.c.n, segment.c.segment_id)
         offers = _rows(connection, schema.offer, contact_id, schema.offer.c.offer_id)
         intervals = schema.agent_interval
         handling = connection.execute(
@@ -85,6 +86,8 @@ def _public(name: str, value: Any) -> tuple[str, Any]:  # noqa: ANN401
         return name.removesuffix("_us"), None if value is None else iso(value)
     if name.endswith("_us"):
         return f"{name[:-3]}_s", None if value is None else value / SECOND
+    if name == "requirement_final" and value is not None:
+        return name, msgspec.json.decode(value)
     return name, value
 
 
@@ -105,9 +108,9 @@ def _find(connection: sa.Connection, key: str) -> Mapping[Any, Any]:
 
 
 def _rows(
-    connection: sa.Connection, table: sa.Table, contact_id: str, order: sa.ColumnElement[Any]
+    connection: sa.Connection, table: sa.Table, contact_id: str, *order: sa.ColumnElement[Any]
 ) -> list[dict[str, Any]]:
-    query = sa.select(table).where(table.c.contact_id == contact_id).order_by(order)
+    query = sa.select(table).where(table.c.contact_id == contact_id).order_by(*order)
     return [public(row) for row in connection.execute(query).mappings()]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import sqlalchemy as sa
@@ -28,21 +27,32 @@ def settle_left(url: str) -> None:
 
     An engine does that itself when it starts; this is for who reads before. Where it cannot be
     done (no right to write, another engine) the reader sees what was true a moment before.
+
+    Raises:
+        LedgerError: The store is of an older form, and could not be brought to this one's.
     """
     reading = schema.make_engine(url, read_only=True)
     try:
         with reading.connect() as connection:
-            mark = projected_seq(connection)
-            if mark is None or mark >= last_seq(connection):
+            mark, version = projected_seq(connection), schema.version_of(connection)
+            older = version is not None and version < schema.STORE_VERSION
+            if not older and (mark is None or mark >= last_seq(connection)):
                 return
     except sa.exc.SQLAlchemyError:
         return
     finally:
         reading.dispose()
     store = LedgerStore(url)
-    with contextlib.suppress(LedgerError):
+    try:
         store.open()
-    store.close()
+    except LedgerError as error:
+        if older:
+            raise LedgerError(
+                f"{error}; these records are of an older form (version {version}, this is "
+                f"{schema.STORE_VERSION}): start the engine on them once, or let this user write"
+            ) from error
+    finally:
+        store.close()
 
 
 def dump(connection: sa.Connection) -> Iterator[str]:

@@ -78,6 +78,8 @@ class Row(NamedTuple):
     role: Role
     schema_version: int
     data: str
+    segment_id: str | None = None
+    """Last and with a default: a journal that an older engine left has rows without it."""
 
 
 def rows_of(steps: Iterable[StepLike], center: str) -> list[Row]:
@@ -106,4 +108,5 @@ def _row(message: Message, step: StepLike, center: str, role: Role) -> Row:
         role=role,
         schema_version=SCHEMA_VERSION,
         data=encode(message),
+        segment_id=getattr(message, "segment_id", None),
     )

@@ -15,8 +15,13 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-STORE_VERSION: Final = 1
-"""Of the tables; raised by a migration."""
+STORE_VERSION: Final = 2
+"""Of the tables. A store of an older form is brought up to it when it is opened
+(``LedgerStore.open``)."""
+
+_VERSION: Final = "store_version"
+PROJECTED: Final = "projected_seq"
+"""Key in ``meta``: the last row of the ledger that the projections hold."""
 
 metadata: Final = sa.MetaData()
 
@@ -48,6 +53,7 @@ event: Final = sa.Table(
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("schema_version", sa.Integer, nullable=False),
     sa.Column("data", sa.Text, nullable=False),
+    sa.Column("segment_id", sa.Text),
 )
 sa.Index(
     "event_source_key",
@@ -81,10 +87,17 @@ contact: Final = sa.Table(
     sa.Column("did", sa.Text, nullable=False),
     sa.Column("language", sa.Text, nullable=False),
     sa.Column("service", sa.Text),
+    sa.Column("topic", sa.Text),
     sa.Column("queue", sa.Text),
     sa.Column("agent_id", sa.Text),
     sa.Column("citizen_id", sa.Text, index=True),
+    sa.Column("citizen_kind", sa.Text),
+    sa.Column("case_id", sa.Text),
+    sa.Column("previous_contact_id", sa.Text),
+    sa.Column("related_contact_id", sa.Text),
     sa.Column("linkedid", sa.Text),
+    sa.Column("message_id", sa.Text),
+    sa.Column("fax_id", sa.Text),
     sa.Column("started", _BIG, nullable=False),
     sa.Column("first_queued", _BIG),
     sa.Column("answered", _BIG),
@@ -96,6 +109,7 @@ contact: Final = sa.Table(
     sa.Column("hold_us", _BIG),
     sa.Column("wrap_up_us", _BIG, nullable=False),
     sa.Column("offers", sa.Integer, nullable=False),
+    sa.Column("overflow_count", sa.Integer),
     sa.Column("disposition", sa.Text),
     sa.Column("reason", sa.Text),
     sa.Column("via", sa.Text),
@@ -105,9 +119,12 @@ contact: Final = sa.Table(
     sa.Column("short", sa.Boolean),
     sa.Column("class", sa.Text),
     sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("requirement_final", sa.Text),
     sa.Column("article", sa.Text),
+    sa.Column("consent", sa.Text),
     sa.Column("wrap_up_code", sa.Text),
     sa.Column("recording_refs", sa.Text),
+    sa.Column("ewt_said_us", _BIG),
     sa.Column("config_version", sa.Text, nullable=False),
     sa.Index("contact_number_seq", "number_year", "number_seq"),
     sa.Index("contact_started", "started"),
@@ -117,8 +134,10 @@ contact: Final = sa.Table(
 segment: Final = sa.Table(
     "segment",
     metadata,
-    sa.Column("contact_id", sa.Text, primary_key=True),
-    sa.Column("n", sa.Integer, primary_key=True),
+    sa.Column("segment_id", sa.Text, primary_key=True),
+    sa.Column("contact_id", sa.Text, nullable=False),
+    sa.Column("n", sa.Integer, nullable=False),
+    sa.Column("party", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("start", _BIG, nullable=False),
     sa.Column("end", _BIG, nullable=False),
@@ -129,6 +148,10 @@ segment: Final = sa.Table(
     sa.Column("step", sa.Integer),
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("end_reason", sa.Text, nullable=False),
+    sa.Column("channel_uniqueid", sa.Text),
+    sa.Column("transfer_kind", sa.Text),
+    sa.Column("peer_segment", sa.Text),
+    sa.Index("segment_contact", "contact_id", "n"),
 )
 
 offer: Final = sa.Table(
@@ -137,6 +160,7 @@ offer: Final = sa.Table(
     sa.Column("offer_id", _BIG, primary_key=True, autoincrement=False),
     sa.Column("agent_id", sa.Text, primary_key=True),
     sa.Column("contact_id", sa.Text, nullable=False, index=True),
+    sa.Column("slot", sa.Integer),
     sa.Column("queue", sa.Text, nullable=False),
     sa.Column("step", sa.Integer),
     sa.Column("created", _BIG, nullable=False),
@@ -166,7 +190,9 @@ config_version: Final = sa.Table(
     "config_version",
     metadata,
     sa.Column("hash", sa.Text, primary_key=True),
+    sa.Column("author", sa.Text),
     sa.Column("applied", _BIG, nullable=False),
+    sa.Column("diff", sa.Text),
     sa.Column("event_id", sa.Text, nullable=False),
 )
 
@@ -188,6 +214,30 @@ citizen_key: Final = sa.Table(
 
 PROJECTIONS: Final = (contact, segment, offer, agent_interval, config_version)
 """What ``projections.rebuild`` makes anew."""
+
+
+def version_of(connection: sa.Connection) -> int | None:
+    """Return the version of the store's tables; ``None``: there are none yet."""
+    if not sa.inspect(connection).has_table(meta.name):
+        return None
+    query = sa.select(meta.c.value).where(meta.c.key == _VERSION)
+    found = connection.scalar(query)
+    return None if found is None else int(found)
+
+
+def make_room(connection: sa.Connection) -> None:
+    """Drop an older store's projections, to be made anew, and add what its ledger lacks."""
+    metadata.drop_all(connection, tables=PROJECTIONS)
+    connection.execute(meta.delete().where(meta.c.key == PROJECTED))
+    have = {column["name"] for column in sa.inspect(connection).get_columns(event.name)}
+    if event.c.segment_id.name not in have:
+        connection.exec_driver_sql("ALTER TABLE event ADD COLUMN segment_id TEXT")
+
+
+def say_version(connection: sa.Connection) -> None:
+    """Put on record that the tables are of ``STORE_VERSION``."""
+    connection.execute(meta.delete().where(meta.c.key == _VERSION))
+    connection.execute(meta.insert(), {"key": _VERSION, "value": str(STORE_VERSION)})
 
 
 def sqlite_url(path: str) -> str:

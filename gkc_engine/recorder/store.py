@@ -17,7 +17,7 @@ from gkc_engine.errors import GkcError
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.behind import Projections, last_seq
 from gkc_engine.recorder.codec import KINDS, Message, decode
-from gkc_engine.recorder.projections import Record
+from gkc_engine.recorder.records import Record
 from gkc_engine.recorder.rows import Row
 
 SNAPSHOTS_KEPT: Final = 5
@@ -91,26 +91,25 @@ class LedgerStore:
         return self._engine
 
     def open(self) -> None:
-        """Create what is missing and refuse a store of a newer kind.
+        """Create what is missing, take over an older store, refuse a newer kind.
+
+        Of an older store the ledger stays as it is, and the projections are made from it anew.
 
         Raises:
             LedgerError: Locked, damaged, not writable, or written by a newer engine.
         """
         with self.transaction() as connection:
-            schema.metadata.create_all(connection)
-            found = connection.scalar(
-                sa.select(schema.meta.c.value).where(schema.meta.c.key == "store_version")
-            )
-            if found is None:
-                connection.execute(
-                    schema.meta.insert(),
-                    {"key": "store_version", "value": str(schema.STORE_VERSION)},
-                )
-            elif int(found) > schema.STORE_VERSION:
+            found = schema.version_of(connection)
+            if found is not None and found > schema.STORE_VERSION:
                 raise LedgerError(
                     f"{self._where()}: store version {found}, this engine knows "
                     f"{schema.STORE_VERSION}; start the newer engine"
                 )
+            if found is not None and found < schema.STORE_VERSION:
+                schema.make_room(connection)
+            schema.metadata.create_all(connection)
+            if found is None or found < schema.STORE_VERSION:
+                schema.say_version(connection)
             # The rows that a crash left without their meaning.
             self._projections.settle(connection, TableReader(connection))
 
@@ -281,6 +280,19 @@ class TableReader:
         key = (table.c.agent_id == agent_id) & (table.c.slot == slot)
         last = sa.select(sa.func.max(table.c.start)).where(key).scalar_subquery()
         return self._one(table, key & (table.c.start == last))
+
+    def last_talk(self, contact_id: str, agent_id: str) -> Record | None:
+        """Return the citizen's last segment with this agent."""
+        table = schema.segment
+        query = (
+            sa.select(table)
+            .where((table.c.contact_id == contact_id) & (table.c.agent_id == agent_id))
+            .where(table.c.kind.in_(("talk", "hold")))
+            .order_by(table.c.n.desc())
+            .limit(1)
+        )
+        row = self._connection.execute(query).mappings().first()
+        return None if row is None else dict(row)
 
     def settings(self) -> Settings | None:
         """Return the config applied last."""

@@ -104,8 +104,8 @@ def outcomes(story: Row) -> list[tuple[str, str]]:
 
 
 def kinds(story: Row) -> list[str]:
-    """Return the kinds of the segments, in order."""
-    return [s["kind"] for s in story["segments"]]
+    """Return the kinds of the citizen's segments, in order."""
+    return [s["kind"] for s in story["segments"] if s["party"] == "citizen"]
 
 
 @asynccontextmanager

@@ -114,7 +114,7 @@ class History:
         self.after(talk_s)
         self.step(
             ev.ContactLeft(contact_id=ContactId(contact), party=ev.Party.CITIZEN),
-            self.segment(contact, 2, cm.SegmentKind.TALK, answered, cm.SegmentOutcome.LEFT),
+            self.segment(contact, 2, cm.SegmentKind.TALK, answered, cm.SegmentOutcome.LEFT, agent),
             self.ended(contact, started, queued, answered, agent, ring_s, talk_s),
             self.state(agent, cm.AgentState.WRAP_UP, contact),
         )
@@ -157,6 +157,7 @@ class History:
         kind: cm.SegmentKind,
         started: Instant,
         outcome: cm.SegmentOutcome,
+        agent: str | None = None,
     ) -> cm.SegmentClosed:
         return cm.SegmentClosed(
             contact_id=ContactId(contact),
@@ -166,6 +167,7 @@ class History:
             ended=self.now,
             outcome=outcome,
             queue=PASSPORT,
+            agent_id=AgentId(agent) if agent else None,
         )
 
     def offer_ended(

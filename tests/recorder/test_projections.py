@@ -173,7 +173,9 @@ def test_the_records_reconcile(
     assert sorted(r["contact_id"] for r in rows) == sorted(e.contact_id for e in started)
     assert len({r["number"] for r in rows}) == len(rows)
     for row in rows:
-        own = [s for s in segments if s["contact_id"] == row["contact_id"]]
+        own = [
+            s for s in segments if (s["contact_id"], s["party"]) == (row["contact_id"], "citizen")
+        ]
         assert [s["n"] for s in own] == list(range(len(own)))
         assert all(a["end"] == b["start"] for a, b in itertools.pairwise(own))
         assert own[0]["start"] == row["started"]
@@ -190,6 +192,8 @@ def test_the_records_reconcile(
         assert own[-1]["end"] is None
     wrapped = sum(i["end"] - i["start"] for i in intervals if i["state"] == "wrap_up" and i["end"])
     assert sum(r["wrap_up_us"] for r in rows) == wrapped
+    wrap_ups = [s for s in segments if s["party"] == "agent"]
+    assert sum(s["end"] - s["start"] for s in wrap_ups) == wrapped
 
 
 async def test_a_contacts_row_grows_while_it_lives(ledger: Ledger) -> None:

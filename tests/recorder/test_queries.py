@@ -52,7 +52,7 @@ def test_the_list_is_cut_by_time_queue_and_number(engine: Engine) -> None:
 def test_a_contact_is_shown_with_its_story_in_order(engine: Engine, key: str) -> None:
     shown = show_contact(engine, key)
     assert shown["contact_id"] == "0192-a1"
-    assert [s["kind"] for s in shown["segments"]] == ["menu", "ring", "talk"]
+    assert [s["kind"] for s in shown["segments"]] == ["menu", "ring", "talk", "wrap_up"]
     assert [o["outcome"] for o in shown["offers_list"]] == ["accepted"]
     assert [i["state"] for i in shown["agent_intervals"]] == ["ringing", "talk", "wrap_up"]
     kinds = [e["kind"] for e in shown["events"]]

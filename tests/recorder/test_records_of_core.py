@@ -180,7 +180,8 @@ def reconcile(connection: sa.Connection, city: City) -> None:
     intervals = rows_of(connection, schema.agent_interval)
     assert len(contacts) == city.arrived
     for contact in contacts:
-        own = [s for s in segments if s["contact_id"] == contact["contact_id"]]
+        every = [s for s in segments if s["contact_id"] == contact["contact_id"]]
+        own = sorted((s for s in every if s["party"] == "citizen"), key=lambda s: s["n"])
         assert contact["disposition"] is not None
         assert all(a["end"] == b["start"] for a, b in itertools.pairwise(own))
         assert (own[0]["start"], own[-1]["end"]) == (contact["started"], contact["ended"])
@@ -192,7 +193,17 @@ def reconcile(connection: sa.Connection, city: City) -> None:
         talks = [s["start"] for s in own if s["kind"] == "talk"]
         assert contact["answered"] == min(talks, default=None)
         assert (contact["disposition"] == "answered") == bool(talks)
-    assert all(o["ended"] is not None for o in offers)
+        wrap_ups = [s for s in every if s["party"] == "agent"]
+        spent = sum(s["end"] - s["start"] for s in wrap_ups)
+        assert (contact["wrap_up_us"], {s["kind"] for s in wrap_ups} - {"wrap_up"}) == (
+            spent,
+            set(),
+        )
+        behind = {s["segment_id"]: (s["end"], s["agent_id"]) for s in own}
+        assert all(behind[s["peer_segment"]] == (s["start"], s["agent_id"]) for s in wrap_ups)
+        queued = contact["first_queued"] is not None
+        assert (contact["requirement_final"] is not None) == queued
+    assert all(o["ended"] is not None and o["slot"] == 0 for o in offers)
     for agent in AGENTS:
         mine = [i for i in intervals if i["agent_id"] == agent]
         assert all(a["end"] == b["start"] for a, b in itertools.pairwise(mine))
