@@ -262,7 +262,7 @@ class App:
                 if c.uniqueid
             )
             self.phone.operators.restore()
-        self.engine.submit(applied(self.config))
+        self.engine.submit(applied(self.config, author="start"))
         self._log_in(plans.always_at_work(self.config))
         await self.engine.drain()
 
@@ -356,7 +356,7 @@ class App:
 
     async def _reload_logged(self) -> None:
         try:
-            done = await self.reloader.reload(force=False)
+            done = await self.reloader.reload(force=False, author="SIGHUP")
         except GkcError as error:
             log.warning("config_refused", problems=str(error).splitlines())
         else:

@@ -25,7 +25,7 @@ class EngineBackend:
         records: RecordReader,
         *,
         health: Callable[[], Row],
-        reload: Callable[[bool], Awaitable[Reloaded]],
+        reload: Callable[[bool, str], Awaitable[Reloaded]],
     ) -> None:
         self._engine = engine
         self._directory = directory
@@ -125,9 +125,9 @@ class EngineBackend:
         """Let the core take ``event``; return what it said, once that is on record."""
         return await self._engine.ask(event, source="cli")
 
-    async def reload(self, *, force: bool) -> Reloaded:
+    async def reload(self, *, force: bool, author: str) -> Reloaded:
         """Read the configuration again and apply it."""
-        return await self._reload(force)
+        return await self._reload(force, author)
 
     async def list_contacts(
         self, *, since: Instant | None, queue: QueueId | None, limit: int

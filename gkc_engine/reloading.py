@@ -35,8 +35,10 @@ class Reloader:
         self._prepare = prepare
         self._lock = asyncio.Lock()
 
-    async def reload(self, force: bool) -> Reloaded:
+    async def reload(self, force: bool, author: str) -> Reloaded:
         """Put the files as they are now in force; ``force``: also a tree that lost a third.
+
+        ``author`` is who asked, for the record.
 
         Raises:
             GkcError: Why not; nothing was changed then.
@@ -50,6 +52,6 @@ class Reloader:
                 raise GkcError("\n".join([*lost, "nothing was changed; if it is meant: --force"]))
             swap = self._prepare(new)
             # The core first: it may be too busy to take it, and then all stays as it is.
-            await self._engine.ask(applied(new), source="cli")
+            await self._engine.ask(applied(new, author=author, diff=changes), source="cli")
             swap()
             return Reloaded(version=new.version, previous=old.version, diff=tuple(changes))

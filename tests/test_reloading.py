@@ -71,7 +71,9 @@ async def test_two_reloads_at_once_go_one_after_the_other(
     monkeypatch.setattr(asyncio, "to_thread", in_turn)
     first = running.config.version
     version = running.write("20s")
-    one, two = await asyncio.gather(running.reloader.reload(False), running.reloader.reload(False))
+    one, two = await asyncio.gather(
+        running.reloader.reload(False, "root"), running.reloader.reload(False, "root")
+    )
     assert (one.previous, one.version, one.diff) == (first, version, ("passport.timeout 15s→20s",))
     assert (two.previous, two.version, two.diff) == (version, version, ())
     assert running.versions() == [version, version]
@@ -85,10 +87,10 @@ async def test_a_core_that_is_too_busy_leaves_everything_as_it_was(
     with monkeypatch.context() as patch:
         patch.setattr(module, "INBOX_MAX", 0)
         with pytest.raises(GkcError, match="nothing was changed; try again"):
-            await running.reloader.reload(False)
+            await running.reloader.reload(False, "root")
     assert running.prepared == 1
     assert running.config is old
-    assert (await running.reloader.reload(False)).version == version
+    assert (await running.reloader.reload(False, "root")).version == version
     assert running.config.version == version
 
 
@@ -102,5 +104,5 @@ async def test_a_refused_config_is_not_told_to_the_core(
     running.write("20s")
     monkeypatch.setattr(running.reloader, "_prepare", refuses)
     with pytest.raises(GkcError, match="no such folder"):
-        await running.reloader.reload(False)
+        await running.reloader.reload(False, "root")
     assert (running.config, running.versions()) == (old, [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gkc_engine.acd.events import SettingsApplied
 from gkc_engine.acd.settings import (
@@ -19,9 +19,14 @@ from gkc_engine.config.models import Config, OperatorModel, PreferModel, QueueMo
 from gkc_engine.ids import AgentId, QueueId, SkillId
 
 
-def applied(config: Config) -> SettingsApplied:
-    """Return the event by which ``config`` comes into force, with all of it for the record."""
-    return SettingsApplied(settings=to_settings(config), tree=config.tree)
+def applied(config: Config, *, author: str, diff: Sequence[str] = ()) -> SettingsApplied:
+    """Return the event by which ``config`` comes into force, with all of it for the record.
+
+    ``author``: who had it applied, as in the audit; ``diff``: what it changes, a line each.
+    """
+    return SettingsApplied(
+        settings=to_settings(config), tree=config.tree, author=author, diff=tuple(diff)
+    )
 
 
 def to_settings(config: Config) -> Settings:

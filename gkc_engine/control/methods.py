@@ -258,9 +258,9 @@ class Methods:
             result=rows,
         )
 
-    async def reload(self, params: Reload, _call: Call) -> Change:
+    async def reload(self, params: Reload, call: Call) -> Change:
         """Apply the configuration as it is on disk now."""
-        done = await self._backend.reload(force=params.force)
+        done = await self._backend.reload(force=params.force, author=call.actor)
         changes = [{"version": done.version, "previous": done.previous, "diff": list(done.diff)}]
         return Change(
             object="config",

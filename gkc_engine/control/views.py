@@ -174,7 +174,7 @@ class Backend(Live, Protocol):
         """Let the core take ``event``; return what it said, once that is on record."""
         ...
 
-    async def reload(self, *, force: bool) -> Reloaded:
+    async def reload(self, *, force: bool, author: str) -> Reloaded:
         """Read the configuration again and apply it, or raise with every problem found."""
         ...
 

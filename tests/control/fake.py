@@ -179,6 +179,7 @@ class FakeBackend:
     reload_diff: tuple[str, ...] = ("passport.timeout 15s → 20s",)
     rejection: str = ""
     revealed: list[str] = field(default_factory=list)
+    authors: list[str] = field(default_factory=list)
     lists: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -266,7 +267,8 @@ class FakeBackend:
                 raise AssertionError(event)
         return []
 
-    async def reload(self, *, force: bool) -> Reloaded:
+    async def reload(self, *, force: bool, author: str) -> Reloaded:
+        self.authors.append(author)
         if self.reload_error is not None and not force:
             raise self.reload_error
         return Reloaded(version="v2", previous="v1", diff=self.reload_diff)

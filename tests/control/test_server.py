@@ -384,6 +384,7 @@ async def test_a_reload_that_fails_says_why(
     backend.reload_error = error
     [reply] = await ask(server, request("core.reload"))
     assert reply["error"] == {"error_id": error_id, "message": str(error)}
+    assert len(backend.authors) == 1
 
 
 async def test_what_the_core_rejects_is_refused(

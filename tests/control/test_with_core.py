@@ -108,7 +108,7 @@ def settings() -> Settings:
     )
 
 
-async def _reload(_force: bool) -> Reloaded:
+async def _reload(_force: bool, _author: str) -> Reloaded:
     raise AssertionError
 
 

@@ -76,7 +76,7 @@ async def test_a_store_of_the_next_version_is_refused(tmp_path: Path) -> None:
 async def test_the_config_itself_is_read_back(ledger: Ledger, tmp_path: Path) -> None:
     config = tiny_config(tmp_path / "config")
     history = History()
-    history.step(applied(config))
+    history.step(applied(config, author="start"))
     await ledger.append(history.steps)
     await ledger.settle()
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
