@@ -62,7 +62,10 @@ class EndlessRunError(GkcError):
 class _Call:
     """A contact that is not over."""
 
-    __slots__ = ("answers", "arrival", "contact_id", "n", "offer", "offers", "queue", "sequence")
+    __slots__ = (
+        *("answers", "arrival", "contact_id", "n", "offer", "offers", "queue", "sequence"),
+        "served",
+    )
 
     def __init__(self, arrival: Arrival, n: int) -> None:
         self.arrival = arrival
@@ -77,6 +80,8 @@ class _Call:
         self.answers: AgentId | None = None
         """Who will answer the open offer; ``None`` = nobody."""
         self.offers = 0
+        self.served = False
+        """The open offer is answered at this very instant: before the end of any patience (P5)."""
 
 
 class Runner:
@@ -206,8 +211,9 @@ class Runner:
         (self.tally.end if which else self.tally.begin)(self._now)
 
     def _hours(self, index: int) -> None:
-        """A calendar opens or closes its queue; nobody need know of it once all have come."""
-        if self._next is None and not self._calls:
+        """A calendar opens or closes its queue, as long as anything else is left to happen."""
+        others = self._next is not None or self._acd.next_deadline() is not None
+        if not others and all(entry[3] == _HOURS for entry in self._heap):
             return
         from gkc_engine.config.hours import is_open, next_change  # Slow to import, seldom used.
         from gkc_engine.config.values import zone
@@ -232,7 +238,7 @@ class Runner:
             ev.ContactStarted(contact_id=call.contact_id, medium=medium, number="", entry="")
         )
         self._send(ev.QueueRequested(contact_id=call.contact_id, queue=arrival.queue))
-        if arrival.patience_us is not None:
+        if arrival.patience_us is not None and not call.served:
             ends = arrival.at + arrival.patience_us
             heappush(self._heap, (ends, _LEAVING, call.sequence, _PATIENCE_ENDS, n))
         self._came = n + 1
@@ -322,6 +328,7 @@ class Runner:
             agent = next((a for a in offer.agent_ids if chance() >= plan.miss), None)
             takes = plan.ring_us if agent is not None else offer.timeout_us
         call.offer, call.answers = offer.offer_id, agent
+        call.served = not takes
         self._asked[offer.offer_id] = call
         created, rank = offer.created, call.sequence
         if takes:

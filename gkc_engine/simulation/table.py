@@ -170,6 +170,10 @@ def write_trace(file: FilePath, given: ArrivalsFile, fates: Sequence[Fate]) -> N
         answered = "" if fate.answered is None else seconds(fate.answered)
         row = (name, arrival.queue, seconds(arrival.at), fate.outcome, fate.agent, answered)
         writer.writerow(row)
+    file = file.resolve()
+    if file.exists() and not file.is_file():
+        file.write_text(text.getvalue(), encoding="utf-8")  # A pipe or a terminal.
+        return
     beside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         beside.write_text(text.getvalue(), encoding="utf-8")

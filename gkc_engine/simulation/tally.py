@@ -102,8 +102,8 @@ class Tally:
         self._total = QueueTally()
         self._hands = {agent.agent_id: _Hands(agent) for agent in settings.agents}
         self._groups = groups
-        self._base: dict[AgentId, tuple[int, int]] = {}
-        self._spent: dict[AgentId, tuple[int, int]] = {}
+        self._base: dict[AgentId, tuple[int, int]] | None = None
+        self._spent: dict[AgentId, tuple[int, int]] | None = None
 
     # --- contacts --------------------------------------------------------------------------------
 
@@ -154,7 +154,8 @@ class Tally:
         hands.busy, hands.ready = _BUSY in slots, _READY in slots
 
     def begin(self, now: Instant) -> None:
-        """Measure the agents' time from here on."""
+        """Measure the agents' time from here on; what had its end before is not measured."""
+        self._spent = None
         self._base = {name: hands.spent(now) for name, hands in self._hands.items()}
 
     def end(self, now: Instant) -> None:
@@ -164,15 +165,16 @@ class Tally:
     def occupancy(self) -> Figures:
         """Return (talk + hold + wrap-up) / (the same + ready) of each pool and operator, 0 to 1.
 
-        Ringing, rests and pauses stand on neither side. ``None``: neither busy nor ready at all.
+        Ringing, rests and pauses stand on neither side. ``None``: neither busy nor ready at all, or
+        nothing measured, because the run was over before its warm-up was.
         """
-        handling: dict[str, int] = {}
-        both: dict[str, int] = {}
-        for agent, group in self._groups.items():
-            busy, ready = self._spent[agent]
-            before = self._base.get(agent, (0, 0))
-            handling[group] = handling.get(group, 0) + busy - before[0]
-            both[group] = both.get(group, 0) + busy + ready - sum(before)
+        handling = dict.fromkeys(self._groups.values(), 0)
+        both = dict.fromkeys(self._groups.values(), 0)
+        if self._base is not None and self._spent is not None:
+            for agent, group in self._groups.items():
+                (busy, ready), before = self._spent[agent], self._base[agent]
+                handling[group] += busy - before[0]
+                both[group] += busy + ready - sum(before)
         return {g: handling[g] / both[g] if both[g] else None for g in handling}
 
 

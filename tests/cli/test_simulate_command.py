@@ -144,6 +144,18 @@ def test_a_table_for_people(scenario: Path, capsys: pytest.CaptureFixture[str]) 
     assert out.endswith("Means of 2 replications ± half of the 95 % interval.\n")
 
 
+def test_a_warm_up_longer_than_the_run_leaves_nothing_to_count(
+    scenario: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = SCENARIO.replace("contacts: 150\nwarmup: 10m", "contacts: 5\nwarmup: 9h")
+    scenario.write_text(text, encoding="utf-8")
+    found = printed(capsys, scenario)
+    assert (found["total"]["offered"], found["total"]["sl"]) == (0, None)
+    assert found["occupancy"] == {"p": None}
+    command.simulate_scenario(scenario)
+    assert "nobody came after the warm-up" in capsys.readouterr().out
+
+
 def test_a_duration_ends_the_arrivals_and_everybody_is_still_served(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

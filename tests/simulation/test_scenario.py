@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from gkc_engine.acd.settings import Medium, Order
+from gkc_engine.config.explain import keys_of
 from gkc_engine.config.problems import InvalidConfigError
 from gkc_engine.ids import SECOND, AgentId, Micros, QueueId
-from gkc_engine.simulation.plan import Dist, Flow, Plan
+from gkc_engine.simulation.model import ScenarioModel
+from gkc_engine.simulation.plan import (
+    AGENTS_MAX,
+    CONTACTS_MAX,
+    OFFERS_MAX,
+    REPLICATIONS_MAX,
+    Dist,
+    Flow,
+    Plan,
+)
 from gkc_engine.simulation.scenario import load_scenario
 from tests.config.cities import tiny_city
 
@@ -223,3 +234,13 @@ def test_the_shipped_scenarios_are_whole(file: Path) -> None:
 def test_scenarios_are_shipped() -> None:
     names = {file.stem for file in SCENARIOS}
     assert names >= {"erlang-b", "erlang-c", "erlang-a", *(f"design-{d}" for d in "nvwmx")}
+
+
+def test_the_page_tells_every_key() -> None:
+    page = (HERE.parents[1] / "docs" / "howto" / "simulate.md").read_text(encoding="utf-8")
+    models = ScenarioModel.model_json_schema()["$defs"].values()
+    keys = {key for model in models for key in model.get("properties", {})}
+    untold = {k for k in keys | set(keys_of(ScenarioModel)) if not re.search(rf"\b{k}\b", page)}
+    assert untold == set()
+    for limit in (CONTACTS_MAX, AGENTS_MAX, REPLICATIONS_MAX, OFFERS_MAX):
+        assert f"{limit:,}".replace(",", " ") in page

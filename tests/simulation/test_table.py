@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,16 @@ def test_the_trace_has_a_row_for_each_row_in_its_order(tmp_path: Path) -> None:
         "c3,a,1.500000,refused,,\n"
     )
     assert sorted(f.name for f in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+def test_a_trace_may_go_into_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_trace(pipe, given(tmp_path, HEADER + GOOD), [WAITING])
+    assert os.read(reading, 1000).decode().splitlines()[1] == "c1,a,0.000000,waiting,,"
+    os.close(reading)
+    assert pipe.is_fifo()
 
 
 def test_a_trace_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

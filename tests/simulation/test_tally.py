@@ -171,6 +171,14 @@ def test_occupancy_by_hand() -> None:
     assert one.occupancy() == {"anna": None, "p": pytest.approx(130 / 165)}
 
 
+def test_a_run_that_is_over_before_its_warm_up_measures_nothing() -> None:
+    one = tally()
+    say(one, BORIS, 0, AgentState.TALK)
+    one.end(Instant(us(10)))
+    one.begin(Instant(us(20)))
+    assert one.occupancy() == {"anna": None, "p": None}
+
+
 def test_an_agent_with_several_slots_is_busy_while_any_is() -> None:
     one = tally()
     one.begin(Instant(0))

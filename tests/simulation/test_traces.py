@@ -215,6 +215,29 @@ def test_waiting_that_ends_by_config_and_waiting_without_end(tmp_path: Path) -> 
     ]
 
 
+def test_all_phones_ring(tmp_path: Path) -> None:
+    """Who has been idle the longest is the first to lift the receiver; the others stay idle."""
+    scenario = (
+        "config:\n  queues: {a: {ring: all}}\n"
+        "  operators: {anna: {}, boris: {}, dina: {}}\noffer: {ring: 3s}\n"
+    )
+    assert traced(tmp_path, scenario, "c1 a 0 5\nc2 a 1 4\nc3 a 10 1") == [
+        "answered anna 3.000000",
+        "answered boris 6.000000",  # Everybody rings for c1 until 3; then boris and dina.
+        "answered dina 13.000000",
+    ]
+
+
+def test_calendars_turn_no_run_endless(tmp_path: Path) -> None:
+    scenario = (
+        "config:\n  skills: {x: X}\n"
+        '  calendars: {mornings: {week: {mon-sun: ["09:00-10:00"]}}}\n'
+        "  queues: {a: {hours: mornings, require: {x: 1}}}\n  operators: {anna: {}}\n"
+        "start: 2026-11-23T09:00\n"
+    )
+    assert traced(tmp_path, scenario, "c1 a 0 1\nc2 a 86400 1 90000") == ["waiting", "abandoned"]
+
+
 def test_hours(tmp_path: Path) -> None:
     scenario = (
         "config:\n"
