@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from gkc_engine.acd.commands import Command
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.events import Tick
+from gkc_engine.ids import Micros
 from gkc_engine.simulation import runner
 from gkc_engine.simulation.plan import Arrival, Plan
+from gkc_engine.simulation.replications import Task, simulate
 from gkc_engine.simulation.runner import Runner
+from gkc_engine.simulation.scenario import load_scenario
+from gkc_engine.simulation.tally import TOTAL
 from tests.simulation.naive import NaiveWorld, Row, random_arrivals, random_plan
+from tests.simulation.test_scenario import SCENARIOS
 
 
 def rows(plan: Plan, arrivals: list[Arrival], seed: int) -> list[Row]:
@@ -35,6 +42,26 @@ def differences(seed: int, *, missing: bool, count: int = 30) -> list[tuple[int,
 def test_every_contact_fares_as_in_the_naive_world(missing: bool) -> None:
     found = {seed: differences(seed, missing=missing) for seed in range(80)}
     assert {seed: wrong for seed, wrong in found.items() if wrong} == {}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_many_more_fare_as_in_the_naive_world() -> None:
+    wrong = [seed for seed in range(1000, 4000) if differences(seed, missing=seed % 2 == 1)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: str(file.stem))
+def test_the_shipped_scenarios_run(file: Path) -> None:
+    plan = replace(load_scenario(file), contacts=300, duration_us=None, warmup_us=Micros(0))
+    (result,) = simulate(Task(plan=plan, seed=1), 1, jobs=1)
+    total = result.figures[TOTAL]
+    assert total["offered"] == 300
+    assert (total["answered"] or 0) > 200
+    assert total["waiting"] == 0
+    shares = [share for share in result.occupancy.values() if share is not None]
+    assert shares
+    assert all(0.0 <= share <= 1.0 for share in shares)
 
 
 # --- the check itself ----------------------------------------------------------------------------
