@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -20,6 +23,9 @@ from gkc_engine.control.methods import LIMIT_MAX
 from gkc_engine.control.protocol import ControlError, Params
 from gkc_engine.control.story import story
 from gkc_engine.control.when import from_iso, parse_past
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
 
 app = typer.Typer(help="Records of contacts.", no_args_is_help=True)
 
@@ -123,35 +129,50 @@ def _engine(config: Path | None) -> ControlClient | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Store:
     """Records that an engine left behind; read only."""
 
     path: Path
-    zone: ZoneInfo
+    said: str | None
+    """The center's time zone, if a note beside the store tells it."""
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The center's time zone; UTC when neither note nor records tell it."""
+        from gkc_engine.recorder import queries
+
+        if self.said is not None:
+            return ZoneInfo(self.said)
+        with self._records() as engine:
+            return ZoneInfo(queries.timezone(engine) or "UTC")
 
     def list_contacts(self, since: int | None, queue: str | None, limit: int) -> list[Row]:
         from gkc_engine.ids import Instant
-        from gkc_engine.recorder import queries, schema
+        from gkc_engine.recorder import queries
 
-        url = self._settled()
-        engine = schema.make_engine(url, read_only=True)
-        try:
+        with self._records() as engine:
             start = None if since is None else Instant(since)
             return queries.list_contacts(engine, since=start, queue=queue, limit=limit)
-        finally:
-            engine.dispose()
 
     def show_contact(self, key: str) -> Row:
         from gkc_engine.errors import GkcError
-        from gkc_engine.recorder import queries, schema
+        from gkc_engine.recorder import queries
+
+        with self._records() as engine:
+            try:
+                return queries.show_contact(engine, key)
+            except GkcError as error:
+                raise ControlError("unknown_contact", str(error)) from error
+
+    @contextmanager
+    def _records(self) -> Iterator[Engine]:
+        from gkc_engine.recorder import schema
 
         url = self._settled()
         engine = schema.make_engine(url, read_only=True)
         try:
-            return queries.show_contact(engine, key)
-        except GkcError as error:
-            raise ControlError("unknown_contact", str(error)) from error
+            yield engine
         finally:
             engine.dispose()
 
@@ -184,4 +205,4 @@ def _last_store() -> _Store:
             f"No engine is running, and no engine has left records under {state}. "
             "Start one with `gkc run --config DIR`, or `gkc demo`.",
         )
-    return _Store(stores[-1], ZoneInfo(said.get("timezone") or "Europe/Moscow"))
+    return _Store(stores[-1], said.get("timezone"))

@@ -35,6 +35,23 @@ def iso(at: Instant | int) -> str:
     return f"{(_EPOCH + timedelta(microseconds=at)):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
+def timezone(engine: Engine) -> str | None:
+    """Return the center's time zone by the config last applied.
+
+    ``None``: no config is on record, or only by an engine that did not record all of it.
+    """
+    query = (
+        sa.select(schema.event.c.data)
+        .join(schema.config_version, schema.config_version.c.event_id == schema.event.c.event_id)
+        .order_by(schema.config_version.c.applied.desc(), schema.event.c.seq.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        data = connection.scalar(query)
+    tree = None if data is None else msgspec.json.decode(data).get("tree")
+    return msgspec.json.decode(tree)["center"]["timezone"] if tree else None
+
+
 def list_contacts(
     engine: Engine, *, since: Instant | None = None, queue: str | None = None, limit: int = 100
 ) -> list[dict[str, Any]]:

@@ -11,8 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from gkc_engine.cli import contact
+from gkc_engine.config.settings import applied
 from gkc_engine.ids import SECOND
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.codec import SCHEMA_VERSION, encode, kind_of
+from tests.config.cities import tiny_config
 from tests.control.fake import DONE, NOW
 
 
@@ -65,6 +68,44 @@ def test_the_demo_s_note_names_store_and_zone(run: Path, gkc: CliRunner, tmp_pat
     text = gkc.invoke(contact.app, ["show", "2026-ЦАО-000001"]).stdout
     assert "2026-11-18 21:06:40 Asia/Vladivostok" in text
     assert "+0:40  ends: abandoned" in text
+
+
+def applied_config(path: Path, folder: Path, timezone: str, seq: int) -> None:
+    """Put on record that a config of that zone came into force."""
+    event = applied(tiny_config(folder, ("Europe/Moscow", timezone)))
+    version = event.settings.version
+    row = {
+        "seq": seq,
+        "event_id": f"e{seq}",
+        "ts_us": NOW + seq,
+        "center": "tiny",
+        "kind": kind_of(event),
+        "config_version": version,
+        "source": "core",
+        "role": "in",
+        "schema_version": SCHEMA_VERSION,
+        "data": encode(event),
+    }
+    engine = schema.make_engine(schema.sqlite_url(str(path)))
+    with engine.begin() as connection:
+        connection.execute(schema.event.insert(), row)
+        known = {"hash": version, "applied": NOW + seq, "event_id": f"e{seq}"}
+        connection.execute(schema.config_version.insert(), known)
+    engine.dispose()
+
+
+def test_without_a_note_the_zone_is_that_of_the_last_config_on_record(
+    run: Path, gkc: CliRunner, tmp_path: Path
+) -> None:
+    store = make_store(run.parent / "demo" / "gkc.sqlite")
+    show = ["show", "2026-ЦАО-000001"]
+    assert "2026-11-18 11:06:40 UTC" in gkc.invoke(contact.app, show).stdout
+    applied_config(store, tmp_path / "one", "Asia/Vladivostok", 1)
+    applied_config(store, tmp_path / "two", "Asia/Omsk", 2)
+    assert "2026-11-18 17:06:40 Asia/Omsk" in gkc.invoke(contact.app, show).stdout
+    at_noon = gkc.invoke(contact.app, ["list", "--since", "2026-11-18T17:07"]).stdout
+    assert at_noon == "No contacts.\n"
+    assert "000001" in gkc.invoke(contact.app, ["list", "--since", "2026-11-18T17:06"]).stdout
 
 
 def test_filters_hold_without_an_engine_too(run: Path, gkc: CliRunner) -> None:
