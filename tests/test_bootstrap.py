@@ -280,6 +280,8 @@ def test_clean_refuses_while_something_runs_and_removes_all_when_not(
     (tmp_path / ".venv").mkdir()
     for name in ("gkc", "requirements.lock"):
         (tmp_path / name).touch()
+    (tmp_path / "tests/acd/__pycache__").mkdir(parents=True)
+    (tmp_path / "tests/acd/__pycache__/test_core.pyc").touch()
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as living:
         assert living.stdin is not None
         assert living.stdout is not None
@@ -295,7 +297,8 @@ def test_clean_refuses_while_something_runs_and_removes_all_when_not(
         living.wait(10)
     with pytest.raises(SystemExit, match="0"):
         command.main()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["gkc", "requirements.lock"]
+    assert not list(tmp_path.rglob("__pycache__"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gkc", "requirements.lock", "tests"]
 
 
 # --- gkc test ---

@@ -14,6 +14,9 @@ import typer
 from gkc_engine.cli._console import home, state_dir
 from gkc_engine.errors import GkcError
 
+SOURCES = ("gkc_engine", "tests", "bench", "scripts")
+"""Folders of a checkout in which Python leaves its bytecode."""
+
 
 def clean(
     *,
@@ -21,7 +24,7 @@ def clean(
         bool, typer.Option("--force", help="Also while a demo or an engine runs from it.")
     ] = False,
 ) -> None:
-    """Remove .gkc (Asterisk, the demo's state) and, in a checkout, .venv."""
+    """Remove .gkc (Asterisk, the demo's state, caches) and, in a checkout, .venv and bytecode."""
     running = sorted(set(_running(state_dir() / "run")))
     if running and not force:
         listed = "\n".join(f"  pid {pid}: {_called(pid)}" for pid in running)
@@ -32,6 +35,9 @@ def clean(
     folders = [state_dir()]
     if (home() / "gkc").is_file() and (home() / "requirements.lock").is_file():
         folders.append(home() / ".venv")  # The one we run from: nothing is imported after this.
+        for part in SOURCES:
+            for bytecode in sorted((home() / part).rglob("__pycache__")):
+                shutil.rmtree(bytecode)
     for folder in folders:
         if folder.is_dir():
             shutil.rmtree(folder)
