@@ -72,7 +72,7 @@ def test_the_demo_s_note_names_store_and_zone(run: Path, gkc: CliRunner, tmp_pat
 
 def applied_config(path: Path, folder: Path, timezone: str, seq: int) -> None:
     """Put on record that a config of that zone came into force."""
-    event = applied(tiny_config(folder, ("Europe/Moscow", timezone)))
+    event = applied(tiny_config(folder, ("Europe/Moscow", timezone)), author="start")
     version = event.settings.version
     row = {
         "seq": seq,
