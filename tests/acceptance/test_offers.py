@@ -310,3 +310,26 @@ async def test_hanging_up_at_any_step_leaves_one_record(stage: Stage, step: Step
     story = await stage.last()
     assert story["disposition"] == disposition
     assert story["end_party"] == "citizen"
+
+
+async def test_media_lost_in_a_talk_that_outlived_the_engine_bring_him_back(stage: Stage) -> None:
+    anna = stage.phone(101, answers)
+    boris = stage.phone(102, answers)
+    await stage.city.login("anna")
+    _, leg = await stage.call()
+    operator = await anna.next_call()
+    await stage.waits("talk")
+    await stage.city.city.stop_engine()
+    await stage.city.city.start_engine()
+    await stage.city.city.wait_ready()
+    await stage.waits("talk")
+    await stage.city.ask("agent.logout", agent="anna")  # after this talk
+    operator.mute()
+    await hears(leg, "media-lost")
+    await stage.comes("boris")
+    await boris.next_call()
+    await stage.waits("talk")
+    await leg.bye()
+    story = await stage.last()
+    assert outcomes(story) == [("anna", "accepted"), ("boris", "accepted")]
+    assert kinds(story)[-4:] == ["talk", "queue", "ring", "talk"]

@@ -1,18 +1,26 @@
-"""What is logged of a socket."""
+"""What is logged of a socket, and what one means that comes after a talk."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
 import structlog
 from structlog.contextvars import merge_contextvars
 
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import OfferContact
+from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.host import QueueVoice, Sound
+from gkc_engine.channels.phone.serve import CAUSE_MEDIA_LOST
 from gkc_engine.errors import PeerError
+from gkc_engine.ids import AgentId, QueueId
 from gkc_engine.ivr.fastagi import AgiSession
-from tests.channels.world import leg, world
+from tests.channels.world import at, leg, world
 
 
 class Broken:
@@ -39,3 +47,64 @@ async def test_every_line_about_a_citizens_socket_names_his_contact() -> None:
             await here.channel.sockets.serve(cast(AgiSession, Broken(leg(1))))
         (line,) = [entry for entry in logs if entry["event"] == "agi_failed"]
         assert line["contact_id"] == contact_id
+
+
+class Asks:
+    """A socket of the dialplan's ``/after``; every command succeeds, each is noted."""
+
+    def __init__(self, uniqueid: str) -> None:
+        self.uniqueid, self.closed = uniqueid, asyncio.Event()
+        self.request = SimpleNamespace(path="/after", arguments=("lease",))
+        self.said: list[tuple[object, ...]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[None]]:
+        def done(*arguments: object, **_more: object) -> Awaitable[None]:
+            self.said.append((name, *arguments))
+            reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            reply.set_result(None)
+            return reply
+
+        return done
+
+
+@pytest.mark.parametrize("cause", [16, CAUSE_MEDIA_LOST])
+async def test_media_lost_in_a_talk_that_outlived_the_engine_bring_him_back(cause: int) -> None:
+    async with world(agents=["anna"]) as here:
+        contact_id = await here.waiting(1, 1)
+        (offer,) = [c for c in here.commands() if isinstance(c, OfferContact)]
+        await here.said(
+            ev.OfferAccepted(offer_id=offer.offer_id, agent_id=AgentId("anna"), at=at(3))
+        )
+        await here.said(ev.AgentLoggedOut(agent_id=AgentId("anna")))  # after this talk
+        await here.restart(5)
+        call = Call(contact_id=contact_id, leg=leg(1), channel="x", answered=True)
+        here.channel.calls.add(call)
+        here.channel.calls.bind(call, leg(2), AgentId("anna"))
+        call.answered_by, call.talk_leg = AgentId("anna"), leg(2)
+        ended = tr.LegEnded(
+            leg=leg(2), channel="x", endpoint="PJSIP/101", cause=cause, cause_text="", at=at(9)
+        )
+        here.channel.facts.handle(ended)
+        here.channel.plan.voices[QueueId("passport")] = QueueVoice(title="Паспорта")
+        here.channel.plan.sounds = lambda name, _language: Sound(f"/s/{name}", 1.0)
+        here.clock.moment = at(9.01)
+        asks = Asks(leg(1))
+        serving = asyncio.ensure_future(here.channel.sockets.serve(cast(AgiSession, asks)))
+        for _ in range(50):
+            await here.engine.drain()
+            await asyncio.sleep(0)
+        (end,) = [e for e in here.events() if isinstance(e, ev.TalkEnded)]
+        assert end.at == at(9)
+        apology = ("stream_file", "/s/media-lost")
+        if cause == CAUSE_MEDIA_LOST:
+            view = here.view(contact_id)
+            assert view is not None
+            assert view.state == "waiting"
+            assert apology in asks.said
+            assert ("set_variable", "DIALSTATUS", "") in asks.said, "else /after takes him again"
+            assert not call.causes, "the next talk ends for its own reason"
+        else:
+            assert (call.ended_by, apology in asks.said) == (ev.Party.AGENT, False)
+        asks.closed.set()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)

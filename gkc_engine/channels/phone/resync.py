@@ -172,6 +172,8 @@ class Resync:
                 continue
             if call.answered_by is None and call.dialling is offer:
                 self._channel.facts.answered(call, agent_id, told.leg, told.answered)
+            if told.ended is not None:
+                call.causes.setdefault(told.leg, told.cause)
             return told.ended
         return None
 

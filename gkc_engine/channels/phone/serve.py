@@ -99,6 +99,20 @@ class CitizenSession:
         finally:
             closed.cancel()
 
+    async def serve_after(self, agent_id: AgentId, ended: Instant | None) -> None:
+        """Go on with one whose talk ended at ``ended`` while nobody held him.
+
+        Raises:
+            AgiClosed: the socket ended; Asterisk has the citizen.
+        """
+        self._served = True
+        if self._host.ami_up():
+            # Why the leg ended; AMI may be a moment behind.
+            await self._settle(lambda: not self._call.legs)
+        self._talk_over(agent_id, f"after:{self._call.leg}", ended)
+        self._host.calls.end_dial(self._call)
+        await self.serve()
+
     async def _carry_out(self) -> None:
         while True:
             command = await self._next()
@@ -334,7 +348,7 @@ class CitizenSession:
                 return agent_id
         return offer.agent_ids[0]
 
-    def _talk_over(self, agent_id: AgentId, key: str) -> None:
+    def _talk_over(self, agent_id: AgentId, key: str, at: Instant | None = None) -> None:
         """Tell the core that the operator's side is gone, and why."""
         call, host = self._call, self._host
         lost = CAUSE_MEDIA_LOST in call.causes.values()
@@ -346,7 +360,7 @@ class CitizenSession:
                 end=ev.TalkEnd.MEDIA_LOST if lost else ev.TalkEnd.RELEASED,
                 party=ev.Party.SYSTEM if lost else ev.Party.AGENT,
                 # Not now: we may have been stopped while they parted.
-                at=call.ends.get(call.talk_leg or ""),
+                at=at or call.ends.get(call.talk_leg or ""),
             ),
             key,
         )

@@ -122,22 +122,9 @@ class Sockets:
         view = self._channel.contact(call.contact_id)
         if view is None or view.agent_id is None:
             return
-        call.ended_by = ev.Party.AGENT
-        self._channel.submit(
-            ev.TalkEnded(
-                contact_id=call.contact_id,
-                agent_id=view.agent_id,
-                end=ev.TalkEnd.RELEASED,
-                party=ev.Party.AGENT,
-                at=await self._channel.resync.talked_unseen(call, agi),
-            ),
-            f"after:{call.leg}",
-        )
-        await self.hold(
-            call,
-            agi,
-            CitizenSession(self._channel, call, agi, self._channel.entry_desk.announcer).serve(),
-        )
+        ended = await self._channel.resync.talked_unseen(call, agi)
+        session = CitizenSession(self._channel, call, agi, self._channel.entry_desk.announcer)
+        await self.hold(call, agi, session.serve_after(view.agent_id, ended))
 
     async def _ended(self, call: Call) -> None:
         """Find out what an ended socket meant: only Asterisk's Hangup means that he left."""
