@@ -333,3 +333,31 @@ async def test_media_lost_in_a_talk_that_outlived_the_engine_bring_him_back(stag
     story = await stage.last()
     assert outcomes(story) == [("anna", "accepted"), ("boris", "accepted")]
     assert kinds(story)[-4:] == ["talk", "queue", "ring", "talk"]
+
+
+async def test_a_ring_that_is_recalled_goes_to_the_next_and_costs_nobody(stage: Stage) -> None:
+    anna = stage.phone(101, only_rings)
+    stage.phone(102, answers)
+    await stage.city.login("anna")
+    _, leg = await stage.call()
+    ring = await anna.next_call()
+    await stage.waits("offered")
+    await stage.city.ask("agent.logout", agent="anna")
+    async with asyncio.timeout(5):
+        await ring.ended.wait()
+    assert ring.how == "CANCEL"
+    await stage.waits("waiting")
+    await stage.comes("anna")  # no miss, no rest: he is rung at once
+    again = await anna.next_call(5)
+    told = time.monotonic()
+    await stage.city.ask("agent.logout", agent="anna")
+    async with asyncio.timeout(5):
+        await again.ended.wait()
+    assert (again.how, time.monotonic() - told < 1) == ("CANCEL", True)
+    await stage.comes("boris")
+    await stage.waits("talk")
+    (row,) = await stage.city.ask("agent.show", agent="anna")
+    assert (row["state"], row["reason"]) == ("offline", None)
+    await leg.bye()
+    story = await stage.last()
+    assert outcomes(story) == [("anna", "rescinded")] * 2 + [("boris", "accepted")]
