@@ -96,6 +96,7 @@ def phone_plan(
             normalise(number).e164 or number: Entry(
                 menu=model.ivr,
                 queue=QueueId(model.queue) if model.queue else None,
+                language=model.language,
                 answer_by=model.answer,
             )
             for number, model in config.numbers.items()

@@ -236,6 +236,11 @@ class PhoneChannel:
         """Return the form in which the config knows a dialled number: E.164 where it is one."""
         return normalise(dialled).e164 or dialled
 
+    def first_language(self, dialled: str) -> str:
+        """Return the language of a dialled number, before the citizen has chosen one."""
+        entry = self.plan.entries.get(self.entry_key(dialled))
+        return (entry.language if entry is not None else None) or self.plan.language
+
     def renew(self, leg: str, seconds: int) -> None:
         """Set the leg's lease by AMI: it cuts no prompt, as a word on the socket would."""
         self.jobs.put("Setvar", Channel=leg, Variable="TIMEOUT(absolute)", Value=str(seconds))

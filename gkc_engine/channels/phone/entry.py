@@ -65,6 +65,8 @@ class Entry:
 
     menu: str | None = None
     queue: QueueId | None = None
+    language: str | None = None
+    """What is spoken at first, if not the center's first language."""
     answer_by: str = "menu"
     """``menu``: by the menu, else as soon as he rings or waits; ``operator``: when one answers
     or when he has to wait. Announcements that end a call before that are early media."""
@@ -102,7 +104,7 @@ class EntryDesk:
             leg=agi.uniqueid,
             channel=agi.channel,
             entry=dialled,
-            language=channel.plan.language,
+            language=channel.first_language(dialled),
         )
         channel.submit(
             ev.ContactStarted(

@@ -30,7 +30,11 @@ def register(
         return None
     contact_id, registered = channel.desk.new_contact(channel.now())
     call = Call(
-        contact_id=contact_id, leg=leg, channel="", entry=entry, language=channel.plan.language
+        contact_id=contact_id,
+        leg=leg,
+        channel="",
+        entry=entry,
+        language=channel.first_language(entry),
     )
     channel.submit(
         ev.ContactStarted(
