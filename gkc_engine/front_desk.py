@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gkc_engine.clock import new_uuid
+from gkc_engine.escape import printable
 from gkc_engine.ids import ContactId, Instant
-from gkc_engine.numbers import normalise
+from gkc_engine.numbers import NumberKind, normalise
 from gkc_engine.recorder.citizens import Citizens
 from gkc_engine.recorder.numbers import Numbers
+
+RAW_CHARS: Final = 64
+"""Of a number as the network sent it; twice the longest that is one, with separators."""
 
 
 class FrontDesk:
@@ -21,9 +27,18 @@ class FrontDesk:
         return ContactId(new_uuid(now)), self._numbers.allocate(now)
 
     def citizen(self, number: str, name: str, now: Instant) -> str | None:
-        """Remember a caller and return his key; ``None`` when the number is withheld.
+        """Remember a caller and return his key; ``None`` when there is no number, or withheld.
 
-        The encrypted row goes to disk with the event that names the key (`Citizens.write`).
+        Short numbers, and text from which no number can be had, are who he is as they came. The
+        encrypted row goes to disk with the event that names the key (`Citizens.write`).
         """
-        known = normalise(number).e164
-        return None if known is None else self._citizens.remember(known, name or None, now=now)
+        known = normalise(number)
+        if known.kind in (NumberKind.ANONYMOUS, NumberKind.EMPTY):
+            return None
+        raw = printable(known.raw.strip(), RAW_CHARS)
+        return self._citizens.remember(
+            known.e164 or raw,
+            name or None,
+            raw=None if raw == known.e164 or known.e164 is None else raw,
+            now=now,
+        )

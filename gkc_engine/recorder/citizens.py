@@ -54,9 +54,11 @@ class Citizen:
     """What we may know of a citizen. Never logged."""
 
     number: str
-    """E.164, or a mail address."""
+    """E.164, or a mail address; of a caller without either what the network sent."""
     name: str | None = None
     address: str | None = None
+    raw: str | None = None
+    """The number as the network sent it last, made printable, where it is not ``number``."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -93,16 +95,17 @@ class Citizens:
         name: str | None = None,
         address: str | None = None,
         *,
+        raw: str | None = None,
         now: Instant,
         kind: str = "person",
     ) -> str:
         """Keep the citizen of ``number``, encrypted with the next append; return the key.
 
-        A new name or address replaces the old one, ``None`` leaves it. While the database does
-        not take it, it is kept in memory.
+        A new name, address or raw form replaces the old one, ``None`` leaves it. While the
+        database does not take it, it is kept in memory.
         """
         key = self.key_of(number)
-        citizen = Citizen(number=number, name=name, address=address)
+        citizen = Citizen(number=number, name=name, address=address, raw=raw)
         with self._lock:
             if key in self._waiting:
                 citizen = _merged(citizen, self._waiting[key].citizen)
@@ -214,7 +217,12 @@ def _opened(data_key: bytes, sealed: bytes, key: str) -> Citizen:
 
 
 def _merged(new: Citizen, known: Citizen) -> Citizen:
-    return replace(new, name=new.name or known.name, address=new.address or known.address)
+    return replace(
+        new,
+        name=new.name or known.name,
+        address=new.address or known.address,
+        raw=new.raw or known.raw,
+    )
 
 
 def _seal(cipher: AESGCM, data: bytes, key: str) -> bytes:

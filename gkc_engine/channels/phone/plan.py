@@ -50,5 +50,5 @@ class Desk(Protocol):
         ...
 
     def citizen(self, number: str, name: str, now: Instant) -> str | None:
-        """Remember a caller's number and return his key; ``None`` when it is withheld."""
+        """Remember a caller's number and return his key; ``None`` when it is withheld or none."""
         ...
