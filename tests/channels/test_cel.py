@@ -118,3 +118,29 @@ def test_a_number_full_of_tricks_stays_in_its_column() -> None:
     past = cel.history([trick.format(t=stamp(1), leg=leg(1))])
     assert past.legs[leg(1)].number == 'a","b\x1b[0m${X}'
     assert past.legs[leg(1)].context == "gkc"
+
+
+def test_who_comes_by_the_administrators_own_context_is_a_citizen() -> None:
+    """He was sent on by ``Goto(gkc,…)``: the rows after CHAN_START name our context."""
+    own = STARTED.replace('"gkc"', '"from-trunk"').replace("+74951112233", "7001")
+    there = EVENT.replace('"","","gkc"', '"","{exten}","{context}"')
+
+    def row(kind: str, n: int, seconds: float, context: str, exten: str) -> str:
+        fields = {"kind": kind, "t": stamp(seconds), "leg": leg(n), "extra": ""}
+        return there.format(**fields, context=context, exten=exten)
+
+    past = cel.history(
+        [
+            own.format(t=stamp(1), leg=leg(1)),
+            row("ANSWER", 1, 2, "gkc", "+74951112233"),
+            row("HANGUP", 1, 3, "gkc", "T"),
+            own.format(t=stamp(4), leg=leg(2)),
+            row("ANSWER", 2, 5, "gkc", "T"),
+            own.format(t=stamp(6), leg=leg(3)),
+            row("HANGUP", 3, 7, "elsewhere", "9"),
+            PHONE.format(t=stamp(8), leg=leg(4), linked=leg(4)),
+            row("HANGUP", 4, 9, "gkc", "9"),
+        ]
+    )
+    found = [(c.leg, c.exten, c.context) for c in past.citizens(at(0))]
+    assert found == [(leg(1), "+74951112233", "gkc"), (leg(2), "7001", "gkc")]

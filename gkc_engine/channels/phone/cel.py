@@ -34,6 +34,12 @@ SLACK_US: Final = 5 * SECOND
 CITIZENS_CONTEXTS: Final = frozenset({"gkc", "gkc-queue"})
 """Where citizens enter our dialplan."""
 
+_OURS: Final = "gkc"
+"""What the names of our contexts begin with: a leg that began in one is what that says."""
+
+_NO_NUMBER: Final = frozenset({"", "T", "h", "i", "s", "failed"})
+"""Extensions that are no dialled number."""
+
 _COLUMNS: Final = 8
 
 OLDER_MAX: Final = 20
@@ -143,13 +149,18 @@ def _take(leg: PastLeg, row: list[str], at: Instant) -> None:
         case "CHAN_START" if leg.started is None:
             leg.started, leg.number, leg.exten, leg.context = at, row[5], row[6], row[7]
             leg.linked = row[4] or leg.linked
+            return
         case "ANSWER" if leg.answered is None:
             leg.answered = at
         case "HANGUP" if leg.ended is None:
             leg.ended = at
             leg.cause, leg.ended_by = _extra(row[8] if len(row) > _COLUMNS else "")
         case _:
-            pass  # told twice, or an event that the administrator added
+            return  # told twice, or an event that the administrator added
+    if row[7] in CITIZENS_CONTEXTS and not leg.context.startswith(_OURS):
+        # He came by a context of the administrator's, which sent him on to ours.
+        leg.context = row[7]
+        leg.exten = leg.exten if row[6] in _NO_NUMBER else row[6]
 
 
 def _columns(line: str) -> list[str]:
