@@ -182,9 +182,6 @@ class App:
             lambda: self.config,
             self.engine,
             sounds.phrase,
-            lambda queue: [
-                a for a, e in self.backend.directory.agents.items() if queue in e.queues
-            ],
         )
         self.engine.observe(self.announcements.observe)
         menus = MenuRunner(lambda: self.config.ivr)

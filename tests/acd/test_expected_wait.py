@@ -1,113 +1,419 @@
-"""The estimate of a wait against a simulated pool, and when there is none."""
+"""The estimate of a wait: closed forms, shared agents against a simulation, when there is none."""
 
 from __future__ import annotations
 
-import heapq
 import random
-from statistics import fmean
+from dataclasses import dataclass
 
 import pytest
 
-from gkc_engine.acd.commands import Command, ContactEnded, Disposition
-from gkc_engine.acd.events import Party
-from gkc_engine.acd.expected_wait import SAMPLES_MAX, SAMPLES_MIN, ExpectedWait
-from gkc_engine.acd.settings import Medium
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId, seconds
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import Disposition
+from gkc_engine.acd.expected_wait import LAST_MIN, SAMPLES_MIN
+from gkc_engine.acd.forecast import WAITING_MAX
+from gkc_engine.acd.measured import WINDOW
+from gkc_engine.acd.settings import ContactClass, Medium, Order
+from gkc_engine.ids import AgentId, ContactId, seconds
+from tests.acd.hall import Hall, exponential_s, handled, over
 
-TAX, MAIL = QueueId("tax"), QueueId("mail")
-NONE = Micros(0)
+MEAN_S, PATIENCE_S = 240.0, 120.0
 
 
-def handled(
-    talk_s: float,
-    *,
-    hold_s: float = 0.0,
-    queue: QueueId | None = TAX,
-    disposition: Disposition = Disposition.ANSWERED,
-    via: str = "engine",
-) -> ContactEnded:
-    """Return the end of a contact."""
-    return ContactEnded(
-        contact_id=ContactId("c"),
-        disposition=disposition,
-        medium=Medium.VOICE,
-        started=Instant(0),
-        ended=Instant(10**9),
-        party=Party.CITIZEN,
-        reason="",
-        via=via,
-        queue=queue,
-        first_queued=Instant(0),
-        answered=Instant(1),
-        agent_id=AgentId("anna"),
-        menu_us=NONE,
-        wait_us=NONE,
-        ring_us=NONE,
-        talk_us=seconds(talk_s),
-        hold_us=seconds(hold_s),
-        offers=1,
+def qlr_s(place: int, agents: int, theta: float = 0.0, mean_s: float = MEAN_S) -> float:
+    return sum(1 / (agents / mean_s + i * theta) for i in range(place))
+
+
+def busy(pools: list[tuple[int, str]], *, queues: dict[str, str] | None = None) -> Hall:
+    """Return a hall where everybody talks, with one call for each agent, and all is known."""
+    hall = Hall(queues or {"q": ""}, pools)
+    for count, skills in pools:
+        hall.come(*[skills[0] if skills else "q"] * count)
+    assert not hall.line
+    for queue in hall.queues:
+        hall.learn(queue, exponential_s(MEAN_S))
+    return hall
+
+
+# --- one pool ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("patience_s", [None, PATIENCE_S])
+@pytest.mark.parametrize("agents", [1, 4, 30])
+def test_a_homogeneous_pool_gives_qlr_to_the_microsecond(
+    agents: int, patience_s: float | None
+) -> None:
+    hall = busy([(agents, "")])
+    theta = 0.0
+    if patience_s is not None:
+        hall.learn_patience("q", patience_s)
+        theta = 1 / patience_s
+    for place, name in enumerate(hall.come(*"q" * 25), start=1):
+        found = hall.expect_s(name)
+        assert found == pytest.approx(qlr_s(place, agents, theta), abs=2e-6), place
+
+
+def test_agents_with_other_skills_beside_are_one_pool_too() -> None:
+    queues = {"a": "a", "x": "x", "y": "y"}
+    hall = busy([(2, "a"), (3, "ax"), (1, "axy")], queues=queues)
+    for place, name in enumerate(hall.come(*"a" * 10), start=1):
+        assert hall.expect_s(name) == pytest.approx(qlr_s(place, 6), abs=2e-6)
+
+
+def test_who_leaves_ahead_moves_everybody_up() -> None:
+    hall = busy([(4, "")])
+    names = hall.come(*"qqqq")
+    hall.leave(names[1])
+    assert hall.expect_s(names[3]) == pytest.approx(qlr_s(3, 4), abs=2e-6)
+
+
+def test_who_waits_now_counts_for_patience() -> None:
+    """One left after 60 s on average; if twenty have stayed for 60 s, it is one in 1 260 s."""
+    hall = busy([(4, "")])
+    names = hall.come(*"q" * 20)
+    hall.after(60)
+    hall.expected.learn([over("q", 60, Disposition.ABANDONED)])
+    expected = qlr_s(20, 4, 1 / (60 + 20 * 60))
+    assert hall.expect_s(names[-1]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_paused_and_unreachable_agents_are_not_counted() -> None:
+    hall = busy([(4, "")])
+    (name,) = hall.come("q")
+    hall.say(ev.AgentPaused(agent_id=AgentId("-00"), reason="lunch"))
+    hall.say(ev.AgentDeviceChanged(agent_id=AgentId("-01"), reachable=False, in_use=False))
+    assert hall.expect_s(name) == pytest.approx(qlr_s(1, 2), abs=2e-6)
+    for agent in ("-02", "-03"):
+        hall.say(ev.AgentLoggedOut(agent_id=AgentId(agent)))
+    assert hall.expect_s(name) is None, "nobody is at work"
+
+
+def test_a_higher_class_stands_ahead_and_a_lower_one_does_not() -> None:
+    hall = busy([(4, "")])
+    (mine,) = hall.come("q")
+    before = hall.expect_s(mine)
+    (other,) = hall.come("q")
+    promoted = ev.ContactStarted(
+        contact_id=ContactId("urgent"), medium=Medium.VOICE, number="", entry=""
     )
+    hall.say(promoted)
+    hall.say(
+        ev.QueueRequested(
+            contact_id=ContactId("urgent"),
+            queue=next(iter(hall.acd.queues())),
+            contact_class=ContactClass.EMERGENCY,
+        )
+    )
+    assert before == pytest.approx(qlr_s(1, 4), abs=2e-6)
+    assert hall.expect_s("urgent") == pytest.approx(qlr_s(1, 4), abs=2e-6)
+    assert hall.expect_s(mine) == pytest.approx(qlr_s(2, 4), abs=2e-6)
+    assert hall.expect_s(other) == pytest.approx(qlr_s(3, 4), abs=2e-6)
 
 
-def taught(*ends: Command) -> ExpectedWait:
-    expected = ExpectedWait()
-    expected.learn(ends)
-    return expected
+def test_a_ring_is_part_of_the_wait() -> None:
+    hall = busy([(4, "")])
+    (name,) = hall.come("q")
+    before = hall.expect_s(name)
+    assert before is not None
+    handling = hall.expected._handling[next(iter(hall.acd.queues()))]
+    handling.rings, handling.ring_us = 2.0, 2.0 * seconds(6)
+    assert hall.expect_s(name) == pytest.approx(before + 6)
 
 
-def simulated_wait_s(place: int, agents: int, mean_s: float, rng: random.Random) -> float:
-    """Return what the ``place``-th in line waits until an agent takes him; all are busy at 0."""
-    ends = [rng.expovariate(1 / mean_s) for _ in range(agents)]
-    heapq.heapify(ends)
-    for _ in range(place - 1):  # each before him is taken by the next free one
-        heapq.heappush(ends, heapq.heappop(ends) + rng.expovariate(1 / mean_s))
-    return heapq.heappop(ends)
+def test_one_who_comes_now_would_stand_last() -> None:
+    hall = busy([(4, "")])
+    queue = next(iter(hall.acd.queues()))
+    assert hall.expected.expect_new(hall.acd, queue, hall.now) == seconds(qlr_s(1, 4))
+    hall.come(*"qqq")
+    assert hall.expected.expect_new(hall.acd, queue, hall.now) == pytest.approx(
+        seconds(qlr_s(4, 4)), abs=2
+    )
+    hall.leave("q0")
+    hall.leave("q1")
+    hall.leave("q2")
+    hall.leave("q3")
+    assert not hall.line
+    assert hall.expected.expect_new(hall.acd, queue, hall.now) == 0, "somebody is ready"
 
 
-@pytest.mark.parametrize(("place", "agents"), [(1, 1), (1, 8), (5, 3), (20, 6), (40, 2)])
-def test_the_estimate_is_the_mean_wait_of_a_simulated_pool(place: int, agents: int) -> None:
-    rng = random.Random(20091123)
-    talk, wrap_up = 90.0, 30.0
-    waits = [simulated_wait_s(place, agents, talk + wrap_up, rng) for _ in range(4000)]
-    expected = taught(*(handled(talk) for _ in range(SAMPLES_MIN)))
-    found = expected.expect(TAX, place, agents, seconds(wrap_up))
+def test_who_does_not_wait_is_told_nothing() -> None:
+    hall = busy([(1, "")])
+    assert hall.expect_s("q0") is None, "talks"
+    assert hall.expect_s("nobody") is None
+
+
+# --- elapsed handling time -----------------------------------------------------------------------
+
+
+def test_the_elapsed_time_of_a_talk_is_used_when_it_matters() -> None:
+    """Talks of four minutes to the second: after three, one minute is left, then four more."""
+    hall = Hall({"q": ""}, [(1, "")])
+    hall.learn("q", [MEAN_S] * 50)
+    hall.come("q")
+    first, second = hall.come("q", "q")
+    assert hall.expect_s(first) == pytest.approx(240, rel=0.1)
+    hall.after(180)
+    assert hall.expect_s(first) == pytest.approx(60, rel=0.2)
+    assert hall.expect_s(second) == pytest.approx(300, rel=0.05)
+
+
+def test_calls_that_came_one_after_another_end_one_after_another() -> None:
+    """Ten talks of four minutes, begun 20 s apart: 40 s to the first end, then every 20 s."""
+    hall = Hall({"q": ""}, [(10, "")])
+    hall.learn("q", [MEAN_S] * 50)
+    for _ in range(10):
+        hall.come("q")
+        hall.after(20)
+    for place, name in enumerate(hall.come(*"q" * 10)):
+        assert hall.expect_s(name) == pytest.approx(40 + 20 * place, abs=12), place
+
+
+def test_with_exponential_talks_it_does_not_matter() -> None:
+    hall = busy([(1, "")])
+    (name,) = hall.come("q")
+    hall.after(600)
+    assert hall.expect_s(name) == pytest.approx(MEAN_S, abs=2e-6)
+
+
+def test_a_wrap_up_ends_when_it_ends() -> None:
+    hall = Hall({"q": ""}, [(1, "")], wrap_up_s=30.0)
+    hall.learn("q", exponential_s(90.0), wrap_up_s=30.0)
+    hall.come("q")
+    first, second = hall.come("q", "q")
+    assert hall.expect_s(first) == pytest.approx(120, rel=0.08)
+    hall.leave("q0")
+    assert hall.expect_s(first) == pytest.approx(30, rel=0.2)
+    assert hall.expect_s(second) == pytest.approx(150, rel=0.05)
+    hall.after(20)
+    assert hall.expect_s(first) == pytest.approx(10, rel=0.3)
+
+
+# --- shared agents, steps ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A design with who waits; the last of them asks."""
+
+    name: str
+    pools: tuple[tuple[int, str], ...]
+    line: str
+
+
+DESIGNS = (
+    Shared("V", ((6, "ab"),), "abababababab"),
+    Shared("N, own agents first", ((4, "a"), (3, "ab")), "bbbbba"),
+    Shared("N, the shared ones are taken", ((4, "a"), (3, "ab")), "aaabab"),
+    Shared("M", ((3, "a"), (3, "ab"), (3, "b")), "ababababab"),
+    Shared("M, the other side is long", ((3, "a"), (3, "ab"), (3, "b")), "aaaaaaaaaab"),
+    Shared("W", ((4, "ab"), (4, "bc")), "abcabcabcabcb"),
+    Shared("X", ((3, "ab"), (3, "ab")), "ababab"),
+)
+
+
+def compare(design: Shared, patience_s: float | None, runs: int) -> float:
+    """Return what is expected over what a simulation of the same hall gives, less 1."""
+    letters = sorted({letter for _, skills in design.pools for letter in skills})
+    hall = busy(list(design.pools), queues={letter: letter for letter in letters})
+    names = hall.come(*design.line)
+    assert hall.line == names
+    if patience_s is not None:
+        for letter in letters:
+            hall.learn_patience(letter, patience_s)
+    theta = 0.0 if patience_s is None else 1 / patience_s
+    found = hall.expect_s(names[-1])
     assert found is not None
-    assert found / SECOND == pytest.approx(fmean(waits), rel=0.05)
+    return found / hall.simulated_s(names[-1], MEAN_S, theta, runs, random.Random(1)) - 1
 
 
-def test_hold_counts_as_handling() -> None:
-    expected = taught(*(handled(20, hold_s=40) for _ in range(SAMPLES_MIN)))
-    assert expected.expect(TAX, 2, 1, NONE) == seconds(120)
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda d: d.name)
+def test_shared_agents_count_their_share(design: Shared) -> None:
+    assert abs(compare(design, PATIENCE_S * 2, runs=400)) <= 0.16
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("patience_s", [None, PATIENCE_S * 2])
+@pytest.mark.parametrize("design", DESIGNS, ids=lambda d: d.name)
+def test_shared_agents_count_their_share_in_many_runs(
+    design: Shared, patience_s: float | None
+) -> None:
+    error = compare(design, patience_s, runs=20_000)
+    assert abs(error) <= 0.10, f"{design.name}: {error:+.1%}"
+
+
+def test_a_step_widens_who_may_serve() -> None:
+    """Before the step it is known to come; after it, both pools serve; both against simulation."""
+    hall = Hall({"a": "a", "b": "b"}, [(2, "a"), (6, "b")], relax={"a": (60.0, "")})
+    hall.come(*"aa", *"bbbbbb")
+    assert not hall.line
+    for queue in "ab":
+        hall.learn(queue, exponential_s(MEAN_S))
+    hall.come(*"b" * 2)
+    names = hall.come(*"aaaa")
+    far = hall.expect_s(names[-1])
+    assert far is not None
+    assert far < qlr_s(4, 2), "without the step"
+    assert far > 60 + qlr_s(1, 8), "as if it were over"
+    hall.after(60)
+    assert [v.step for v in (hall.acd.contact_view(ContactId(n)) for n in names) if v] == [1] * 4
+    found = hall.expect_s(names[-1])
+    hall.queues["a"] = ""  # What the simulation is told: they may be served by anybody now.
+    simulated = hall.simulated_s(names[-1], MEAN_S, 0.0, 600, random.Random(2))
+    assert found == pytest.approx(simulated, rel=0.1)
+
+
+def test_a_line_nobody_can_serve_is_in_nobody_s_way() -> None:
+    hall = busy([(4, "a")], queues={"a": "a", "z": "z"})
+    lost = hall.come(*"zzz")
+    (mine,) = hall.come("a")
+    assert hall.expect_s(mine) == pytest.approx(qlr_s(1, 4), abs=2e-6)
+    assert hall.expect_s(lost[0]) is None
+
+
+@pytest.mark.parametrize("order", Order)
+def test_every_law_of_order_has_an_answer_that_grows_along_the_line(order: Order) -> None:
+    hall = Hall({"a": "a", "b": "b"}, [(2, "ab")], order=order)
+    hall.come("a", "b")
+    for queue in "ab":
+        hall.learn(queue, exponential_s(MEAN_S))
+    names = hall.come(*"aabbab")
+    hall.after(10)
+    for queue in "ab":
+        waits = [hall.expect_s(name) for name in names if name.startswith(queue)]
+        assert None not in waits
+        assert waits == sorted(waits, key=lambda w: w or 0.0)
+
+
+# --- many who wait, and who ask ----------------------------------------------------------------
+
+
+def test_beyond_two_thousand_a_sample_is_enough() -> None:
+    hall = busy([(10, "")])
+    names = hall.come(*["q"] * (WAITING_MAX + 500))
+    for place in (1, 50, 1000, len(names)):
+        found = hall.expect_s(names[place - 1])
+        assert found == pytest.approx(qlr_s(place, 10), rel=0.01, abs=2 * qlr_s(1, 10))
+
+
+def test_a_costly_look_ahead_is_kept_for_a_moment_and_its_time_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gkc_engine.acd.expected_wait.FRESH_COST", 1)
+    monkeypatch.setattr("gkc_engine.acd.expected_wait.KEPT_PER_COST", 1_000_000)
+    hall = busy([(4, "")])
+    first, second = hall.come("q", "q")
+    assert hall.expect_s(second) == pytest.approx(qlr_s(2, 4), abs=2e-6)
+    kept = hall.expected._forecast
+    (third,) = hall.come("q")
+    hall.after(5)
+    assert hall.expect_s(second) == pytest.approx(qlr_s(2, 4) - 5, abs=2e-6)
+    assert hall.expect_s(third) == pytest.approx(qlr_s(3, 4) - 5, abs=2e-6), "behind all he knew"
+    assert hall.expected._forecast is kept
+    hall.after(60)
+    assert hall.expect_s(first) == pytest.approx(qlr_s(1, 4), abs=2e-6)
+    assert hall.expected._forecast is not kept
+
+
+# --- too little data ----------------------------------------------------------------------------
 
 
 def test_too_few_data_are_not_spoken_of() -> None:
-    few = [handled(60) for _ in range(SAMPLES_MIN - 1)]
-    assert taught(*few).expect(TAX, 1, 1, NONE) is None
-    assert taught(*few, handled(60)).expect(TAX, 1, 1, NONE) == seconds(60)
+    hall = Hall({"q": ""}, [(1, "")])
+    hall.come("q")
+    (name,) = hall.come("q")
+    hall.learn("q", [MEAN_S] * (SAMPLES_MIN - 1))
+    assert hall.expect_s(name) is None
+    hall.learn("q", [MEAN_S])
+    assert hall.expect_s(name) is not None
 
 
-def test_nobody_at_work_is_no_wait_to_be_told() -> None:
-    expected = taught(*(handled(60) for _ in range(SAMPLES_MIN)))
-    assert expected.expect(TAX, 1, 0, NONE) is None
-    assert expected.expect(MAIL, 1, 3, NONE) is None, "another queue's data"
+def test_another_queue_s_data_do_not_help() -> None:
+    hall = Hall({"q": "", "r": ""}, [(1, "")])
+    hall.come("q")
+    (name,) = hall.come("q")
+    hall.learn("r", [MEAN_S] * SAMPLES_MIN)
+    assert hall.expect_s(name) is None
+
+
+def test_with_little_data_it_is_the_wait_of_the_last_served() -> None:
+    hall = Hall({"q": ""}, [(1, "")])
+    waiting = hall.come(*"qqqqq")
+    asks = waiting[-1]
+    for answered in range(LAST_MIN - 1):
+        assert hall.expect_s(asks) is None, answered
+        hall.after(30)
+        hall.leave(waiting[answered])
+    # Three have been answered, the last of them after 60 s; this one has waited for 60 s too.
+    assert hall.expect_s(asks) is None, "longer than the last one: nothing is known"
+    (late,) = hall.come("q")
+    assert hall.expect_s(late) == 60.0
+    hall.after(20)
+    assert hall.expect_s(late) == 40.0
+    hall.leave(waiting[LAST_MIN - 1])
+    assert hall.expect_s(late) == 60.0, "the fourth waited for 80 s"
+    hall.say(ev.AgentPaused(agent_id=AgentId("-00"), reason="lunch"))
+    assert hall.expect_s(late) is None, "nobody is at work"
+
+
+def test_a_talk_that_is_over_still_says_how_long_it_had_waited() -> None:
+    hall = Hall({"q": ""}, [(1, "")], wrap_up_s=10.0)
+    for name in hall.come(*"qqq"):
+        hall.after(30)
+        hall.leave(name)
+        if hall.line:
+            hall.after(10)
+    (late,) = hall.come("q")
+    assert hall.expect_s(late) == 80.0, "the third waited for 80 s; his talk is being written up"
+
+
+# --- what teaches -------------------------------------------------------------------------------
+
+
+def test_ring_talk_hold_and_wrap_up_hold_the_slot() -> None:
+    hall = Hall({"q": ""}, [(1, "")])
+    hall.learn("q", exponential_s(60.0), wrap_up_s=40.0)
+    handling = hall.expected._handling[next(iter(hall.acd.queues()))]
+    assert handling.held_us / handling.count == pytest.approx(60e6, rel=1e-6)
+    assert handling.wrap_us / handling.count == pytest.approx(40e6)
+
+
+def test_an_offer_without_a_talk_teaches_nothing() -> None:
+    hall = Hall({"q": ""}, [(1, "")])
+    facts = [f for f in handled("q", 20.0) if getattr(f, "state", None) != "talk"]
+    for _ in range(SAMPLES_MIN):
+        hall.expected.learn(facts)
+    assert not hall.expected._handling
 
 
 @pytest.mark.parametrize(
-    "foreign",
-    [
-        handled(9999, disposition=Disposition.ABANDONED),
-        handled(9999, via="fallback"),
-        handled(9999, queue=None),
-        handled(9999, queue=MAIL),
-    ],
+    "foreign", [over("q", 1.0, Disposition.ABANDONED, via="fallback"), over("r", 1.0)]
 )
-def test_only_what_our_agents_handled_in_this_queue_teaches(foreign: ContactEnded) -> None:
-    expected = taught(*(handled(60) for _ in range(SAMPLES_MIN)), *[foreign] * SAMPLES_MIN)
-    assert expected.expect(TAX, 1, 1, NONE) == seconds(60)
+def test_patience_is_that_of_who_waited_for_us_in_this_queue(foreign: object) -> None:
+    hall = busy([(4, "")])
+    hall.expected.learn([foreign] * 100)  # type: ignore[list-item]
+    names = hall.come(*"qqqqq")
+    assert hall.expect_s(names[-1]) == pytest.approx(qlr_s(5, 4), abs=2e-6)
 
 
 def test_the_old_is_forgotten() -> None:
-    expected = taught(
-        *(handled(600) for _ in range(50)), *(handled(60) for _ in range(SAMPLES_MAX))
-    )
-    assert expected.expect(TAX, 1, 1, NONE) == seconds(60)
+    hall = Hall({"q": ""}, [(1, "")])
+    hall.learn("q", exponential_s(600.0))
+    for _ in range(30):
+        hall.learn("q", exponential_s(60.0))
+    handling = hall.expected._handling[next(iter(hall.acd.queues()))]
+    assert handling.held_us / handling.count == pytest.approx(60e6, rel=0.05)
+    assert handling.count <= 2 * WINDOW
+    assert sum(handling._ends) == pytest.approx(handling.count)
+    assert sum(handling._lasted_us) == pytest.approx(handling.held_us)
+
+
+def test_nothing_grows_with_the_number_of_contacts() -> None:
+    hall = Hall({"q": ""}, [(2, "")])
+    sizes = set()
+    for _ in range(50):
+        hall.come("q")
+        hall.after(5)
+        hall.leave(next(iter(hall.acd.contacts())))
+        e = hall.expected
+        sizes.add((len(e._held), len(e._served), len(e._last_wait), len(e._shapes)))
+    assert max(size[0] for size in sizes) <= 2
+    assert max(sum(size) for size in sizes) <= 7

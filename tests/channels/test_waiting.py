@@ -13,12 +13,11 @@ from gkc_engine.channels.phone.host import Sound
 from gkc_engine.channels.phone.waiting import Announcements
 from gkc_engine.config.loader import load_config
 from gkc_engine.ids import AgentId, ContactId, QueueId, seconds
-from tests.acd.test_expected_wait import handled
+from tests.acd.hall import exponential_s, handled
 from tests.channels.world import CITY, World, at, leg, world
 
 OPERATOR = QueueId("operator")
 """announce-frequency 20 s, min-announce-frequency 8 s; anybody can serve it."""
-SERVE = ("dina", "egor", "vera")
 WRAP_UP_S = 30.0
 
 
@@ -36,7 +35,6 @@ class Hall:
             lambda: self.config,
             here.engine,
             self._sounds,
-            lambda queue: [AgentId(a) for a in SERVE] if queue == OPERATOR else [],
         )
         here.engine.observe(self.told.observe)
 
@@ -66,7 +64,8 @@ class Hall:
         return None if due is None else (due - at(0)) / 1e6
 
     def teach(self, talk_s: float, count: int = SAMPLES_MIN) -> None:
-        self.told.expected.learn([handled(talk_s, queue=OPERATOR)] * count)
+        for held_s in exponential_s(talk_s, count):
+            self.told.expected.learn(handled(OPERATOR, held_s, WRAP_UP_S))
 
 
 @asynccontextmanager
@@ -86,7 +85,8 @@ async def test_the_place_alone_is_told_while_the_data_are_too_few() -> None:
 
 
 async def test_the_wait_is_told_by_place_handling_time_and_those_at_work() -> None:
-    # 60 s of talk + 30 s of wrap-up, the fourth in line before two: 4 * 90 / 2 = 180 s.
+    # 60 s of talk + 30 s of wrap-up; two ahead are rung for, so he is the second of those before
+    # whom two work: 2 * 90 / 2 = 90 s.
     async with hall(agents=["vera"]) as h:
         await h.here.said(ev.AgentPaused(agent_id=AgentId("vera"), reason="lunch"))
         for n in (1, 2, 3):
@@ -97,7 +97,7 @@ async def test_the_wait_is_told_by_place_handling_time_and_those_at_work() -> No
         for agent in ("dina", "egor"):
             await h.here.said(ev.AgentLoggedIn(agent_id=AgentId(agent)))
             assert h.here.agent(agent) == "reserved"
-        assert h.hears(fourth, 30) == ["ru/position-4", "ru/wait-from-2", "ru/wait-to-3"]
+        assert h.hears(fourth, 30) == ["ru/position-4", "ru/wait-from-1", "ru/wait-to-2"]
 
 
 async def test_asked_again_when_due_and_each_second_after() -> None:

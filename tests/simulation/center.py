@@ -127,11 +127,6 @@ class Center:
             lambda: config,
             self.engine,
             phrase,
-            lambda queue: [
-                AgentId(name)
-                for name, o in config.operators.items()
-                if plans.may_serve(o, config.queues[queue])
-            ],
         )
         self.engine.observe(self.announcements.observe)
         self.phone = PhoneChannel(

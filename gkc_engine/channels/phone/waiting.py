@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gkc_engine.acd.commands import AgentState, ContactEnded
+from gkc_engine.acd.commands import ContactEnded
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.host import Sound
 from gkc_engine.config.models import Config, QueueModel
 from gkc_engine.engine import Engine, Step
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
+from gkc_engine.ids import SECOND, ContactId, Instant, QueueId
 from gkc_engine.ivr.announce import (
     PLACE_CHANGED,
     AnnounceSettings,
@@ -36,16 +36,16 @@ class Announcements:
         config: Callable[[], Config],
         engine: Engine,
         sounds: Callable[[Sequence[str], str], Sequence[Sound]],
-        may_serve: Callable[[QueueId], Sequence[AgentId]],
+        expected: ExpectedWait | None = None,
     ) -> None:
+        """``expected``: shared with those who show it; it learns here (``observe``)."""
         self._config = config
         self._engine = engine
         self._sounds = sounds
-        self._may_serve = may_serve
         self._told: dict[ContactId, tuple[QueueId, Told]] = {}
         """In which queue it was told: another queue is another line."""
         self._asked: dict[ContactId, Instant] = {}
-        self.expected = ExpectedWait()
+        self.expected = ExpectedWait() if expected is None else expected
 
     def replace(self, sounds: Callable[[Sequence[str], str], Sequence[Sound]]) -> None:
         """Take the prompts of a reloaded config."""
@@ -85,11 +85,12 @@ class Announcements:
         # Only one of a higher class, or with a head start, can come in before him; a longer
         # estimate alone has no such cause and is then not told.
         overtaken = told.position is not None and place > told.position
+        expected = self.expected.expect(self._engine.acd, call.contact_id, now)
         said = announcement(
             now,
             told,
             place,
-            self._expected(view.queue, place, queue),
+            wait_range(expected),
             AnnounceSettings.of(queue),
             PLACE_CHANGED if overtaken else None,
         )
@@ -120,15 +121,3 @@ class Announcements:
         if view is None or view.queue is None:
             return None
         return self._config().queues.get(view.queue)
-
-    def _expected(self, queue_id: QueueId, place: int, queue: QueueModel) -> WaitRange | None:
-        at_work = 0
-        for agent_id in self._may_serve(queue_id):
-            agent = self._engine.acd.agent_view(agent_id)
-            if agent is not None and agent.state not in (
-                AgentState.OFFLINE,
-                AgentState.NOT_READY,
-                AgentState.FAULTY,
-            ):
-                at_work += 1
-        return wait_range(self.expected.expect(queue_id, place, at_work, queue.wrapuptime))
