@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "gkc_engine.cli.simulate:simulate_scenario",
         "What a scenario's waits would be, by this engine's routing.",
     ),
+    "report": ("gkc_engine.cli.report:app", "Figures over a stretch of time."),
     "pbx": ("gkc_engine.cli.pbx:pbx_app", "Asterisk: install it, write its configuration."),
     "clean": ("gkc_engine.cli.clean:clean", "Remove .gkc and .venv."),
 }

@@ -17,6 +17,7 @@ import structlog
 
 from gkc_engine import plans
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.backend import EngineBackend
 from gkc_engine.channels.phone.ami import AmiLink
 from gkc_engine.channels.phone.channel import PhoneChannel
@@ -152,11 +153,13 @@ class App:
         self.day = DayCounters(zone, self.engine.now())
         self.day.configure({QueueId(n): q.servicelevel for n, q in self.config.queues.items()})
         self.reloader = Reloader(self.folder, self.engine, lambda: self.config, self._prepare)
+        self.expected = ExpectedWait()
         self.backend = EngineBackend(
             self.engine,
             plans.directory_of(self.config, self.folder),
             self.day,
             self.reader,
+            self.expected,
             health=self._health,
             reload=self.reloader.reload,
         )
@@ -182,6 +185,7 @@ class App:
             lambda: self.config,
             self.engine,
             sounds.phrase,
+            self.expected,
         )
         self.engine.observe(self.announcements.observe)
         menus = MenuRunner(lambda: self.config.ivr)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from gkc_engine.acd.commands import AgentState, AgentStateChanged, Command, ContactEnded
 from gkc_engine.acd.events import ContactStarted, Event
+from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.figures import QueueCounts
 from gkc_engine.control.views import AgentNow, ContactNow, Directory, Reloaded, Row
@@ -23,6 +24,7 @@ class EngineBackend:
         directory: Directory,
         day: DayCounters,
         records: RecordReader,
+        expected: ExpectedWait,
         *,
         health: Callable[[], Row],
         reload: Callable[[bool, str], Awaitable[Reloaded]],
@@ -31,6 +33,7 @@ class EngineBackend:
         self._directory = directory
         self._day = day
         self._records = records
+        self._expected = expected
         self._health = health
         self._reload = reload
         self.numbers: dict[ContactId, str] = {}
@@ -117,6 +120,10 @@ class EngineBackend:
         """Contacts of today that have ended."""
         return self._day.of(queue, self.now())
 
+    def expected_wait(self, queue: QueueId) -> int | None:
+        """How long one would wait who came now."""
+        return self._expected.expect_new(self._engine.acd, queue, self.now())
+
     def health(self) -> Row:
         """What an operations person asks first."""
         return self._health()
@@ -134,6 +141,12 @@ class EngineBackend:
     ) -> Sequence[Row]:
         """Rows of the contact table, newest first."""
         return await self._records.list_contacts(since=since, queue=queue, limit=limit)
+
+    async def told_waits(
+        self, *, since: Instant, until: Instant | None, queue: QueueId | None
+    ) -> Sequence[Row]:
+        """Sums over the waits that were told, by queue."""
+        return await self._records.told_waits(since=since, until=until, queue=queue)
 
     async def show_contact(self, key: str, *, reveal: bool) -> Row | None:
         """One contact with its segments, offers and events."""

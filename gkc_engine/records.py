@@ -66,6 +66,15 @@ class RecordReader:
             lambda: queries.list_contacts(self._engine, since=since, queue=queue, limit=limit)
         )
 
+    async def told_waits(
+        self, *, since: Instant, until: Instant | None, queue: QueueId | None
+    ) -> Sequence[Row]:
+        """Return sums over the waits that were told, by queue."""
+        await self._settle()
+        return await self._run(
+            lambda: queries.told_waits(self._engine, since=since, until=until, queue=queue)
+        )
+
     async def show_contact(self, key: str, *, reveal: bool) -> Row | None:
         """Return one contact with its story; with ``reveal`` also the citizen's number and name."""
         await self._settle()

@@ -93,6 +93,21 @@ class MenuAnswered:
 
 
 @dataclass(slots=True, kw_only=True)
+class WaitTold:
+    """A waiting citizen was told how much longer it will take. For the record only."""
+
+    contact_id: ContactId
+    queue: QueueId
+    """The line of which it was said; another queue is another line."""
+    expected_us: Micros
+    """The estimate behind the words."""
+    lo_us: Micros
+    """He heard: more than this …"""
+    hi_us: Micros | None
+    """… and at most this; ``None``: nobody knows how much more."""
+
+
+@dataclass(slots=True, kw_only=True)
 class RecordingStarted:
     """A talk is being recorded to ``path``, below the folder of recordings. For the record only."""
 
@@ -362,6 +377,7 @@ Event: TypeAlias = (
     | LanguageChosen
     | ArticleHeard
     | MenuAnswered
+    | WaitTold
     | RecordingStarted
     | RecordingPaused
     | QueueRequested

@@ -37,6 +37,7 @@ ContactEvent = (
     | ev.LanguageChosen
     | ev.ArticleHeard
     | ev.MenuAnswered
+    | ev.WaitTold
     | ev.RecordingStarted
     | ev.RecordingPaused
     | ev.QueueRequested
@@ -67,7 +68,13 @@ def contact_event(world: World, event: ContactEvent) -> None:
             fallback_answered(world, event)
         case ev.ContactLeft():
             left(world, event)
-        case ev.LanguageChosen() | ev.MenuAnswered() | ev.RecordingStarted() | ev.RecordingPaused():
+        case (
+            ev.LanguageChosen()
+            | ev.MenuAnswered()
+            | ev.WaitTold()
+            | ev.RecordingStarted()
+            | ev.RecordingPaused()
+        ):
             pass  # For the record only.
         case _:
             assert_never(event)

@@ -53,6 +53,11 @@ def percent(value: Json) -> str:
     return "-" if value is None else f"{int(value * 100 + 1e-9)}%"
 
 
+def signed_percent(value: Json) -> str:
+    """Return a deviation in per cent, to a tenth, with its sign."""
+    return "-" if value is None else f"{value:+.1%}"
+
+
 def _number(key: str, head: str, drops: int = 0) -> Column:
     return Column(key=key, head=head, right=True, drops=drops)
 
@@ -62,6 +67,7 @@ QUEUES = (
     Column(key="title", head="Title", shrinks=True, drops=1),
     _number("waiting", "W"),
     Column(key="longest_wait_s", head="Longest", show=span, right=True),
+    Column(key="expected_wait_s", head="EWT", show=span, right=True, drops=6),
     _number("ringing", "Ring", drops=4),
     _number("talking", "Talk"),
     _number("ready", "Ready"),
@@ -73,7 +79,18 @@ QUEUES = (
     _number("abandoned", "A"),
     Column(key="service_level", head="SL", show=percent, right=True),
 )
-"""W waiting, C answered (completed), A abandoned, SL: Asterisk's own letters."""
+"""EWT expected wait, W waiting, C answered (completed), A abandoned, SL: Asterisk's own letters."""
+
+
+TOLD_WAITS = (
+    Column(key="queue", head="Queue"),
+    _number("n", "Told"),
+    Column(key="mean_wait_s", head="Wait", show=span, right=True),
+    Column(key="bias", head="Bias", show=signed_percent, right=True),
+    Column(key="rmse", head="RMSE", show=percent, right=True),
+    Column(key="within_range", head="In range", show=percent, right=True),
+)
+"""Bias and RMSE over the mean wait."""
 
 
 def agents(zone: ZoneInfo) -> tuple[Column, ...]:

@@ -79,11 +79,11 @@ def show(
 def _list(
     since: str | None, queue: str | None, limit: int, config: Path | None
 ) -> tuple[list[Row], ZoneInfo]:
-    client = _engine(config)
+    client = engine_of(config)
     if client is None:
-        store = _last_store()
+        store = last_store()
         now = SystemClock().now()
-        since_us = None if since is None else _since(since, now, store.zone)
+        since_us = None if since is None else instant_of("--since", since, now, store.zone)
         return store.list_contacts(since_us, queue, limit), store.zone
     with client:
         zone = zone_of(client)
@@ -92,21 +92,22 @@ def _list(
             params["queue"] = queue
         if since is not None:
             now = from_iso(client.call("engine.show")[0]["now"])
-            params["since_us"] = _since(since, now, zone)
+            params["since_us"] = instant_of("--since", since, now, zone)
         return client.call("contact.list", params), zone
 
 
-def _since(text: str, now: int, zone: ZoneInfo) -> int:
+def instant_of(option: str, text: str, now: int, zone: ZoneInfo) -> int:
+    """Return the instant in the past that an option names, or refuse it by name."""
     from gkc_engine.ids import Instant
 
     try:
         return parse_past(text, Instant(now), zone)
     except ValueError as error:
-        raise ControlError("bad_params", f"--since: {error}") from error
+        raise ControlError("bad_params", f"{option}: {error}") from error
 
 
 def _show(contact: str, config: Path | None, *, reveal: bool) -> tuple[Row, ZoneInfo]:
-    client = _engine(config)
+    client = engine_of(config)
     if client is not None:
         with client:
             rows = client.call("contact.show", {"contact": contact, "reveal": reveal})
@@ -115,11 +116,11 @@ def _show(contact: str, config: Path | None, *, reveal: bool) -> tuple[Row, Zone
         raise ControlError(
             NOT_RUNNING, "No engine is running, and only it reveals a number: it keeps the audit."
         )
-    store = _last_store()
+    store = last_store()
     return store.show_contact(contact), store.zone
 
 
-def _engine(config: Path | None) -> ControlClient | None:
+def engine_of(config: Path | None) -> ControlClient | None:
     """Return the running engine; ``None`` when none runs and none was named."""
     try:
         return connect(config)
@@ -155,6 +156,19 @@ class _Store:
             start = None if since is None else Instant(since)
             return queries.list_contacts(engine, since=start, queue=queue, limit=limit)
 
+    def told_waits(self, since: int, until: int | None, queue: str | None) -> list[Row]:
+        from gkc_engine.ids import Instant
+        from gkc_engine.recorder import queries, rebuild, schema
+
+        url = schema.sqlite_url(str(self.path))
+        rebuild.settle_left(url)
+        engine = schema.make_engine(url, read_only=True)
+        try:
+            end = None if until is None else Instant(until)
+            return queries.told_waits(engine, since=Instant(since), until=end, queue=queue)
+        finally:
+            engine.dispose()
+
     def show_contact(self, key: str) -> Row:
         from gkc_engine.errors import GkcError
         from gkc_engine.recorder import queries
@@ -189,7 +203,7 @@ class _Store:
         return url
 
 
-def _last_store() -> _Store:
+def last_store() -> _Store:
     """Return the store that ``demo.json`` names, else the newest one under ``.gkc``."""
     state = run_dir().parent
     said: dict[str, Any] = {}

@@ -20,6 +20,7 @@ from gkc_engine.acd.events import (
 from gkc_engine.control.audit import Change
 from gkc_engine.control.protocol import ControlError, Json
 from gkc_engine.control.server import Call, ControlServer
+from gkc_engine.control.told_waits import accuracy_rows
 from gkc_engine.control.views import (
     Backend,
     Row,
@@ -90,6 +91,14 @@ class ContactList(msgspec.Struct, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX)] = 50
 
 
+class ToldWaits(msgspec.Struct, forbid_unknown_fields=True):
+    """Contacts first queued from ``since`` on and before ``until``, microseconds UTC."""
+
+    since_us: int
+    until_us: int | None = None
+    queue: Name | None = None
+
+
 class OneContact(msgspec.Struct, forbid_unknown_fields=True):
     """One contact, by contact_id or registration number."""
 
@@ -123,6 +132,7 @@ class Methods:
         server.method("agent.result", Result, self.agent_result, changes=True)
         server.method("contact.list", ContactList, self.contact_list)
         server.method("contact.show", OneContact, self.contact_show)
+        server.method("report.ewt", ToldWaits, self.report_ewt)
         server.method("core.reload", Reload, self.reload, changes=True, timeout_s=RELOAD_S)
         server.stream("watch", OfQueue, self.watch)
 
@@ -221,11 +231,23 @@ class Methods:
             object=f"agent {agent}", before=_state(before), after=_state(after), result=after
         )
 
-    async def contact_list(self, params: ContactList, _call: Call) -> Json:
-        """Return recent contacts, newest first; those in progress with their present state."""
-        queue = None if params.queue is None else QueueId(params.queue)
+    def _queue(self, name: str | None) -> QueueId | None:
+        queue = None if name is None else QueueId(name)
         if queue is not None and queue not in self._backend.directory.queues:
             queue_rows(self._backend, queue)  # Refuses with the names that there are.
+        return queue
+
+    async def report_ewt(self, params: ToldWaits, _call: Call) -> Json:
+        """Return how good the waits were that citizens were told."""
+        until = None if params.until_us is None else Instant(params.until_us)
+        sums = await self._backend.told_waits(
+            since=Instant(params.since_us), until=until, queue=self._queue(params.queue)
+        )
+        return accuracy_rows(sums)
+
+    async def contact_list(self, params: ContactList, _call: Call) -> Json:
+        """Return recent contacts, newest first; those in progress with their present state."""
+        queue = self._queue(params.queue)
         since = None if params.since_us is None else Instant(params.since_us)
         rows = await self._backend.list_contacts(since=since, queue=queue, limit=params.limit)
         return self._with_present(rows)

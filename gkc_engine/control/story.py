@@ -121,6 +121,7 @@ _EVENTS: Mapping[str, str] = {
     "gkc.contact.language_chosen": "chooses language {language}",
     "gkc.contact.article_heard": "hears article {article}",
     "gkc.contact.menu_answered": "presses {digit} in menu {menu}",
+    "gkc.contact.wait_told": "is told how long to wait: {told}",
     "gkc.recording.started": "is recorded: {path}",
     "gkc.contact.queue_requested": "asks for {queue}",
     "gkc.contact.step_reached": "may be answered by requirement step {step} from here on",
@@ -146,7 +147,16 @@ def _event(event: Record) -> list[tuple[str, str]]:
     if pattern is None:
         return []
     known = {key: value for key, value in (event.get("data") or {}).items() if value is not None}
+    if event["kind"] == "gkc.contact.wait_told":
+        known["told"] = _wait(known)
     return [(event["ts"], pattern.format_map(_Blank(known)))]
+
+
+def _wait(told: Record) -> str:
+    """Return the range that was said, and the estimate behind it."""
+    lo, hi = told["lo_us"] / 1_000_000, told.get("hi_us")
+    words = f"more than {span(lo)}" if hi is None else f"{span(lo)} to {span(hi / 1_000_000)}"
+    return f"{words} (expected {span(told['expected_us'] / 1_000_000)})"
 
 
 def _end(contact: Record) -> str:

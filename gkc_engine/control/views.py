@@ -162,6 +162,10 @@ class Live(Protocol):
         """Contacts of today that have ended (``DayCounters.of``)."""
         ...
 
+    def expected_wait(self, queue: QueueId) -> int | None:
+        """How long one would wait who came now, in µs; ``None`` when that cannot be said."""
+        ...
+
     def health(self) -> Row:
         """Return ``accepting``, ``ami_up``, ``inbox_depth``, ``journal_active`` and the like."""
         ...
@@ -182,6 +186,12 @@ class Backend(Live, Protocol):
         self, *, since: Instant | None, queue: QueueId | None, limit: int
     ) -> Sequence[Row]:
         """Rows of the contact table, newest first (``recorder.queries.list_contacts``)."""
+        ...
+
+    async def told_waits(
+        self, *, since: Instant, until: Instant | None, queue: QueueId | None
+    ) -> Sequence[Row]:
+        """Sums over the waits that were told (``recorder.queries.told_waits``)."""
         ...
 
     async def show_contact(self, key: str, *, reveal: bool) -> Row | None:
@@ -262,6 +272,7 @@ def _queue_row(
         "title": entry.title,
         "waiting": len(waits),
         "longest_wait_s": seconds_of(max(waits)) if waits else None,
+        "expected_wait_s": seconds_of(live.expected_wait(entry.queue)),
         "ringing": sum(contact.state == "offered" for contact in contacts),
         "talking": sum(contact.state in TALKING for contact in contacts),
         "ready": staff[AgentState.READY.value],
@@ -368,6 +379,9 @@ class _Still:
 
     def today(self, queue: QueueId) -> QueueCounts:
         return self._live.today(queue)
+
+    def expected_wait(self, queue: QueueId) -> int | None:
+        return self._live.expected_wait(queue)
 
     def health(self) -> Row:
         return self._live.health()

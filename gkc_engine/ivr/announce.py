@@ -105,6 +105,8 @@ class Announcement:
 
     prompts: tuple[str, ...]
     told: Told
+    says_wait: bool = False
+    """Whether ``told.wait`` is said here, not at an earlier time."""
 
 
 def wait_range(expected_us: int | None) -> WaitRange | None:
@@ -201,7 +203,7 @@ def _regular(
         position=position if place else told.position,
         wait=expected if wait else told.wait,
     )
-    return Announcement(prompts=(*said_cause, *place, *wait), told=heard)
+    return Announcement(prompts=(*said_cause, *place, *wait), told=heard, says_wait=bool(wait))
 
 
 def _is_time(now: Instant, told: Told, position: int, settings: AnnounceSettings) -> bool:

@@ -24,6 +24,7 @@ KINDS: Final[dict[type[Any], str]] = {
     ev.LanguageChosen: "gkc.contact.language_chosen",
     ev.ArticleHeard: "gkc.contact.article_heard",
     ev.MenuAnswered: "gkc.contact.menu_answered",
+    ev.WaitTold: "gkc.contact.wait_told",
     ev.RecordingStarted: "gkc.recording.started",
     ev.RecordingPaused: "gkc.recording.paused",
     ev.QueueRequested: "gkc.contact.queue_requested",

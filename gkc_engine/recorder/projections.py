@@ -196,6 +196,20 @@ class Projector:
         if record is not None:
             record["wrap_up_code"] = fact.code
 
+    def _told(self, row: Row, fact: ev.WaitTold) -> None:
+        record = self._contact(fact.contact_id)
+        if record is None or record["answered"] is not None or record["ended"] is not None:
+            return
+        if record["ewt_queue"] == fact.queue:
+            return  # What he was told first counts: it was said with the least known.
+        record |= {
+            "ewt_queue": fact.queue,
+            "ewt_told": row.ts_us,
+            "ewt_said_us": fact.expected_us,
+            "ewt_lo_us": fact.lo_us,
+            "ewt_hi_us": fact.hi_us,
+        }
+
     def _recorded(self, _row: Row, fact: ev.RecordingStarted) -> None:
         record = self._contact(fact.contact_id)
         if record is not None:
@@ -371,6 +385,7 @@ _Handler = Callable[[Projector, Row, Any], None]
 _HANDLERS: Final[dict[str, _Handler]] = {
     KINDS[ev.ContactStarted]: Projector._started,
     KINDS[ev.LanguageChosen]: Projector._language,
+    KINDS[ev.WaitTold]: Projector._told,
     KINDS[ev.RecordingStarted]: Projector._recorded,
     KINDS[ev.SettingsApplied]: Projector._settings,
     KINDS[cm.ContactQueued]: Projector._queued,

@@ -20,7 +20,10 @@ from gkc_engine.recorder import schema
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMES: Final = frozenset(
-    ["started", "first_queued", "answered", "ended", "start", "end", "created", "ringing", "ts_us"]
+    [
+        *("started", "first_queued", "answered", "ended", "ewt_told"),
+        *("start", "end", "created", "ringing", "ts_us"),
+    ]
 )
 _INTERNAL: Final = frozenset(("number_year", "number_seq"))
 _LAST: Final = "\U0010ffff"
@@ -64,6 +67,42 @@ def list_contacts(
         query = query.where(table.c.queue == queue)
     with engine.connect() as connection:
         return [public(row) for row in connection.execute(query).mappings()]
+
+
+def told_waits(
+    engine: Engine, *, since: Instant, until: Instant | None = None, queue: str | None = None
+) -> list[dict[str, Any]]:
+    """Return, for each queue, sums over the waits that were told and what came true, in seconds.
+
+    Of contacts that entered their first queue from ``since`` on and before ``until``, and were
+    answered by the engine in the queue of which they were told.
+    """
+    c = schema.contact.c
+    waited = (c.answered - c.ewt_told) / float(SECOND)
+    error = (c.ewt_said_us - (c.answered - c.ewt_told)) / float(SECOND)
+    kept = (c.answered - c.ewt_told > c.ewt_lo_us) & (
+        c.ewt_hi_us.is_(None) | (c.answered - c.ewt_told <= c.ewt_hi_us)
+    )
+    query = (
+        sa.select(
+            c.ewt_queue.label("queue"),
+            sa.func.count().label("n"),
+            sa.func.sum(waited).label("waited_s"),
+            sa.func.sum(error).label("error_s"),
+            sa.func.sum(error * error).label("square_s2"),
+            sa.func.sum(sa.case((kept, 1), else_=0)).label("within"),
+        )
+        .where(c.first_queued >= since, c.answered.is_not(None), c.ewt_told.is_not(None))
+        .where(c.queue == c.ewt_queue, sa.func.coalesce(c.via, "engine") == "engine")
+        .group_by(c.ewt_queue)
+        .order_by(c.ewt_queue)
+    )
+    if until is not None:
+        query = query.where(c.first_queued < until)
+    if queue is not None:
+        query = query.where(c.ewt_queue == queue)
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def show_contact(engine: Engine, key: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def rebuild(store: LedgerStore) -> int:
 
 
 def settle_left(url: str) -> None:
-    """Bring the projections of a store up to its ledger when its engine was killed.
+    """Bring the projections of a store up to its ledger when its engine was killed, and up to date.
 
     An engine does that itself when it starts; this is for who reads before. Where it cannot be
     done (no right to write, another engine) the reader sees what was true a moment before.

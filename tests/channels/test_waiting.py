@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
+
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.expected_wait import SAMPLES_MIN
 from gkc_engine.acd.settings import ContactClass
@@ -98,6 +100,13 @@ async def test_the_wait_is_told_by_place_handling_time_and_those_at_work() -> No
             await h.here.said(ev.AgentLoggedIn(agent_id=AgentId(agent)))
             assert h.here.agent(agent) == "reserved"
         assert h.hears(fourth, 30) == ["ru/position-4", "ru/wait-from-1", "ru/wait-to-2"]
+        # What was said is on record, with the estimate behind it; a place alone is not.
+        await h.here.engine.drain()
+        told = [s.event for s in h.here.memory.steps if isinstance(s.event, ev.WaitTold)]
+        assert [(t.contact_id, t.queue, t.lo_us, t.hi_us) for t in told] == [
+            (fourth.contact_id, OPERATOR, seconds(60), seconds(120))
+        ]
+        assert told[0].expected_us == pytest.approx(seconds(90), rel=0.15)
 
 
 async def test_asked_again_when_due_and_each_second_after() -> None:

@@ -28,9 +28,9 @@ reload_app.command()(reload)
 
 
 PLAIN_QUEUES = """\
-Queue     Title                   W  Longest  Ring  Talk  Ready  Busy  Pause  Off  Offered  C  A   SL
-passport  Паспорта и регистрация  1     0:45     0     1      1     1      0    0        5  2  2  33%
-housing   ЖКХ [все]               0        -     0     0      1     0      0    0        0  0  0    -
+Queue     Title                   W  Longest   EWT  Ring  Talk  Ready  Busy  Pause  Off  Offered  C  A   SL
+passport  Паспорта и регистрация  1     0:45  1:30     0     1      1     1      0    0        5  2  2  33%
+housing   ЖКХ [все]               0        -     -     0     0      1     0      0    0        0  0  0    -
 """  # noqa: E501
 
 
@@ -64,6 +64,7 @@ def test_queue_show_json_is_a_list_of_objects_longest_wait_first(
         "title": "Паспорта и регистрация",
         "waiting": 1,
         "longest_wait_s": 45.0,
+        "expected_wait_s": 90.5,
         "ringing": 0,
         "talking": 1,
         "ready": 1,

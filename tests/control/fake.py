@@ -242,6 +242,9 @@ class FakeBackend:
     def today(self, queue: QueueId) -> QueueCounts:
         return self.day.of(queue, self.clock)
 
+    def expected_wait(self, queue: QueueId) -> int | None:
+        return 90_500_000 if queue == PASSPORT else None
+
     def health(self) -> Row:
         return {"accepting": True, "ami_up": True, "inbox_depth": 0, "journal_active": False}
 
@@ -278,6 +281,13 @@ class FakeBackend:
     ) -> Sequence[Row]:
         self.lists.append({"since": since, "queue": queue, "limit": limit})
         return [row for row in contact_rows() if queue in (None, row["queue"])][:limit]
+
+    async def told_waits(
+        self, *, since: Instant, until: Instant | None, queue: QueueId | None
+    ) -> Sequence[Row]:
+        self.lists.append({"since": since, "until": until, "queue": queue})
+        sums = {"n": 4, "waited_s": 200.0, "error_s": -10.0, "square_s2": 400.0, "within": 3}
+        return [{"queue": q, **sums} for q in (HOUSING, PASSPORT) if queue in (None, q)]
 
     async def show_contact(self, key: str, *, reveal: bool) -> Row | None:
         if key not in (DONE, "2026-ЦАО-000001"):

@@ -40,6 +40,16 @@ def test_a_contact_in_progress_has_no_end_yet() -> None:
     assert "ends:" not in text
 
 
+def test_what_he_was_told_of_the_wait_is_told() -> None:
+    def told(hi_us: int | None) -> str:
+        data = {"expected_us": 95_000_000, "lo_us": 60_000_000, "hi_us": hi_us}
+        event = {"ts": full_contact()["started"], "kind": "gkc.contact.wait_told", "data": data}
+        return story({**full_contact(), "events": [event]}, ZONE)
+
+    assert "+0:00  is told how long to wait: 1:00 to 2:00 (expected 1:35)" in told(120_000_000)
+    assert "is told how long to wait: more than 1:00 (expected 1:35)" in told(None)
+
+
 def test_a_hostile_name_cannot_steer_the_terminal() -> None:
     contact = {**full_contact(), "reason": "\x1b[2Jgone\nfake line"}
     assert "\x1b" not in story(contact, ZONE)

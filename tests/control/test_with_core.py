@@ -12,6 +12,7 @@ import pytest
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.core import Acd
+from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settings
 from gkc_engine.backend import EngineBackend
 from gkc_engine.control.day import DayCounters
@@ -130,7 +131,9 @@ async def city(tmp_path: Path) -> AsyncIterator[City]:
     reader = RecordReader(schema.sqlite_url(str(tmp_path / "gkc.sqlite")), citizens, settle)
     day = DayCounters(ZONE, NOW)
     day.configure({PASSPORT: 20 * SECOND})
-    backend = EngineBackend(engine, directory(), day, reader, health=_health, reload=_reload)
+    backend = EngineBackend(
+        engine, directory(), day, reader, ExpectedWait(), health=_health, reload=_reload
+    )
     observer = Observer(Metrics(), day)
     engine.observe(observer.steps)
     engine.observe(backend.observe)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import structlog
+
+from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import ContactEnded
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.host import Sound
 from gkc_engine.config.models import Config, QueueModel
-from gkc_engine.engine import Engine, Step
-from gkc_engine.ids import SECOND, ContactId, Instant, QueueId
+from gkc_engine.engine import Engine, EngineBusyError, Step
+from gkc_engine.ids import SECOND, ContactId, Instant, Micros, QueueId
 from gkc_engine.ivr.announce import (
     PLACE_CHANGED,
     AnnounceSettings,
@@ -21,8 +24,12 @@ from gkc_engine.ivr.announce import (
     wait_range,
 )
 
+log = structlog.get_logger(__name__)
+
 ASK_AGAIN_US = SECOND
 """A better place may come at any time; looked at once a second when an announcement is due."""
+
+MINUTE_US = 60 * SECOND
 
 TOLD_MAX = 20_000
 """Waiting citizens whose announcements are remembered."""
@@ -97,7 +104,23 @@ class Announcements:
         if said is None:
             return ()
         self._told[call.contact_id] = (view.queue, said.told)
+        if said.says_wait and said.told.wait is not None and expected is not None:
+            self._record(call, view.queue, expected, said.told.wait)
         return self._sounds(said.prompts, call.language)
+
+    def _record(self, call: Call, queue: QueueId, expected: Micros, wait: WaitRange) -> None:
+        """Put on record what he is told, to be compared with what comes true."""
+        event = ev.WaitTold(
+            contact_id=call.contact_id,
+            queue=queue,
+            expected_us=expected,
+            lo_us=Micros(wait.lo_min * MINUTE_US),
+            hi_us=None if wait.hi_min is None else Micros(wait.hi_min * MINUTE_US),
+        )
+        try:
+            self._engine.submit(event, source="agi")
+        except EngineBusyError:
+            log.warning("wait_told_not_recorded", contact_id=call.contact_id)
 
     def forget(self, contact_id: ContactId) -> None:
         """The citizen has left or is served."""

@@ -1,0 +1,84 @@
+"""``gkc report``: figures over a stretch of time, from the records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gkc_engine.cli import _tables
+from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
+from gkc_engine.cli._console import print_json
+from gkc_engine.cli.contact import engine_of, instant_of, last_store
+from gkc_engine.cli.queue import zone_of
+from gkc_engine.clock import SystemClock
+from gkc_engine.control.protocol import ControlError, Params
+from gkc_engine.control.told_waits import accuracy_rows
+from gkc_engine.control.when import from_iso
+
+app = typer.Typer(help="Figures over a stretch of time.", no_args_is_help=True)
+
+DAY = "1d"
+
+
+@app.callback()
+def _root() -> None:
+    """Figures over a stretch of time."""
+
+
+@app.command()
+def ewt(
+    *,
+    from_: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="Contacts queued from then on: 2h (ago), 09:30, 2026-11-23.",
+            metavar="TIME",
+        ),
+    ] = DAY,
+    to: Annotated[
+        str | None, typer.Option("--to", help="… and before then; without it, till now.")
+    ] = None,
+    queue: Annotated[str | None, typer.Option(help="Only this queue.")] = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show how good the expected waits were that citizens were told."""
+    with refusals():
+        rows = _rows(from_, to, queue, config)
+    if json:
+        print_json(rows)
+    else:
+        shown = [{**row, "queue": row["queue"] or "all"} for row in rows]
+        _tables.print_rows(
+            _tables.TOLD_WAITS, shown, "Nobody who was told a wait was answered in that time."
+        )
+
+
+def _rows(from_: str, to: str | None, queue: str | None, config: Path | None) -> list[Any]:
+    client = engine_of(config)
+    if client is None:
+        store = last_store()
+        now = SystemClock().now()
+        since, until = instant_of("--from", from_, now, store.zone), None
+        if to is not None:
+            until = instant_of("--to", to, now, store.zone)
+        _refuse_empty(since, until)
+        return accuracy_rows(store.told_waits(since, until, queue))
+    with client:
+        zone, now = zone_of(client), from_iso(client.call("engine.show")[0]["now"])
+        params: Params = {"since_us": instant_of("--from", from_, now, zone)}
+        if to is not None:
+            params["until_us"] = instant_of("--to", to, now, zone)
+            _refuse_empty(params["since_us"], params["until_us"])
+        if queue is not None:
+            params["queue"] = queue
+        rows: list[Any] = client.call("report.ewt", params)
+        return rows
+
+
+def _refuse_empty(since: int, until: int | None) -> None:
+    if until is not None and until <= since:
+        raise ControlError("bad_params", "--to is not after --from")
