@@ -230,3 +230,61 @@ def test_a_plan_for_the_administrators_own_endpoints_writes_none() -> None:
     files = include_side(plan)
     assert "[101]" not in files["gkc.d/pjsip.conf"]
     assert "exten => 101,1,Dial(PJSIP/101,20,mi)" in files["gkc.d/extensions.conf"]
+
+
+def _section(text: str, name: str) -> dict[str, str]:
+    """Return the settings of the first section that begins with ``[name]``."""
+    body: dict[str, str] = {}
+    found = lines(text)
+    for line in found[next(i for i, x in enumerate(found) if x.startswith(f"[{name}]")) + 1 :]:
+        if line.startswith("["):
+            break
+        key, _, value = line.partition(" = ")
+        body[key] = f"{body[key]} {value}" if key in body else value
+    return body
+
+
+def test_sip_hygiene_of_a_phone_a_trunk_and_rtp(tmp_path: Path) -> None:
+    """Each line stands against something that was seen or is known (telephony, "SIP hygiene")."""
+    plan = replace(small_plan(), trunks=(Trunk(name="city", match=("192.0.2.1",)),))
+    text = include_side(plan)["gkc.d/pjsip.conf"]
+    assert _section(text, "gkc-operator") == {
+        "type": "endpoint",
+        "context": "gkc-operators",
+        "disallow": "all",
+        "allow": "alaw,ulaw",
+        "language": "ru",
+        "dtmf_mode": "rfc4733",
+        "direct_media": "no",
+        "rtp_symmetric": "yes",
+        "force_rport": "yes",
+        "send_connected_line": "no",
+        "device_state_busy_at": "1",
+        "timers": "no",
+        "rtp_timeout": "15",
+        "rtp_timeout_hold": "300",
+        "set_var": "TRANSFER_CONTEXT=gkc-transfer FEATURE(atxferdropcall)=yes"
+        " DYNAMIC_FEATURES=gkc-record",
+    }
+    assert _section(text, "gkc-phone-aor")["qualify_frequency"] == "30"
+    assert _section(text, "101")["rewrite_contact"] == "yes"
+    assert _section(text, "city") == {
+        "type": "endpoint",
+        "context": "gkc",
+        "disallow": "all",
+        "allow": "alaw,ulaw",
+        "language": "ru",
+        "dtmf_mode": "auto",
+        "direct_media": "no",
+        "rtp_symmetric": "yes",
+        "allow_transfer": "no",
+        "allow_subscribe": "no",
+        "timers": "yes",
+        "timers_sess_expires": "1800",
+        "identify_by": "ip",
+        "aors": "city",
+    }
+    assert "trust_id_inbound" not in text, "a number in PAI or RPID is anybody's word"
+    render_standalone(small_plan(), install=FAKE, run_dir=tmp_path)
+    rtp = _section((tmp_path / "etc" / "rtp.conf").read_text(), "general")
+    assert (rtp["strictrtp"], rtp["icesupport"]) == ("yes", "no")
