@@ -74,6 +74,18 @@ async def test_45_from_sipp(stage: Stage) -> None:
     await stage.city.agent_is("boris", "ready")
 
 
+@pytest.mark.usefixtures("sipp")
+@pytest.mark.parametrize(
+    ("code", "state"), [("*4612", "not_ready"), ("*47", "ready"), ("*487", "ready")]
+)
+async def test_the_other_codes_from_sipp(stage: Stage, code: str, state: str) -> None:
+    await stage.city.login("boris")
+    phone = await stage.city.bench.citizens(code, ["code"], caller="102", host="127.0.0.1")
+    assert await phone.finished(15) == 0
+    row = await stage.city.agent_is("boris", state)
+    assert row["reason"] == ("12" if state == "not_ready" else None)
+
+
 async def test_who_is_always_at_work_does_not_go(stage: Stage) -> None:
     assert await dial(stage, 106, "*45") == "agent-logged-in"
     assert await dial(stage, 106, "*45") == "agent-logged-in"
