@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -461,3 +462,9 @@ async def test_too_many_sessions_are_refused_and_the_others_live() -> None:
         again = await FakeCall.dial(made.port)
         await asyncio.sleep(0.05)
         assert not again.closed.is_set()
+
+
+def test_a_burst_of_calls_does_not_find_the_door_shut() -> None:
+    """Connections beyond the backlog wait a second for the kernel's next try (telephony)."""
+    backlog = inspect.signature(AgiServer).parameters["backlog"].default
+    assert backlog >= 1024
