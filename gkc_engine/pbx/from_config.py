@@ -16,6 +16,8 @@ GOODBYE: Final = "timed-out"
 """The prompt for a citizen whom the fallback queue could not serve either."""
 
 TRANSFER: Final = "agent-enter-number"
+TRANSFER_DONE: Final = "agent-stored"
+TRANSFER_FAILED: Final = "agent-refused"
 """What an operator hears after ``##``; Asterisk gives the transfer up when it has no such file."""
 
 
@@ -72,6 +74,8 @@ def plan_from_config(
         language=config.center.languages[0],
         goodbye_prompt=_prompt(prompts, config.center.languages[0], GOODBYE),
         transfer_prompt=_prompt(prompts, config.center.languages[0], TRANSFER),
+        transfer_done_prompt=_prompt(prompts, config.center.languages[0], TRANSFER_DONE),
+        transfer_failed_prompt=_prompt(prompts, config.center.languages[0], TRANSFER_FAILED),
         default_wrapup_s=max(_whole_seconds(q.wrapuptime) for q in config.queues.values()),
     )
 

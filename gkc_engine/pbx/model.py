@@ -212,6 +212,10 @@ class PbxPlan:
     """Played (without its suffix) when the fallback queue gave up."""
     transfer_prompt: Path | None = None
     """Played after ``##``, before the number is keyed in; else ``pbx-transfer`` must exist."""
+    transfer_done_prompt: Path | None = None
+    """The colleague hears it when a ``*2`` is complete; else ``beep`` must exist."""
+    transfer_failed_prompt: Path | None = None
+    """Who transfers hears it when a ``*2`` fails; else ``beeperr`` must exist."""
     feature_codes: tuple[tuple[str, str], ...] = FEATURE_CODES
     heartbeat: bool = True
     """Whether new calls pass by an engine whose heartbeat is older than 4 s."""

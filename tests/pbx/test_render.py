@@ -288,3 +288,15 @@ def test_sip_hygiene_of_a_phone_a_trunk_and_rtp(tmp_path: Path) -> None:
     render_standalone(small_plan(), install=FAKE, run_dir=tmp_path)
     rtp = _section((tmp_path / "etc" / "rtp.conf").read_text(), "general")
     assert (rtp["strictrtp"], rtp["icesupport"]) == ("yes", "no")
+
+
+def test_a_transfer_by_code_asks_for_no_sound_that_is_not_there(tmp_path: Path) -> None:
+    plan = replace(
+        small_plan(),
+        transfer_done_prompt=Path("/p/ru/agent-stored"),
+        transfer_failed_prompt=Path("/p/ru/agent-refused"),
+    )
+    etc = render_standalone(plan, install=FAKE, run_dir=tmp_path)
+    general = _section((etc / "features.conf").read_text(), "general")
+    assert general["xfersound"] == "/p/ru/agent-stored"
+    assert general["xferfailsound"] == "/p/ru/agent-refused"
