@@ -40,6 +40,9 @@ RING_MS = 2500
 FALLBACK_S, STOPPED_S = 2.0, 5.0
 """Within these the native queue has everybody, and rings a free member (issue, section 5)."""
 
+DECIDES_S = 2.0
+"""Within this the engine decides again, from its own start (or from its going on)."""
+
 WATCHED = ("watched", "hung")
 """The real watchdog is over the engine, which is killed or stopped: nobody else brings it back."""
 
@@ -288,9 +291,12 @@ async def trials_as_promised(
 
 
 def too_late(made: Figures) -> list[float]:
-    """Return the seconds after a kill or a stop in which the native queue was too slow."""
+    """Return the seconds after a kill or a stop in which queue or engine was too slow."""
     limit = STOPPED_S if made.kind in ("stopped", "hung") else FALLBACK_S
-    return [s for s in made.to_queue_s + made.invite_s if s > limit]
+    late = [s for s in made.to_queue_s + made.invite_s if s > limit]
+    if made.kind in ("waiting", "stopped"):  # else it waits for a phone that is free, too
+        late += [s for s in made.decide_s if s > DECIDES_S]
+    return late
 
 
 def _spread(values: Sequence[float]) -> dict[str, float | None]:
