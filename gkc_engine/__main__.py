@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "What a scenario's waits would be, by this engine's routing.",
     ),
     "report": ("gkc_engine.cli.report:app", "Figures over a stretch of time."),
+    "explain": ("gkc_engine.cli.explain:explain", "Why a contact waited, and who was chosen."),
+    "replay": ("gkc_engine.cli.replay:replay", "Recorded events once more through the core."),
     "pbx": ("gkc_engine.cli.pbx:pbx_app", "Asterisk: install it, write its configuration."),
     "clean": ("gkc_engine.cli.clean:clean", "Remove .gkc and .venv."),
 }

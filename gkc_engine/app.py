@@ -117,8 +117,8 @@ class App:
 
     async def _records(self, stack: contextlib.AsyncExitStack) -> None:
         self.state_dir.mkdir(parents=True, exist_ok=True)
-        store = self.state_dir / self.config.store.path
-        url = schema.sqlite_url(str(store))
+        self.store = (self.state_dir / self.config.store.path).resolve()
+        url = schema.sqlite_url(str(self.store))
         self.ledger = Ledger(url, self.config.center.name)
         self.journal = Journal(self.state_dir / "emergency.journal")
         self.writer = DurableWriter(
@@ -340,6 +340,7 @@ class App:
             "record_mode": self.writer.mode.value,
             "agi_sessions": self.phone.agi.sessions,
             "steps": self.engine.steps_total,
+            "store": str(self.store),
         }
 
     def _audit(

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import json as json_module
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
 from gkc_engine.cli import _tables
-from gkc_engine.cli._client import ConfigOption, JsonOption, connect, refusals, run_dir
+from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json
+from gkc_engine.cli._store import Row, engine_of, last_store
 from gkc_engine.cli.queue import zone_of
 from gkc_engine.clock import SystemClock
-from gkc_engine.control.client import NOT_RUNNING, ControlClient
+from gkc_engine.control.client import NOT_RUNNING
 from gkc_engine.control.methods import LIMIT_MAX
 from gkc_engine.control.protocol import ControlError, Params
 from gkc_engine.control.story import story
 from gkc_engine.control.when import from_iso, parse_past
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
+    pass
 
 app = typer.Typer(help="Records of contacts.", no_args_is_help=True)
-
-Row = dict[str, Any]
 
 
 @app.command("list")
@@ -118,105 +112,3 @@ def _show(contact: str, config: Path | None, *, reveal: bool) -> tuple[Row, Zone
         )
     store = last_store()
     return store.show_contact(contact), store.zone
-
-
-def engine_of(config: Path | None) -> ControlClient | None:
-    """Return the running engine; ``None`` when none runs and none was named."""
-    try:
-        return connect(config)
-    except ControlError as error:
-        if error.error_id != NOT_RUNNING or config is not None:
-            raise
-        return None
-
-
-@dataclass(frozen=True)
-class _Store:
-    """Records that an engine left behind; read only."""
-
-    path: Path
-    said: str | None
-    """The center's time zone, if a note beside the store tells it."""
-
-    @cached_property
-    def zone(self) -> ZoneInfo:
-        """The center's time zone; UTC when neither note nor records tell it."""
-        from gkc_engine.recorder import queries
-
-        if self.said is not None:
-            return ZoneInfo(self.said)
-        with self._records() as engine:
-            return ZoneInfo(queries.timezone(engine) or "UTC")
-
-    def list_contacts(self, since: int | None, queue: str | None, limit: int) -> list[Row]:
-        from gkc_engine.ids import Instant
-        from gkc_engine.recorder import queries
-
-        with self._records() as engine:
-            start = None if since is None else Instant(since)
-            return queries.list_contacts(engine, since=start, queue=queue, limit=limit)
-
-    def told_waits(self, since: int, until: int | None, queue: str | None) -> list[Row]:
-        from gkc_engine.ids import Instant
-        from gkc_engine.recorder import queries, rebuild, schema
-
-        url = schema.sqlite_url(str(self.path))
-        rebuild.settle_left(url)
-        engine = schema.make_engine(url, read_only=True)
-        try:
-            end = None if until is None else Instant(until)
-            return queries.told_waits(engine, since=Instant(since), until=end, queue=queue)
-        finally:
-            engine.dispose()
-
-    def show_contact(self, key: str) -> Row:
-        from gkc_engine.errors import GkcError
-        from gkc_engine.recorder import queries
-
-        with self._records() as engine:
-            try:
-                return queries.show_contact(engine, key)
-            except GkcError as error:
-                raise ControlError("unknown_contact", str(error)) from error
-
-    @contextmanager
-    def _records(self) -> Iterator[Engine]:
-        from gkc_engine.recorder import schema
-
-        url = self._settled()
-        engine = schema.make_engine(url, read_only=True)
-        try:
-            yield engine
-        finally:
-            engine.dispose()
-
-    def _settled(self) -> str:
-        """Return the store's URL once its tables can be asked."""
-        from gkc_engine.errors import GkcError
-        from gkc_engine.recorder import rebuild, schema
-
-        url = schema.sqlite_url(str(self.path))
-        try:
-            rebuild.settle_left(url)
-        except GkcError as error:
-            raise ControlError("older_records", str(error)) from error
-        return url
-
-
-def last_store() -> _Store:
-    """Return the store that ``demo.json`` names, else the newest one under ``.gkc``."""
-    state = run_dir().parent
-    said: dict[str, Any] = {}
-    note = run_dir() / "demo.json"
-    if note.is_file():
-        said = json_module.loads(note.read_text(encoding="utf-8"))
-    named = said.get("store")
-    found = [Path(named)] if named else [*state.glob("*.sqlite"), *state.glob("*/*.sqlite")]
-    stores = sorted((p for p in found if p.is_file()), key=lambda p: p.stat().st_mtime)
-    if not stores:
-        raise ControlError(
-            NOT_RUNNING,
-            f"No engine is running, and no engine has left records under {state}. "
-            "Start one with `gkc run --config DIR`, or `gkc demo`.",
-        )
-    return _Store(stores[-1], said.get("timezone"))

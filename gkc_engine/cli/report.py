@@ -10,7 +10,8 @@ import typer
 from gkc_engine.cli import _tables
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json
-from gkc_engine.cli.contact import engine_of, instant_of, last_store
+from gkc_engine.cli._store import engine_of, last_store
+from gkc_engine.cli.contact import instant_of
 from gkc_engine.cli.queue import zone_of
 from gkc_engine.clock import SystemClock
 from gkc_engine.control.protocol import ControlError, Params

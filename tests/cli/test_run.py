@@ -196,6 +196,16 @@ def test_it_runs_on_without_asterisk_and_says_so(ground: Ground) -> None:
         assert f"127.0.0.1:{ground.ami}" in ground.said()
 
 
+def test_its_ledger_replays_while_it_runs(ground: Ground) -> None:
+    with ground.running():
+        shown = ground.gkc("replay", "1h", "0s")
+        row = ground.engine()
+    assert row is not None
+    assert row["store"] == str(ground.state / "gkc.sqlite")
+    assert "0 steps differ" in shown.stdout, shown.stderr
+    assert shown.returncode == 0
+
+
 @pytest.mark.parametrize("watchdog", ["--watchdog", "--no-watchdog"])
 def test_sigterm_ends_it_soon_and_leaves_no_file(ground: Ground, watchdog: str) -> None:
     with ground.running(watchdog) as process:

@@ -1,0 +1,203 @@
+"""The records that a command reads itself: of the running engine, else of the last one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from gkc_engine.cli._client import USAGE, connect, run_dir
+from gkc_engine.control.client import NOT_RUNNING, ControlClient
+from gkc_engine.control.protocol import ControlError
+from gkc_engine.control.when import EXPECTED_WHEN, from_iso, parse_past
+from gkc_engine.ids import Instant
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Records that an engine left behind; read only."""
+
+    path: Path
+    said: str | None
+    """The center's time zone, if a note beside the store tells it."""
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The center's time zone; UTC when neither note nor records tell it."""
+        from gkc_engine.recorder import queries
+
+        if self.said is not None:
+            return ZoneInfo(self.said)
+        with self._records() as engine:
+            return ZoneInfo(queries.timezone(engine) or "UTC")
+
+    def list_contacts(self, since: int | None, queue: str | None, limit: int) -> list[Row]:
+        from gkc_engine.ids import Instant
+        from gkc_engine.recorder import queries
+
+        with self._records() as engine:
+            start = None if since is None else Instant(since)
+            return queries.list_contacts(engine, since=start, queue=queue, limit=limit)
+
+    def told_waits(self, since: int, until: int | None, queue: str | None) -> list[Row]:
+        from gkc_engine.ids import Instant
+        from gkc_engine.recorder import queries, rebuild, schema
+
+        url = schema.sqlite_url(str(self.path))
+        rebuild.settle_left(url)
+        engine = schema.make_engine(url, read_only=True)
+        try:
+            end = None if until is None else Instant(until)
+            return queries.told_waits(engine, since=Instant(since), until=end, queue=queue)
+        finally:
+            engine.dispose()
+
+    def show_contact(self, key: str) -> Row:
+        from gkc_engine.errors import GkcError
+        from gkc_engine.recorder import queries
+
+        with self._records() as engine:
+            try:
+                return queries.show_contact(engine, key)
+            except GkcError as error:
+                raise ControlError("unknown_contact", str(error)) from error
+
+    @contextmanager
+    def _records(self) -> Iterator[sa.Engine]:
+        from gkc_engine.recorder import schema
+
+        url = self._settled()
+        engine = schema.make_engine(url, read_only=True)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    def _settled(self) -> str:
+        """Return the store's URL once its tables can be asked."""
+        from gkc_engine.errors import GkcError
+        from gkc_engine.recorder import rebuild, schema
+
+        url = schema.sqlite_url(str(self.path))
+        try:
+            rebuild.settle_left(url)
+        except GkcError as error:
+            raise ControlError("older_records", str(error)) from error
+        return url
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Give a connection that only reads, all of it in one transaction."""
+        from gkc_engine.recorder import schema
+
+        engine = schema.make_engine(schema.sqlite_url(str(self.path)), read_only=True)
+        try:
+            with engine.connect() as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The store, the instant that is now there, and the engine if one runs."""
+
+    store: Store
+    now: Instant
+    client: ControlClient | None
+
+    def contact_id(self, key: str) -> str:
+        """Return the id of the contact that is named by id, number, or the beginning of either.
+
+        Raises:
+            ControlError: no contact, or several, answer to ``key``.
+        """
+        if self.client is None:
+            return str(self.store.show_contact(key)["contact_id"])
+        return str(self.client.call("contact.show", {"contact": key})[0]["contact_id"])
+
+    def instant(self, name: str, text: str) -> Instant:
+        """Return the instant that an argument names.
+
+        Raises:
+            ControlError: it names none.
+        """
+        try:
+            return parse_past(text, self.now, self.store.zone)
+        except ValueError:
+            found = f"{name}: found {text[:40]!r}, expected {EXPECTED_WHEN}"
+            raise ControlError("bad_params", found) from None
+
+
+@contextmanager
+def found(config: Path | None) -> Iterator[Found]:
+    """Find the store: of the engine of ``config``, of the one that runs, else the last one's.
+
+    Raises:
+        ControlError: there is none, or the engine that was named does not run.
+    """
+    client = engine_of(config)
+    if client is None:
+        from gkc_engine.clock import SystemClock
+
+        yield Found(last_store(), SystemClock().now(), None)
+        return
+    with client:
+        row = client.call("engine.show")[0]
+        if not row.get("store"):
+            raise ControlError("refused", "the running engine does not say where its records lie")
+        store = Store(Path(row["store"]), row["timezone"])
+        yield Found(store, from_iso(row["now"]), client)
+
+
+def engine_of(config: Path | None) -> ControlClient | None:
+    """Return the running engine; ``None`` when none runs and none was named."""
+    try:
+        return connect(config)
+    except ControlError as error:
+        if error.error_id != NOT_RUNNING or config is not None:
+            raise
+        return None
+
+
+def last_store() -> Store:
+    """Return the store that ``demo.json`` names, else the newest one under ``.gkc``."""
+    state = run_dir().parent
+    said: dict[str, Any] = {}
+    note = run_dir() / "demo.json"
+    if note.is_file():
+        said = json.loads(note.read_text(encoding="utf-8"))
+    named = said.get("store")
+    found = [Path(named)] if named else [*state.glob("*.sqlite"), *state.glob("*/*.sqlite")]
+    stores = sorted((p for p in found if p.is_file()), key=lambda p: p.stat().st_mtime)
+    if not stores:
+        raise ControlError(
+            NOT_RUNNING,
+            f"No engine is running, and no engine has left records under {state}. "
+            "Start one with `gkc run --config DIR`, or `gkc demo`.",
+        )
+    return Store(stores[-1], said.get("timezone"))
+
+
+@contextmanager
+def missing() -> Iterator[None]:
+    """Say what is missing in the ledger on stderr, and leave with the exit code of a wrong call."""
+    from gkc_engine.recorder.history import HistoryError
+
+    try:
+        yield
+    except HistoryError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(USAGE) from None
