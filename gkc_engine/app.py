@@ -44,7 +44,7 @@ from gkc_engine.hours import Hours
 from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiServer
 from gkc_engine.ivr.prompts import PromptStore
-from gkc_engine.metrics import Metrics, MetricsServer, measure_loop_lag
+from gkc_engine.metrics import Metrics, MetricsServer, in_loop, measure_loop_lag
 from gkc_engine.recorder import audit, schema
 from gkc_engine.recorder.citizens import Citizens
 from gkc_engine.recorder.high_water import HighWater
@@ -63,7 +63,6 @@ from gkc_engine.watchdog import beat_forever
 
 log = structlog.get_logger(__name__)
 
-GAUGES_S = 1.0
 SETTLE_S = 5.0
 """After a start: who waits for a decision comes before the figures of the day."""
 
@@ -239,10 +238,11 @@ class App:
         port = self.overrides.metrics_port or self.config.metrics.port
         self.metrics_server = MetricsServer(self.metrics, port, self.config.metrics.host)
         stack.callback(self.metrics_server.close)
+        self.metrics.before_scrape = in_loop(self._set_gauges)
         await self.phone.start()
         stack.push_async_callback(self.phone.stop)
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
-        for work in (self._follow_hours(), self.snapshots.run(), self._gauges(), beat_forever()):
+        for work in (self._follow_hours(), self.snapshots.run(), beat_forever()):
             self._spawn(work)
         self._spawn(measure_loop_lag(self.metrics))
         self._spawn(self._settle())
@@ -318,11 +318,6 @@ class App:
         async with self._rendering:
             if prompts is self.prompts:  # else a reload has brought others
                 await prompts.render_wanted()
-
-    async def _gauges(self) -> None:
-        while True:
-            self._set_gauges()
-            await asyncio.sleep(GAUGES_S)
 
     def _set_gauges(self) -> None:
         self.metrics.ami_up.set(self.phone.ami.up)

@@ -11,6 +11,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final, Protocol, get_args
 
 import structlog
@@ -38,7 +39,7 @@ is 4 s. What we believed then must be asked anew before anything is decided."""
 
 PULSE_S = 0.5
 
-LINGER_S = 0.02
+LINGER_S = 0.05
 """How long facts may wait for others to share their commit; a crash may lose so much of them,
 as it may lose what lay unread in a socket."""
 
@@ -88,6 +89,10 @@ class _Group:
     answers: list[tuple[asyncio.Future[Sequence[Command]], Step]] = field(default_factory=list)
     hurried: bool = False
     """Whether somebody waits for it, or something is to be done."""
+
+
+def _contact_of(command: Command) -> str | None:
+    return getattr(command, "contact_id", None)
 
 
 class Writer(Protocol):
@@ -360,11 +365,11 @@ class Engine:
 
     def _perform(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            for command in step.commands:
+            for contact_id, commands in groupby(step.commands, _contact_of):
                 # Every line that is logged on the way, also by what is spawned there, names him.
-                contact_id = getattr(command, "contact_id", None)
                 with bound_contextvars(**({"contact_id": contact_id} if contact_id else {})):
-                    self._carry_out(command, step.now)
+                    for command in commands:
+                        self._carry_out(command, step.now)
         for observer in self._observers:
             try:
                 observer(steps)

@@ -7,8 +7,10 @@ are bounded by the configuration, never an agent's or a contact's id.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import threading
+from collections.abc import Callable, Iterable
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
@@ -16,8 +18,10 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     start_http_server,
 )
+from prometheus_client.registry import Collector
 
 from gkc_engine.errors import GkcError
 
@@ -28,11 +32,32 @@ WAIT_BUCKETS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200)
 FAST_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
 
 
+SCRAPE_S = 2.0
+"""How long a scrape waits for the loop to say how things are; then it gets what was said last."""
+
+
+class _Look(Collector):
+    """First of the registry: has the gauges set anew when somebody looks at them."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        self._metrics.before_scrape()
+        return ()
+
+
 class Metrics:
     """Every instrument of the engine, in a registry of its own. One per process."""
 
     def __init__(self) -> None:
+        self.before_scrape: Callable[[], None] = lambda: None
+        """Called at the beginning of each scrape, in its thread: the gauges are set only then."""
         self.registry = registry = CollectorRegistry(auto_describe=True)
+        registry.register(_Look(self))
         self.info = Gauge(
             "gkc_info", "Always 1; what runs here.", ["version", "center"], registry=registry
         )
@@ -112,6 +137,30 @@ class Metrics:
         self.control_requests = Gauge(
             "gkc_control_requests", "Control socket requests since the start.", registry=registry
         )
+
+
+def in_loop(work: Callable[[], None]) -> Callable[[], None]:
+    """Return a ``before_scrape`` that lets ``work`` run in the running event loop.
+
+    A loop that does not get to it within `SCRAPE_S` must not hold the scrape up: that it lags is
+    among what is scraped.
+    """
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        done = threading.Event()
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                done.set()
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed: we end
+            loop.call_soon_threadsafe(run)
+            done.wait(SCRAPE_S)
+
+    return look
 
 
 async def measure_loop_lag(metrics: Metrics, every_s: float = 0.05, shown_s: float = 1.0) -> None:

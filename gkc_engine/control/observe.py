@@ -89,7 +89,7 @@ class Observer:
                 self.metrics.in_target.labels(queue).inc()
 
     def sample(self, live: Live) -> None:
-        """Set the gauges to the present state; the composition root calls it about each second.
+        """Set the gauges to the present state; called for each scrape.
 
         Queues that are gone lose their series; every agent state has one, at zero too.
         """

@@ -175,8 +175,18 @@ class AgiSession(asyncio.Protocol):
     # --- commands
 
     async def answer(self) -> AgiReply:
-        """Answer the channel. May take 500 ms when the citizen sends no RTP."""
+        """Answer the channel and wait for its first voice packet, 500 ms at most.
+
+        So no citizen loses the first syllable of a prompt.
+        """
         return await self._command("ANSWER")
+
+    async def answer_at_once(self) -> AgiReply:
+        """Answer the channel; wait for nothing. For music and ring, of which nothing is lost.
+
+        An Asterisk before 18.16 and 20.1 does not know ``i`` and waits as `answer` does.
+        """
+        return await self.exec("Answer", "", "i")
 
     async def set_variable(self, name: str, value: object) -> AgiReply:
         """Set a channel variable or a writable function such as ``CALLERID(name)``."""

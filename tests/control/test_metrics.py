@@ -6,7 +6,9 @@ import asyncio
 import dataclasses
 import errno
 import socket
+import threading
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -23,7 +25,7 @@ from gkc_engine.control.day import DayCounters
 from gkc_engine.control.observe import Observer
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId
-from gkc_engine.metrics import Metrics, MetricsServer, measure_loop_lag
+from gkc_engine.metrics import Metrics, MetricsServer, in_loop, measure_loop_lag
 from tests.control.fake import HOUSING, NOW, PASSPORT, ZONE, FakeBackend
 from tests.control.test_figures import fact
 
@@ -148,6 +150,34 @@ async def test_the_page_is_served_on_loopback_only() -> None:
     await asyncio.to_thread(server.close)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", server.port)) == errno.ECONNREFUSED
+
+
+async def test_gauges_are_taken_in_the_loop_when_somebody_looks() -> None:
+    metrics = Metrics()
+    server = MetricsServer(metrics, port=0)
+    looked: list[int] = []
+
+    def look() -> None:
+        looked.append(threading.get_ident())
+        metrics.inbox_depth.set(len(looked))
+
+    metrics.before_scrape = in_loop(look)
+
+    def get() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as page:
+            return str(page.read().decode())
+
+    assert "gkc_inbox_depth 1.0" in await asyncio.to_thread(get)
+    assert "gkc_inbox_depth 2.0" in await asyncio.to_thread(get)
+    assert set(looked) == {threading.get_ident()}
+    await asyncio.to_thread(server.close)
+
+
+def test_a_loop_that_is_gone_holds_no_scrape_up() -> None:
+    async def make() -> Callable[[], None]:
+        return in_loop(lambda: None)
+
+    asyncio.run(make())()
 
 
 def test_a_port_in_use_is_said_with_what_to_do() -> None:

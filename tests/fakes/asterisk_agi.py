@@ -161,6 +161,8 @@ class AgiClient:
             for pair in arguments:
                 name, _, value = pair.partition("=")
                 self._set(channel, name, value)
+        elif app == "ANSWER":
+            self._pbx.answered(channel)
         elif app == "DIAL":
             if channel.truth is not None:
                 channel.truth.place = "ring"

@@ -18,6 +18,7 @@ from gkc_engine.channels.phone.entry import EntryDesk
 from gkc_engine.channels.phone.facts import FactHandler
 from gkc_engine.channels.phone.host import QueueVoice, Sound
 from gkc_engine.channels.phone.jobs import AmiJobs
+from gkc_engine.channels.phone.lease import Leases
 from gkc_engine.channels.phone.live import born
 from gkc_engine.channels.phone.members import Members
 from gkc_engine.channels.phone.operators import Operators
@@ -74,6 +75,7 @@ class PhoneChannel:
         self.jobs = AmiJobs(self.ami)
         self.entry_desk = entry_desk
         self.recorder = Recorder(self)
+        self.leases = Leases()
         self.transfers = Transfers(self)
         self.facts = FactHandler(
             self.calls,

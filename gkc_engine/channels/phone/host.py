@@ -11,6 +11,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.calls import Call, Calls
 from gkc_engine.channels.phone.facts import FactHandler
+from gkc_engine.channels.phone.lease import Leases
 from gkc_engine.channels.phone.recording import Recorder
 from gkc_engine.channels.phone.roster import Roster
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
@@ -58,6 +59,7 @@ class Host(Protocol):
     roster: Roster
     facts: FactHandler
     recorder: Recorder
+    leases: Leases
 
     def now(self) -> Instant:
         """Return the engine's time."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
@@ -26,6 +27,9 @@ LATE_S = 0.5
 
 LEASE_EVERY_S = 1.3
 """Three of these fit into one lease, so that one late renewal costs nobody his place."""
+
+TOGETHER_S = 0.05
+"""Leases that are due within this are renewed together."""
 
 FRESH_S = 0.5
 """A lease set so shortly before is not set again: a command costs Asterisk and us 0.5 ms."""
@@ -55,10 +59,39 @@ def first(call: Call) -> tuple[str, ...]:
     return (f"TIMEOUT(absolute)={LEASE_S}",)
 
 
-def renew(call: Call, agi: AgiSession) -> None:
-    """Keep a citizen in AGI for `LEASE_S` more, without waiting for anything."""
-    if call.leased:
-        agi.lease(LEASE_S)
+class Leases:
+    """Renews the leases of all who wait, from one timer: a timer each cost a tenth of our CPU."""
+
+    def __init__(self) -> None:
+        self._due: OrderedDict[AgiSession, float] = OrderedDict()
+        """When (loop time, s) each is to be renewed; all by the same pause, so in order."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def keep(self, call: Call, agi: AgiSession) -> None:
+        """Keep a citizen in AGI from now on, until `drop`."""
+        if not call.leased:
+            return
+        loop = asyncio.get_running_loop()
+        self._due[agi] = loop.time() + LEASE_EVERY_S
+        self._due.move_to_end(agi)
+        if self._timer is None:
+            self._timer = loop.call_later(LEASE_EVERY_S, self._renew)
+
+    def drop(self, agi: AgiSession) -> None:
+        """Renew no more: something else is done with him."""
+        self._due.pop(agi, None)
+
+    def _renew(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._due:
+            agi, due = next(iter(self._due.items()))
+            if due > now:
+                break
+            agi.lease(LEASE_S)
+            self._due[agi] = now + LEASE_EVERY_S
+            self._due.move_to_end(agi)
+        self._timer = loop.call_later(TOGETHER_S, self._renew) if self._due else None
 
 
 async def begin(call: Call, agi: AgiSession) -> None:
