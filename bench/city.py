@@ -24,10 +24,16 @@ from gkc_engine.pbx.music import write_music
 from gkc_engine.pbx.process import free_udp_port
 from gkc_engine.pbx.render import HEADER
 
-Arm = Literal["queue", "engine"]
+Arm = Literal["queue", "engine", "dial"]
 ARMS: Final[tuple[Arm, Arm]] = ("queue", "engine")
+FLOOR: Final = "dial"
+"""No distributor at all: each call is dialled to the next phone. What Asterisk itself costs."""
 
-NUMBERS: Final[dict[Arm, str]] = {"queue": "74950000900", "engine": "74950000901"}
+NUMBERS: Final[dict[Arm, str]] = {
+    "queue": "74950000900",
+    "engine": "74950000901",
+    "dial": "74950000902",
+}
 """What the citizens dial."""
 
 CALLERS_HOST: Final = "127.0.0.11"
@@ -63,8 +69,12 @@ qualify_frequency = 0
 
 _EXTENSION: Final = """
 [gkc]
-exten => {number},1,Answer()
+exten => {queue},1,Answer()
  same => n,Queue(bench,,,,600)
+ same => n,Hangup()
+exten => {dial},1,Answer()
+ same => n,Set(GLOBAL(NEXT)=$[(0${{GLOBAL(NEXT)}} + 1) % {agents}])
+ same => n,Dial(PJSIP/$[{first} + ${{GLOBAL(NEXT)}}],15,gim(default))
  same => n,Hangup()
 """
 
@@ -141,7 +151,8 @@ class Bench:
         await self.city.start_asterisk()
         extensions = self._etc / "extensions.conf"
         with extensions.open("a", encoding="utf-8") as file:
-            file.write(_EXTENSION.format(number=NUMBERS["queue"]))
+            first, agents = min(self.place.numbers), self.place.agents
+            file.write(_EXTENSION.format(**NUMBERS, first=first, agents=agents))
         with (self._etc / "queues.conf").open("a", encoding="utf-8") as file:
             file.write("\n#include gkc.d/bench.conf\n")
         await self.cli("dialplan reload")
@@ -162,7 +173,7 @@ class Bench:
         if self.arm == "engine":
             await asyncio.to_thread(self._remove_mirrored)
         members = "".join(f"member => PJSIP/{n}\n" for n in self.place.numbers)
-        text = f"{HEADER}\n{_QUEUE}{members if arm == 'queue' else ''}"
+        text = f"{HEADER}\n{_QUEUE}{'' if arm == 'engine' else members}"
         (self._etc / "bench.conf").write_text(text, encoding="utf-8")
         await self.cli("queue reload all")
         if arm == "engine":
@@ -172,14 +183,15 @@ class Bench:
 
     async def _complete(self, arm: Arm) -> None:
         """Wait until every agent is in the arm that serves, and in no queue of the other."""
-        wanted = {"queue": (self.place.agents, 0), "engine": (0, self.place.agents)}[arm]
+        agents = self.place.agents
+        wanted = (0, agents) if arm == "engine" else (agents, 0)
         deadline = time.monotonic() + 30
         while True:
             found = (
                 (await self.cli("queue show bench")).count("PJSIP/"),
                 (await self.cli("queue show gkc-bench")).count("PJSIP/"),
             )
-            if found == wanted and (arm == "queue" or await self._ready() == self.place.agents):
+            if found == wanted and (arm != "engine" or await self._ready() == agents):
                 return
             if time.monotonic() > deadline:
                 raise PeerError(f"arm {arm}: members are {found}, expected {wanted}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.city import Arm
+from bench.city import FLOOR, Arm
 
 Figures = Mapping[tuple[str, Arm], Mapping[str, float]]
 """(what, arm) -> medians over the rounds."""
@@ -80,6 +80,11 @@ def table(
     ]
     for what in dict.fromkeys(what for what, _ in found):
         lines += _rows(what, found[what, "queue"], found[what, "engine"])
+        if (what, FLOOR) in found:
+            floor = found[what, FLOOR]["asterisk_ms"]
+            lines.append(
+                f"| … CPU ms a call, a bare `Dial()` and nobody who decides | {floor:.1f} | | |"
+            )
     lines += ["", *(f"- {'met' if ok else '**MISSED**'}: {text}" for text, ok in judged)]
     return "\n".join(lines)
 

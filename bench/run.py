@@ -22,7 +22,7 @@ from statistics import median
 from typing import Final
 
 from bench import figures, wire
-from bench.city import ARMS, Arm, Bench, Place
+from bench.city import ARMS, FLOOR, Arm, Bench, Place
 from bench.load import Load, no_more
 from bench.report import Machine, table, verdicts
 from gkc_engine.cli._console import progress, state_dir
@@ -188,7 +188,7 @@ async def measure(place: Place, sizes: Sizes, plan: Plan) -> list[Segment]:
         await bench.start()
         for number in range(plan.rounds):
             for what in plan.what:
-                for arm in plan.arms if number % 2 == 0 else tuple(reversed(plan.arms)):
+                for arm in plan.arms_of(what, number):
                     progress(_line(await runner.segment(what, arm, number)))
     finally:
         await bench.stop()
@@ -202,6 +202,13 @@ class Plan:
     rounds: int
     what: tuple[str, ...]
     arms: tuple[Arm, ...]
+    floor: bool = False
+    """Whether a bare ``Dial()`` is measured, too; only where an agent is free for each call."""
+
+    def arms_of(self, what: str, number: int) -> tuple[Arm, ...]:
+        """Return the arms of one round in their order, which changes from round to round."""
+        arms = (*self.arms, FLOOR) if self.floor and what != "pickup" else self.arms
+        return arms if number % 2 == 0 else tuple(reversed(arms))
 
 
 def _line(s: Segment) -> str:
@@ -227,6 +234,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short segments, one round")
     parser.add_argument("--only", action="append", help="pickup, arrival20, arrival70")
     parser.add_argument("--arm", action="append", choices=ARMS)
+    parser.add_argument("--floor", action="store_true", help="what a bare Dial() costs, too")
     parser.add_argument("--seconds", type=float, help="of each segment")
     parser.add_argument("--agents", type=int, default=200)
     parser.add_argument("--waiting", type=int, default=100)
@@ -255,6 +263,7 @@ def main() -> int:
         rounds=1 if args.quick else args.rounds,
         what=tuple(args.only or whats),
         arms=tuple(args.arm or ARMS),
+        floor=args.floor,
     )
     machine = Machine.read()
     begun = time.monotonic()
@@ -271,7 +280,7 @@ def main() -> int:
     )
     if len(plan.arms) < len(ARMS):
         return 0
-    figures_of = {(w, a): medians(found, w, a) for w in plan.what for a in plan.arms}
+    figures_of = {(w, a): medians(found, w, a) for w in plan.what for a in plan.arms_of(w, 0)}
     judged = verdicts(figures_of)
     print(table(figures_of, judged, machine, plan.rounds, time.monotonic() - begun))
     return 0 if all(ok for _, ok in judged) else 1

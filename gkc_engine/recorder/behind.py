@@ -9,7 +9,7 @@ are folded when the store is opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from sqlalchemy.engine import Engine
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.codec import Message
 from gkc_engine.recorder.projections import Projector
-from gkc_engine.recorder.records import Changes, Reader
+from gkc_engine.recorder.records import Changes, Reader, Record
 from gkc_engine.recorder.rows import Row
 
 MARK: Final = schema.PROJECTED
@@ -62,7 +62,7 @@ class Projections:
     def __init__(self, engine: Engine) -> None:
         self.behind = 0
         """Rows folded or appended whose meaning is not in the tables yet."""
-        self._upserts = {table: upsert(table, engine) for table in schema.PROJECTIONS}
+        self._upserts = {table: _Ready(table, engine) for table in schema.PROJECTIONS}
         self._mark = upsert(schema.meta, engine)
         self._projector: Projector | None = None
 
@@ -114,7 +114,24 @@ class Projections:
             (schema.config_version, changes.versions),
         ):
             if records:
-                connection.execute(self._upserts[table], records)
+                self._upserts[table].execute(connection, records)
+
+
+class _Ready:
+    """A table's upsert, compiled once: whole rows of plain values need nothing done to them."""
+
+    def __init__(self, table: sa.Table, engine: Engine) -> None:
+        names = [column.name for column in table.columns]
+        compiled = upsert(table, engine).compile(engine, column_keys=names)
+        self._text = str(compiled)
+        self._order = tuple(compiled.positiontup or ()) if compiled.positional else None
+
+    def execute(self, connection: sa.Connection, records: Sequence[Record]) -> None:
+        """Write whole rows."""
+        rows: list[Any] = list(records)
+        if self._order is not None:
+            rows = [tuple([record[name] for name in self._order]) for record in records]
+        connection.exec_driver_sql(self._text, rows)
 
 
 def upsert(table: sa.Table, engine: Engine) -> sa.Insert:

@@ -23,7 +23,7 @@ __all__ = ["Appended", "Ledger", "LedgerError", "Recovery", "batch_of"]
 
 log = structlog.get_logger(__name__)
 
-SETTLE_S: Final = 1.0
+SETTLE_S: Final = 0.5
 """How far the projections may be behind the ledger; readers in this process do not see it."""
 
 _T = TypeVar("_T")
