@@ -31,9 +31,10 @@ from gkc_engine.pbx.install import find_or_install
 TAIL_S: Final = 4.0
 """An agent who hung up later than this before the end of a pick-up segment is not counted."""
 
+AGENTS: Final = 200
 FILL_RATE: Final = 60.0
 TALK_PICKUP_MS: Final = 9000
-"""200 agents with talks of 9 s: about 22 pick-ups a second."""
+"""200 agents with talks of 9 s: about 22 pick-ups a second; more agents talk longer."""
 TALK_ARRIVAL_MS: Final = 1200
 
 
@@ -41,7 +42,7 @@ TALK_ARRIVAL_MS: Final = 1200
 class Sizes:
     """How long and how large."""
 
-    agents: int = 200
+    agents: int = AGENTS
     waiting: int = 100
     pickup_s: float = 20.0
     arrivals: tuple[tuple[int, float], ...] = ((20, 15.0), (70, 10.0))
@@ -126,7 +127,7 @@ class Runner:
         sizes = self.sizes
         at_once = sizes.agents + sizes.waiting
         async with wire.Capture(pcap, self.bench.city.ports.sip):
-            await load.agents(TALK_PICKUP_MS)
+            await load.agents(TALK_PICKUP_MS * sizes.agents // AGENTS)
             callers = await load.citizens(
                 arm,
                 rate=FILL_RATE,
@@ -236,7 +237,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--arm", action="append", choices=ARMS)
     parser.add_argument("--floor", action="store_true", help="what a bare Dial() costs, too")
     parser.add_argument("--seconds", type=float, help="of each segment")
-    parser.add_argument("--agents", type=int, default=200)
+    parser.add_argument("--agents", type=int, default=AGENTS)
     parser.add_argument("--waiting", type=int, default=100)
     parser.add_argument("--folder", type=Path, help="keep everything there")
     return parser.parse_args()
