@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from gkc_engine.ids import AgentId, ContactId, Instant, SkillId
 
@@ -39,6 +40,16 @@ class AgentReady:
     agent_id: AgentId
 
 
+class Phone(StrEnum):
+    """What is known of an agent's phone, beside whether it can be reached."""
+
+    KNOWN = "known"
+    INVALID = "invalid"
+    """There is no such phone; not reachable."""
+    UNKNOWN = "unknown"
+    """Its state is not known; taken for reachable."""
+
+
 @dataclass(slots=True, kw_only=True)
 class AgentDeviceChanged:
     """The phone: whether it can be reached, and whether it is in a call that is not ours."""
@@ -46,6 +57,8 @@ class AgentDeviceChanged:
     agent_id: AgentId
     reachable: bool
     in_use: bool = False
+    phone: Phone = Phone.KNOWN
+    """For ``joinempty`` and ``leavewhenempty`` only."""
 
 
 @dataclass(slots=True, kw_only=True)

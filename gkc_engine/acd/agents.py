@@ -11,18 +11,21 @@ from gkc_engine.acd.routing import (
     after_talk,
     became_ready,
     free_slot,
+    handling_over,
     leave_config,
     release_preferences,
     rescind,
+    resume_agent,
     serve_agent,
     serve_contact,
     set_step,
 )
 from gkc_engine.acd.settings import Medium
+from gkc_engine.acd.staffing import LeaveLine
 from gkc_engine.acd.state import Activity, Agent, Contact, ContactState, Work
 from gkc_engine.acd.timers import DueLine, Kind, Timer, What
-from gkc_engine.acd.world import Queue, World
-from gkc_engine.ids import AgentId, ContactId, Instant, OfferId
+from gkc_engine.acd.world import World
+from gkc_engine.ids import AgentId, ContactId, OfferId
 
 AgentEvent = (
     ev.AgentLoggedIn
@@ -83,6 +86,8 @@ def logged_out(world: World, agent: Agent) -> None:
     agent.logged_in = agent.paused = False
     agent.pause_reason = agent.rest_reason = ""
     agent.pause_until = agent.rest_until = None
+    if agent.shift_skills:
+        _skills_of_the_config(world, agent)
     world.settle(agent)
     for slot in agent.slots:
         if slot.work is Work.OFFER and slot.offer is not None:
@@ -90,6 +95,16 @@ def logged_out(world: World, agent: Agent) -> None:
     release_preferences(world, agent)
     supply_shrank(world)
     leave_config(world, agent)
+
+
+def _skills_of_the_config(world: World, agent: Agent) -> None:
+    """What a supervisor changed was for the shift; an agent gone from the config keeps it."""
+    agent.shift_skills = False
+    mine = (a for a in world.settings.agents if a.agent_id == agent.agent_id)
+    settings = next(mine, None)
+    if settings is not None:
+        agent.skills = dict(settings.skills)
+        world.profile_agent(agent)
 
 
 def _recall(world: World, offer_id: OfferId) -> None:
@@ -130,18 +145,19 @@ def device_changed(world: World, agent: Agent, event: ev.AgentDeviceChanged) -> 
     While we ring or talk on it that shows nowhere, but it is remembered: an offer that the native
     queue was faster than ends soon, and his phone rings on.
     """
-    if (agent.reachable, agent.in_use) == (event.reachable, event.in_use):
+    before = (agent.reachable, agent.in_use, agent.phone)
+    if before == (event.reachable, event.in_use, event.phone):
         return
     busy_by_us = any(
         slot.medium is Medium.VOICE and slot.work in (Work.OFFER, Work.TALK) for slot in agent.slots
     )
     freed = agent.in_use and not event.in_use and not busy_by_us
     better = freed or (event.reachable and not agent.reachable)
-    agent.reachable, agent.in_use = event.reachable, event.in_use
+    agent.reachable, agent.in_use, agent.phone = event.reachable, event.in_use, event.phone
     if better:
         became_ready(world, agent)
     else:
-        world.settle(agent)
+        resume_agent(world, agent)
 
 
 def call_changed(
@@ -161,7 +177,8 @@ def call_changed(
 
 def wrap_up_coded(world: World, agent: Agent, code: str) -> None:
     """Put the result code on record, for the present contact or else the last one."""
-    talks = [slot.contact for slot in agent.slots if slot.work is Work.TALK]
+    slots = [slot for slot in agent.slots if slot.work is Work.TALK]
+    talks = [slot.contact for slot in sorted(slots, key=lambda slot: slot.parked)]
     contact_id = talks[0] if talks else agent.last_contact
     if contact_id is not None:
         world.out.append(
@@ -180,34 +197,11 @@ def set_skills(world: World, agent: Agent, event: ev.SkillsChanged) -> None:
 
 
 def supply_shrank(world: World) -> None:
-    """Fewer agents than before may serve some contacts: exceptions to P6, and P4 unstaffed."""
+    """Fewer agents than before may serve some contacts: the exception to P6 may hold for them."""
     if world.barred:
         for contact in sorted(world.barred.values(), key=lambda c: c.sequence):
             if contact.state is ContactState.WAITING:
                 serve_contact(world, contact)
-    for queue in world.queues.values():
-        after = queue.settings.maxwait_unstaffed_us
-        if after is not None and queue.count and not queue.staffed(len(queue.steps) - 1):
-            for contact in _waiting_in(world, queue):
-                assert contact.enqueued is not None
-                due = Instant(max(contact.enqueued + after, world.now))
-                world.timers.add(queue.unstaffed, due, contact)
-
-
-def _waiting_in(world: World, queue: Queue) -> list[Contact]:
-    return [
-        contact
-        for contact in world.contacts.values()
-        if contact.state is ContactState.WAITING and contact.queue == queue.settings.queue_id
-    ]
-
-
-def check_unstaffed(world: World, contact: Contact) -> None:
-    """P4: end the waiting if nobody is logged in who could ever serve the contact."""
-    assert contact.queue is not None
-    queue = world.queues[contact.queue]
-    if not queue.staffed(contact.step):
-        end_waiting(world, contact, Disposition.NO_AGENT, queue.settings.unstaffed)
 
 
 # --- timers ----------------------------------------------------------------------------------
@@ -218,7 +212,7 @@ def agent_timer(world: World, timer: Timer) -> None:
     agent = world.agents[AgentId(str(timer.ref))]
     match timer.what:
         case What.WRAP_UP:
-            free_slot(agent.slots[timer.sub])
+            handling_over(world, agent, agent.slots[timer.sub])
             after_talk(world, agent)
         case What.REST:
             agent.rest_until, agent.rest_reason = None, ""
@@ -232,9 +226,9 @@ def contact_timer(world: World, timer: Timer) -> None:
     """P5's kinds 2 and 3: a step, the end of an exclusion or preference, the longest wait."""
     ref = timer.ref
     if isinstance(ref, DueLine):
-        entry = ref.line.heap[0]
-        contact = entry[3]
-        _due(world, ref, contact)
+        if isinstance(ref, LeaveLine):
+            ref.ripen(world.now)
+        _due(world, ref.what, ref.take())
         world.timers.arm(ref)
         return
     contact = world.contacts[ContactId(str(ref))]
@@ -249,15 +243,10 @@ def contact_timer(world: World, timer: Timer) -> None:
         serve_contact(world, contact)
 
 
-def _due(world: World, line: DueLine, contact: Contact) -> None:
+def _due(world: World, what: What, contact: Contact) -> None:
     assert contact.queue is not None
     settings = world.queues[contact.queue].settings
-    line.line.pop()
-    head = line.line.head()
-    while head is not None and head[3] is contact:  # ``supply_shrank`` may have added it again.
-        line.line.pop()
-        head = line.line.head()
-    match line.what:
+    match what:
         case What.STEP:
             set_step(world, contact, contact.step + 1)
             keep_preference(world, contact)
@@ -266,7 +255,7 @@ def _due(world: World, line: DueLine, contact: Contact) -> None:
         case What.MAXWAIT:
             end_waiting(world, contact, Disposition.TIMEOUT, settings.timed_out)
         case _:
-            check_unstaffed(world, contact)
+            end_waiting(world, contact, Disposition.NO_AGENT, settings.unstaffed)
 
 
 def _preference_over(world: World, contact: Contact) -> None:

@@ -43,9 +43,9 @@ def center_event(world: World, event: CenterEvent) -> None:
 def settings_applied(world: World, event: ev.SettingsApplied) -> None:
     """A config version took effect; those who wait keep their places under the new rules."""
     world.settings = event.settings
+    world.new_space()
     homeless = _apply_queues(world)
     gone = _apply_agents(world)
-    world.space.drop_lines()
     for contact in in_order(world):
         if contact.state is ContactState.WAITING:
             _move_home(world, contact, homeless)
@@ -86,7 +86,7 @@ def _apply_queues(world: World) -> dict[QueueId, QueueId]:
         status = QueueStatus(settings=settings, emergency=world.emergency)
         if before is not None and not before.status.draining:
             status.open, status.emergency = before.status.open, before.status.emergency
-        queue = world.queues[settings.queue_id] = Queue(status, world.space)
+        queue = world.queues[settings.queue_id] = Queue(status, world.space, world.staffing)
         queue.count = before.count if before is not None else 0
     homeless: dict[QueueId, QueueId] = {}
     for queue_id, before in old.items():
@@ -94,7 +94,7 @@ def _apply_queues(world: World) -> dict[QueueId, QueueId]:
             continue
         status = before.status
         status.draining = True
-        queue = world.queues[queue_id] = Queue(status, world.space)
+        queue = world.queues[queue_id] = Queue(status, world.space, world.staffing)
         queue.count = before.count
         if status.settings.fallback in named:
             assert status.settings.fallback is not None
@@ -132,30 +132,26 @@ def _apply_agents(world: World) -> list[Agent]:
         agent.rank, agent.removed = rank, False
         if not agent.shift_skills:
             agent.skills = dict(settings.skills)
-        _resize(world, agent, settings)
-        world.profile_agent(agent)
+        _resize(agent, settings)
     others = [a for a in by_rank(world) if a.agent_id not in named]
     for rank, agent in enumerate(others, start=len(named)):
         agent.rank = rank
     for agent in world.agents.values():
+        world.profile_agent(agent)
         world.arm_agent(agent)
     return [a for a in others if not a.removed]
 
 
-def _resize(world: World, agent: Agent, settings: AgentSettings) -> None:
+def _resize(agent: Agent, settings: AgentSettings) -> None:
     """Give the agent the slots of the config; one in use is kept until the config fits again.
 
     Slots are only ever added at the end, because open offers and talks know theirs by number.
     """
-    world.count_login(agent, -1)
     agent.capacity = {m: n for m in Medium if (n := settings.capacity.get(m, 0)) > 0}
     for medium in Medium:
         have = sum(slot.medium is medium for slot in agent.slots)
         want = agent.capacity.get(medium, 0)
         agent.slots += [Slot(medium=medium) for _ in range(want - have)]
-    agent.profile = -1
-    for medium in [m for m in agent.entries if m not in agent.capacity]:
-        del agent.entries[medium]
 
 
 def _drop_drained(world: World) -> None:

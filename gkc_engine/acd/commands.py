@@ -44,6 +44,8 @@ class SegmentKind(StrEnum):
     HOLD = "hold"
     WRAP_UP = "wrap_up"
     """The agent writes up what he heard; the citizen has gone on. Made by the recorder."""
+    PARKED = "parked"
+    """With an agent who is in a call that interrupts it (P8); no handling time."""
     FALLBACK = "fallback"
     """In Asterisk's native queue while the engine was away."""
     EXTERNAL = "external"
@@ -60,6 +62,7 @@ class SegmentOutcome(StrEnum):
     ANSWERED = "answered"
     RETURNED = "returned"
     HELD = "held"
+    PARKED = "parked"
     RESUMED = "resumed"
     TRANSFERRED = "transferred"
     DETACHED = "detached"
@@ -175,6 +178,19 @@ class ContactQueued:
     contact_class: ContactClass
     head_start_us: Micros
     medium: Medium
+    resumes: ContactId | None = None
+    """The contact of the same citizen whose place it has (``resume_within``)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class PriorityChanged:
+    """A contact in a queue goes on with this class, head start and slope."""
+
+    contact_id: ContactId
+    queue: QueueId
+    contact_class: ContactClass
+    head_start_us: Micros
+    slope_milli: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -233,6 +249,7 @@ class AgentStateChanged:
     """From ``since`` on the slot is in ``state``; ``until`` = when it ends by itself, if it does.
 
     ``state`` READY with ``until`` set: a rest (``reason`` says which); not offered until then.
+    ``state`` HOLD with the reason ``parked``: interrupted by a call (P8).
     """
 
     agent_id: AgentId
@@ -294,6 +311,7 @@ class EventRejected:
 Action: TypeAlias = HoldContact | OfferContact | RescindOffer | TreatContact | ReleaseContact
 Fact: TypeAlias = (
     ContactQueued
+    | PriorityChanged
     | StepReached
     | OfferEnded
     | SegmentClosed

@@ -5,7 +5,8 @@ from __future__ import annotations
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome
-from gkc_engine.acd.matching import all_agents
+from gkc_engine.acd.matching import choose_agent
+from gkc_engine.acd.places import take_place
 from gkc_engine.acd.preference import drop_preference, may_prefer
 from gkc_engine.acd.routing import (
     rescind,
@@ -49,6 +50,19 @@ def article_heard(world: World, event: ev.ArticleHeard) -> None:
 # --- queues ----------------------------------------------------------------------------------
 
 
+def queue_event(
+    world: World, event: ev.QueueRequested | ev.ContactPriorityChanged | ev.ConsultStarted
+) -> None:
+    """Apply an event that gives a contact its place."""
+    match event:
+        case ev.QueueRequested():
+            queue_requested(world, event)
+        case ev.ContactPriorityChanged():
+            priority_changed(world, event)
+        case ev.ConsultStarted():
+            consult_started(world, event)
+
+
 def queue_requested(world: World, event: ev.QueueRequested) -> None:
     """The contact is to wait in a queue; from another queue it is a move."""
     contact = world.contacts.get(event.contact_id)
@@ -68,11 +82,13 @@ def queue_requested(world: World, event: ev.QueueRequested) -> None:
     match contact.state:
         case ContactState.WAITING if not moved:
             if changed:
-                world.line_up(contact)
+                _reorder(world, contact)
         case ContactState.OFFERED:
             contact.held = True
             if moved:
                 move_offered(world, contact, event.queue)
+            elif changed:
+                _reorder(world, contact)
         case _:
             contact.held = True
             enter_queue(world, contact, event.queue, arrival=arrival)
@@ -109,7 +125,35 @@ def _may_queue(contact: Contact, queue_id: QueueId) -> bool:
     return contact.state not in (ContactState.TALK, ContactState.EXTERNAL)
 
 
-def _own_priority(contact: Contact, event: ev.QueueRequested) -> bool:
+def priority_changed(world: World, event: ev.ContactPriorityChanged) -> None:
+    """A supervisor gave the contact a priority of its own."""
+    contact = world.contacts.get(event.contact_id)
+    if contact is None or contact.state is ContactState.TREATED:
+        return
+    if _own_priority(contact, event) and contact.queue is not None:
+        _reorder(world, contact)
+
+
+def _reorder(world: World, contact: Contact) -> None:
+    """Let a new priority of a contact act at once, and put it on record."""
+    assert contact.queue is not None
+    if contact.state is ContactState.WAITING:
+        world.line_up(contact)
+    if contact.consult:
+        return
+    contact_class, head_start, slope = world.precedence(contact)
+    world.out.append(
+        cmd.PriorityChanged(
+            contact_id=contact.contact_id,
+            queue=contact.queue,
+            contact_class=contact_class,
+            head_start_us=head_start,
+            slope_milli=slope,
+        )
+    )
+
+
+def _own_priority(contact: Contact, event: ev.QueueRequested | ev.ContactPriorityChanged) -> bool:
     before = (contact.own_class, contact.own_head_start, contact.own_slope)
     if event.contact_class is not None:
         contact.own_class = event.contact_class
@@ -147,33 +191,31 @@ def enter_queue(
     opened: bool = False,
     reason: str = "",
 ) -> None:
-    """Let a contact that is not being offered wait in the queue, unless hours or room forbid.
+    """Let a contact that is not being offered wait in the queue, unless P4 or P9 forbid.
 
     ``arrival``: its first queue; any other way in is a move, which no full room refuses (P9).
     ``opened``: the caller has already opened the queue segment.
     """
     leave_line(world, contact)
-    queue_id, closed = _open_queue(world, queue_id)
+    queue_id, closed = _open_queue(world, contact, queue_id)
     contact.queue = queue_id
     if closed is not None:
         _turn_away(world, contact, Disposition.CLOSED, closed, arrival=arrival)
         return
     queue = world.queues[queue_id]
-    world.count_in(contact, queue_id)
-    contact.state, contact.step = ContactState.WAITING, step_in_force(world, contact)
-    _prefer_last(world, contact, queue)
-    refused = arrival and _no_room(world, contact, queue)
-    contact.step = 0  # What step it enters at is put on record after its place.
-    if refused:
-        leave_line(world, contact)
-        contact.state = ContactState.MENU  # It never stood in line: there is no place to give up.
-        full = queue.settings.full
-        target = _way_on(world, contact, full)
-        if target is not None:
-            enter_queue(world, contact, target, arrival=False, reason="full")
-        else:
-            _turn_away(world, contact, Disposition.FULL, full, arrival=True)
+    at_the_door = arrival and not take_place(world, contact, queue)
+    contact.step = step_in_force(world, contact)
+    if at_the_door and not queue.may_join(contact.step):
+        _refuse(world, contact, Disposition.NO_AGENT, queue.settings.unstaffed)
         return
+    world.count_in(contact, queue_id)
+    contact.state = ContactState.WAITING
+    _prefer_last(world, contact, queue)
+    if at_the_door and _no_room(world, contact, queue):
+        leave_line(world, contact)
+        _refuse(world, contact, Disposition.FULL, queue.settings.full)
+        return
+    contact.step = 0  # What step it enters at is put on record after its place.
     if opened:
         contact.segment_queue = queue_id
     else:
@@ -182,9 +224,20 @@ def enter_queue(
     wait_again(world, contact)
 
 
+def _refuse(world: World, contact: Contact, disposition: Disposition, treatment: Treatment) -> None:
+    """Send an arrival that may not wait on to another queue, or turn it away."""
+    contact.step = 0
+    contact.state = ContactState.MENU  # It never stood in line: there is no place to give up.
+    target = _way_on(world, contact, treatment)
+    if target is not None:
+        enter_queue(world, contact, target, arrival=False, reason=disposition.value)
+    else:
+        _turn_away(world, contact, disposition, treatment, arrival=True)
+
+
 def _entry_outcome(contact: Contact) -> SegmentOutcome:
     match contact.segment_kind:
-        case SegmentKind.TALK | SegmentKind.HOLD:
+        case SegmentKind.TALK | SegmentKind.HOLD | SegmentKind.PARKED:
             return SegmentOutcome.TRANSFERRED
         case SegmentKind.QUEUE | SegmentKind.RING:
             return SegmentOutcome.MOVED
@@ -217,20 +270,20 @@ def _way_on(world: World, contact: Contact, treatment: Treatment) -> QueueId | N
     return target if known and target not in contact.sent_on else None
 
 
-def _open_queue(world: World, queue_id: QueueId) -> tuple[QueueId, Treatment | None]:
+def _open_queue(
+    world: World, contact: Contact, queue_id: QueueId
+) -> tuple[QueueId, Treatment | None]:
     """Follow closed queues to the one that takes the contact, or to the treatment."""
-    seen = {queue_id}
     while True:
         queue = world.queues[queue_id]
         if queue.status.emergency is not None:
             return queue_id, queue.status.emergency
         if queue.status.open:
             return queue_id, None
-        closed = queue.settings.closed
-        target = closed.queue if closed.then is Then.QUEUE and closed.say is None else None
-        if target is None or target in seen or target not in world.queues:
+        contact.queue, closed = queue_id, queue.settings.closed
+        target = _way_on(world, contact, closed)
+        if target is None:
             return queue_id, closed
-        seen.add(target)
         queue_id = target
 
 
@@ -238,12 +291,7 @@ def _no_room(world: World, contact: Contact, queue: Queue) -> bool:
     """P9: the queue or the center is full (the contact itself counted) and nobody is ready."""
     maxlen = queue.settings.maxlen
     full = (maxlen is not None and queue.count > maxlen) or world.count > world.settings.maxlen
-    if not full:
-        return False
-    ready = all_agents(world, contact)
-    if contact.prefer_agent is not None:
-        ready = [agent for agent in ready if agent.agent_id == contact.prefer_agent]
-    return not ready
+    return full and choose_agent(world, contact) is None
 
 
 def _prefer_last(world: World, contact: Contact, queue: Queue) -> None:
@@ -279,6 +327,7 @@ def announce_queued(world: World, contact: Contact) -> None:
             contact_class=contact_class,
             head_start_us=head_start,
             medium=contact.medium,
+            resumes=contact.resumes,
         )
     )
 

@@ -113,11 +113,8 @@ class Acd:
                 offer = world.offers.get(event.offer_id)
                 contact = world.contacts.get(offer.contact) if offer is not None else None
                 return Kind.OFFER_RESULT, contact.sequence if contact is not None else -1
-            case ev.ContactLeft():
-                contact = world.contacts.get(event.contact_id)
-                if contact is not None and contact.state is ContactState.TALK:
-                    return Kind.AGENT_ABLE, self._rank(contact.agent)
-                return Kind.LEAVING, contact.sequence if contact is not None else -1
+            case ev.ContactLeft() | ev.ContactPriorityChanged():
+                return self._line_of_contact(event)
             case ev.HoldStarted() | ev.HoldEnded() | ev.TalkEnded():
                 return Kind.AGENT_ABLE, self._rank(event.agent_id)
             case ev.TransferRequested() | ev.TransferCompleted():
@@ -142,6 +139,17 @@ class Acd:
                 return Kind.ARRIVAL, _LAST
             case _:
                 return Kind.AGENT_ABLE, self._rank(event.agent_id)
+
+    def _line_of_contact(
+        self, event: ev.ContactLeft | ev.ContactPriorityChanged
+    ) -> tuple[Kind, int]:
+        contact = self._world.contacts.get(event.contact_id)
+        sequence = contact.sequence if contact is not None else -1
+        if isinstance(event, ev.ContactPriorityChanged):
+            return Kind.STEP, sequence
+        if contact is not None and contact.state is ContactState.TALK:
+            return Kind.AGENT_ABLE, self._rank(contact.agent)
+        return Kind.LEAVING, sequence
 
     def _rank(self, agent_id: AgentId | None) -> int:
         agent = self._world.agents.get(agent_id) if agent_id is not None else None
@@ -175,6 +183,7 @@ class Acd:
                 | ev.RecordingStarted()
                 | ev.RecordingPaused()
                 | ev.QueueRequested()
+                | ev.ContactPriorityChanged()
                 | ev.ConsultStarted()
                 | ev.ContactDetached()
                 | ev.ContactAttached()

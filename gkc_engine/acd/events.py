@@ -143,6 +143,19 @@ class QueueRequested:
 
 
 @dataclass(slots=True, kw_only=True)
+class ContactPriorityChanged:
+    """A supervisor gave the contact a priority of its own; acts at once if it waits.
+
+    ``None`` = as it was. Like the caller's own from the menu it holds after moves, too.
+    """
+
+    contact_id: ContactId
+    contact_class: ContactClass | None = None
+    head_start_us: Micros | None = None
+    slope_milli: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class ConsultStarted:
     """An agent with a citizen asks a queue for a colleague: his call waits there like a contact.
 
@@ -308,6 +321,7 @@ class TransferCompleted:
 
 # --- agents (``agent_events``) ----------------------------------------------------------------
 
+Phone: TypeAlias = of_agents.Phone
 AgentLoggedIn: TypeAlias = of_agents.AgentLoggedIn
 AgentLoggedOut: TypeAlias = of_agents.AgentLoggedOut
 AgentPaused: TypeAlias = of_agents.AgentPaused
@@ -381,6 +395,7 @@ Event: TypeAlias = (
     | RecordingStarted
     | RecordingPaused
     | QueueRequested
+    | ContactPriorityChanged
     | ConsultStarted
     | ContactDetached
     | ContactAttached

@@ -1,15 +1,14 @@
 """The two choices of the routing policy: an agent for a contact (P1), a contact for an agent (P2).
 
-Pure choice: nothing is changed here. Comparisons are exact (integers and fractions).
+Pure choice: nothing is changed here. Comparisons are exact (integers only).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fractions import Fraction
+from collections.abc import Iterable, Mapping
 
 from gkc_engine.acd.lazyheap import IdleEntry
-from gkc_engine.acd.matchspace import Line, Profile, Req, meets
+from gkc_engine.acd.matchspace import Line, Profile, Req
 from gkc_engine.acd.settings import Medium, Order, Strategy
 from gkc_engine.acd.state import Agent, Contact
 from gkc_engine.acd.world import Queue, World
@@ -29,70 +28,103 @@ def choose_agent(world: World, contact: Contact) -> Agent | None:
     """P1: return the ready agent whom the strategy of the contact's queue names first."""
     assert contact.queue is not None
     queue = world.queues[contact.queue]
-    req, medium = queue.steps[contact.step][1], queue.settings.medium
+    req, medium = queue.steps[contact.step][1], contact.medium
+    ready = world.space.ready[medium]
+    if not ready:
+        return None
     out = barred(contact, req, medium)
     if contact.prefer_agent is not None:
         agent = world.agents[contact.prefer_agent]
         return agent if agent.entries.get(medium) and agent.agent_id not in out else None
-    if queue.settings.strategy is Strategy.LEAST_OCCUPIED:
+    strategy = queue.settings.strategy
+    if strategy is Strategy.LEAST_OCCUPIED:
         return _least_occupied(world, req, medium, out)
+    if strategy is Strategy.LONGEST_IDLE and req.wide is not None:
+        idle = req.wide.get(medium)
+        entry = idle.head(out) if idle is not None else None
+        return entry[4] if entry is not None else None
     best: IdleEntry | None = None
     best_key: tuple[int, int, int, int] | None = None
-    for profile in req.profiles:
+    for profile in _idle_profiles(req, ready):
         idle = profile.idle.get(medium)
         entry = idle.head(out) if idle is not None else None
         if entry is None:
             continue
-        score = _score(world, queue, profile, req)
-        key = (entry[0], score, entry[1], entry[2])
+        key = (entry[0], _score(world, queue, profile, req), entry[1], entry[2])
         if best_key is None or key < best_key:
             best, best_key = entry, key
     return best[4] if best is not None else None
 
 
+def _idle_profiles(req: Req, ready: Mapping[Profile, int]) -> Iterable[Profile]:
+    """Return the profiles that meet the requirement, without those known to have nobody ready."""
+    if len(req.profiles) <= len(ready):
+        return req.profiles
+    return [profile for profile in ready if profile in req.met_by]
+
+
 def _score(world: World, queue: Queue, profile: Profile, req: Req) -> int:
     """Return what the strategy minimises before idle time; alike for a whole profile."""
-    if queue.settings.strategy is Strategy.BEST_MATCH:
-        return -profile.score(req)
-    if queue.settings.strategy is Strategy.SPARE_SPECIALISTS:
-        return sum(
-            other is not queue
-            and not other.status.draining
-            and other.settings.medium is queue.settings.medium
-            and meets(profile.skills, other.settings.require)
-            for other in world.queues.values()
+    match queue.settings.strategy:
+        case Strategy.BEST_MATCH:
+            return -req.score(profile)
+        case Strategy.SPARE_SPECIALISTS:
+            own = not queue.status.draining and profile in queue.steps[0][1].met_by
+            return _breadth(world, profile, queue.settings.medium) - own
+        case _:
+            return 0
+
+
+def _breadth(world: World, profile: Profile, medium: Medium) -> int:
+    """Return how many queues of the medium have a first requirement that the profile meets.
+
+    Reckoned once for each profile: queues change with the config only, and with it the profiles.
+    """
+    found = profile.breadth.get(medium)
+    if found is None:
+        found = profile.breadth[medium] = sum(
+            not queue.status.draining
+            and queue.settings.medium is medium
+            and profile in queue.steps[0][1].met_by
+            for queue in world.queues.values()
         )
-    return 0
+    return found
 
 
 def _least_occupied(
     world: World, req: Req, medium: Medium, out: Mapping[AgentId, Instant]
 ) -> Agent | None:
-    """Occupancy changes with every instant, so all ready agents are compared, not heads."""
-    found = [
-        (entry[0], _occupancy(world, entry[4]), entry[1], entry[2], entry[4])
-        for profile in req.profiles
-        if medium in profile.idle
-        for entry in profile.idle[medium].entries()
-        if entry[4].agent_id not in out
-    ]
-    return min(found, key=lambda e: e[:4])[4] if found else None
+    """Occupancy changes with every instant, so all who are ready are compared, not heads.
 
-
-def _occupancy(world: World, agent: Agent) -> Fraction:
-    handling, ready = world.occupied(agent)
-    return Fraction(handling, handling + ready) if handling + ready else Fraction(0)
+    Linear in the ready agents who may serve (about 0.5 µs each), who are few when it matters.
+    """
+    best: IdleEntry | None = None
+    handling = total = 0
+    for profile in _idle_profiles(req, world.space.ready[medium]):
+        idle = profile.idle.get(medium)
+        for entry in idle.entries() if idle is not None else ():
+            if entry[4].agent_id in out or (best is not None and entry[0] > best[0]):
+                continue
+            mine, ready = world.occupied(entry[4])
+            both = mine + ready or 1  # 0/0 = 0
+            if best is not None and entry[0] == best[0]:
+                # mine / both < handling / total, without the division
+                one, other = mine * total, handling * both
+                if one > other or (one == other and entry[1:3] > best[1:3]):
+                    continue
+            best, handling, total = entry, mine, both
+    return best[4] if best is not None else None
 
 
 def all_agents(world: World, contact: Contact) -> list[Agent]:
     """Return every ready agent who may serve the contact, the longest idle first."""
     assert contact.queue is not None
     queue = world.queues[contact.queue]
-    req, medium = queue.steps[contact.step][1], queue.settings.medium
+    req, medium = queue.steps[contact.step][1], contact.medium
     out = barred(contact, req, medium)
     entries = [
         entry
-        for profile in req.profiles
+        for profile in _idle_profiles(req, world.space.ready[medium])
         if medium in profile.idle
         for entry in profile.idle[medium].entries()
         if entry[4].agent_id not in out
@@ -106,7 +138,7 @@ def choose_contact(world: World, agent: Agent) -> Contact | None:
     lines = profile.lines
     own = world.space.own_lines.get(agent.agent_id)
     if own:
-        lines = lines + [line for line in own if line.req.profiles and profile in line.req.profiles]
+        lines = lines + [line for line in own if profile in line.req.met_by]
     best: Contact | None = None
     best_key: tuple[int, int, int, int] | None = None
     for line in lines:
@@ -129,7 +161,7 @@ def _law(world: World, line: Line, profile: Profile, key: int, contact: Contact)
         case Order.FCFS:
             return key, 0
         case Order.MATCH_FIRST:
-            return -profile.score(line.req), key
+            return -line.req.score(profile), key
         case Order.ACCUMULATING:
             assert contact.enqueued is not None
             return -line.slope * (world.now - contact.enqueued), 0

@@ -1,4 +1,4 @@
-"""Who could serve whom: requirements, profiles and lines, each interned once.
+"""Who could serve whom: requirements, profiles and lines, each interned once per config version.
 
 Agents with the same skills share a profile; contacts with the same present requirement, medium and
 class share a line. A profile knows the lines it may serve and a requirement the profiles that meet
@@ -7,15 +7,17 @@ it, so that a decision compares heads only (architecture, "Speed").
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from gkc_engine.acd.lazyheap import ContactHeap, IdleHeap
+from gkc_engine.acd.lazyheap import ContactHeap, IdleEntry, IdleHeap
 from gkc_engine.acd.settings import Medium, Requirement
 from gkc_engine.ids import AgentId, SkillId
 
 Need = tuple[tuple[SkillId, int], ...]
-LineKey = tuple[Need, Medium, int, int, AgentId | None]
-"""Requirement, medium, class rank, slope (0 unless it counts), preferred agent."""
+
+WIDE = 64
+"""Profiles beyond which a requirement keeps one heap of all who are idle: comparing the heads of
+so many profiles costs more than a push for each agent who becomes ready."""
 
 
 def meets(skills: Mapping[SkillId, int], need: Requirement) -> bool:
@@ -26,15 +28,58 @@ def meets(skills: Mapping[SkillId, int], need: Requirement) -> bool:
 class Req:
     """One requirement, and the profiles that meet it."""
 
-    __slots__ = ("need", "profiles")
+    __slots__ = ("_scores", "at_work", "met_by", "need", "profiles", "wide")
 
     def __init__(self, need: dict[SkillId, int]) -> None:
         self.need = need
         self.profiles: list[Profile] = []
+        self.met_by: set[Profile] = set()
+        self.at_work: dict[Medium, int] = {}
+        self.wide: dict[Medium, IdleHeap] | None = None
+        """Everybody idle who meets it, by medium; ``None`` while the profiles are few."""
+        self._scores: dict[Profile, int] = {}
 
     def logged_in(self, medium: Medium) -> int:
         """Return how many agents are at work who meet it and have a slot for the medium."""
-        return sum(p.logged_in.get(medium, 0) for p in self.profiles)
+        return self.at_work.get(medium, 0)
+
+    def score(self, profile: Profile) -> int:
+        """Return the sum of the profile's levels over the skills that this requirement names."""
+        found = self._scores.get(profile)
+        if found is None:
+            found = sum(profile.skills.get(skill, 0) for skill in self.need)
+            self._scores[profile] = found
+        return found
+
+    def admit(self, profile: Profile) -> None:
+        """Note that a profile meets it."""
+        self.profiles.append(profile)
+        self.met_by.add(profile)
+        profile.reqs.append(self)
+        for medium, n in profile.logged_in.items():
+            self.at_work[medium] = self.at_work.get(medium, 0) + n
+        if self.wide is not None:
+            profile.wide.append(self)
+            self._gather([profile])
+        elif len(self.profiles) > WIDE:
+            self.wide = {}
+            for one in self.profiles:
+                one.wide.append(self)
+            self._gather(self.profiles)
+
+    def _gather(self, profiles: Iterable[Profile]) -> None:
+        for profile in profiles:
+            for medium, idle in profile.idle.items():
+                for entry in idle.entries():
+                    self.push(medium, entry)
+
+    def push(self, medium: Medium, entry: IdleEntry) -> None:
+        """Add an idle agent's present entry to the heap of a wide requirement."""
+        assert self.wide is not None
+        heap = self.wide.get(medium)
+        if heap is None:
+            heap = self.wide[medium] = IdleHeap(medium)
+        heap.push(entry)
 
 
 class Line:
@@ -50,24 +95,47 @@ class Line:
         self.heap = ContactHeap()
 
 
+LineKey = tuple[Req, Medium, int, int, AgentId | None]
+"""Requirement, medium, class rank, slope (0 unless it counts), preferred agent."""
+
+
 class Profile:
     """Agents with the same skills."""
 
-    __slots__ = ("idle", "lines", "logged_in", "skills")
+    __slots__ = ("breadth", "idle", "lines", "logged_in", "reqs", "skills", "wide")
 
     def __init__(self, skills: dict[SkillId, int]) -> None:
         self.skills = skills
+        self.reqs: list[Req] = []
+        self.wide: list[Req] = []
         self.lines: list[Line] = []
         self.idle: dict[Medium, IdleHeap] = {}
         self.logged_in: dict[Medium, int] = {}
+        self.breadth: dict[Medium, int] = {}
+        """Queues of the medium whose first requirement it meets; filled when first asked for."""
 
     def score(self, req: Req) -> int:
         """Return the sum of this profile's levels over the skills that the requirement names."""
-        return sum(self.skills.get(skill, 0) for skill in req.need)
+        return req.score(self)
+
+    def count_login(self, medium: Medium, by: int) -> None:
+        """Add ``by`` agents to those at work who have a slot for the medium."""
+        self.logged_in[medium] = self.logged_in.get(medium, 0) + by
+        for req in self.reqs:
+            req.at_work[medium] = req.at_work.get(medium, 0) + by
+
+    def push_idle(self, medium: Medium, entry: IdleEntry) -> None:
+        """Put an agent among those who can take a contact of the medium."""
+        heap = self.idle.get(medium)
+        if heap is None:
+            heap = self.idle[medium] = IdleHeap(medium)
+        heap.push(entry)
+        for req in self.wide:
+            req.push(medium, entry)
 
 
 class MatchSpace:
-    """The interned requirements, profiles and lines of a center."""
+    """The interned requirements, profiles and lines of a center under one config version."""
 
     def __init__(self) -> None:
         self.profiles: list[Profile] = []
@@ -76,6 +144,8 @@ class MatchSpace:
         self._lines: dict[LineKey, Line] = {}
         self.own_lines: dict[AgentId, list[Line]] = {}
         """P7: lines that only one agent may serve."""
+        self.ready: dict[Medium, dict[Profile, int]] = {medium: {} for medium in Medium}
+        """How many can take a contact of the medium now, by profile; nobody = no entry."""
 
     def profile(self, skills: dict[SkillId, int]) -> int:
         """Return the index of the profile with these skills."""
@@ -87,9 +157,9 @@ class MatchSpace:
             self.profiles.append(profile)
             for req in self._reqs.values():
                 if meets(skills, req.need):
-                    req.profiles.append(profile)
+                    req.admit(profile)
             for line_key, line in self._lines.items():
-                if line_key[4] is None and meets(skills, line.req.need):
+                if line_key[4] is None and profile in line.req.met_by:
                     profile.lines.append(line)
         return index
 
@@ -99,14 +169,16 @@ class MatchSpace:
         req = self._reqs.get(key)
         if req is None:
             req = self._reqs[key] = Req(dict(need))
-            req.profiles = [p for p in self.profiles if meets(p.skills, need)]
+            for profile in self.profiles:
+                if meets(profile.skills, need):
+                    req.admit(profile)
         return req
 
     def line(
         self, req: Req, medium: Medium, rank: int, slope: int, only: AgentId | None = None
     ) -> Line:
         """Return the line of contacts that wait in this way, made when first asked for."""
-        key = (_need(req.need), medium, rank, slope, only)
+        key = (req, medium, rank, slope, only)
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = Line(req, medium, rank, slope)
@@ -117,12 +189,14 @@ class MatchSpace:
                     profile.lines.append(line)
         return line
 
-    def drop_lines(self) -> None:
-        """Forget all lines (the contacts are put into new ones)."""
-        self._lines.clear()
-        self.own_lines.clear()
-        for profile in self.profiles:
-            profile.lines.clear()
+    def count_ready(self, profile: Profile, medium: Medium, by: int) -> None:
+        """Add ``by`` agents of the profile to those who can take a contact of the medium."""
+        ready = self.ready[medium]
+        n = ready.get(profile, 0) + by
+        if n:
+            ready[profile] = n
+        else:
+            del ready[profile]
 
 
 def _need(need: Requirement) -> Need:

@@ -22,10 +22,10 @@ def may_prefer(world: World, contact: Contact, agent_id: AgentId) -> bool:
     if agent is None or not agent.logged_in or agent.paused:
         return False
     queue = world.queues[contact.queue]
-    req, medium = queue.steps[contact.step][1], queue.settings.medium
+    req, medium = queue.steps[contact.step][1], contact.medium
     return (
         medium in agent.capacity
-        and world.space.profiles[agent.profile] in req.profiles
+        and world.space.profiles[agent.profile] in req.met_by
         and agent_id not in barred(contact, req, medium)
     )
 

@@ -8,14 +8,15 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, OfferOutcome, SegmentKind, SegmentOutcome
 from gkc_engine.acd.contacts import (
+    IN_LINE,
     article_heard,
     come_back,
-    consult_started,
     enqueue,
     leave_line,
-    queue_requested,
+    queue_event,
     started,
 )
+from gkc_engine.acd.places import keep_place
 from gkc_engine.acd.routing import (
     after_talk,
     begin_talk,
@@ -41,6 +42,7 @@ ContactEvent = (
     | ev.RecordingStarted
     | ev.RecordingPaused
     | ev.QueueRequested
+    | ev.ContactPriorityChanged
     | ev.ConsultStarted
     | ev.ContactDetached
     | ev.ContactAttached
@@ -56,10 +58,8 @@ def contact_event(world: World, event: ContactEvent) -> None:
             started(world, event)
         case ev.ArticleHeard():
             article_heard(world, event)
-        case ev.QueueRequested():
-            queue_requested(world, event)
-        case ev.ConsultStarted():
-            consult_started(world, event)
+        case ev.QueueRequested() | ev.ContactPriorityChanged() | ev.ConsultStarted():
+            queue_event(world, event)
         case ev.ContactDetached():
             detached(world, event)
         case ev.ContactAttached():
@@ -150,7 +150,8 @@ def fallback_answered(world: World, event: ev.FallbackAnswered) -> None:
         contact.answered = at if contact.answered is None else contact.answered
         contact.state, contact.held = ContactState.TALK, True
     contact.talk_leg = event.leg
-    resume_agents(world, [a for a in freed if a is not agent])
+    able = {a.agent_id: a for a in (*freed, agent) if a is not None}
+    resume_agents(world, sorted(able.values(), key=lambda a: a.rank))
 
 
 # --- the end ---------------------------------------------------------------------------------
@@ -176,6 +177,8 @@ def left(world: World, event: ev.ContactLeft) -> None:
         if offer_id in world.offers:  # Still being taken back while he talked with another.
             contact.offer = offer_id
             freed += clear_offer(world, contact, OfferOutcome.RESCINDED, "crossed")
+    if contact.state in IN_LINE and event.party is ev.Party.CITIZEN:
+        keep_place(world, contact)
     leave_line(world, contact)
     agent = end_talk(world, contact) if talker else None
     if not contact.consult:

@@ -89,7 +89,8 @@ def accepted(world: World, event: ev.OfferAccepted) -> None:
     begin_talk(world, contact, winner, index, event.at)
     contact.talk_leg = event.leg
     forget_offer(world, offer)
-    resume_agents(world, sorted(losers, key=lambda a: a.rank))
+    # The winner, too: he may be free now for what his letter does not shut out (P8).
+    resume_agents(world, sorted([*losers, winner], key=lambda a: a.rank))
 
 
 def _if_free(agent: Agent, index: int) -> int | None:
@@ -108,13 +109,14 @@ def _accepted_late(world: World, event: ev.OfferAccepted) -> None:
         return
     agent = world.agents.get(event.agent_id)
     index = find_slot(agent, contact.medium) if agent is not None else None
+    mine: Leg | None = None
     if contact.offer is not None:
         other = world.offers[contact.offer]
         mine = next((leg for leg in other.legs if leg.agent == event.agent_id), None)
         if mine is not None:  # The same agent is being asked again: it is that slot.
             agent = end_leg(world, other, mine, OfferOutcome.RESCINDED, "crossed", None)
             index = _if_free(agent, mine.slot) if agent is not None else None
-    if agent is None or index is None:
+    if agent is None or (index is None and mine is None):
         reason = f"agent {event.agent_id} has no free slot for offer {event.offer_id}"
         world.out.append(cmd.EventRejected(kind="OfferAccepted", reason=reason))
         return
@@ -130,6 +132,7 @@ def _accepted_late(world: World, event: ev.OfferAccepted) -> None:
     leave_line(world, contact)
     begin_talk(world, contact, agent, index, event.at)
     contact.talk_leg = event.leg
+    resume_agents(world, [agent])
 
 
 # --- failed ----------------------------------------------------------------------------------
@@ -148,6 +151,8 @@ def failed(world: World, event: ev.OfferFailed) -> None:
     if len(legs) == len(offer.legs):
         fail_offer(world, offer, outcome, event.reason, event.at)
     elif legs:
+        if offer.rescinding:
+            outcome = OfferOutcome.RESCINDED  # Taken back: never his miss.
         agent = _fail_leg(world, offer, legs[0], outcome, event.reason, event.at)
         if agent is not None:
             _resume_failed(world, [agent])
@@ -163,6 +168,7 @@ def fail_offer(
     for leg in list(offer.legs):
         agent = _fail_leg(world, offer, leg, outcome, reason, at)
         if agent is not None:
+            world.set_aside(agent)
             agents.append(agent)
     contact = world.contacts[offer.contact]
     if contact.offer == offer.offer_id:

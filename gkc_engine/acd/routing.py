@@ -50,12 +50,12 @@ def free_slot(slot: Slot) -> None:
     """Empty a slot; the agent is to be settled afterwards."""
     slot.work = Work.FREE
     slot.contact = slot.queue = slot.offer = slot.until = None
-    slot.ringing = slot.on_hold = False
+    slot.ringing = slot.on_hold = slot.parked = False
 
 
 def leave_config(world: World, agent: Agent) -> None:
     """Forget an agent who is gone from the config, once nothing is in hand."""
-    if agent.removed and all(s.work is Work.FREE for s in agent.slots):
+    if agent.removed and not agent.beyond and all(s.work is Work.FREE for s in agent.slots):
         world.agents.pop(agent.agent_id, None)
 
 
@@ -309,13 +309,14 @@ def begin_talk(
     if index is None:
         agent.beyond.append(contact.contact_id)
     else:
-        _take_slot(agent.slots[index], contact)
+        take_slot(agent.slots[index], contact)
     world.settle(agent)
 
 
-def _take_slot(slot: Slot, contact: Contact) -> None:
+def take_slot(slot: Slot, contact: Contact) -> None:
+    """Let a talk hold the slot; the agent is to be settled afterwards."""
+    free_slot(slot)
     slot.work, slot.contact, slot.queue = Work.TALK, contact.contact_id, contact.queue
-    slot.offer, slot.until, slot.ringing, slot.on_hold = None, None, False, False
 
 
 def _next_beyond(world: World, agent: Agent, medium: Medium) -> Contact | None:
@@ -334,7 +335,7 @@ def _slot_for_beyond(world: World, agent: Agent, index: int) -> bool:
     if following is None:
         return False
     following.slot = index
-    _take_slot(agent.slots[index], following)
+    take_slot(agent.slots[index], following)
     return True
 
 
@@ -365,8 +366,9 @@ def end_talk(world: World, contact: Contact, *, wrap_up: bool = True) -> Agent |
     if agent is None:
         return None
     if index is None:
-        agent.beyond.remove(contact.contact_id)
-        return None
+        if contact.contact_id in agent.beyond:  # Else the talk is older than the agent's config.
+            agent.beyond.remove(contact.contact_id)
+        return agent
     slot = agent.slots[index]
     assert slot.contact == contact.contact_id, agent
     if _slot_for_beyond(world, agent, index):
@@ -375,21 +377,23 @@ def end_talk(world: World, contact: Contact, *, wrap_up: bool = True) -> Agent |
     if slot.queue is not None and slot.queue in world.queues and wrap_up and not contact.consult:
         wrapup_us = world.queues[slot.queue].settings.wrapup_us
     if wrapup_us > 0:
-        slot.work, slot.on_hold = Work.WRAP_UP, False
+        slot.work, slot.on_hold, slot.parked = Work.WRAP_UP, False, False
         until = slot.until = Instant(world.now + wrapup_us)
         world.timers.push(until, Kind.AGENT_ABLE, agent.rank, What.WRAP_UP, agent.agent_id, index)
     else:
-        free_slot(slot)
+        handling_over(world, agent, slot)
     return agent
 
 
+def handling_over(world: World, agent: Agent, slot: Slot) -> None:
+    """A handling with its wrap-up has ended: from now on the agent counts as idle (P1)."""
+    free_slot(slot)
+    agent.idle_since = world.now
+
+
 def after_talk(world: World, agent: Agent | None) -> None:
-    """The agent's handling ended (or goes on as wrap-up): ready last among the idle, then P2."""
+    """The agent's handling ended (or goes on as wrap-up): P2 for what is free."""
     if agent is None:
         return
-    if any(slot.work is Work.WRAP_UP for slot in agent.slots):
-        # Another slot may still be free: its idle time is that of the last handling.
-        resume_agent(world, agent)
-    else:
-        became_ready(world, agent)
+    resume_agent(world, agent)
     leave_config(world, agent)

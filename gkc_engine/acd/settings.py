@@ -53,6 +53,22 @@ CLASS_RANK: Mapping[ContactClass, int] = {c: rank for rank, c in enumerate(Conta
 """0 is served first."""
 
 
+class EmptyFactor(StrEnum):
+    """P4: what makes an agent at work no help to a queue; Asterisk's words (queues.conf)."""
+
+    PAUSED = "paused"
+    INUSE = "inuse"
+    """Every slot of the medium talks, or a call of his own or another medium shuts it out."""
+    RINGING = "ringing"
+    UNAVAILABLE = "unavailable"
+    """His phone cannot be reached."""
+    INVALID = "invalid"
+    """There is no such phone."""
+    UNKNOWN = "unknown"
+    """Asterisk does not know the state of his phone."""
+    WRAPUP = "wrapup"
+
+
 class Ring(StrEnum):
     """``one``: one agent an offer; ``all``: every free qualified agent, first answer wins."""
 
@@ -125,8 +141,10 @@ class QueueSettings:
     maxlen: int | None = None
     maxwait_us: Micros | None = None
     maxwait_unstaffed_us: Micros | None = None
-    joinempty: tuple[str, ...] = ()
-    leavewhenempty: tuple[str, ...] = ()
+    joinempty: tuple[EmptyFactor, ...] = ()
+    """P4: arrivals are refused when each one who could serve them is away by one of these."""
+    leavewhenempty: tuple[EmptyFactor, ...] = ()
+    """P4: the same for those who wait."""
     resume_within_us: Micros = Micros(0)
     prefer: Prefer | None = None
     fallback: QueueId | None = None
@@ -150,7 +168,7 @@ class AgentSettings:
 
 @dataclass(slots=True, kw_only=True)
 class Blending:
-    """P8, for one medium: which media it shuts out, and which it may interrupt."""
+    """P8, for one medium: which media it shuts out, and whose contacts are parked for it."""
 
     excludes: tuple[Medium, ...] = ()
     interrupts: tuple[Medium, ...] = ()

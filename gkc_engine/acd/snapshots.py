@@ -30,6 +30,7 @@ def snapshot(world: World) -> AcdState:
         next_sequence=world.next_sequence,
         emergency=world.emergency,
         history=[(key, agent, at) for key, (agent, at) in world.history.items()],
+        places=[replace(place) for place in world.places.values()],
     )
 
 
@@ -42,6 +43,7 @@ def _copy_agent(agent: Agent) -> Agent:
         calls=dict(agent.calls),
         entries={},
         profile=-1,
+        helps=0,
     )
 
 
@@ -68,8 +70,10 @@ def restore(state: AcdState) -> World:
     world.next_offer, world.next_sequence = state.next_offer, state.next_sequence
     world.emergency = state.emergency
     world.history = {key: (agent, at) for key, agent, at in state.history}
+    world.places = {(place.queue, place.citizen): replace(place) for place in state.places}
     for status in state.queues:
-        world.queues[status.settings.queue_id] = Queue(replace(status), world.space)
+        queue = Queue(replace(status), world.space, world.staffing)
+        world.queues[status.settings.queue_id] = queue
     for agent in state.agents:
         _restore_agent(world, _copy_agent(agent))
     for contact in state.contacts:

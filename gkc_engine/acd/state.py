@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from gkc_engine.acd.commands import AgentState, Disposition, SegmentKind
-from gkc_engine.acd.events import Party
+from gkc_engine.acd.events import Party, Phone
 from gkc_engine.acd.settings import ContactClass, Medium, QueueSettings, Settings, Treatment
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId, SkillId
 
@@ -23,6 +23,12 @@ DOUBT_US = Micros(15 * SECOND)
 
 HISTORY_MAX = 100_000
 """Citizens whose last agent is remembered for P7; the oldest are forgotten."""
+
+PLACES_MAX = 100_000
+"""Places kept for callers who were cut off (``resume_within``); the oldest are forgotten."""
+
+MENU_US = Micros(600 * SECOND)
+"""Who called again in time keeps his place for so long on the way through the menu."""
 
 
 class ContactState(StrEnum):
@@ -81,6 +87,8 @@ class Contact:
     """First queue entry in the city; never changes once set."""
     sequence: int = -1
     """Order of first queue entry in this core; -1 before."""
+    resumes: ContactId | None = None
+    """The contact whose place it took over (``resume_within``)."""
     step: int = 0
     offer: OfferId | None = None
     agent: AgentId | None = None
@@ -132,6 +140,8 @@ class Slot:
     """End of the wrap-up."""
     ringing: bool = False
     on_hold: bool = False
+    parked: bool = False
+    """Its talk is interrupted by a call in another slot (P8)."""
     shown: AgentState = AgentState.OFFLINE
     shown_reason: str = ""
     shown_until: Instant | None = None
@@ -155,6 +165,7 @@ class Agent:
     """How he came: ``phone``, ``cli``, ``always``, or the phone (``PJSIP/103``) of hot-desking."""
     reachable: bool = True
     in_use: bool = False
+    phone: Phone = Phone.KNOWN
     paused: bool = False
     pause_reason: str = ""
     pause_until: Instant | None = None
@@ -176,6 +187,8 @@ class Agent:
     entries: dict[Medium, int] = field(default_factory=dict)
     """Tokens of the present entries among the idle, by medium."""
     profile: int = -1
+    helps: int = 0
+    """The watches (``staffing``) that count him as a help, a bit for each."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -216,6 +229,18 @@ class QueueStatus:
 
 
 @dataclass(slots=True, kw_only=True)
+class KeptPlace:
+    """The place of a citizen who was cut off while he waited; his if he calls again in time."""
+
+    queue: QueueId
+    citizen: str
+    contact: ContactId
+    enqueued: Instant
+    sequence: int
+    left: Instant
+
+
+@dataclass(slots=True, kw_only=True)
 class AcdState:
     """A snapshot of the whole core; see ``Acd.snapshot`` and ``Acd.restore``."""
 
@@ -229,3 +254,4 @@ class AcdState:
     next_sequence: int
     emergency: Treatment | None
     history: list[tuple[str, AgentId, Instant]]
+    places: list[KeptPlace] = field(default_factory=list)

@@ -42,6 +42,7 @@ class What(IntEnum):
     PREFERENCE = 6
     MAXWAIT = 7
     UNSTAFFED = 8
+    EMPTY = 9
 
 
 class DueLine:
@@ -54,6 +55,18 @@ class DueLine:
         self.line = ContactHeap()
         self.armed: tuple[int, int] | None = None
         """(due, sequence) of the timer that stands for the head."""
+
+    def first(self) -> tuple[int, int] | None:
+        """Return (due, sequence) of the contact that is due next."""
+        head = self.line.head()
+        return None if head is None else (head[0], head[1])
+
+    def take(self) -> Contact:
+        """Take out the contact that is due now."""
+        head = self.line.head()
+        assert head is not None
+        self.line.pop()
+        return head[3]
 
 
 class Timer(NamedTuple):
@@ -121,11 +134,8 @@ class Timers:
 
     def arm(self, line: DueLine) -> None:
         """Make sure that a timer stands for the head of the line."""
-        head = line.line.head()
-        if head is None:
-            return
-        due = (head[0], head[1])
-        if line.armed is None or due < line.armed:
+        due = line.first()
+        if due is not None and (line.armed is None or due < line.armed):
             line.armed = due
             kind = Kind.STEP if line.what is What.STEP else Kind.LEAVING
             self.push(Instant(due[0]), kind, due[1], line.what, line)

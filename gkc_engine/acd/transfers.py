@@ -6,12 +6,21 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome, TransferKind
 from gkc_engine.acd.contacts import announce_queued, come_back, enter_queue
-from gkc_engine.acd.routing import after_talk, end_talk, exclude, make_offer, resume_agent
+from gkc_engine.acd.routing import (
+    after_talk,
+    end_talk,
+    exclude,
+    make_offer,
+    resume_agent,
+    take_slot,
+)
 from gkc_engine.acd.state import Agent, Contact, ContactState, Work
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 
 BLIND = TransferKind.BLIND
+NAMED = "agent"
+"""Reason of the segment that ends with an offer to the colleague who was named."""
 
 CONSULTED = "consulted"
 """``AgentCallStarted.kind`` of the operator who was called."""
@@ -47,6 +56,10 @@ def hold_changed(world: World, event: ev.HoldStarted | ev.HoldEnded) -> None:
     contact = _talk(world, event.contact_id, event.agent_id)
     on_hold = isinstance(event, ev.HoldStarted)
     if contact is None or (contact.segment_kind is SegmentKind.HOLD) is on_hold:
+        return
+    if contact.segment_kind is SegmentKind.PARKED:
+        assert contact.slot is not None  # It goes on as hold or talk when it is taken up again.
+        world.agents[event.agent_id].slots[contact.slot].on_hold = on_hold
         return
     if on_hold:
         world.next_segment(contact, SegmentKind.HOLD, SegmentOutcome.HELD, event.at)
@@ -131,7 +144,7 @@ def transfer_requested(world: World, event: ev.TransferRequested) -> None:
         _back_to_queue(world, contact, event.from_agent, outcome, event.at, reason)
         return
     outcome = SegmentOutcome.TRANSFERRED
-    world.next_segment(contact, SegmentKind.QUEUE, outcome, event.at, "agent", BLIND)
+    world.next_segment(contact, SegmentKind.QUEUE, outcome, event.at, NAMED, BLIND)
     agent = end_talk(world, contact)
     _not_the_same(world, contact, event.from_agent, contact.queue)
     world.count_in(contact, contact.queue)
@@ -189,8 +202,7 @@ def _seize(world: World, contact: Contact, target: Agent) -> None:
     target.last_contact = contact.contact_id
     for index, slot in enumerate(target.slots):
         if slot.medium is contact.medium and slot.work in (Work.FREE, Work.WRAP_UP):
-            slot.work, slot.contact, slot.queue = Work.TALK, contact.contact_id, contact.queue
-            slot.until, slot.on_hold = None, False
+            take_slot(slot, contact)
             contact.slot = index
             break
     else:

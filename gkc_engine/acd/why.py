@@ -19,7 +19,6 @@ from gkc_engine.acd.settings import (
     Medium,
     Order,
     Requirement,
-    Settings,
     Strategy,
 )
 from gkc_engine.acd.state import Agent, Contact, ContactState, Slot, Work
@@ -87,6 +86,8 @@ _OF_THE_CONTACT = frozenset((Bar.SKILL, Bar.LEVEL, Bar.EXCLUDED, Bar.PREFERENCE)
 
 ENDED = "ended"
 """Reason of ``TAKEN`` while the end of what the slot held is still being handled (P5)."""
+PARKED = "parked"
+"""Reason of ``TAKEN`` while what the slot holds is interrupted by another medium (P8)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -182,7 +183,7 @@ def obstacles(world: World, contact: Contact, agent: Agent) -> tuple[Obstacle, .
     """Return everything that stands between the agent and the contact; empty = he may take it."""
     assert contact.queue is not None
     queue = world.queues[contact.queue]
-    req, medium = queue.steps[contact.step][1], queue.settings.medium
+    req, medium = queue.steps[contact.step][1], contact.medium
     lacking = list(_lacking(agent, req.need))
     found = [*lacking, *_away(agent), *_busy(world, agent, medium)]
     out = barred(contact, req, medium)
@@ -223,18 +224,23 @@ def _away(agent: Agent) -> Iterator[Obstacle]:
 
 def _busy(world: World, agent: Agent, medium: Medium) -> Iterator[Obstacle]:
     slots = [slot for slot in agent.slots if slot.medium is medium]
-    if not slots:
+    capacity = min(agent.capacity.get(medium, 0), len(slots))
+    held = [slot for slot in slots if _holds(slot)]
+    ending = [slot for slot in held if slot.work is Work.FREE]
+    if not capacity:
         yield Obstacle(bar=Bar.MEDIUM)
-    elif all(_holds(slot) for slot in slots):
-        yield _holding(Bar.TAKEN, slots[0])
-    if medium is Medium.VOICE or _shuts_out(world.settings, Medium.VOICE, medium):
+    elif ending or len(held) >= capacity:
+        yield _holding(Bar.TAKEN, (ending or held)[0])
+    if medium is Medium.VOICE or world.excludes(Medium.VOICE, medium):
         if agent.in_use:
             yield Obstacle(bar=Bar.IN_USE)
         if agent.calls:
             yield Obstacle(bar=Bar.OWN_CALL, reason=next(reversed(agent.calls.values())))
     for slot in agent.slots:
-        other = slot.medium is not medium and _holds(slot)
-        if other and _shuts_out(world.settings, slot.medium, medium):
+        if slot.medium is medium or not _holds(slot):
+            continue
+        parkable = slot.work is Work.TALK and world.interrupts(medium, slot.medium)
+        if not parkable and world.excludes(slot.medium, medium):
             yield _holding(Bar.BLENDING, slot)
 
 
@@ -244,16 +250,10 @@ def _holds(slot: Slot) -> bool:
 
 
 def _holding(bar: Bar, slot: Slot) -> Obstacle:
-    reason = slot.work.name.lower() if slot.work is not Work.FREE else ENDED
-    contact = slot.contact if slot.work is not Work.FREE else slot.shown_contact
-    return Obstacle(bar=bar, reason=reason, until=slot.until, contact_id=contact)
-
-
-def _shuts_out(settings: Settings, one: Medium, other: Medium) -> bool:
-    rules = settings.blending
-    return (one in rules and other in rules[one].excludes) or (
-        other in rules and one in rules[other].excludes
-    )
+    if slot.work is Work.FREE:
+        return Obstacle(bar=bar, reason=ENDED, until=slot.until, contact_id=slot.shown_contact)
+    reason = PARKED if slot.parked else slot.work.name.lower()
+    return Obstacle(bar=bar, reason=reason, until=slot.until, contact_id=slot.contact)
 
 
 # --- P2: the contacts ------------------------------------------------------------------------
@@ -367,12 +367,12 @@ def before(world: World, contact: Contact) -> tuple[Place, ...]:
     """
     in_line = (ContactState.WAITING, ContactState.OFFERED, ContactState.DETACHED)
     mine, agents = place(world, contact).key, _at_work_for(world, contact)
-    competing: dict[tuple[QueueId, int], bool] = {}
+    competing: dict[tuple[QueueId, int, Medium], bool] = {}
     found: list[Place] = []
     for other in world.contacts.values():
         if other is contact or other.state not in in_line or other.queue is None:
             continue
-        theirs, alike = place(world, other), (other.queue, other.step)
+        theirs, alike = place(world, other), (other.queue, other.step, other.medium)
         if theirs.key >= mine:
             continue
         if alike not in competing:
@@ -386,7 +386,7 @@ def _at_work_for(world: World, contact: Contact) -> frozenset[AgentId]:
     """Return the agents at work who meet the contact's present step."""
     assert contact.queue is not None
     queue = world.queues[contact.queue]
-    req, medium = queue.steps[contact.step][1], queue.settings.medium
+    req, medium = queue.steps[contact.step][1], contact.medium
     return frozenset(
         agent.agent_id
         for agent in world.agents.values()

@@ -7,60 +7,41 @@ them changes a contact's place or an agent's slot but through the methods here.
 from __future__ import annotations
 
 from gkc_engine.acd import commands as cmd
-from gkc_engine.acd.commands import AgentState, SegmentKind, SegmentOutcome, TransferKind
-from gkc_engine.acd.lazyheap import IdleHeap
-from gkc_engine.acd.matchspace import MatchSpace, Req
+from gkc_engine.acd.commands import SegmentKind, SegmentOutcome, TransferKind
+from gkc_engine.acd.matchspace import MatchSpace, Profile
+from gkc_engine.acd.queues import Queue
 from gkc_engine.acd.settings import (
     CLASS_RANK,
     ContactClass,
+    EmptyFactor,
     Medium,
     Order,
-    QueueSettings,
     Settings,
     Treatment,
 )
+from gkc_engine.acd.slots import slot_state
+from gkc_engine.acd.staffing import BIT, Staff, Staffing, of_work
 from gkc_engine.acd.state import (
     Activity,
     Agent,
     Contact,
     ContactState,
+    KeptPlace,
     Offer,
-    QueueStatus,
     Slot,
     Work,
 )
 from gkc_engine.acd.timers import DueLine, Kind, Timer, Timers, What
 from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId
 
-_WITH_A_PARTY = (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.EXTERNAL)
+__all__ = ["Queue", "World"]
 
-
-class Queue:
-    """A queue at run time: its settings, its status and its due lines."""
-
-    __slots__ = ("aging", "count", "maxwait", "status", "steps", "unstaffed")
-
-    def __init__(self, status: QueueStatus, space: MatchSpace) -> None:
-        self.status = status
-        settings = status.settings
-        needs = [(0, settings.require), *((s.after_us, s.require) for s in settings.relax)]
-        self.steps: list[tuple[int, Req]] = [(after, space.req(need)) for after, need in needs]
-        self.aging = [DueLine(What.STEP) for _ in self.steps]
-        """Contacts at each step, by the instant at which the next one begins."""
-        self.maxwait = DueLine(What.MAXWAIT)
-        self.unstaffed = DueLine(What.UNSTAFFED)
-        self.count = 0
-        """Waiting, offered and detached contacts (P9)."""
-
-    @property
-    def settings(self) -> QueueSettings:
-        """The rules its contacts wait under."""
-        return self.status.settings
-
-    def staffed(self, step: int) -> bool:
-        """Return whether anybody is logged in who may serve at this or a later step."""
-        medium = self.settings.medium
-        return any(req.logged_in(medium) for _, req in self.steps[step:])
+_WITH_A_PARTY = (
+    SegmentKind.TALK,
+    SegmentKind.HOLD,
+    SegmentKind.PARKED,
+    SegmentKind.EXTERNAL,
+)
 
 
 class World:
@@ -73,6 +54,7 @@ class World:
         self.out: list[cmd.Command] = []
         self.settings = Settings(version="")
         self.space = MatchSpace()
+        self.staffing = Staffing()
         self.timers = Timers(self._alive)
         self.queues: dict[QueueId, Queue] = {}
         self.agents: dict[AgentId, Agent] = {}
@@ -86,12 +68,21 @@ class World:
         """P7: who waits for one agent only."""
         self.history: dict[str, tuple[AgentId, Instant]] = {}
         """P7: citizen and service to the agent who last served."""
+        self.places: dict[tuple[QueueId, str], KeptPlace] = {}
+        """Of those who were cut off, by queue and citizen, the first to be forgotten first."""
         self.emergency: Treatment | None = None
         self.next_offer = 1
         self.next_sequence = 0
         self.count = 0
         """Waiting, offered and detached contacts of all queues (P9)."""
         self._token = 0
+
+    def new_space(self) -> None:
+        """Forget who could serve whom: queues, agents and waiting contacts are put in anew."""
+        self.space, self.staffing = MatchSpace(), Staffing()
+        for agent in self.agents.values():
+            agent.profile, agent.helps = -1, 0
+            agent.entries.clear()
 
     # --- segments ---------------------------------------------------------------------------
 
@@ -197,7 +188,7 @@ class World:
         contact.entry = self._token
         req = queue.steps[contact.step][1]
         only = contact.prefer_agent
-        line = self.space.line(req, queue.settings.medium, rank, slope, only)
+        line = self.space.line(req, contact.medium, rank, slope, only)
         line.heap.push(key, contact)
         enqueued = contact.enqueued
         if contact.step + 1 < len(queue.steps):
@@ -206,9 +197,9 @@ class World:
         if queue.settings.maxwait_us is not None:
             due = enqueued + queue.settings.maxwait_us
             self.timers.add(queue.maxwait, Instant(max(due, self.now)), contact)
-        if queue.settings.maxwait_unstaffed_us is not None:
-            due = enqueued + queue.settings.maxwait_unstaffed_us
-            self.timers.add(queue.unstaffed, Instant(max(due, self.now)), contact)
+        for leave in queue.leaving[contact.step]:
+            leave.join(contact, self.now)
+            self.timers.arm(leave)
 
     @staticmethod
     def step_out(contact: Contact) -> None:
@@ -237,23 +228,48 @@ class World:
             return False
         if not agent.reachable or agent.removed:
             return False
-        own_call = agent.in_use or bool(agent.calls)
-        if own_call and (medium is Medium.VOICE or self._excludes(Medium.VOICE, medium)):
-            return False
-        free = False
+        free = taken = 0
         for slot in agent.slots:
-            if slot.work is Work.FREE:
-                free = free or slot.medium is medium
-            elif slot.medium is not medium and self._excludes(slot.medium, medium):
-                return False
-        return free
+            if slot.medium is medium:
+                if slot.work is Work.FREE:
+                    free += 1
+                else:
+                    taken += 1
+        # A config that took slots away leaves those in use until they are free.
+        if not free or taken >= agent.capacity.get(medium, 0):
+            return False
+        return not self.shut_out(agent, medium)
 
-    def _excludes(self, one: Medium, other: Medium) -> bool:
+    def shut_out(self, agent: Agent, medium: Medium) -> int:
+        """Return what keeps the agent from the medium although a slot may be free (P8).
+
+        Calls of his own, and contacts of media that exclude this one and that it does not
+        interrupt; as bits of ``staffing``. 0 = nothing.
+        """
+        bits = 0
+        own_call = agent.in_use or bool(agent.calls)
+        if own_call and (medium is Medium.VOICE or self.excludes(Medium.VOICE, medium)):
+            bits = BIT[EmptyFactor.INUSE]
+        if self.settings.blending:
+            for slot in agent.slots:
+                if slot.work is not Work.FREE and slot.medium is not medium:
+                    parkable = slot.work is Work.TALK and self.interrupts(medium, slot.medium)
+                    if not parkable and self.excludes(slot.medium, medium):
+                        bits |= of_work(slot.work)
+        return bits
+
+    def excludes(self, one: Medium, other: Medium) -> bool:
+        """P8: return whether the two media shut each other out, whichever says so."""
         rules = self.settings.blending
         return bool(rules) and (
             (one in rules and other in rules[one].excludes)
             or (other in rules and one in rules[other].excludes)
         )
+
+    def interrupts(self, one: Medium, other: Medium) -> bool:
+        """P8: return whether a talk of ``other`` is parked for a contact of ``one``."""
+        rules = self.settings.blending
+        return one in rules and other in rules[one].interrupts
 
     def settle(self, agent: Agent) -> None:
         """After any change to an agent: show it, and put it among the idle or take it out."""
@@ -262,20 +278,74 @@ class World:
         for index, slot in enumerate(agent.slots):
             self._show(agent, index, slot)
             handling = handling or slot.work in (Work.TALK, Work.WRAP_UP)
+        if len(agent.slots) > 1:
+            self._park(agent)
         able = False
+        profile = self.space.profiles[agent.profile]
         for medium in agent.capacity:
+            was_able = agent.entries.get(medium, 0) != 0
             agent.entries[medium] = 0
             if self.can_take(agent, medium):
                 able = True
                 self._token += 1
                 agent.entries[medium] = self._token
-                idle = self.space.profiles[agent.profile].idle
-                heap = idle.get(medium)
-                if heap is None:
-                    heap = idle[medium] = IdleHeap(medium)
-                heap.push((in_hand, agent.idle_since, agent.rank, self._token, agent))
+                entry = (in_hand, agent.idle_since, agent.rank, self._token, agent)
+                profile.push_idle(medium, entry)
+                if not was_able:
+                    self.space.count_ready(profile, medium, +1)
+            elif was_able:
+                self.space.count_ready(profile, medium, -1)
         activity = Activity.READY if able else Activity.NEITHER
         self._account(agent, Activity.HANDLING if handling else activity)
+        if self.staffing.watches:
+            self._count_help(agent, profile)
+
+    def set_aside(self, agent: Agent) -> None:
+        """Take the agent out of the idle until he is settled."""
+        profile = self.space.profiles[agent.profile]
+        for medium, token in agent.entries.items():
+            if token:
+                agent.entries[medium] = 0
+                self.space.count_ready(profile, medium, -1)
+
+    def _park(self, agent: Agent) -> None:
+        """P8: park what a call in hand interrupts, and take it up again when that is over."""
+        for index, slot in enumerate(agent.slots):
+            if slot.work is not Work.TALK:
+                continue
+            parked = any(
+                other.work in (Work.TALK, Work.WRAP_UP)
+                and other.medium is not slot.medium
+                and self.interrupts(other.medium, slot.medium)
+                for other in agent.slots
+            )
+            if parked is slot.parked:
+                continue
+            slot.parked = parked
+            assert slot.contact is not None
+            contact = self.contacts[slot.contact]
+            if parked:
+                self.next_segment(contact, SegmentKind.PARKED, SegmentOutcome.PARKED)
+            else:
+                kind = SegmentKind.HOLD if slot.on_hold else SegmentKind.TALK
+                self.next_segment(contact, kind, SegmentOutcome.RESUMED)
+            self._show(agent, index, slot)  # After what began: a talk may be parked at once.
+
+    def _count_help(self, agent: Agent, profile: Profile) -> None:
+        """P4: move the agent's part in the watches; who is left without help is to leave."""
+        for watch in self.staffing.watches:
+            helps = watch.helps(agent, self.shut_out(agent, watch.medium))
+            if helps is bool(agent.helps & watch.bit):
+                continue
+            agent.helps ^= watch.bit
+            self._leave(watch.count(profile, +1 if helps else -1))
+
+    def _leave(self, staffs: list[Staff]) -> None:
+        """P4: the last help of these is gone; it is P5's kind 3 at which anybody leaves for it."""
+        for staff in staffs:
+            for line in staff.lines:
+                line.ripen(self.now)
+                self.timers.arm(line)
 
     def _account(self, agent: Agent, activity: Activity) -> None:
         if activity is agent.activity:
@@ -316,17 +386,27 @@ class World:
         )
 
     def profile_agent(self, agent: Agent) -> None:
-        """Set the agent's profile from the skills; the count of those at work moves along."""
+        """Set the agent's profile from the skills; what is counted by profile moves along.
+
+        The agent is to be settled afterwards.
+        """
         self.count_login(agent, -1)
+        if agent.profile >= 0:
+            self.set_aside(agent)
+            before = self.space.profiles[agent.profile]
+            for watch in self.staffing.watches:
+                if agent.helps & watch.bit:
+                    self._leave(watch.count(before, -1))
+        agent.entries.clear()
+        agent.helps = 0
         agent.profile = self.space.profile(agent.skills)
         self.count_login(agent, +1)
 
     def count_login(self, agent: Agent, by: int) -> None:
         """Add the agent to (or take from) those at work in its profile, if logged in."""
         if agent.logged_in and agent.profile >= 0:
-            logged_in = self.space.profiles[agent.profile].logged_in
             for medium in agent.capacity:
-                logged_in[medium] = logged_in.get(medium, 0) + by
+                self.space.profiles[agent.profile].count_login(medium, by)
 
     # --- timers -----------------------------------------------------------------------------
 
@@ -345,8 +425,7 @@ class World:
         """Return whether the timer's owner still waits for it."""
         ref, due = timer.ref, timer.due
         if isinstance(ref, DueLine):
-            head = ref.line.head()
-            return head is not None and (head[0], head[1]) == (due, timer.rank)
+            return ref.first() == (due, timer.rank)
         if isinstance(ref, int):
             offer = self.offers.get(ref)
             return offer is not None and offer.lease == due
@@ -366,30 +445,3 @@ class World:
             return agent.pause_until == due
         slot = agent.slots[timer.sub]
         return slot.work is Work.WRAP_UP and slot.until == due
-
-
-def slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant | None]:
-    """Return what a slot is doing, why, and until when if it ends by itself."""
-    match slot.work:
-        case Work.TALK:
-            return (AgentState.HOLD if slot.on_hold else AgentState.TALK), "", None
-        case Work.OFFER:
-            return (AgentState.RINGING if slot.ringing else AgentState.RESERVED), "", None
-        case Work.WRAP_UP:
-            return AgentState.WRAP_UP, "", slot.until
-        case Work.FREE:
-            return _free_slot_state(agent, slot)
-
-
-def _free_slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant | None]:
-    if slot.medium is Medium.VOICE and agent.calls:
-        return AgentState.TALK, next(reversed(agent.calls.values())), None
-    if not agent.logged_in:
-        return AgentState.OFFLINE, "", None
-    if not agent.reachable:
-        return AgentState.FAULTY, "unreachable", None
-    if agent.paused:
-        return AgentState.NOT_READY, agent.pause_reason, agent.pause_until
-    if slot.medium is Medium.VOICE and agent.in_use:
-        return AgentState.NOT_READY, "in_use", None
-    return AgentState.READY, agent.rest_reason, agent.rest_until

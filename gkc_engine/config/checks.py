@@ -101,6 +101,7 @@ def check_routing(findings: Findings) -> None:
     for name, operator in findings.config.operators.items():
         for skill in operator.skills:
             findings.refer("skills", skill, ("operators", name, "skills", skill), key=True)
+    _blending(findings)
     _names_alike(findings)
     _cycles(findings)
     _never_open(findings)
@@ -208,6 +209,21 @@ def _doubled_operators(findings: Findings) -> None:
                 expected = f"one of its own ({seen[value]} has it)"
                 findings.add(("operators", name, key), found, expected)
             seen.setdefault(value, name)
+
+
+def _blending(findings: Findings) -> None:
+    """P8: a medium beside itself is a matter of capacity, and two cannot park each other."""
+    rules = findings.config.center.blending
+    for medium, rule in rules.items():
+        for key in ("excludes", "interrupts"):
+            if medium in getattr(rule, key):
+                path = ("center", "blending", medium.value, key)
+                findings.add(path, f"{medium} itself", "other media; capacity limits this one")
+    graph = {m.value: [o.value for o in rule.interrupts if o is not m] for m, rule in rules.items()}
+    cycle = find_cycle(graph)
+    if cycle is not None:
+        path = ("center", "blending", cycle[0], "interrupts")
+        findings.add(path, f"media that interrupt each other: {' → '.join(cycle)}", "an order")
 
 
 def _names_alike(findings: Findings) -> None:

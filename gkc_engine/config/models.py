@@ -10,9 +10,9 @@ import hashlib
 from itertools import pairwise
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from gkc_engine.acd.settings import ContactClass, Medium, Order, Ring, Strategy
+from gkc_engine.acd.settings import ContactClass, EmptyFactor, Medium, Order, Ring, Strategy
 from gkc_engine.config.calendar_model import CalendarModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
 from gkc_engine.config.values import (
@@ -44,7 +44,7 @@ class BlendingModel(Model):
     excludes: tuple[Medium, ...] = ()
     """Media that an agent is not offered while he has a contact of this one."""
     interrupts: tuple[Medium, ...] = ()
-    """Media whose contact may be parked for one of this medium."""
+    """Media whose contacts are parked while the agent has one of this medium in hand."""
 
 
 class CenterModel(Model):
@@ -167,14 +167,19 @@ class PreferModel(Model):
     window: PositiveDuration
 
 
-EmptyFactor = Literal["paused", "inuse", "ringing", "unavailable", "wrapup", "invalid", "unknown"]
-EMPTY_WORDS: Final[dict[str, tuple[EmptyFactor, ...]]] = {
-    "yes": (),
-    "no": ("paused", "invalid"),
-    "loose": ("invalid",),
-    "strict": ("paused", "invalid", "unavailable"),
+_HALF: Final = (EmptyFactor.PAUSED, EmptyFactor.INVALID)
+_BOTH: Final[dict[str, tuple[EmptyFactor, ...]]] = {
+    "loose": (EmptyFactor.INVALID,),
+    "strict": (EmptyFactor.PAUSED, EmptyFactor.INVALID, EmptyFactor.UNAVAILABLE),
 }
-"""Asterisk's short words for ``joinempty`` as lists of states in which an operator is no help."""
+EMPTY_WORDS: Final[dict[str, dict[str, tuple[EmptyFactor, ...]]]] = {
+    "joinempty": {"yes": (), "no": _HALF, **_BOTH},
+    "leavewhenempty": {"yes": _HALF, "no": (), **_BOTH},
+}
+"""Asterisk's short words (``parse_empty_options`` in app_queue.c) as lists of factors.
+
+Without ``penalty``, which they all hold there: who may serve is said by requirements here.
+"""
 Empty = tuple[EmptyFactor, ...]
 Announce = Annotated[Duration, Field(description="0s = never.")]
 
@@ -208,8 +213,11 @@ class QueueModel(Model):
     maxwait: PositiveDuration | None = None
     maxwait_unstaffed: PositiveDuration | None = None
     joinempty: Empty = ()
+    """States in which an operator is no help; when all are in one, no citizen is let in."""
     leavewhenempty: Empty = ()
+    """The same for citizens who wait: they are sent on."""
     resume_within: Duration = Micros(0)
+    """Who was cut off while he waited and calls again so soon has his old place; 0s = off."""
     prefer: PreferModel | None = None
     hours: Name | None = None
     """A calendar; absent = always open."""
@@ -246,11 +254,14 @@ class QueueModel(Model):
 
     @field_validator("joinempty", "leavewhenempty", mode="before")
     @classmethod
-    def _empty_words(cls, value: object) -> object:
+    def _empty_words(cls, value: object, info: ValidationInfo) -> object:
+        words = EMPTY_WORDS[str(info.field_name)]
         if isinstance(value, list):
+            if "penalty" in value:
+                raise expected("a list without penalty: levels stand in require and relax")
             return tuple(value)
-        if isinstance(value, str) and value in EMPTY_WORDS:
-            return EMPTY_WORDS[value]
+        if isinstance(value, str) and value in words:
+            return words[value]
         raise expected("yes, no, loose, strict, or a list of states such as [paused, unavailable]")
 
     @field_validator("relax")

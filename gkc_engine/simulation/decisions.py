@@ -17,6 +17,7 @@ from gkc_engine.acd.core import Acd
 from gkc_engine.acd.settings import Order, Requirement, Ring, Strategy
 from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.timers import Kind
+from gkc_engine.acd.transfers import NAMED
 from gkc_engine.acd.watch import Eyes
 from gkc_engine.acd.why import Candidate, Part, Place, parted_by
 from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
@@ -106,10 +107,12 @@ class Decisions:
         """When an agent last came back to ready, by what was said of him."""
         self._event: ev.Event = ev.Tick()
         self._went = False
+        self._named = False
+        """The contact of a transfer goes to the colleague who was named, not back into line."""
 
     def begin(self, event: ev.Event) -> None:
         """A step with this event begins."""
-        self._event, self._went = event, False
+        self._event, self._went, self._named = event, False, False
 
     def heard(self, command: cmd.Command, eyes: Eyes) -> None:
         """Take note of a command; call it for each, after ``decision`` where that is asked."""
@@ -124,7 +127,10 @@ class Decisions:
                 self._held.discard(command.contact_id)
             case cmd.SegmentClosed(outcome=SegmentOutcome.DETACHED):
                 self._held.discard(command.contact_id)
-            case cmd.AgentStateChanged(state=AgentState.READY, until=None):
+            case cmd.SegmentClosed(outcome=SegmentOutcome.TRANSFERRED):
+                self._named = command.reason == NAMED
+            case cmd.AgentStateChanged(state=AgentState.READY, until=None) | cmd.OfferEnded():
+                # The end of an offer, too: what rings may shut out what a talk does not (P8).
                 self._able[command.agent_id] = eyes.now
             case cmd.AgentStateChanged(state=AgentState.OFFLINE | AgentState.NOT_READY):
                 # He goes: nobody becomes able by that, but some contacts do (P6, P7).
@@ -156,8 +162,11 @@ class Decisions:
         return decision
 
     def _rule(self, decision: Decision, eyes: Eyes) -> Rule:
+        """Return who chose; where one step lets both become able and both choices agree: P2."""
         if self._by_transfer(decision):
             return Rule.TRANSFER
+        if decision.ring_all:
+            return Rule.P1
         first = decision.able[0].agent_id == decision.agents[0]
         foremost = decision.line[0].contact_id == decision.contact_id
         if first != foremost:
@@ -168,7 +177,8 @@ class Decisions:
     def _by_transfer(self, decision: Decision) -> bool:
         event = self._event
         return (
-            isinstance(event, ev.TransferRequested)
+            self._named
+            and isinstance(event, ev.TransferRequested)
             and event.contact_id == decision.contact_id
             and decision.agents == (event.to_agent,)
         )

@@ -16,11 +16,11 @@ import sqlalchemy as sa
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.commands import Disposition, OfferOutcome, SegmentOutcome
+from gkc_engine.acd.commands import Disposition, OfferOutcome, SegmentKind, SegmentOutcome
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.settings import Medium, Requirement
 from gkc_engine.acd.watch import Eyes, step_watched
-from gkc_engine.acd.why import Bar, Candidate, Obstacle, Part, Place, parted_by
+from gkc_engine.acd.why import UNSKILLED, Bar, Candidate, Obstacle, Part, Place, parted_by
 from gkc_engine.ids import AgentId, ContactId, Instant, Micros, QueueId, SkillId
 from gkc_engine.recorder import history, schema
 from gkc_engine.recorder.history import HistoryError, said
@@ -51,6 +51,11 @@ class What(StrEnum):
     ANSWERED = "answered"
     TRANSFERRED = "transferred"
     """Handed over, or lost by the operator's line: waits again, or talks with another."""
+    PRIORITY = "priority"
+    """A supervisor gave it another class, head start or slope; or the way in did."""
+    PARKED = "parked"
+    """Interrupted by a contact of another medium that its operator has taken."""
+    RESUMED = "resumed"
     DETACHED = "detached"
     ATTACHED = "attached"
     TREATED = "treated"
@@ -91,6 +96,8 @@ class Moment:
     outcome: str = ""
     reason: str = ""
     wait_us: Micros | None = None
+    resumes: ContactId | None = None
+    """QUEUED: whose place it has; the same citizen was cut off (``resume_within``)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,6 +134,8 @@ class Explainer:
         self._seq = 0
         self._event: ev.Event = ev.Tick()
         self._requirement: Requirement = {}
+        self._sent_on = ""
+        """What ended the waiting in one queue and leads to the next, without an announcement."""
 
     def step(self, seq: int, event: ev.Event, now: Instant) -> list[cmd.Command]:
         """Take a step of the history; ``seq`` is its row in the ledger."""
@@ -163,6 +172,9 @@ class Explainer:
                 self._offer_over(command, eyes)
             case cmd.SegmentClosed() if mine:
                 self._segment(command, eyes)
+            case cmd.PriorityChanged() if mine:
+                moment = self._moment(What.PRIORITY, eyes, "P2")
+                moment.queue, moment.place = command.queue, eyes.place(self._mine)
             case cmd.TreatContact() | cmd.ContactEnded() if mine:
                 self._out(command, eyes)
             case _:
@@ -180,7 +192,9 @@ class Explainer:
         self, command: cmd.ContactQueued | cmd.HoldContact | cmd.StepReached, eyes: Eyes
     ) -> None:
         if isinstance(command, cmd.ContactQueued):
-            moment = self._moment(What.QUEUED, eyes, "P2")
+            moment = self._moment(What.QUEUED, eyes, "P2", *self._rule_of_the_way())
+            moment.reason, self._sent_on = self._sent_on, ""
+            moment.resumes = command.resumes
         elif isinstance(command, cmd.StepReached):
             moment = self._moment(What.STEP, eyes, "P3", "P1")
             moment.former = self._requirement
@@ -193,6 +207,12 @@ class Explainer:
         moment.queue, moment.place = command.queue, eyes.place(self._mine)
         if moment.what is not What.QUEUED:
             moment.candidates = eyes.candidates(self._mine)
+
+    def _rule_of_the_way(self) -> tuple[str, ...]:
+        """Return the rule by which a config sends on to another queue, if one does."""
+        if not self._sent_on:
+            return ()
+        return ("P9",) if self._sent_on == Disposition.FULL.value else ("P4",)
 
     def _offered(self, offer: cmd.OfferContact, eyes: Eyes) -> None:
         decision = self._decisions.decision(offer, eyes)
@@ -246,6 +266,12 @@ class Explainer:
         match closed.outcome:
             case SegmentOutcome.DETACHED:
                 self._moment(What.DETACHED, eyes).at = closed.ended
+            case SegmentOutcome.QUEUED | SegmentOutcome.MOVED:
+                self._sent_on = closed.reason
+            case SegmentOutcome.PARKED:
+                self._parked(What.PARKED, closed, eyes)
+            case SegmentOutcome.RESUMED if closed.kind is SegmentKind.PARKED:
+                self._parked(What.RESUMED, closed, eyes)
             case SegmentOutcome.ATTACHED:
                 self._moment(What.ATTACHED, eyes)
             case SegmentOutcome.TRANSFERRED | SegmentOutcome.MEDIA_LOST:
@@ -259,6 +285,10 @@ class Explainer:
             case _:
                 pass
 
+    def _parked(self, what: What, closed: cmd.SegmentClosed, eyes: Eyes) -> None:
+        moment = self._moment(what, eyes, "P8")
+        moment.at, moment.agent_id, moment.queue = closed.ended, closed.agent_id, closed.queue
+
     def _out(self, command: cmd.TreatContact | cmd.ContactEnded, eyes: Eyes) -> None:
         if isinstance(command, cmd.TreatContact):
             full = command.disposition is Disposition.FULL
@@ -266,12 +296,29 @@ class Explainer:
             moment.outcome = command.disposition.value
             moment.queue = eyes.queue_of(self._mine).queue_id
             moment.candidates = eyes.candidates(self._mine)
+            if command.disposition is Disposition.NO_AGENT:
+                moment.reason = self._empty(moment, eyes)
             return
         moment = self._moment(What.ENDED, eyes)
         moment.at, self.explanation.over = command.ended, True
         moment.outcome, moment.reason = command.disposition.value, command.reason
         moment.queue, moment.agent_id = command.queue, command.agent_id
         moment.wait_us = command.wait_us if command.first_queued is not None else None
+
+    def _empty(self, moment: Moment, eyes: Eyes) -> str:
+        """Return the key by which a queue counts as empty (P4)."""
+        queue, view = eyes.queue_of(self._mine), eyes.view(self._mine)
+        if view is None or view.enqueued is None:
+            return "joinempty"  # Refused at the door.
+        lasts, longest = moment.at - view.enqueued, queue.maxwait_unstaffed_us
+        if not queue.leavewhenempty or (longest is not None and lasts >= longest):
+            unstaffed = all(
+                any(o.bar in UNSKILLED or o.bar is Bar.OFFLINE for o in candidate.obstacles)
+                for candidate in moment.candidates
+            )
+            if unstaffed or not queue.leavewhenempty:
+                return "maxwait_unstaffed"
+        return "leavewhenempty"
 
 
 def explain(connection: sa.Connection, contact_id: ContactId) -> Explanation:
@@ -318,6 +365,7 @@ def numbers_of(connection: sa.Connection, told: Explanation) -> dict[ContactId, 
     ids = {told.contact_id}
     for moment in told.moments:
         places = [*moment.before, *([moment.other] if moment.other is not None else [])]
+        ids.update([moment.resumes] if moment.resumes is not None else [])
         obstacles = [*moment.obstacles, *(o for c in moment.candidates for o in c.obstacles)]
         if moment.decision is not None:
             places += moment.decision.line

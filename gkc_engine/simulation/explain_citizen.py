@@ -93,6 +93,21 @@ _ENDS: Mapping[Disposition, str] = {
 _DETACHED = (
     "Из-за перерыва в работе системы обращение ожидает в резервной очереди; Ваше место сохранено."
 )
+_EMPTY: Mapping[str, str] = {
+    "joinempty": "Не было операторов, которые могли бы принять обращение, и в очередь оно "
+    "не поставлено",
+    "leavewhenempty": "Не осталось операторов, которые могли бы принять обращение",
+}
+"""How a queue without operators ended the waiting, by the config's key."""
+
+_SENT_ON = "Обращение направлено туда по настройкам прежней очереди"
+_RESUMES = (
+    "Вам возвращено место, которое Вы занимали до обрыва связи: ожидание считается с первого "
+    "обращения."
+)
+_PARKED = (
+    "Оператор принял срочный вызов; после него он возвращается к Вашему обращению (правило P8)."
+)
 _FIRST_IN_LINE = (
     "Освободился оператор, и Ваше обращение было первым из тех, на которые он мог ответить: "
     "оно ему предложено (правило P2)."
@@ -186,6 +201,9 @@ class Answer:
             What.OFFER_ENDED: _offer_ended,
             What.ANSWERED: _answered,
             What.TRANSFERRED: _transferred,
+            What.PRIORITY: _priority,
+            What.PARKED: lambda _: [_PARKED],
+            What.RESUMED: lambda _: ["Оператор вернулся к Вашему обращению."],
             What.DETACHED: lambda _: [_DETACHED],
             What.ATTACHED: lambda _: ["Обращение возвращено в основную очередь на прежнее место."],
             What.TREATED: self._treated,
@@ -206,7 +224,12 @@ class Answer:
         assert moment.place is not None
         category = _CLASSES[moment.place.contact_class]
         title = self._title(moment.queue)
-        return [f"Обращение поставлено в очередь {title}. Категория: {category}."]
+        sentences = [f"Обращение поставлено в очередь {title}. Категория: {category}."]
+        if moment.reason:
+            sentences.append(f"{_SENT_ON} (правило {moment.rules[-1]}).")
+        if moment.resumes is not None:
+            sentences.append(_RESUMES)
+        return sentences
 
     def _waits(self, moment: Moment) -> list[str]:
         before = len(moment.before)
@@ -222,7 +245,7 @@ class Answer:
 
     def _treated(self, moment: Moment) -> list[str]:
         rule = f"(правило {moment.rules[0]})"
-        end = _ENDS[Disposition(moment.outcome)].removesuffix(".")
+        end = _EMPTY.get(moment.reason, _ENDS[Disposition(moment.outcome)]).removesuffix(".")
         return [f"{end} {rule}."]
 
     def _ended(self, moment: Moment) -> list[str]:
@@ -255,6 +278,12 @@ def _at_work(candidates: Iterable[Candidate]) -> list[str]:
     if kept:
         sentences.append("Обращение ожидало оператора, который отвечал Вам прежде (правило P7).")
     return sentences
+
+
+def _priority(moment: Moment) -> list[str]:
+    assert moment.place is not None
+    category = _CLASSES[moment.place.contact_class]
+    return [f"Обращению установлена другая очерёдность; категория: {category} (правило P2)."]
 
 
 def _step(moment: Moment) -> list[str]:

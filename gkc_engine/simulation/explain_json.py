@@ -51,6 +51,7 @@ def _moment(moment: Moment, numbers: Numbers) -> Json:
         "obstacles": [_obstacle(obstacle) for obstacle in moment.obstacles],
         "outcome": moment.outcome,
         "reason": moment.reason,
+        "resumes": moment.resumes,
         "wait_s": None if moment.wait_us is None else moment.wait_us / SECOND,
     }
     always = ("at", "what", "seq", "rules", "config_version")

@@ -141,16 +141,25 @@ class Teller:
             What.OFFERED: self._offered,
             What.OVERTAKEN: self._overtaken,
             What.TREATED: self._treated,
+            What.PRIORITY: self._priority,
         }
         teller = tellers.get(moment.what)
         return [_plain(moment)] if teller is None else teller(moment)
 
     def _queued(self, moment: Moment) -> list[str]:
         assert moment.place is not None
-        return [
-            f"enters {moment.queue}, which requires {needs(moment.requirement)}",
+        sent_on = f", sent on by config: {moment.reason}" if moment.reason else ""
+        lines = [
+            f"enters {moment.queue}, which requires {needs(moment.requirement)}{sent_on}",
             f"its key: {self._place(moment.place)}",
         ]
+        if moment.resumes is not None:
+            lines.append(f"it has the place of {self.number(moment.resumes)}, which was cut off")
+        return lines
+
+    def _priority(self, moment: Moment) -> list[str]:
+        assert moment.place is not None
+        return [f"goes on in {moment.queue} with another priority: {self._place(moment.place)}"]
 
     def _waits(self, moment: Moment) -> list[str]:
         lines = [
@@ -262,7 +271,8 @@ class Teller:
 
     def _treated(self, moment: Moment) -> list[str]:
         return [
-            f"its waiting ends by config: {moment.outcome}",
+            f"its waiting ends by config: {moment.outcome}"
+            + (f" ({moment.reason})" if moment.reason else ""),
             *self._nobody(moment.candidates),
         ]
 
@@ -272,8 +282,6 @@ def _plain(moment: Moment) -> str:
     wait = "" if moment.wait_us is None else f", waited {seconds_text(moment.wait_us)}"
     reason = f" ({moment.reason})" if moment.reason else ""
     match moment.what:
-        case What.STARTED:
-            return "reaches us"
         case What.CONFIG:
             return f"config version {moment.version} holds from here on"
         case What.ANSWERED:
@@ -285,13 +293,19 @@ def _plain(moment: Moment) -> str:
             return f"the offer is taken back{reason}"
         case What.TRANSFERRED:
             return f"{agent} no longer has it: {moment.outcome}{reason}; the place is kept"
-        case What.DETACHED:
-            return "stands in the native queue: the place is kept, it is not offered"
-        case What.ATTACHED:
-            return "taken back by the engine, at its old place"
+        case What.PARKED:
+            return f"parked: {agent} has taken what interrupts it, and returns to it"
+        case What.RESUMED:
+            return f"{agent} goes on with it"
         case _:
-            return f"{moment.what.value}: {moment.outcome}{reason}{wait}"
+            return _FIXED.get(moment.what) or f"{moment.what.value}: {moment.outcome}{reason}{wait}"
 
+
+_FIXED: Mapping[What, str] = {
+    What.STARTED: "reaches us",
+    What.DETACHED: "stands in the native queue: the place is kept, it is not offered",
+    What.ATTACHED: "taken back by the engine, at its old place",
+}
 
 _OBSTACLES: Mapping[Bar, Callable[[Obstacle], str]] = {
     Bar.SKILL: lambda o: f"no {o.skill}, needed {o.needs}",

@@ -20,7 +20,7 @@ from gkc_engine.ids import SECOND, AgentId, Instant, Micros, QueueId, SkillId
 from tests.acd.test_core import arrive
 from tests.properties.city import rich_city
 from tests.properties.driver import Driver
-from tests.properties.test_planted_bugs import Seeded
+from tests.properties.seeded import Seeded
 
 PASSPORT = SkillId("passport")
 

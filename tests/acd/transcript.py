@@ -2,8 +2,9 @@
 
 Config lines::
 
+    center [order accumulating] [interrupts voice email] [excludes voice email]
     queue NAME [require skill=3,…] [relax 30s skill=1,…] [timeout 20s] [wrapup 10s] …
-    agent NAME [skill=3,…]
+    agent NAME [skill=3,…] [voice=1,email=2]
 
 Facts about segments and queues are left out but for those that a supervisor would ask for.
 """
@@ -17,8 +18,11 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.settings import (
     AgentSettings,
+    Blending,
     ContactClass,
+    EmptyFactor,
     Medium,
+    Order,
     QueueSettings,
     RelaxStep,
     Ring,
@@ -49,6 +53,24 @@ def _skills(word: str) -> dict[SkillId, int]:
     return {SkillId(name): int(level) for name, level in pairs}
 
 
+def _factors(word: str) -> tuple[EmptyFactor, ...]:
+    return tuple(EmptyFactor(factor) for factor in word.split(","))
+
+
+def _way_on(word: str) -> Treatment:
+    return Treatment(then=Then.QUEUE, queue=QueueId(word))
+
+
+def _agent(words: list[str]) -> AgentSettings:
+    agent = AgentSettings(
+        agent_id=AgentId(words[0]), skills=_skills(words[1]) if len(words) > 1 else {}
+    )
+    if len(words) > 2:
+        slots = [pair.split("=") for pair in words[2].split(",")]
+        agent.capacity = {Medium(medium): int(n) for medium, n in slots}
+    return agent
+
+
 def _queue(words: list[str]) -> QueueSettings:
     queue = QueueSettings(queue_id=QueueId(words[0]))
     rest = iter(words[1:])
@@ -59,12 +81,19 @@ def _queue(words: list[str]) -> QueueSettings:
         "head_start": lambda w: setattr(queue, "head_start_us", _time(w)),
         "same_agent_after": lambda w: setattr(queue, "same_agent_after_us", _time(w)),
         "maxwait": lambda w: setattr(queue, "maxwait_us", _time(w)),
+        "maxwait_unstaffed": lambda w: setattr(queue, "maxwait_unstaffed_us", _time(w)),
+        "joinempty": lambda w: setattr(queue, "joinempty", _factors(w)),
+        "leavewhenempty": lambda w: setattr(queue, "leavewhenempty", _factors(w)),
+        "unstaffed": lambda w: setattr(queue, "unstaffed", _way_on(w)),
+        "resume_within": lambda w: setattr(queue, "resume_within_us", _time(w)),
+        "slope": lambda w: setattr(queue, "slope_milli", round(1000 * float(w))),
+        "medium": lambda w: setattr(queue, "medium", Medium(w)),
         "maxlen": lambda w: setattr(queue, "maxlen", int(w)),
         "class": lambda w: setattr(queue, "contact_class", ContactClass(w)),
         "strategy": lambda w: setattr(queue, "strategy", Strategy(w)),
         "ring": lambda w: setattr(queue, "ring", Ring(w)),
         "fallback": lambda w: setattr(queue, "fallback", QueueId(w)),
-        "closed": lambda w: setattr(queue, "closed", Treatment(then=Then.QUEUE, queue=QueueId(w))),
+        "closed": lambda w: setattr(queue, "closed", _way_on(w)),
     }
     for key in rest:
         if key == "relax":
@@ -80,14 +109,28 @@ class _Play:
         self.acd = Acd()
         self.queues: list[QueueSettings] = []
         self.agents: list[AgentSettings] = []
+        self.order = Order.FCFS
+        self.blending: dict[Medium, Blending] = {}
         self.applied = False
 
     def settings(self, without: str = "") -> Settings:
         return Settings(
             version="1",
+            order=self.order,
+            blending=self.blending,
             queues=tuple(q for q in self.queues if q.queue_id != without),
             agents=tuple(a for a in self.agents if a.agent_id != without),
         )
+
+    def _center(self, words: list[str]) -> None:
+        rest = iter(words)
+        for key in rest:
+            if key == "order":
+                self.order = Order(next(rest))
+                continue
+            medium, other = Medium(next(rest)), Medium(next(rest))
+            rule = self.blending.setdefault(medium, Blending())
+            setattr(rule, key, (*getattr(rule, key), other))
 
     def events(self, name: str, words: list[str]) -> list[ev.Event]:
         table: dict[str, Callable[..., list[ev.Event]]] = {
@@ -97,7 +140,10 @@ class _Play:
             "ready": lambda a: [ev.AgentReady(agent_id=AgentId(a))],
             "phone": lambda a, state: [
                 ev.AgentDeviceChanged(
-                    agent_id=AgentId(a), reachable=state != "gone", in_use=state == "busy"
+                    agent_id=AgentId(a),
+                    reachable=state not in ("gone", "missing"),
+                    in_use=state == "busy",
+                    phone=ev.Phone.INVALID if state == "missing" else ev.Phone.KNOWN,
                 )
             ],
             "call": lambda a, call: [
@@ -105,6 +151,12 @@ class _Play:
             ],
             "call_over": lambda a, call: [ev.AgentCallEnded(agent_id=AgentId(a), call_id=call)],
             "arrive": self._arrive,
+            "priority": lambda c, to: [
+                ev.ContactPriorityChanged(contact_id=ContactId(c), contact_class=ContactClass(to))
+            ],
+            "skills": lambda a, words: [
+                ev.SkillsChanged(agent_id=AgentId(a), skills=_skills(words))
+            ],
             "move": lambda c, q: [ev.QueueRequested(contact_id=ContactId(c), queue=QueueId(q))],
             "leave": lambda c, party="citizen": [
                 ev.ContactLeft(contact_id=ContactId(c), party=ev.Party(party))
@@ -144,15 +196,23 @@ class _Play:
         return [ev.FallbackAnswered(contact_id=ContactId(contact), agent_id=AgentId(agent), at=now)]
 
     def _arrive(self, contact: str, queue: str, *own: str) -> list[ev.Event]:
+        """``own``: a class, ``from=CITIZEN``."""
         contact_id = ContactId(contact)
+        (medium,) = {q.medium for q in self.queues if q.queue_id == queue}
+        citizen = next((word.removeprefix("from=") for word in own if "=" in word), None)
+        classes = [ContactClass(word) for word in own if "=" not in word]
         return [
             ev.ContactStarted(
-                contact_id=contact_id, medium=Medium.VOICE, number="2026-ЦАО-1", entry="+7495"
+                contact_id=contact_id,
+                medium=medium,
+                number="2026-ЦАО-1",
+                entry="+7495",
+                citizen=citizen,
             ),
             ev.QueueRequested(
                 contact_id=contact_id,
                 queue=QueueId(queue),
-                contact_class=ContactClass(own[0]) if own else None,
+                contact_class=classes[0] if classes else None,
             ),
         ]
 
@@ -171,8 +231,10 @@ class _Play:
             self.queues.append(_queue(words[1:]))
             return []
         if words[0] == "agent":
-            skills = _skills(words[2]) if len(words) > 2 else {}
-            self.agents.append(AgentSettings(agent_id=AgentId(words[1]), skills=skills))
+            self.agents.append(_agent(words[1:]))
+            return []
+        if words[0] == "center":
+            self._center(words[1:])
             return []
         now = Instant(round(float(words[0]) * SECOND))
         out: list[cmd.Command] = []
@@ -221,7 +283,9 @@ def _render(command: cmd.Command) -> str:
         case cmd.ReleaseContact():
             return f"release {command.contact_id}"
         case cmd.ContactQueued():
-            return f"{command.contact_id} stands in {command.queue} since {_at(command.enqueued)}"
+            place = f", the place of {command.resumes}" if command.resumes else ""
+            since = _at(command.enqueued)
+            return f"{command.contact_id} stands in {command.queue} since {since}{place}"
         case cmd.StepReached():
             return f"{command.contact_id} is at step {command.step} of {command.queue}"
         case cmd.OfferEnded():
@@ -234,6 +298,8 @@ def _render(command: cmd.Command) -> str:
 
 def _render_record(command: cmd.Command) -> str:
     match command:
+        case cmd.PriorityChanged():
+            return f"{command.contact_id} has class {command.contact_class} in {command.queue}"
         case cmd.AgentStateChanged():
             reason = f" ({command.reason})" if command.reason else ""
             until = f" until {_at(command.until)}" if command.until is not None else ""

@@ -7,12 +7,13 @@ purpose: many things then fall on one instant, and P5 has to decide.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.core import Acd
-from gkc_engine.acd.settings import ContactClass, Medium, Settings
+from gkc_engine.acd.settings import AgentSettings, ContactClass, Medium, Settings
 from gkc_engine.acd.state import ContactState
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId
 from tests.properties import invariants
@@ -36,6 +37,9 @@ class Driver:
         self.checker = invariants.Checker()
         self.ledger: list[tuple[ev.Event, Instant, list[cmd.Command]]] = []
         self.arrived = 0
+        self.citizens: dict[ContactId, str | None] = {}
+        self.voice = [q.queue_id for q in settings.queues if q.medium is Medium.VOICE]
+        self.letters = LETTERS in {q.queue_id for q in settings.queues}
         self.offers: dict[OfferId, cmd.OfferContact] = {}
         self.apply(ev.SettingsApplied(settings=settings))
         for agent_id in AGENTS[: self.one_of([8, 3])]:
@@ -65,10 +69,12 @@ class Driver:
             )
             self.compare()
 
-    def send_result(self, contact_id: ContactId, event: ev.Event, outcome: str) -> None:
+    def send_result(
+        self, contact_id: ContactId, event: ev.OfferAccepted | ev.OfferFailed, outcome: str
+    ) -> None:
         commands = self.apply(event)
         if self.oracle is not None:
-            said = self.oracle.offer_event(contact_id, outcome, self.now)
+            said = self.oracle.offer_event(contact_id, outcome, event.agent_id, self.now)
             assert decisions(commands) == said, (
                 f"{event}\ncore {decisions(commands)}\noracle {said}"
             )
@@ -80,15 +86,21 @@ class Driver:
         for agent in self.oracle.agents.values():
             view = self.acd.agent_view(AgentId(agent.name))
             assert view is not None
-            assert view.can_take == agent.able(), agent
+            able = any(self.oracle.able(agent, medium) for medium in agent.media)
+            assert view.can_take == able, agent
             assert (view.paused, view.misses) == (agent.pause is not None, agent.misses), agent
-            assert not agent.able() or view.idle_since == agent.idle_since, agent
+            assert not able or view.idle_since == agent.idle_since, agent
+            parked = [slot.state is cmd.AgentState.HOLD for slot in view.slots]
+            assert parked == [self.oracle.parked(agent, slot) for slot in agent.slots], agent
         assert set(self.acd.contacts()) == set(self.oracle.contacts)
         for contact in self.oracle.contacts.values():
             seen = self.acd.contact_view(ContactId(contact.name))
             assert seen is not None
             assert seen.state.value == contact.state, contact
             assert seen.state is not ContactState.WAITING or seen.step == contact.step, contact
+            assert (seen.queue or "") == contact.queue, contact
+            assert seen.enqueued == contact.enqueued, contact
+            assert seen.enqueued is None or seen.sequence == contact.seq, contact
 
     def contacts_in(self, *states: ContactState) -> list[ContactId]:
         views = [self.acd.contact_view(c) for c in self.acd.contacts()]
@@ -123,36 +135,44 @@ class Driver:
             self.restart,
             self.snapshot,
             self.stale,
+            self.close,
+            self.own_call,
+            self.priority,
+            self.call_again,
         ]
         if self.oracle is None:
-            base += [self.reload, self.close, self.late_answer, self.own_call, self.hold]
+            base += [self.reload, self.late_answer, self.hold]
         return base
 
     def act(self) -> None:
         self.one_of(self.actions())()
 
     def arrive(self) -> None:
+        letter = self.letters and self.chance(35)
+        contact_id = self.start(self.one_of([None, "k1", "k2", "k3"]), letter=letter)
+        if self.chance(95):
+            self.queue(contact_id, self.queue_for(contact_id))
+
+    def start(self, citizen: str | None, *, letter: bool = False) -> ContactId:
         contact_id = ContactId(f"c{self.arrived}")
         self.arrived += 1
-        letters = self.oracle is None and self.chance(25)
-        citizen = self.one_of([None, "k1", "k2", "k3"])
+        self.citizens[contact_id] = citizen
         self.send(
             ev.ContactStarted(
                 contact_id=contact_id,
-                medium=Medium.EMAIL if letters else Medium.VOICE,
+                medium=Medium.EMAIL if letter else Medium.VOICE,
                 number="2026-ЦАО-1",
                 entry="+74957777777",
                 citizen=citizen,
             )
         )
-        if self.chance(95):
-            self.queue(contact_id)
+        return contact_id
 
-    def queue(self, contact_id: ContactId) -> None:
+    def queue(self, contact_id: ContactId, queue: QueueId) -> None:
         self.send(
             ev.QueueRequested(
                 contact_id=contact_id,
-                queue=self.queue_for(contact_id),
+                queue=queue,
                 contact_class=self.one_of([None, None, None, None, *ContactClass]),
                 head_start_us=self.one_of([None, None, None, Micros(7 * SECOND)]),
                 slope_milli=self.one_of([None, None, None, 1500]),
@@ -162,11 +182,37 @@ class Driver:
     def queue_for(self, contact_id: ContactId) -> QueueId:
         view = self.acd.contact_view(contact_id)
         letter = view is not None and view.medium is Medium.EMAIL
-        return LETTERS if letter else self.one_of(QUEUES)
+        return LETTERS if letter else self.one_of(self.voice)
 
     def move(self) -> None:
         if contacts := list(self.acd.contacts()):
-            self.queue(self.one_of(contacts))
+            contact_id = self.one_of(contacts)
+            self.queue(contact_id, self.queue_for(contact_id))
+
+    def priority(self) -> None:
+        if contacts := list(self.acd.contacts()):
+            self.send(
+                ev.ContactPriorityChanged(
+                    contact_id=self.one_of(contacts),
+                    contact_class=self.one_of([None, *ContactClass]),
+                    head_start_us=self.one_of([None, Micros(0), Micros(9 * SECOND)]),
+                    slope_milli=self.one_of([None, 0, 4000]),
+                )
+            )
+
+    def call_again(self) -> None:
+        """Somebody who waits is cut off, and calls again."""
+        for contact_id in self.contacts_in(ContactState.WAITING, ContactState.OFFERED):
+            citizen, view = self.citizens.get(contact_id), self.acd.contact_view(contact_id)
+            assert view is not None
+            if citizen is None or view.queue is None or view.medium is not Medium.VOICE:
+                continue
+            self.send(ev.ContactLeft(contact_id=contact_id, party=ev.Party.CITIZEN))
+            self.pass_time()
+            again = self.start(citizen)
+            self.pass_time()
+            self.queue(again, view.queue)
+            return
 
     def live_offer(self) -> cmd.OfferContact | None:
         offers = []
@@ -246,7 +292,16 @@ class Driver:
         self.send(ev.AgentReady(agent_id=self.agent()))
 
     def device(self) -> None:
-        self.send(ev.AgentDeviceChanged(agent_id=self.agent(), reachable=self.chance(70)))
+        reachable = self.chance(70)
+        phone = ev.Phone.UNKNOWN if reachable else ev.Phone.INVALID
+        self.send(
+            ev.AgentDeviceChanged(
+                agent_id=self.agent(),
+                reachable=reachable,
+                in_use=self.chance(15),
+                phone=self.one_of([ev.Phone.KNOWN, phone]),
+            )
+        )
 
     def skills(self) -> None:
         self.send(ev.SkillsChanged(agent_id=self.agent(), skills=SKILLS[self.agent()]))
@@ -299,21 +354,44 @@ class Driver:
             ev.OfferRinging(offer_id=OfferId(10_000)),
             ev.ContactLeft(contact_id=ContactId("gone"), party=ev.Party.CITIZEN),
             ev.QueueRequested(contact_id=ContactId("gone"), queue=QUEUES[0]),
+            ev.ContactPriorityChanged(contact_id=ContactId("gone"), slope_milli=1),
             ev.ContactAttached(contact_id=ContactId("gone")),
         ):
             assert self.apply(event) == [], event
+
+    def close(self) -> None:
+        queue = self.one_of(self.voice)
+        events: list[ev.Event] = [
+            ev.HoursChanged(queue=queue, open=False),
+            ev.HoursChanged(queue=queue, open=True),
+            ev.HoursChanged(queue=queue, open=True),
+            ev.EmergencyClosed(queue=queue, say="closed"),
+            ev.EmergencyClosed(queue=self.one_of([None, queue])),
+            ev.EmergencyOpened(queue=queue),
+            ev.EmergencyOpened(),
+            ev.EmergencyOpened(),
+        ]
+        self.send(self.one_of(events))
+
+    def own_call(self) -> None:
+        agent_id = self.agent()
+        call = self.one_of(["x", "y"])
+        if self.chance(50):
+            self.send(ev.AgentCallStarted(agent_id=agent_id, call_id=call, kind="outbound"))
+        else:
+            self.send(ev.AgentCallEnded(agent_id=agent_id, call_id=call))
 
     # --- beyond the oracle -----------------------------------------------------------------------
 
     def reload(self) -> None:
         keep = [q for q in self.settings.queues if self.chance(80)]
-        agents = [a for a in self.settings.agents if self.chance(80)]
-        settings = Settings(
+        agents = [self.changed(a) for a in self.settings.agents if self.chance(80)]
+        settings = replace(
+            self.settings,
             version=f"{len(self.ledger)}",
-            order=self.settings.order,
-            maxlen=7,
             queues=tuple(keep),
             agents=tuple(agents),
+            blending=self.one_of([self.settings.blending, {}]),
         )
         contacts = set(self.acd.contacts())
         self.send(ev.SettingsApplied(settings=settings))
@@ -321,16 +399,10 @@ class Driver:
         if self.chance(70):
             self.send(ev.SettingsApplied(settings=self.settings))
 
-    def close(self) -> None:
-        queue = self.one_of(QUEUES)
-        events: list[ev.Event] = [
-            ev.HoursChanged(queue=queue, open=False),
-            ev.HoursChanged(queue=queue, open=True),
-            ev.EmergencyClosed(queue=queue, say="closed"),
-            ev.EmergencyOpened(queue=queue),
-            ev.EmergencyOpened(),
-        ]
-        self.send(self.one_of(events))
+    def changed(self, agent: AgentSettings) -> AgentSettings:
+        if self.chance(70):
+            return agent
+        return replace(agent, capacity={m: self.pick.number(0, 2) for m in agent.capacity})
 
     def late_answer(self) -> None:
         offers = [o for o in self.offers.values() if self.acd.contact_view(o.contact_id)]
@@ -341,14 +413,6 @@ class Driver:
                     offer_id=offer.offer_id, agent_id=self.one_of(list(offer.agent_ids))
                 )
             )
-
-    def own_call(self) -> None:
-        agent_id = self.agent()
-        call = self.one_of(["x", "y"])
-        if self.chance(50):
-            self.send(ev.AgentCallStarted(agent_id=agent_id, call_id=call, kind="outbound"))
-        else:
-            self.send(ev.AgentCallEnded(agent_id=agent_id, call_id=call))
 
     def hold(self) -> None:
         for contact_id in self.contacts_in(ContactState.TALK):

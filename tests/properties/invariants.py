@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.core import Acd
-from gkc_engine.acd.settings import CLASS_RANK, Medium, Order, QueueSettings
-from gkc_engine.acd.state import AcdState, Agent, Contact, ContactState, Work
+from gkc_engine.acd.settings import CLASS_RANK, Blending, Medium, Order, QueueSettings
+from gkc_engine.acd.state import AcdState, Agent, Contact, ContactState, Slot, Work
 from gkc_engine.ids import AgentId, ContactId, Instant
 
 
@@ -55,18 +55,30 @@ def one_state(state: AcdState) -> None:
             assert contact.slot is None, contact
 
 
-def _ready(agent: Agent, medium: Medium) -> bool:
-    """Return whether the agent has a free slot; blending is not drawn in random histories."""
-    own_call = medium is Medium.VOICE and (agent.in_use or bool(agent.calls))
-    return (
-        agent.logged_in
-        and agent.reachable
-        and not own_call
-        and not agent.paused
-        and not agent.removed
-        and agent.rest_until is None
-        and any(slot.work is Work.FREE and slot.medium is medium for slot in agent.slots)
-    )
+def _ready(state: AcdState, agent: Agent, medium: Medium) -> bool:
+    """Return whether the agent could be offered a contact of the medium: P8, and P6's rest."""
+    if not (agent.logged_in and agent.reachable) or agent.paused or agent.removed:
+        return False
+    if agent.rest_until is not None:
+        return False
+    taken = [slot for slot in agent.slots if slot.work is not Work.FREE]
+    free = any(slot.work is Work.FREE and slot.medium is medium for slot in agent.slots)
+    if not free or sum(s.medium is medium for s in taken) >= agent.capacity.get(medium, 0):
+        return False
+    rules = state.settings.blending
+    other_media = [s for s in taken if s.medium is not medium]
+    if agent.in_use or agent.calls:
+        other_media.append(Slot(medium=Medium.VOICE, work=Work.OFFER))
+        if medium is Medium.VOICE:
+            return False
+    for slot in other_media:
+        mine = rules.get(medium, Blending())
+        excludes = slot.medium in mine.excludes or (
+            slot.medium in rules and medium in rules[slot.medium].excludes
+        )
+        if excludes and not (slot.work is Work.TALK and slot.medium in mine.interrupts):
+            return False
+    return True
 
 
 def _need(settings: QueueSettings, step: int) -> dict[str, int]:
@@ -82,8 +94,8 @@ def _fits(agent: Agent, need: dict[str, int]) -> bool:
 def _may_serve(state: AcdState, agent: Agent, contact: Contact) -> bool:
     queues = {q.settings.queue_id: q.settings for q in state.queues}
     assert contact.queue is not None
-    need, medium = _need(queues[contact.queue], contact.step), queues[contact.queue].medium
-    if not _ready(agent, medium) or not _fits(agent, need):
+    need, medium = _need(queues[contact.queue], contact.step), contact.medium
+    if not _ready(state, agent, medium) or not _fits(agent, need):
         return False
     if contact.prefer_agent not in (None, agent.agent_id):
         return False
@@ -97,7 +109,7 @@ def _may_serve(state: AcdState, agent: Agent, contact: Contact) -> bool:
 
 def work_conserving(state: AcdState) -> None:
     """3: no agent is ready for whom a contact waits that they may serve now."""
-    ready = [a for a in state.agents if any(_ready(a, medium) for medium in a.capacity)]
+    ready = [a for a in state.agents if any(_ready(state, a, medium) for medium in a.capacity)]
     for contact in state.contacts:
         if contact.state is ContactState.WAITING:
             for agent in ready:
@@ -126,36 +138,43 @@ def no_overtaking(before: AcdState, after: AcdState, commands: list[cmd.Command]
         return
     then = {c.contact_id: c for c in before.contacts}
     now = {c.contact_id: c for c in after.contacts}
-    agents = {a.agent_id: a for a in after.agents}
     moved = {c.contact_id for c in commands if isinstance(c, cmd.ContactQueued)}
+    waited = [
+        contact
+        for contact_id, contact in now.items()
+        if contact_id in then and contact_id not in moved and _alike(then[contact_id], contact)
+    ]
     for command in commands:
         if not isinstance(command, cmd.OfferContact) or command.contact_id not in now:
             continue
         taken = now[command.contact_id]
         if taken.queue != command.queue or command.contact_id in moved:
             continue
-        for contact_id, contact in now.items():
-            old = then.get(contact_id)
-            if old is None or old.state is not ContactState.WAITING or contact_id in moved:
-                continue
-            same = (old.step, old.excluded, old.prefer_agent, old.own_class, old.own_head_start)
-            new = (
-                contact.step,
-                contact.excluded,
-                contact.prefer_agent,
-                contact.own_class,
-                contact.own_head_start,
-            )
-            if contact.state is not ContactState.WAITING or same != new:
-                continue
-            if contact.queue == command.queue and contact.step == command.step:
-                for agent_id in command.agent_ids:
-                    assert (
-                        agent_id not in agents
-                        or agent_id in contact.excluded
-                        or contact.prefer_agent not in (None, agent_id)
-                        or _key(after, taken) <= _key(after, contact)
-                    ), f"{taken.contact_id} overtakes {contact_id} at {agent_id}"
+        if _key(before, then.get(command.contact_id, taken)) == _key(after, taken):
+            _first_of(after, command, taken, waited)
+
+
+def _alike(old: Contact, new: Contact) -> bool:
+    """Return whether the contact waited before and after, under the same rules."""
+    waiting = (old.state, new.state) == (ContactState.WAITING, ContactState.WAITING)
+    keys = ("step", "excluded", "prefer_agent", "own_class", "own_head_start")
+    return waiting and all(getattr(old, key) == getattr(new, key) for key in keys)
+
+
+def _first_of(
+    state: AcdState, offer: cmd.OfferContact, taken: Contact, waited: list[Contact]
+) -> None:
+    agents = {a.agent_id for a in state.agents}
+    for contact in waited:
+        if contact.queue != offer.queue or contact.step != offer.step:
+            continue
+        for agent_id in offer.agent_ids:
+            assert (
+                agent_id not in agents
+                or agent_id in contact.excluded
+                or contact.prefer_agent not in (None, agent_id)
+                or _key(state, taken) <= _key(state, contact)
+            ), f"{taken.contact_id} overtakes {contact.contact_id} at {agent_id}"
 
 
 def place_kept(before: AcdState, after: AcdState) -> None:
@@ -185,6 +204,26 @@ def only_qualified(
                     assert _fits(agents[agent_id], need), f"{agent_id} lacks {need}"
 
 
+def within_capacity(after: AcdState, commands: list[cmd.Command]) -> None:
+    """1: whoever is asked has, with that offer, no more in hand than the config allows."""
+    agents = {a.agent_id: a for a in after.agents}
+    contacts = {c.contact_id: c for c in after.contacts}
+    rules = {a.agent_id: a for a in after.settings.agents}
+    for command in commands:
+        contact = (
+            contacts.get(command.contact_id) if isinstance(command, cmd.OfferContact) else None
+        )
+        if contact is None or contact.state is not ContactState.OFFERED:
+            continue
+        for agent_id in command.agent_ids:  # type: ignore[union-attr]
+            if agent_id not in agents or agent_id not in rules:
+                continue
+            slots = [s for s in agents[agent_id].slots if s.medium is contact.medium]
+            taken = sum(s.work is not Work.FREE for s in slots)
+            allowed = rules[agent_id].capacity.get(contact.medium, 0)
+            assert taken <= allowed, f"{agent_id} has {taken} in hand, more than {allowed}"
+
+
 @dataclass
 class Checker:
     """All of it over one history; ``before`` and ``after`` surround each step."""
@@ -205,6 +244,7 @@ class Checker:
         one_state(after)
         work_conserving(after)
         place_kept(before, after)
+        within_capacity(after, commands)
         skills_moved = isinstance(event, ev.SkillsChanged | ev.SettingsApplied)
         if not skills_moved:
             no_overtaking(before, after, commands)

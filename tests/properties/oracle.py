@@ -3,35 +3,109 @@
 from __future__ import annotations
 
 from gkc_engine.acd import events as ev
+from tests.properties.offers import Offers
 from tests.properties.people import OAgent, OContact
-from tests.properties.rules import Decision, Rules
+from tests.properties.rules import Decision
 
 __all__ = ["Decision", "Oracle"]
 
 
-class Oracle(Rules):
+class Oracle(Offers):
     """Compared with the core by ``driver.py``, decision by decision."""
+
+    def step(self, event: ev.Event, now: int) -> list[Decision]:
+        if isinstance(event, ev.EngineRestarted):
+            self.restart(now)
+        self.run_due(now, *self.line_of(event))
+        self.handle(event)
+        self.note()
+        said, self.said = self.said, []
+        return said
+
+    def line_of(self, event: ev.Event) -> tuple[int, int]:
+        match event:
+            case ev.Tick():
+                return 5, 0
+            case ev.OfferAccepted() | ev.OfferFailed() | ev.OfferRinging():
+                raise AssertionError("use offer_event")
+            case ev.HoursChanged() | ev.EmergencyClosed() | ev.EmergencyOpened():
+                return 3, -1
+            case ev.ContactPriorityChanged():
+                return 2, self.contacts[event.contact_id].seq
+            case ev.ContactLeft():
+                contact = self.contacts.get(event.contact_id)
+                if contact is None:
+                    return 3, -1
+                if contact.state == "talk":
+                    known = contact.agent is not None
+                    return 1, self.agents[contact.agent].rank if known and contact.agent else -1
+                return 3, contact.seq
+            case ev.TransferRequested():
+                return 1, self.agents[event.from_agent].rank
+            case (
+                ev.TalkEnded()
+                | ev.AgentLoggedIn()
+                | ev.AgentLoggedOut()
+                | ev.AgentPaused()
+                | ev.AgentReady()
+                | ev.AgentDeviceChanged()
+                | ev.AgentCallStarted()
+                | ev.AgentCallEnded()
+                | ev.SkillsChanged()
+            ):
+                return 1, self.agents[event.agent_id].rank
+            case _:
+                return 4, 10**18
 
     def handle(self, event: ev.Event) -> None:
         match event:
             case ev.Tick() | ev.EngineRestarted():
                 pass
+            case ev.HoursChanged():
+                self.queues[event.queue].open = event.open
+            case ev.EmergencyClosed():
+                self.close_at_once(event.queue, event.say)
+            case ev.EmergencyOpened():
+                for name, queue in self.queues.items():
+                    if event.queue in (None, name):
+                        queue.emergency = None
+            case ev.TalkEnded():
+                self.talk_ended(event)
+            case ev.TransferRequested():
+                self.transfer(event)
+            case _ if hasattr(event, "contact_id") and not hasattr(event, "call_id"):
+                self.handle_contact(event)
+            case _:
+                self.handle_agent(event)
+
+    # --- contacts --------------------------------------------------------------------------------
+
+    def handle_contact(self, event: ev.Event) -> None:
+        match event:
             case ev.ContactStarted():
-                self.contacts[event.contact_id] = OContact(event.contact_id, event.citizen)
+                self.contacts[event.contact_id] = OContact(
+                    event.contact_id, event.medium.value, event.citizen, self.now
+                )
             case ev.QueueRequested():
                 self.queue_requested(event)
+            case ev.ContactPriorityChanged():
+                c = self.contacts[event.contact_id]
+                if c.state != "treated":
+                    self.own_priority(c, event)
             case ev.ContactDetached() | ev.ContactAttached():
                 self.in_hand_or_not(event)
             case ev.FallbackAnswered():
                 self.fallback(event)
             case ev.ContactLeft():
                 self.left(event)
-            case ev.TalkEnded():
-                self.talk_ended(event)
-            case ev.TransferRequested():
-                self.transfer(event)
             case _:
-                self.handle_agent(event)
+                raise AssertionError(event)
+
+    def own_priority(
+        self, c: OContact, event: ev.QueueRequested | ev.ContactPriorityChanged
+    ) -> None:
+        asked = (event.contact_class, event.head_start_us, event.slope_milli)
+        c.own = tuple(b if n is None else n for b, n in zip(c.own, asked, strict=True))  # type: ignore[assignment]
 
     def in_hand_or_not(self, event: ev.ContactDetached | ev.ContactAttached) -> None:
         c = self.contacts[event.contact_id]
@@ -41,16 +115,16 @@ class Oracle(Rules):
         was, c.held = c.held, True
         if c.state == "detached" and not was:
             if c.queue:
-                self.wait(c)
+                self.wait_again(c)
             else:
                 c.state = "menu"
 
     def queue_requested(self, event: ev.QueueRequested) -> None:
         c = self.contacts[event.contact_id]
-        if c.state in ("talk", "treated"):
+        if c.state == "talk" or (c.state == "treated" and c.then_queue != event.queue):
             return
-        asked = (event.contact_class, event.head_start_us, event.slope_milli)
-        c.own = tuple(b if n is None else n for b, n in zip(c.own, asked, strict=True))  # type: ignore[assignment]
+        c.decided = c.then_queue = None
+        self.own_priority(c, event)
         if c.state == "waiting" and c.queue == event.queue:
             return
         if c.state == "offered":
@@ -60,13 +134,14 @@ class Oracle(Rules):
                 self.rescind(c)
             return
         c.held = True
-        self.enter(c, event.queue, arrival=c.enqueued is None)
+        arrival = c.enqueued is None
+        self.enqueue(c)
+        self.enter(c, event.queue, arrival=arrival)
 
     def detached(self, c: OContact) -> None:
         if c.state in ("waiting", "menu"):
-            if c.state == "menu" and c.enqueued is None:
-                c.enqueued, c.seq = self.now, self.seq
-                self.seq += 1
+            if c.state == "menu":
+                self.enqueue(c)
             c.state = "detached"
             c.held = False
         elif c.state == "offered":
@@ -81,38 +156,38 @@ class Oracle(Rules):
 
     def fallback(self, event: ev.FallbackAnswered) -> None:
         c = self.contacts[event.contact_id]
-        if c.state in ("talk", "treated"):
+        if c.state == "talk" or (c.state == "treated" and c.answered is not None):
             return
-        freed = None
-        if c.state == "offered":
-            assert c.agent is not None
-            freed = self.agents[c.agent]
-            self.let_go(freed)
-        c.agent, c.prefer = None, None
-        if c.enqueued is None:
-            c.enqueued, c.seq = self.now, self.seq
-            self.seq += 1
+        freed = [self.agents[name] for name in c.asked]
+        for a in freed:
+            self.let_go(a, c)
+        c.prefer, c.asked = None, []
+        self.enqueue(c)
         if event.agent_id is None:
             c.state, c.held = "talk", True
             c.answered = self.now if c.answered is None else c.answered
         else:
             a = self.agents[event.agent_id]
-            if a.doing == "wrap":  # He really talks: what he was writing up is cut short.
-                a.doing = "nothing"
-            self.talk(c, a)
-        if freed is not None and freed.name != event.agent_id:
-            self.p2(freed)
+            mine = [s for s in a.slots if s.medium == c.medium]
+            free = [s for s in mine if s.doing == "nothing"]
+            wrapping = [s for s in mine if s.doing == "wrap"]  # He really talks: it is cut short.
+            self.talk(c, a, next(iter([*free, *wrapping]), None))
+            freed = [*(f for f in freed if f is not a), a]
+        for a in self.by_rank(freed):
+            self.p2(a)
 
     def left(self, event: ev.ContactLeft) -> None:
         c = self.contacts.pop(event.contact_id)
-        freed = self.agents[c.agent] if c.state == "offered" and c.agent else None
-        if freed is not None:
-            self.let_go(freed)
+        freed = [self.agents[name] for name in c.asked]
+        for a in freed:
+            self.let_go(a, c)
         self.said.append(("end", c.name, self.disposition(c, event)))
+        if event.party is ev.Party.CITIZEN:
+            self.keep_place(c)
         if c.state == "talk":
             self.after_talk(self.end_talk(c))
-        if freed is not None:
-            self.p2(freed)
+        for a in self.by_rank(freed):
+            self.p2(a)
 
     def disposition(self, c: OContact, event: ev.ContactLeft) -> str:
         if c.answered is not None:
@@ -126,78 +201,111 @@ class Oracle(Rules):
         if c.state == "menu":
             return "abandoned_menu"
         assert c.enqueued is not None
-        short = self.now - c.enqueued <= self.queues[c.queue].short_abandon_us
+        short = self.now - c.enqueued <= self.rules_of(c).short_abandon_us
         return "abandoned_short" if short else "abandoned"
+
+    # --- talks -----------------------------------------------------------------------------------
 
     def talk_ended(self, event: ev.TalkEnded) -> None:
         c = self.contacts[event.contact_id]
         if c.state != "talk" or c.agent != event.agent_id:
             return
         if event.end is ev.TalkEnd.MEDIA_LOST and c.queue:
-            self.wait_after_talk(c, event.agent_id, c.queue)
+            self.wait_after_talk(c, event.agent_id)
             return
+        self.release(c)
+
+    def release(self, c: OContact) -> None:
         a = self.end_talk(c)
-        c.state, c.decided = "treated", "answered"
+        c.state, c.decided, c.then_queue = "treated", "answered", None
         self.said.append(("release", c.name))
         self.after_talk(a)
 
-    def wait_after_talk(self, c: OContact, from_agent: str, queue: str) -> None:
+    def wait_after_talk(self, c: OContact, from_agent: str) -> None:
         a = self.end_talk(c)
-        c.barred[from_agent] = self.now + self.queues[queue].same_agent_after_us
-        c.queue, c.state, c.prefer = queue, "detached", None
+        c.barred[from_agent] = self.now + self.rules_of(c).same_agent_after_us
+        c.state, c.prefer = "detached", None
         self.after_talk(a)
-        self.wait(c)
+        self.wait_again(c)
 
     def transfer(self, event: ev.TransferRequested) -> None:
         c = self.contacts[event.contact_id]
         if c.state != "talk" or c.agent != event.from_agent:
             return
         if event.to_queue is not None:
-            self.wait_after_talk(c, event.from_agent, event.to_queue)
+            a = self.end_talk(c)
+            rules = self.queues[event.to_queue].rules
+            c.barred[event.from_agent] = self.now + rules.same_agent_after_us
+            c.state = "external"
+            self.after_talk(a)
+            self.enter(c, event.to_queue, arrival=False)
             return
         target = self.agents[event.to_agent or ""]
         if not c.queue:
+            self.release(c)
+        elif self.able(target, c.medium):
             a = self.end_talk(c)
-            c.state, c.decided = "treated", "answered"
-            self.said.append(("release", c.name))
-            self.after_talk(a)
-        elif target.able():
-            a = self.end_talk(c)
-            c.barred[event.from_agent] = self.now + self.queues[c.queue].same_agent_after_us
+            c.barred[event.from_agent] = self.now + self.rules_of(c).same_agent_after_us
             c.step = 0
-            self.offer(c, target)
+            self.offer(c, [target])
             self.after_talk(a)
         else:
-            self.wait_after_talk(c, event.from_agent, c.queue)
+            self.wait_after_talk(c, event.from_agent)
+
+    # --- agents ----------------------------------------------------------------------------------
 
     def handle_agent(self, event: ev.Event) -> None:
+        assert isinstance(
+            event,
+            ev.AgentLoggedIn
+            | ev.AgentLoggedOut
+            | ev.AgentPaused
+            | ev.AgentReady
+            | ev.AgentDeviceChanged
+            | ev.AgentCallStarted
+            | ev.AgentCallEnded
+            | ev.SkillsChanged,
+        ), event
+        a = self.agents[event.agent_id]
         match event:
             case ev.AgentLoggedIn():
-                self.logged_in(self.agents[event.agent_id])
+                self.logged_in(a)
             case ev.AgentLoggedOut():
-                self.logged_out(self.agents[event.agent_id])
+                self.logged_out(a)
             case ev.AgentPaused():
-                a = self.agents[event.agent_id]
                 if a.at_work:
-                    until = None if event.until is None else max(event.until, self.now)
-                    a.pause = (until,)
+                    a.pause = (None if event.until is None else max(event.until, self.now),)
                     self.preferred_gone(a)
             case ev.AgentReady():
-                self.asks_for_work(self.agents[event.agent_id])
+                self.asks_for_work(a)
             case ev.AgentDeviceChanged():
-                a = self.agents[event.agent_id]
-                better = event.reachable and not a.reachable
-                a.reachable = event.reachable
-                if better:
-                    self.ready(a)
+                self.device(a, event)
+            case ev.AgentCallStarted() | ev.AgentCallEnded():
+                self.own_call(a, event)
             case ev.SkillsChanged():
-                a = self.agents[event.agent_id]
                 a.skills = {str(s): level for s, level in event.skills.items()}
+                a.shift = True
                 self.preferred_gone(a)
                 self.p2(a)
                 self.everybody_again()
-            case _:
-                raise AssertionError(event)
+
+    def own_call(self, a: OAgent, event: ev.AgentCallStarted | ev.AgentCallEnded) -> None:
+        if isinstance(event, ev.AgentCallStarted):
+            a.calls.add(event.call_id)
+        elif event.call_id in a.calls:
+            a.calls.remove(event.call_id)
+            if not a.calls:
+                self.ready(a)
+
+    def device(self, a: OAgent, event: ev.AgentDeviceChanged) -> None:
+        ours = any(s.medium == "voice" and s.doing in ("offer", "talk") for s in a.slots)
+        hung_up = a.in_use and not event.in_use and not ours
+        back = event.reachable and not a.reachable
+        a.reachable, a.in_use, a.phone = event.reachable, event.in_use, event.phone.value
+        if hung_up or back:
+            self.ready(a)
+        else:
+            self.p2(a)
 
     def logged_in(self, a: OAgent) -> None:
         if not a.at_work:
@@ -205,17 +313,23 @@ class Oracle(Rules):
             self.ready(a)
 
     def asks_for_work(self, a: OAgent) -> None:
-        if a.at_work and (a.pause is not None or a.doing == "wrap"):
+        wrapping = [slot for slot in a.slots if slot.doing == "wrap"]
+        if a.at_work and (a.pause is not None or wrapping):
             a.pause = None
-            a.doing = "nothing" if a.doing == "wrap" else a.doing
+            for slot in wrapping:
+                slot.clear()
             self.ready(a)
 
     def logged_out(self, a: OAgent) -> None:
         if not a.at_work:
             return
         a.at_work, a.pause, a.rest = False, None, None
-        for c in self.contacts.values():
-            if c.state == "offered" and c.agent == a.name:
+        if a.shift:
+            (mine,) = (s for s in self.settings.agents if s.agent_id == a.name)
+            a.shift, a.skills = False, {str(s): level for s, level in mine.skills.items()}
+        for slot in a.slots:
+            c = self.contacts.get(slot.contact) if slot.doing == "offer" else None
+            if c is not None and not any(self.agents[name].at_work for name in c.asked):
                 self.rescind(c)
         self.preferred_gone(a)
         self.everybody_again()

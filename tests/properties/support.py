@@ -33,8 +33,7 @@ def decisions(commands: list[cmd.Command]) -> list[Decision]:
     for c in commands:
         match c:
             case cmd.OfferContact():
-                assert len(c.agent_ids) == 1
-                out.append(("offer", c.contact_id, c.agent_ids[0], c.step, c.created))
+                out.append(("offer", c.contact_id, tuple(c.agent_ids), c.step, c.created))
             case cmd.RescindOffer():
                 out.append(("rescind", c.contact_id))
             case cmd.TreatContact():

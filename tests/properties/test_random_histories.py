@@ -1,21 +1,30 @@
 """Random histories against oracle, invariants, restored twins and replay.
 
-``GKC_EXAMPLES`` sets how many (default 100); hypothesis prints what repeats a failure.
+``GKC_EXAMPLES`` sets how many (default 60, in `gkc test long` 2 500); hypothesis prints what
+repeats a failure. Each has a city of its own, with every rule drawn (``city.drawn_city``).
 """
 
 from __future__ import annotations
 
 import os
+import sys
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
 
-from gkc_engine.acd.settings import Order, Strategy
-from tests.properties.city import city, rich_city
+from tests.properties.city import drawn_city
 from tests.properties.driver import Driver
+from tests.properties.seeded import wide_or_not
 
-EXAMPLES = int(os.environ.get("GKC_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("GKC_EXAMPLES", "60"))
+LONG = max(EXAMPLES, 2_500)
 
 
 class _Drawn:
@@ -31,12 +40,15 @@ class _Drawn:
 class _History(RuleBasedStateMachine):
     with_oracle = True
     driver: Driver
+    begun = 0
 
-    @initialize(data=st.data(), order=st.sampled_from(Order), strategy=st.sampled_from(Strategy))
-    def begin(self, data: st.DataObject, order: Order, strategy: Strategy) -> None:
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        type(self).begun += 1
         pick = _Drawn(data)
-        settings = (city if self.with_oracle else rich_city)(order, strategy)
-        self.driver = Driver(settings, pick, with_oracle=self.with_oracle)
+        self.wide = wide_or_not(pick)
+        self.wide.__enter__()
+        self.driver = Driver(drawn_city(pick), pick, with_oracle=self.with_oracle)
 
     @rule(data=st.data())
     def anything(self, data: st.DataObject) -> None:
@@ -44,6 +56,8 @@ class _History(RuleBasedStateMachine):
         self.driver.act()
 
     def teardown(self) -> None:
+        if hasattr(self, "wide"):
+            self.wide.__exit__(None, None, None)
         if hasattr(self, "driver"):
             self.driver.finish()
 
@@ -68,3 +82,13 @@ TestOracle = OracleMachine.TestCase
 TestOracle.settings = _PROFILE
 TestFull = FullMachine.TestCase
 TestFull.settings = _PROFILE
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("machine", [OracleMachine, FullMachine])
+def test_thousands_of_histories(machine: type[_History]) -> None:
+    machine.begun = 0
+    run_state_machine_as_test(machine, settings=settings(_PROFILE, max_examples=LONG))
+    sys.stdout.write(f"\n{machine.__name__}: {machine.begun} histories, every rule drawn\n")
+    assert machine.begun >= LONG

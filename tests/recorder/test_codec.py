@@ -78,6 +78,7 @@ ENUMS: dict[str, Any] = {
     for module in (ev, cm)
     for name in [
         "Party",
+        "Phone",
         "OfferFailure",
         "TalkEnd",
         "Medium",

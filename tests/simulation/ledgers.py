@@ -103,15 +103,22 @@ class Center:
         for agent in agents:
             self.say(ev.AgentLoggedIn(agent_id=AgentId(agent)))
 
-    def arrive(self, contact: str, queue: str) -> None:
+    def arrive(
+        self,
+        contact: str,
+        queue: str,
+        *,
+        medium: Medium = Medium.VOICE,
+        citizen: str | None = None,
+    ) -> None:
         self.came += 1
         self.say(
             ev.ContactStarted(
                 contact_id=ContactId(contact),
-                medium=Medium.VOICE,
+                medium=medium,
                 number=f"2026-ЦАО-{self.came:06d}",
                 entry="+74957777777",
-                citizen=f"key-{contact}",
+                citizen=citizen or f"key-{contact}",
             )
         )
         self.say(ev.QueueRequested(contact_id=ContactId(contact), queue=QueueId(queue)))

@@ -14,6 +14,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import (
     AgentSettings,
     ContactClass,
+    EmptyFactor,
     Medium,
     Order,
     QueueSettings,
@@ -97,7 +98,7 @@ class NaiveWorld:
                 if agent is None:
                     self.oracle.offer_over(contact, "no_answer")
                     return
-                self.oracle.accept(contact)
+                self.oracle.accept(contact, self.oracle.agents[agent])
                 self.talks.add(n)
                 rank = self.oracle.agents[agent].rank
                 ends = self.oracle.now + arrival.handle_us
@@ -117,10 +118,12 @@ class NaiveWorld:
             case "offer":
                 queue = QueueId(self.oracle.contacts[f"c{n}"].queue)
                 self.offers += 1
-                agent: str | None = str(decision[2])
+                asked = decision[2]
+                assert isinstance(asked, tuple), decision
+                agent: str | None = asked[0]
                 takes = int(self.plan.ring_us)
                 if self.plan.miss and self.missed[queue].random() < self.plan.miss:
-                    agent, takes = None, self.oracle.queues[queue].timeout_us
+                    agent, takes = None, self.oracle.queues[queue].rules.timeout_us
                 self.open[n] = (self.offers, agent)
                 key = (now + takes, 0, self.oracle.contacts[f"c{n}"].seq)
                 self.things.append(_Thing(key, "result", n, self.offers))
@@ -133,6 +136,13 @@ class NaiveWorld:
             case _:
                 raise AssertionError(decision)
 
+
+EMPTY: list[tuple[EmptyFactor, ...]] = [
+    *[()] * 4,
+    (EmptyFactor.INVALID,),
+    (EmptyFactor.INUSE, EmptyFactor.RINGING, EmptyFactor.WRAPUP),
+]
+"""Operators are at work all the time: nobody who could serve, or all of them busy."""
 
 # --- random centers and contacts -----------------------------------------------------------------
 
@@ -187,6 +197,9 @@ def _random_queue(pick: random.Random, name: str) -> QueueSettings:
         no_answer_delay_us=micros(pick.choice([0, 3])),
         maxlen=pick.choice([None, None, 0, 1, 3]),
         maxwait_us=pick.choice([None, None, micros(7)]),
+        maxwait_unstaffed_us=pick.choice([None, None, micros(5)]),
+        joinempty=pick.choice(EMPTY),
+        leavewhenempty=pick.choice(EMPTY),
     )
 
 

@@ -12,8 +12,17 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.settings import (
+    Blending,
+    ContactClass,
+    EmptyFactor,
+    Medium,
+    QueueSettings,
+    Then,
+    Treatment,
+)
 from gkc_engine.acd.why import Bar, Part
-from gkc_engine.ids import AgentId, ContactId, QueueId
+from gkc_engine.ids import AgentId, ContactId, QueueId, seconds
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.history import HistoryError
 from gkc_engine.simulation.decisions import Decider, Rule
@@ -199,9 +208,129 @@ def fallback(center: Center) -> None:
     center.at(7).say(answered)
 
 
+PASSPORT = CITY.queues[0]
+LETTERS = QueueSettings(queue_id=QueueId("letters"), title="Письма", medium=Medium.EMAIL)
+
+
+def configured(center: Center, passport: QueueSettings = PASSPORT) -> None:
+    """Let other rules hold for the passport queue; calls park letters."""
+    queues = (passport, *CITY.queues[1:], LETTERS)
+    first_agent, *others = CITY.agents
+    both = replace(first_agent, capacity={Medium.VOICE: 1, Medium.EMAIL: 1})
+    blending = {Medium.VOICE: Blending(interrupts=(Medium.EMAIL,))}
+    agents = (both, *others)
+    center.say(
+        ev.SettingsApplied(settings=replace(CITY, queues=queues, agents=agents, blending=blending))
+    )
+
+
+def empty_at_the_door(center: Center) -> None:
+    configured(center, replace(PASSPORT, joinempty=(EmptyFactor.PAUSED,)))
+    center.login("anna")
+    center.say(ev.AgentPaused(agent_id=AgentId("anna"), reason="lunch"))
+    center.arrive("c1", "passport")
+
+
+def empty_while_it_waits(center: Center) -> None:
+    configured(
+        center,
+        replace(PASSPORT, leavewhenempty=(EmptyFactor.PAUSED,), unstaffed=Treatment(say="nobody")),
+    )
+    center.login("anna")
+    center.arrive("c0", "passport")
+    center.answer("c0")
+    center.arrive("c1", "passport")
+    center.say(ev.AgentPaused(agent_id=AgentId("anna"), reason="lunch"))
+    center.at(2)
+
+
+def empty_and_sent_on(center: Center) -> None:
+    onward = Treatment(then=Then.QUEUE, queue=QueueId("urgent"))
+    configured(center, replace(PASSPORT, leavewhenempty=(EmptyFactor.PAUSED,), unstaffed=onward))
+    center.login("anna")
+    center.arrive("c0", "passport")
+    center.answer("c0")
+    center.arrive("c1", "passport")
+    center.say(ev.AgentPaused(agent_id=AgentId("anna"), reason="lunch"))
+    center.at(2)
+
+
+def nobody_for_long(center: Center) -> None:
+    configured(
+        center,
+        replace(PASSPORT, maxwait_unstaffed_us=seconds(3), leavewhenempty=(EmptyFactor.INVALID,)),
+    )
+    center.login("anna")
+    center.arrive("c0", "passport")
+    center.answer("c0")
+    configured(center, replace(PASSPORT, maxwait_unstaffed_us=seconds(3)))
+    center.arrive("c1", "passport")
+    center.say(ev.AgentLoggedOut(agent_id=AgentId("anna"), reason="end of shift"))
+    center.at(9)
+
+
+def called_again(center: Center) -> None:
+    configured(center, replace(PASSPORT, resume_within_us=seconds(60)))
+    center.arrive("c0", "passport", citizen="key-one")
+    center.at(5).leave("c0")
+    center.at(9).arrive("c1", "passport", citizen="key-one")
+
+
+def interrupted(center: Center) -> None:
+    configured(center)
+    center.login("anna")
+    center.arrive("c1", "letters", medium=Medium.EMAIL)
+    center.answer("c1")
+    center.arrive("c2", "passport")
+    center.at(3).answer("c2")
+    center.at(8).leave("c2")
+    center.at(20)
+
+
+def made_urgent(center: Center) -> None:
+    center.arrive("c1", "passport")
+    center.say(
+        ev.ContactPriorityChanged(contact_id=ContactId("c1"), contact_class=ContactClass.EMERGENCY)
+    )
+
+
 @pytest.mark.parametrize(
     ("happens", "what", "english", "russian"),
     [
+        (
+            empty_at_the_door,
+            What.TREATED,
+            "ends by config: no_agent (joinempty)  [P4]",
+            "в очередь оно не поставлено (правило P4)",
+        ),
+        (empty_at_the_door, What.TREATED, "anna (paused: lunch)", "Не было операторов, которые"),
+        (
+            empty_while_it_waits,
+            What.TREATED,
+            "ends by config: no_agent (leavewhenempty)  [P4]",
+            "Не осталось операторов, которые могли бы принять обращение (правило P4)",
+        ),
+        (
+            empty_and_sent_on,
+            What.QUEUED,
+            "enters urgent, which requires passport 1, sent on by config: no_agent  [P2, P4]",
+            "по настройкам прежней очереди (правило P4)",
+        ),
+        (
+            nobody_for_long,
+            What.TREATED,
+            "ends by config: no_agent (maxwait_unstaffed)  [P4]",
+            "На работе не было операторов, которые могли бы ответить (правило P4)",
+        ),
+        (
+            called_again,
+            What.QUEUED,
+            "it has the place of 2026-ЦАО-000001, which was cut off",
+            "место, которое Вы занимали до обрыва связи",
+        ),
+        (interrupted, What.PARKED, "parked: anna has taken", "Оператор принял срочный вызов"),
+        (interrupted, What.RESUMED, "anna goes on with it", "вернулся к Вашему обращению"),
+        (made_urgent, What.PRIORITY, "another priority: emergency", "категория: экстренная"),
         (after_a_reload, What.CONFIG, "config version v2", "новая версия настроек: v2"),
         (left_waiting, What.ENDED, "ended: abandoned_short, waited 2s", "завершено с Вашей сторон"),
         (closed, What.TREATED, "ends by config: closed  [P4]", "был закрыт (правило P4)"),

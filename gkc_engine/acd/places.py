@@ -1,0 +1,68 @@
+"""``resume_within``: who was cut off while he waited and calls again in time has his old place."""
+
+from __future__ import annotations
+
+from gkc_engine.acd.state import MENU_US, PLACES_MAX, Contact, KeptPlace
+from gkc_engine.acd.world import Queue, World
+
+
+def keep_place(world: World, contact: Contact) -> None:
+    """Remember the place of a citizen whose line is gone while he stood in a queue.
+
+    One for each citizen and queue: that of the line that was cut off last.
+    """
+    if contact.citizen is None or contact.queue is None or contact.enqueued is None:
+        return
+    if world.queues[contact.queue].settings.resume_within_us == 0:
+        return
+    key = (contact.queue, contact.citizen)
+    world.places.pop(key, None)
+    world.places[key] = KeptPlace(
+        queue=contact.queue,
+        citizen=contact.citizen,
+        contact=contact.contact_id,
+        enqueued=contact.enqueued,
+        sequence=contact.sequence,
+        left=world.now,
+    )
+    _tidy(world)
+
+
+def take_place(world: World, contact: Contact, queue: Queue) -> bool:
+    """Give an arriving contact the place that its citizen had in this queue; say whether it has.
+
+    As if he had stayed: what would have ended the wait meanwhile (``maxwait``) ends the place.
+    """
+    if not world.places or contact.citizen is None:
+        return False
+    settings = queue.settings
+    key = (settings.queue_id, contact.citizen)
+    place = world.places.get(key)
+    if place is None or _forgotten(world, place):
+        return False
+    late = contact.started - place.left > settings.resume_within_us
+    longest = settings.maxwait_us
+    if late or (longest is not None and place.enqueued + longest <= world.now):
+        return False
+    del world.places[key]
+    contact.enqueued, contact.sequence = place.enqueued, place.sequence
+    contact.resumes = place.contact
+    return True
+
+
+def _forgotten(world: World, place: KeptPlace) -> bool:
+    """Return whether nobody can come back to the place, however long the menu keeps him."""
+    queue = world.queues.get(place.queue)
+    if queue is None or queue.settings.resume_within_us == 0:
+        return True
+    return world.now - place.left > queue.settings.resume_within_us + MENU_US
+
+
+def _tidy(world: World) -> None:
+    """Forget the oldest places: those that nobody can come back to, and what is too many."""
+    places = world.places
+    while places:
+        key, oldest = next(iter(places.items()))
+        if len(places) <= PLACES_MAX and not _forgotten(world, oldest):
+            return
+        del places[key]

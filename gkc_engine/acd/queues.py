@@ -1,0 +1,60 @@
+"""A queue at run time: its settings, its status, and what is due for those who wait in it."""
+
+from __future__ import annotations
+
+from gkc_engine.acd.matchspace import MatchSpace, Req
+from gkc_engine.acd.settings import QueueSettings
+from gkc_engine.acd.staffing import LeaveLine, Staffing, Watch
+from gkc_engine.acd.state import QueueStatus
+from gkc_engine.acd.timers import DueLine, What
+from gkc_engine.ids import Micros
+
+
+class Queue:
+    """A queue at run time: its settings, its status and its due lines."""
+
+    __slots__ = ("_join", "aging", "count", "leaving", "maxwait", "status", "steps")
+
+    def __init__(self, status: QueueStatus, space: MatchSpace, staffing: Staffing) -> None:
+        self.status = status
+        settings = status.settings
+        needs = [(0, settings.require), *((s.after_us, s.require) for s in settings.relax)]
+        self.steps: list[tuple[int, Req]] = [(after, space.req(need)) for after, need in needs]
+        self.aging = [DueLine(What.STEP) for _ in self.steps]
+        """Contacts at each step, by the instant at which the next one begins."""
+        self.maxwait = DueLine(What.MAXWAIT)
+        self.leaving: list[list[LeaveLine]] = [[] for _ in self.steps]
+        """Contacts at each step that leave when nobody is left (P4); without the keys, none."""
+        self._watch_staff(staffing)
+        self.count = 0
+        """Waiting, offered and detached contacts (P9)."""
+
+    @property
+    def settings(self) -> QueueSettings:
+        """The rules its contacts wait under."""
+        return self.status.settings
+
+    def _watch_staff(self, staffing: Staffing) -> None:
+        """P4: have those counted on whom joining, waiting and the unstaffed wait depend."""
+        settings = self.settings
+        self._join: Watch | None = None
+        if settings.joinempty:
+            self._join = staffing.watch(settings.medium, settings.joinempty)
+            for _, req in self.steps:
+                self._join.staff(req)
+        rules: list[tuple[What, Micros, Watch]] = []
+        if settings.leavewhenempty:
+            watch = staffing.watch(settings.medium, settings.leavewhenempty)
+            rules.append((What.EMPTY, Micros(0), watch))
+        if settings.maxwait_unstaffed_us is not None:
+            watch = staffing.watch(settings.medium, ())
+            rules.append((What.UNSTAFFED, settings.maxwait_unstaffed_us, watch))
+        for what, after_us, watch in rules:
+            for step, lines in enumerate(self.leaving):
+                staffs = [watch.staff(req) for _, req in self.steps[step:]]
+                lines.append(LeaveLine(what, after_us, staffs))
+
+    def may_join(self, step: int) -> bool:
+        """Return False if ``joinempty`` refuses: nobody helps at this step or a later one."""
+        watch = self._join
+        return watch is None or any(watch.staff(req).live for _, req in self.steps[step:])
