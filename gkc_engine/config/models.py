@@ -10,7 +10,7 @@ import hashlib
 from itertools import pairwise
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from gkc_engine.acd.settings import ContactClass, EmptyFactor, Medium, Order, Ring, Strategy
 from gkc_engine.config.calendar_model import CalendarModel
@@ -180,7 +180,15 @@ EMPTY_WORDS: Final[dict[str, dict[str, tuple[EmptyFactor, ...]]]] = {
 
 Without ``penalty``, which they all hold there: who may serve is said by requirements here.
 """
-Empty = tuple[EmptyFactor, ...]
+
+
+def _no_penalty(value: object) -> object:
+    if value == "penalty":
+        raise expected("a state without penalty: who may serve stands in require and relax")
+    return value
+
+
+Empty = tuple[Annotated[EmptyFactor, BeforeValidator(_no_penalty)], ...]
 Announce = Annotated[Duration, Field(description="0s = never.")]
 
 
@@ -257,8 +265,6 @@ class QueueModel(Model):
     def _empty_words(cls, value: object, info: ValidationInfo) -> object:
         words = EMPTY_WORDS[str(info.field_name)]
         if isinstance(value, list):
-            if "penalty" in value:
-                raise expected("a list without penalty: levels stand in require and relax")
             return tuple(value)
         if isinstance(value, str) and value in words:
             return words[value]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pytest
+
 from gkc_engine.acd.settings import (
     AgentSettings,
     ContactClass,
@@ -119,6 +121,26 @@ def test_every_key_of_a_queue_reaches_the_core(tmp_path: Path) -> None:
         if f.name != "queue_id" and getattr(queue, f.name) == getattr(defaults, f.name)
     ]
     assert unset == [], "keys that this test does not set, or that never reach the core"
+
+
+@pytest.mark.parametrize(
+    ("word", "joining", "leaving"),
+    [
+        ("yes", "", "paused invalid"),
+        ("no", "paused invalid", ""),
+        ("loose", "invalid", "invalid"),
+        ("strict", "paused invalid unavailable", "paused invalid unavailable"),
+        ("[inuse, wrapup]", "inuse wrapup", "inuse wrapup"),
+        ("[]", "", ""),
+    ],
+)
+def test_short_words_for_empty_queues_are_asterisks(
+    tmp_path: Path, word: str, joining: str, leaving: str
+) -> None:
+    """``yes`` lets everybody in, but sends away those who wait (app_queue.c)."""
+    keys = f"    title: Общая\n    joinempty: {word}\n    leavewhenempty: {word}"
+    queue = to_settings(tiny_config(tmp_path, ("    title: Общая", keys))).queues[1]
+    assert (" ".join(queue.joinempty), " ".join(queue.leavewhenempty)) == (joining, leaving)
 
 
 def test_the_center_reaches_the_core(tmp_path: Path) -> None:
