@@ -271,6 +271,21 @@ async def test_a_phone_that_is_away_is_not_rung() -> None:
         assert [e.reachable for e in changed] == [False, True]
 
 
+async def test_a_phone_that_does_not_exist_is_told_from_one_that_is_away() -> None:
+    """For ``joinempty`` and ``leavewhenempty``; each only when it changes."""
+    async with world(agents=["anna"]) as here:
+        for state in ("UNKNOWN", "UNKNOWN", "NOT_INUSE", "INUSE", "INVALID", "UNAVAILABLE"):
+            here.channel.facts.device_state(ANNA, state)
+        await here.engine.drain()
+        changed = [e for e in here.events() if isinstance(e, ev.AgentDeviceChanged)]
+        assert [(e.reachable, e.phone.value) for e in changed] == [
+            (True, "unknown"),
+            (True, "known"),
+            (False, "invalid"),
+            (False, "known"),
+        ]
+
+
 def joined(seconds: float) -> tr.FallbackJoined:
     return tr.FallbackJoined(
         leg=CITIZEN, queue="gkc-passport", channel="x", entry="", number="", at=at(seconds)

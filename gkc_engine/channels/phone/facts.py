@@ -27,6 +27,7 @@ _REACHABLE = frozenset(
 )
 """Device states in which a phone can be rung at all; UNAVAILABLE and INVALID are the others."""
 
+_PHONES = {"INVALID": ev.Phone.INVALID, "UNKNOWN": ev.Phone.UNKNOWN}
 
 _FAILURES = {
     "BUSY": ev.OfferFailure.BUSY,
@@ -80,6 +81,8 @@ class FactHandler:
         self.reachable: dict[AgentId, bool] = {}
         self.devices: dict[str, bool] = {}
         """Whether each device of Asterisk can be reached."""
+        self.phones: dict[str, ev.Phone] = {}
+        """Devices that do not exist, or whose state Asterisk does not know."""
         self.foreign: dict[AgentId, set[str]] = {}
         """Legs on operators' phones that no offer of ours made: their own calls."""
         self._ended: OrderedDict[str, None] = OrderedDict()
@@ -290,12 +293,17 @@ class FactHandler:
     def device_state(self, device: str, state: str) -> None:
         """Note a device's state: an operator whose phone is away is not offered calls."""
         reachable = self.devices[device] = state in _REACHABLE
+        before, phone = self._phone(device), _PHONES.get(state, ev.Phone.KNOWN)
+        self.phones[device] = phone
         agent_id = self.roster.agent_of(device)
         if agent_id is None:
             return
-        if self.reachable.get(agent_id) is not reachable:
+        if self.reachable.get(agent_id) is not reachable or before is not phone:
             self.reachable[agent_id] = reachable
             self._tell_device(agent_id)
+
+    def _phone(self, device: str) -> ev.Phone:
+        return self.phones.get(device, ev.Phone.KNOWN)
 
     def _tell_device(self, agent_id: AgentId) -> None:
         self._submit(
@@ -303,6 +311,7 @@ class FactHandler:
                 agent_id=agent_id,
                 reachable=self.reachable.get(agent_id, True),
                 in_use=bool(self.foreign.get(agent_id)),
+                phone=self._phone(self.roster.by_agent[agent_id].interface),
             ),
             None,
         )
