@@ -87,6 +87,8 @@ def _segment(segment: Record) -> list[tuple[str, str]]:
             begins = "talk" + _with(agent)
         case "hold":
             begins = "on hold" + (f", by {agent}" if agent else "")
+        case "parked":
+            begins = "is parked" + (f": a call interrupts {agent}" if agent else "")
         case "fallback":
             begins = "waits in Asterisk's own queue: the engine was away"
         case "external":
@@ -124,6 +126,7 @@ _EVENTS: Mapping[str, str] = {
     "gkc.contact.wait_told": "is told how long to wait: {told}",
     "gkc.recording.started": "is recorded: {path}",
     "gkc.contact.queue_requested": "asks for {queue}",
+    "gkc.contact.priority": "goes on with class {contact_class}",
     "gkc.contact.step_reached": "may be answered by requirement step {step} from here on",
     "gkc.contact.detached": "goes on in Asterisk's own queue; the place is kept",
     "gkc.contact.attached": "is taken back by the engine",
@@ -180,6 +183,7 @@ def header(contact: Record, zone: ZoneInfo) -> list[tuple[str, str]]:
         ("language", contact.get("language")),
         ("article", contact.get("article")),
         ("via", contact.get("via")),
+        ("has the place of", contact.get("related_contact_id")),
         ("times", _times(contact)),
         ("result code", contact.get("wrap_up_code")),
         *(("recording", _recording(r)) for r in contact.get("recordings") or ()),

@@ -135,6 +135,7 @@ class Projector:
         record["queue"] = fact.queue
         record["class"] = str(fact.contact_class)
         record["step"] = 0
+        record["related_contact_id"] = fact.resumes
         if record["first_queued"] is None:
             record["first_queued"] = fact.enqueued
         queue = self._queue(fact.queue)
@@ -143,6 +144,11 @@ class Projector:
             record["service"] = queue.service
             record["sl_threshold_us"] = queue.servicelevel_us
         self._require(record)
+
+    def _priority(self, _row: Row, fact: cm.PriorityChanged) -> None:
+        record = self._contact(fact.contact_id)
+        if record is not None:
+            record["class"] = str(fact.contact_class)
 
     def _step(self, _row: Row, fact: cm.StepReached) -> None:
         record = self._contact(fact.contact_id)
@@ -389,6 +395,7 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     KINDS[ev.RecordingStarted]: Projector._recorded,
     KINDS[ev.SettingsApplied]: Projector._settings,
     KINDS[cm.ContactQueued]: Projector._queued,
+    KINDS[cm.PriorityChanged]: Projector._priority,
     KINDS[cm.StepReached]: Projector._step,
     KINDS[cm.OfferContact]: Projector._offered,
     KINDS[cm.OfferEnded]: Projector._offer_ended,

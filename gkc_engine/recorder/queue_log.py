@@ -160,7 +160,7 @@ class QueueLog:
         call = self._calls.get(fact.contact_id)
         if call is None or call.agent is None:
             return []
-        if fact.kind not in {cm.SegmentKind.TALK, cm.SegmentKind.HOLD}:
+        if fact.kind not in _TALK:
             return []
         agent = call.agent
         data: tuple[object, ...] = (call.hold_s, _s(fact.ended - call.answered), call.position)
@@ -224,6 +224,8 @@ class QueueLog:
             lines.append(_line(now, call, agent, name, reason))
         return lines
 
+
+_TALK: Final = frozenset((cm.SegmentKind.TALK, cm.SegmentKind.HOLD, cm.SegmentKind.PARKED))
 
 _Handler = Callable[[QueueLog, StepLike, Any], list[str]]
 

@@ -33,6 +33,24 @@ def test_a_contact_is_told_to_the_second() -> None:
     ]
 
 
+def test_a_parked_contact_a_place_and_a_priority_are_told() -> None:
+    contact = full_contact()
+    segments = [
+        {**segment, "kind": "parked"} if segment["kind"] == "talk" else segment
+        for segment in contact["segments"]
+    ]
+    priority = {
+        "kind": "gkc.contact.priority",
+        "ts": contact["started"],
+        "data": {"contact_class": "emergency"},
+    }
+    changed = {"segments": segments, "related_contact_id": "c0", "events": [priority]}
+    text = story({**contact, **changed}, ZONE)
+    assert "is parked: a call interrupts ivanova: 1:00, then left" in text
+    assert "has the place of  c0" in text
+    assert "goes on with class emergency" in text
+
+
 def test_a_contact_in_progress_has_no_end_yet() -> None:
     waiting = {**contact_rows()[0], "state": "waiting"}
     text = story(waiting, ZONE)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.settings import ContactClass
 from gkc_engine.ids import AgentId, ContactId, OfferId, seconds
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.citizens import Citizens
@@ -228,6 +229,30 @@ async def test_a_contacts_row_grows_while_it_lives(ledger: Ledger) -> None:
     await ledger.append([done])
     after = await ledger.call(row)
     assert (after["answered"], after["agent_id"], after["offers"]) == (history.now, "anna", 1)
+
+
+async def test_a_resumed_contact_names_whose_place_it_has(ledger: Ledger) -> None:
+    history = History()
+    history.configured()
+    history.arrive("c1", citizen="hash")
+    history.arrive("c2", citizen="hash")
+    (queued,) = (c for c in history.steps[-1].commands if isinstance(c, cm.ContactQueued))
+    queued.resumes = ContactId("c1")
+    history.step(
+        ev.ContactPriorityChanged(contact_id=ContactId("c2")),
+        cm.PriorityChanged(
+            contact_id=ContactId("c2"),
+            queue=queued.queue,
+            contact_class=ContactClass.EMERGENCY,
+            head_start_us=seconds(5),
+            slope_milli=1000,
+        ),
+    )
+    await ledger.append(history.steps)
+    await ledger.settle()
+    first, second = (show_contact(ledger.store.engine, c) for c in ("c1", "c2"))
+    assert (first["related_contact_id"], second["related_contact_id"]) == (None, "c1")
+    assert (first["class"], second["class"]) == ("normal", "emergency")
 
 
 async def test_a_fact_about_an_unknown_contact_stops_nothing(ledger: Ledger) -> None:

@@ -63,6 +63,16 @@ def test_a_hold_is_no_second_connection() -> None:
     assert [line.split("|")[4] for line in lines(history)] == ["ENTERQUEUE", "CONNECT"]
 
 
+def test_a_letter_that_ends_while_parked_is_complete() -> None:
+    history = History()
+    history.talk("c1", "anna")
+    for step in history.steps:
+        for command in step.commands:
+            if isinstance(command, cm.SegmentClosed) and command.kind is cm.SegmentKind.TALK:
+                command.kind = cm.SegmentKind.PARKED
+    assert [line.split("|")[4] for line in lines(history)][-1] == "COMPLETECALLER"
+
+
 def test_who_hangs_up_is_told_apart() -> None:
     history = History()
     history.talk("c1", "anna")
