@@ -14,7 +14,7 @@ from gkc_engine.acd.routing import (
     step_in_force,
     wait_again,
 )
-from gkc_engine.acd.settings import Then, Treatment
+from gkc_engine.acd.settings import Prefer, Then, Treatment
 from gkc_engine.acd.state import Contact, ContactState
 from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import Queue, World
@@ -154,14 +154,18 @@ def _reorder(world: World, contact: Contact) -> None:
 
 
 def _own_priority(contact: Contact, event: ev.QueueRequested | ev.ContactPriorityChanged) -> bool:
-    before = (contact.own_class, contact.own_head_start, contact.own_slope)
+    """Take the contact's own class, head start and slope; say whether any of them changed."""
+    changed = False
     if event.contact_class is not None:
+        changed = contact.own_class is not event.contact_class
         contact.own_class = event.contact_class
     if event.head_start_us is not None:
+        changed = changed or contact.own_head_start != event.head_start_us
         contact.own_head_start = event.head_start_us
     if event.slope_milli is not None:
+        changed = changed or contact.own_slope != event.slope_milli
         contact.own_slope = event.slope_milli
-    return before != (contact.own_class, contact.own_head_start, contact.own_slope)
+    return changed
 
 
 def enqueue(world: World, contact: Contact, at: Instant | None) -> None:
@@ -197,20 +201,24 @@ def enter_queue(
     ``opened``: the caller has already opened the queue segment.
     """
     leave_line(world, contact)
-    queue_id, closed = _open_queue(world, contact, queue_id)
-    contact.queue = queue_id
-    if closed is not None:
-        _turn_away(world, contact, Disposition.CLOSED, closed, arrival=arrival)
-        return
     queue = world.queues[queue_id]
-    at_the_door = arrival and not take_place(world, contact, queue)
+    if queue.status.emergency is not None or not queue.status.open:
+        queue_id, closed = _open_queue(world, contact, queue_id)
+        if closed is not None:
+            contact.queue = queue_id
+            _turn_away(world, contact, Disposition.CLOSED, closed, arrival=arrival)
+            return
+        queue = world.queues[queue_id]
+    contact.queue = queue_id
+    at_the_door = arrival and not (world.places and take_place(world, contact, queue))
     contact.step = step_in_force(world, contact)
     if at_the_door and not queue.may_join(contact.step):
         _refuse(world, contact, Disposition.NO_AGENT, queue.settings.unstaffed)
         return
     world.count_in(contact, queue_id)
     contact.state = ContactState.WAITING
-    _prefer_last(world, contact, queue)
+    if queue.settings.prefer is not None:
+        _prefer_last(world, contact, queue.settings.prefer)
     if at_the_door and _no_room(world, contact, queue):
         leave_line(world, contact)
         _refuse(world, contact, Disposition.FULL, queue.settings.full)
@@ -294,11 +302,10 @@ def _no_room(world: World, contact: Contact, queue: Queue) -> bool:
     return full and choose_agent(world, contact) is None
 
 
-def _prefer_last(world: World, contact: Contact, queue: Queue) -> None:
+def _prefer_last(world: World, contact: Contact, prefer: Prefer) -> None:
     """P7: reserve the contact for the agent who last served this citizen in this service."""
-    prefer = queue.settings.prefer
     key = service_key(world, contact, contact.queue)
-    if prefer is None or key is None or contact.answered is not None:
+    if key is None or contact.answered is not None:
         return
     assert contact.enqueued is not None
     agent_id, served = world.history.get(key, (None, Instant(0)))

@@ -11,7 +11,8 @@ other events of this instant may come first, until ``Tick`` says that the instan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, get_args
 
 from gkc_engine.acd import agents, center, presence, results, snapshots, transfers, views
 from gkc_engine.acd import events as ev
@@ -23,6 +24,46 @@ from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
 
 _LAST = 2**62
 """A rank behind every sequence number."""
+
+_HANDLERS: Final[Mapping[type[Any], Callable[[World, Any], None]]] = {
+    kind: handler
+    for union, handler in (
+        (results.OfferEvent, results.offer_event),
+        (transfers.TalkEvent, transfers.talk_event),
+        (center.CenterEvent, center.center_event),
+        (presence.ContactEvent, presence.contact_event),
+        (agents.AgentEvent, agents.agent_event),
+    )
+    for kind in get_args(union)
+}
+"""Who handles which event: all but ``Tick``, and ``EngineRestarted``, which precedes timers."""
+
+_FIXED_LINES: Final[Mapping[type[Any], tuple[Kind, int]]] = {
+    ev.SettingsApplied: (Kind.CONFIG, 0),
+    ev.HoursChanged: (Kind.LEAVING, -1),
+    ev.EmergencyClosed: (Kind.LEAVING, -1),
+    ev.EmergencyOpened: (Kind.LEAVING, -1),
+    ev.Tick: (Kind.TICK, 0),
+    **dict.fromkeys(
+        (
+            ev.ContactStarted,
+            ev.LanguageChosen,
+            ev.ArticleHeard,
+            ev.MenuAnswered,
+            ev.WaitTold,
+            ev.RecordingStarted,
+            ev.RecordingPaused,
+            ev.QueueRequested,
+            ev.ConsultStarted,
+            ev.ContactDetached,
+            ev.ContactAttached,
+            ev.FallbackAnswered,
+            ev.EngineRestarted,
+        ),
+        (Kind.ARRIVAL, _LAST),
+    ),
+}
+"""P5: the line of events that is the same whomever they name."""
 
 
 class Acd:
@@ -48,7 +89,9 @@ class Acd:
         kind, rank = self._line_of(event)
         self._run_due(now, kind, rank)
         world.now, world.kind = now, kind
-        self._apply(event)
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(world, event)
         out, world.out = world.out, []
         if not out and isinstance(event, ev.Tick):
             # It is on no record, and a restart looks back at the last instant that is.
@@ -103,41 +146,20 @@ class Acd:
 
     def _line_of(self, event: ev.Event) -> tuple[Kind, int]:
         """P5: return the event's kind and its rank inside the kind."""
-        world = self._world
+        fixed = _FIXED_LINES.get(type(event))
+        if fixed is not None:
+            return fixed
         match event:
-            case ev.SettingsApplied():
-                return Kind.CONFIG, 0
-            case ev.Tick():
-                return Kind.TICK, 0
             case ev.OfferRinging() | ev.OfferAccepted() | ev.OfferFailed():
-                offer = world.offers.get(event.offer_id)
-                contact = world.contacts.get(offer.contact) if offer is not None else None
+                offer = self._world.offers.get(event.offer_id)
+                contact = self._world.contacts.get(offer.contact) if offer is not None else None
                 return Kind.OFFER_RESULT, contact.sequence if contact is not None else -1
             case ev.ContactLeft() | ev.ContactPriorityChanged():
                 return self._line_of_contact(event)
-            case ev.HoldStarted() | ev.HoldEnded() | ev.TalkEnded():
-                return Kind.AGENT_ABLE, self._rank(event.agent_id)
             case ev.TransferRequested() | ev.TransferCompleted():
                 return Kind.AGENT_ABLE, self._rank(event.from_agent)
-            case ev.HoursChanged() | ev.EmergencyClosed() | ev.EmergencyOpened():
-                return Kind.LEAVING, -1
-            case (
-                ev.ContactStarted()
-                | ev.LanguageChosen()
-                | ev.ArticleHeard()
-                | ev.MenuAnswered()
-                | ev.WaitTold()
-                | ev.RecordingStarted()
-                | ev.RecordingPaused()
-                | ev.QueueRequested()
-                | ev.ConsultStarted()
-                | ev.ContactDetached()
-                | ev.ContactAttached()
-                | ev.FallbackAnswered()
-                | ev.EngineRestarted()
-            ):
-                return Kind.ARRIVAL, _LAST
             case _:
+                assert hasattr(event, "agent_id"), event
                 return Kind.AGENT_ABLE, self._rank(event.agent_id)
 
     def _line_of_contact(
@@ -154,47 +176,6 @@ class Acd:
     def _rank(self, agent_id: AgentId | None) -> int:
         agent = self._world.agents.get(agent_id) if agent_id is not None else None
         return agent.rank if agent is not None else -1
-
-    def _apply(self, event: ev.Event) -> None:
-        match event:
-            case ev.OfferRinging() | ev.OfferAccepted() | ev.OfferFailed():
-                results.offer_event(self._world, event)
-            case (
-                ev.HoldStarted()
-                | ev.HoldEnded()
-                | ev.TalkEnded()
-                | ev.TransferRequested()
-                | ev.TransferCompleted()
-            ):
-                transfers.talk_event(self._world, event)
-            case (
-                ev.SettingsApplied()
-                | ev.HoursChanged()
-                | ev.EmergencyClosed()
-                | ev.EmergencyOpened()
-            ):
-                center.center_event(self._world, event)
-            case (
-                ev.ContactStarted()
-                | ev.LanguageChosen()
-                | ev.ArticleHeard()
-                | ev.MenuAnswered()
-                | ev.WaitTold()
-                | ev.RecordingStarted()
-                | ev.RecordingPaused()
-                | ev.QueueRequested()
-                | ev.ContactPriorityChanged()
-                | ev.ConsultStarted()
-                | ev.ContactDetached()
-                | ev.ContactAttached()
-                | ev.FallbackAnswered()
-                | ev.ContactLeft()
-            ):
-                presence.contact_event(self._world, event)
-            case ev.EngineRestarted() | ev.Tick():
-                pass  # A restart was applied before the timers.
-            case _:
-                agents.agent_event(self._world, event)
 
     # --- snapshots ------------------------------------------------------------------------------
 

@@ -48,6 +48,10 @@ class IdleHeap:
     def head(self, barred: Mapping[AgentId, int]) -> IdleEntry | None:
         """Return the first entry whose agent is not barred."""
         heap, medium = self._heap, self._medium
+        if heap and not barred:
+            entry = heap[0]
+            if entry[4].entries.get(medium) == entry[3]:
+                return entry
         aside: list[IdleEntry] = []
         found: IdleEntry | None = None
         while heap:

@@ -5,11 +5,11 @@ Pure choice: nothing is changed here. Comparisons are exact (integers only).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
-from gkc_engine.acd.lazyheap import IdleEntry
+from gkc_engine.acd.lazyheap import IdleEntry, LineEntry
 from gkc_engine.acd.matchspace import Line, Profile, Req
-from gkc_engine.acd.settings import Medium, Order, Strategy
+from gkc_engine.acd.settings import CLASS_RANK, Medium, Order, Strategy
 from gkc_engine.acd.state import Agent, Contact
 from gkc_engine.acd.world import Queue, World
 from gkc_engine.ids import AgentId, Instant
@@ -32,7 +32,7 @@ def choose_agent(world: World, contact: Contact) -> Agent | None:
     ready = world.space.ready[medium]
     if not ready:
         return None
-    out = barred(contact, req, medium)
+    out = barred(contact, req, medium) if contact.excluded else _NOBODY
     if contact.prefer_agent is not None:
         agent = world.agents[contact.prefer_agent]
         return agent if agent.entries.get(medium) and agent.agent_id not in out else None
@@ -44,23 +44,27 @@ def choose_agent(world: World, contact: Contact) -> Agent | None:
         entry = idle.head(out) if idle is not None else None
         return entry[4] if entry is not None else None
     best: IdleEntry | None = None
-    best_key: tuple[int, int, int, int] | None = None
+    best_score = 0
     for profile in _idle_profiles(req, ready):
-        idle = profile.idle.get(medium)
-        entry = idle.head(out) if idle is not None else None
+        entry = profile.idle[medium].head(out)
         if entry is None:
+            continue  # Barred, all who are ready of it.
+        if strategy is Strategy.LONGEST_IDLE:
+            if best is None or entry < best:  # Their tokens differ: agents are never compared.
+                best = entry
             continue
-        key = (entry[0], _score(world, queue, profile, req), entry[1], entry[2])
-        if best_key is None or key < best_key:
-            best, best_key = entry, key
+        score = _score(world, queue, profile, req)
+        if best is None or (entry[0], score, entry[1:3]) < (best[0], best_score, best[1:3]):
+            best, best_score = entry, score
     return best[4] if best is not None else None
 
 
-def _idle_profiles(req: Req, ready: Mapping[Profile, int]) -> Iterable[Profile]:
-    """Return the profiles that meet the requirement, without those known to have nobody ready."""
-    if len(req.profiles) <= len(ready):
-        return req.profiles
-    return [profile for profile in ready if profile in req.met_by]
+def _idle_profiles(req: Req, ready: Mapping[Profile, int]) -> list[Profile]:
+    """Return the profiles that meet the requirement and have somebody ready."""
+    few: Iterable[Profile]
+    many: Container[Profile]
+    few, many = (req.profiles, ready) if len(req.profiles) <= len(ready) else (ready, req.met_by)
+    return [profile for profile in few if profile in many]
 
 
 def _score(world: World, queue: Queue, profile: Profile, req: Req) -> int:
@@ -101,8 +105,7 @@ def _least_occupied(
     best: IdleEntry | None = None
     handling = total = 0
     for profile in _idle_profiles(req, world.space.ready[medium]):
-        idle = profile.idle.get(medium)
-        for entry in idle.entries() if idle is not None else ():
+        for entry in profile.idle[medium].entries():
             if entry[4].agent_id in out or (best is not None and entry[0] > best[0]):
                 continue
             mine, ready = world.occupied(entry[4])
@@ -125,7 +128,6 @@ def all_agents(world: World, contact: Contact) -> list[Agent]:
     entries = [
         entry
         for profile in _idle_profiles(req, world.space.ready[medium])
-        if medium in profile.idle
         for entry in profile.idle[medium].entries()
         if entry[4].agent_id not in out
     ]
@@ -135,33 +137,46 @@ def all_agents(world: World, contact: Contact) -> list[Agent]:
 def choose_contact(world: World, agent: Agent) -> Contact | None:
     """P2: return the waiting contact that the agent, able to take one, is to take."""
     profile = world.space.profiles[agent.profile]
-    lines = profile.lines
+    lines, entries = profile.lines, agent.entries
     own = world.space.own_lines.get(agent.agent_id)
     if own:
         lines = lines + [line for line in own if profile in line.req.met_by]
+    fcfs = world.settings.order is Order.FCFS
     best: Contact | None = None
-    best_key: tuple[int, int, int, int] | None = None
+    best_key: tuple[int, ...] = ()
+    best_rank = len(CLASS_RANK)
     for line in lines:
-        if not line.heap.heap or not agent.entries.get(line.medium):
+        heap = line.heap.heap
+        if not heap or line.rank > best_rank or not entries.get(line.medium):
             continue
-        alone = line.req.logged_in(line.medium) <= 1
-        entry = line.heap.head() if alone else line.heap.head_for(agent.agent_id)
-        if entry is None:
-            continue
-        first, second = _law(world, line, profile, entry[0], entry[3])
-        key = (line.rank, first, second, entry[1])
-        if best_key is None or key < best_key:
-            best, best_key = entry[3], key
+        entry = heap[0]
+        contact = entry[3]
+        if contact.entry != entry[2] or contact.excluded:
+            head = _head_for(line, agent)
+            if head is None:
+                continue
+            entry, contact = head, head[3]
+        key = (entry[0], entry[1]) if fcfs else _law(world, line, profile, entry)
+        if best is None or line.rank < best_rank or key < best_key:
+            best, best_key, best_rank = contact, key, line.rank
     return best
 
 
-def _law(world: World, line: Line, profile: Profile, key: int, contact: Contact) -> tuple[int, int]:
-    """Return what ``center.order`` minimises, before the sequence number."""
+def _head_for(line: Line, agent: Agent) -> LineEntry | None:
+    """Return the first of the line whom the agent may be offered (P6)."""
+    if line.req.logged_in(line.medium) <= 1:
+        return line.heap.head()
+    return line.heap.head_for(agent.agent_id)
+
+
+def _law(world: World, line: Line, profile: Profile, entry: LineEntry) -> tuple[int, ...]:
+    """Return what ``center.order`` minimises among contacts of one class."""
     match world.settings.order:
         case Order.FCFS:
-            return key, 0
+            return entry[0], entry[1]
         case Order.MATCH_FIRST:
-            return -line.req.score(profile), key
+            return -line.req.score(profile), entry[0], entry[1]
         case Order.ACCUMULATING:
-            assert contact.enqueued is not None
-            return -line.slope * (world.now - contact.enqueued), 0
+            enqueued = entry[3].enqueued
+            assert enqueued is not None
+            return -line.slope * (world.now - enqueued), entry[1]

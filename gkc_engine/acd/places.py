@@ -33,7 +33,7 @@ def take_place(world: World, contact: Contact, queue: Queue) -> bool:
 
     As if he had stayed: what would have ended the wait meanwhile (``maxwait``) ends the place.
     """
-    if not world.places or contact.citizen is None:
+    if contact.citizen is None:
         return False
     settings = queue.settings
     key = (settings.queue_id, contact.citizen)

@@ -56,18 +56,18 @@ def contact_event(world: World, event: ContactEvent) -> None:
     match event:
         case ev.ContactStarted():
             started(world, event)
-        case ev.ArticleHeard():
-            article_heard(world, event)
         case ev.QueueRequested() | ev.ContactPriorityChanged() | ev.ConsultStarted():
             queue_event(world, event)
+        case ev.ContactLeft():
+            left(world, event)
         case ev.ContactDetached():
             detached(world, event)
         case ev.ContactAttached():
             attached(world, event)
         case ev.FallbackAnswered():
             fallback_answered(world, event)
-        case ev.ContactLeft():
-            left(world, event)
+        case ev.ArticleHeard():
+            article_heard(world, event)
         case (
             ev.LanguageChosen()
             | ev.MenuAnswered()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gkc_engine.acd.matchspace import MatchSpace, Req
-from gkc_engine.acd.settings import QueueSettings
 from gkc_engine.acd.staffing import LeaveLine, Staffing, Watch
 from gkc_engine.acd.state import QueueStatus
 from gkc_engine.acd.timers import DueLine, What
@@ -13,11 +12,12 @@ from gkc_engine.ids import Micros
 class Queue:
     """A queue at run time: its settings, its status and its due lines."""
 
-    __slots__ = ("_join", "aging", "count", "leaving", "maxwait", "status", "steps")
+    __slots__ = ("_join", "aging", "count", "leaving", "maxwait", "settings", "status", "steps")
 
     def __init__(self, status: QueueStatus, space: MatchSpace, staffing: Staffing) -> None:
         self.status = status
-        settings = status.settings
+        settings = self.settings = status.settings
+        """The rules its contacts wait under."""
         needs = [(0, settings.require), *((s.after_us, s.require) for s in settings.relax)]
         self.steps: list[tuple[int, Req]] = [(after, space.req(need)) for after, need in needs]
         self.aging = [DueLine(What.STEP) for _ in self.steps]
@@ -28,11 +28,6 @@ class Queue:
         self._watch_staff(staffing)
         self.count = 0
         """Waiting, offered and detached contacts (P9)."""
-
-    @property
-    def settings(self) -> QueueSettings:
-        """The rules its contacts wait under."""
-        return self.status.settings
 
     def _watch_staff(self, staffing: Staffing) -> None:
         """P4: have those counted on whom joining, waiting and the unstaffed wait depend."""

@@ -89,8 +89,10 @@ def accepted(world: World, event: ev.OfferAccepted) -> None:
     begin_talk(world, contact, winner, index, event.at)
     contact.talk_leg = event.leg
     forget_offer(world, offer)
-    # The winner, too: he may be free now for what his letter does not shut out (P8).
-    resume_agents(world, sorted([*losers, winner], key=lambda a: a.rank))
+    if len(winner.slots) > 1:
+        losers.append(winner)  # He may be free now for what his letter shuts out no more (P8).
+    if losers:
+        resume_agents(world, sorted(losers, key=lambda a: a.rank))
 
 
 def _if_free(agent: Agent, index: int) -> int | None:

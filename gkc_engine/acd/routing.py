@@ -22,12 +22,15 @@ from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, Instant, Micros, OfferId, QueueId
 
+_RING_ONE = Ring.ONE
+
 # --- agents ----------------------------------------------------------------------------------
 
 
 def serve_agent(world: World, agent: Agent) -> None:
     """P2: while the agent can take one, give the waiting contact that comes first."""
-    while any(agent.entries.values()):
+    entries = agent.entries
+    while any(entries.values()):
         contact = choose_contact(world, agent)
         if contact is None:
             return
@@ -78,6 +81,8 @@ def step_in_force(world: World, contact: Contact) -> int:
     assert contact.queue is not None
     assert contact.enqueued is not None
     steps = world.queues[contact.queue].steps
+    if len(steps) == 1:
+        return 0
     reached = world.now - contact.enqueued
     strict = world.kind < Kind.STEP
     step = 0
@@ -89,7 +94,7 @@ def step_in_force(world: World, contact: Contact) -> int:
 
 
 def set_step(world: World, contact: Contact, step: int) -> None:
-    """Record that the contact's requirement is now that of ``step``."""
+    """Record that the contact's requirement is now that of another ``step``."""
     if step == contact.step:
         return
     assert contact.queue is not None
@@ -101,12 +106,14 @@ def serve_contact(world: World, contact: Contact) -> bool:
     """P1: offer a waiting contact to a ready agent, if there is one; say whether there was."""
     assert contact.state is ContactState.WAITING, contact
     assert contact.queue is not None
-    queue = world.queues[contact.queue]
-    if contact.prefer_agent is None and queue.settings.ring is Ring.ALL:
-        agents = all_agents(world, contact)
-    else:
+    ring = world.queues[contact.queue].settings.ring
+    if ring is _RING_ONE or contact.prefer_agent is not None:
         agent = choose_agent(world, contact)
-        agents = [agent] if agent is not None else []
+        if agent is None:
+            return False
+        make_offer(world, contact, [agent])
+        return True
+    agents = all_agents(world, contact)
     if agents:
         make_offer(world, contact, agents)
     return bool(agents)
@@ -126,10 +133,13 @@ def hold(world: World, contact: Contact) -> None:
 def wait_again(world: World, contact: Contact) -> None:
     """A contact that waits (again), at its place: present step, line, P1, else music."""
     contact.state = ContactState.WAITING
-    set_step(world, contact, step_in_force(world, contact))
-    keep_preference(world, contact)
-    world.line_up(contact)
+    step = step_in_force(world, contact)
+    if step != contact.step:
+        set_step(world, contact, step)
+    if contact.prefer_agent is not None:
+        keep_preference(world, contact)
     if not serve_contact(world, contact):
+        world.line_up(contact)
         hold(world, contact)
 
 
@@ -169,18 +179,15 @@ def make_offer(world: World, contact: Contact, agents: list[Agent]) -> None:
         legs=[],
     )
     world.offers[offer_id] = offer
-    contact.state, contact.offer, contact.offers = (
-        ContactState.OFFERED,
-        offer_id,
-        contact.offers + 1,
-    )
+    contact.state, contact.offer = ContactState.OFFERED, offer_id
+    contact.offers += 1
     contact.agent = agents[0].agent_id if len(agents) == 1 else None
     slots = [_slot_to_offer(agent, contact.medium) for agent in agents]
     world.out.append(
         cmd.OfferContact(
             offer_id=offer_id,
             contact_id=contact.contact_id,
-            agent_ids=tuple(agent.agent_id for agent in agents),
+            agent_ids=tuple([agent.agent_id for agent in agents]),
             queue=contact.queue,
             timeout_us=queue.timeout_us,
             step=contact.step,

@@ -7,24 +7,28 @@ from gkc_engine.acd.settings import Medium
 from gkc_engine.acd.state import Agent, Slot, Work
 from gkc_engine.ids import Instant
 
+# Of what every step asks for: a member of an enum costs a look-up in its class.
+_FREE, _OFFER, _TALK = Work.FREE, Work.OFFER, Work.TALK
+_RESERVED, _RINGING = AgentState.RESERVED, AgentState.RINGING
+_TALKS, _IS_READY = AgentState.TALK, AgentState.READY
+
 
 def slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant | None]:
     """Return what a slot is doing, why, and until when if it ends by itself."""
-    match slot.work:
-        case Work.TALK:
-            if slot.parked:
-                return AgentState.HOLD, "parked", None
-            return (AgentState.HOLD if slot.on_hold else AgentState.TALK), "", None
-        case Work.OFFER:
-            return (AgentState.RINGING if slot.ringing else AgentState.RESERVED), "", None
-        case Work.WRAP_UP:
-            return AgentState.WRAP_UP, "", slot.until
-        case Work.FREE:
-            return _free_slot_state(agent, slot)
+    work = slot.work
+    if work is _FREE:
+        return _free_slot_state(agent, slot)
+    if work is _OFFER:
+        return (_RINGING if slot.ringing else _RESERVED), "", None
+    if work is _TALK:
+        if slot.parked:
+            return AgentState.HOLD, "parked", None
+        return (AgentState.HOLD if slot.on_hold else _TALKS), "", None
+    return AgentState.WRAP_UP, "", slot.until
 
 
 def _free_slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant | None]:
-    if slot.medium is Medium.VOICE and agent.calls:
+    if agent.calls and slot.medium is Medium.VOICE:
         return AgentState.TALK, next(reversed(agent.calls.values())), None
     if not agent.logged_in:
         return AgentState.OFFLINE, "", None
@@ -32,6 +36,6 @@ def _free_slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant
         return AgentState.FAULTY, "unreachable", None
     if agent.paused:
         return AgentState.NOT_READY, agent.pause_reason, agent.pause_until
-    if slot.medium is Medium.VOICE and agent.in_use:
+    if agent.in_use and slot.medium is Medium.VOICE:
         return AgentState.NOT_READY, "in_use", None
-    return AgentState.READY, agent.rest_reason, agent.rest_until
+    return _IS_READY, agent.rest_reason, agent.rest_until

@@ -36,12 +36,11 @@ from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId
 
 __all__ = ["Queue", "World"]
 
-_WITH_A_PARTY = (
-    SegmentKind.TALK,
-    SegmentKind.HOLD,
-    SegmentKind.PARKED,
-    SegmentKind.EXTERNAL,
-)
+_WITH_A_PARTY = (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED, SegmentKind.EXTERNAL)
+# Of what every step asks for: a member of an enum costs a look-up in its class.
+_QUEUE, _RING = SegmentKind.QUEUE, SegmentKind.RING
+_FREE, _OFFER = Work.FREE, Work.OFFER
+_NEITHER, _READY, _HANDLING = Activity.NEITHER, Activity.READY, Activity.HANDLING
 
 
 class World:
@@ -117,22 +116,23 @@ class World:
     ) -> Instant:
         """Record the present segment and add it to the contact's sums."""
         started, kind = contact.segment_started, contact.segment_kind
-        ended = self.instant(at, started)
+        ended = self.now if at is None else self.instant(at, started)
         spent = ended - started
-        match kind:
-            case SegmentKind.MENU:
-                contact.menu_us += spent
-            case SegmentKind.RING:
-                contact.ring_us += spent
-            case SegmentKind.TALK:
-                contact.talk_us += spent
-            case SegmentKind.HOLD:
-                contact.hold_us += spent
-            case _:
-                pass
+        in_line = kind is _QUEUE or kind is _RING
+        if spent:
+            match kind:
+                case SegmentKind.MENU:
+                    contact.menu_us += spent
+                case SegmentKind.RING:
+                    contact.ring_us += spent
+                case SegmentKind.TALK:
+                    contact.talk_us += spent
+                case SegmentKind.HOLD:
+                    contact.hold_us += spent
+                case _:
+                    pass
         if contact.consult:
             return ended
-        in_line = kind in (SegmentKind.QUEUE, SegmentKind.RING)
         self.out.append(
             cmd.SegmentClosed(
                 contact_id=contact.contact_id,
@@ -224,19 +224,19 @@ class World:
 
     def can_take(self, agent: Agent, medium: Medium) -> bool:
         """Return whether the agent may be offered a contact of the medium at this instant."""
-        if not agent.logged_in or agent.paused or agent.rest_until is not None:
-            return False
-        if not agent.reachable or agent.removed:
-            return False
         free = taken = 0
         for slot in agent.slots:
             if slot.medium is medium:
-                if slot.work is Work.FREE:
+                if slot.work is _FREE:
                     free += 1
                 else:
                     taken += 1
         # A config that took slots away leaves those in use until they are free.
-        if not free or taken >= agent.capacity.get(medium, 0):
+        if not free or (taken and taken >= agent.capacity.get(medium, 0)):
+            return False
+        if not agent.logged_in or agent.paused or agent.rest_until is not None:
+            return False
+        if not agent.reachable or agent.removed or medium not in agent.capacity:
             return False
         return not self.shut_out(agent, medium)
 
@@ -273,30 +273,34 @@ class World:
 
     def settle(self, agent: Agent) -> None:
         """After any change to an agent: show it, and put it among the idle or take it out."""
-        in_hand = sum(slot.work is not Work.FREE for slot in agent.slots)
-        handling = False
-        for index, slot in enumerate(agent.slots):
+        slots = agent.slots
+        in_hand, handling = 0, False
+        for index, slot in enumerate(slots):
+            work = slot.work
+            if work is not _FREE:
+                in_hand += 1
+                handling = handling or work is not _OFFER
             self._show(agent, index, slot)
-            handling = handling or slot.work in (Work.TALK, Work.WRAP_UP)
-        if len(agent.slots) > 1:
+        if len(slots) > 1:
             self._park(agent)
         able = False
-        profile = self.space.profiles[agent.profile]
+        profile, entries = self.space.profiles[agent.profile], agent.entries
         for medium in agent.capacity:
-            was_able = agent.entries.get(medium, 0) != 0
-            agent.entries[medium] = 0
+            was_able = entries.get(medium, 0)
             if self.can_take(agent, medium):
                 able = True
                 self._token += 1
-                agent.entries[medium] = self._token
-                entry = (in_hand, agent.idle_since, agent.rank, self._token, agent)
-                profile.push_idle(medium, entry)
+                token = entries[medium] = self._token
+                profile.push_idle(medium, (in_hand, agent.idle_since, agent.rank, token, agent))
                 if not was_able:
                     self.space.count_ready(profile, medium, +1)
             elif was_able:
+                entries[medium] = 0
                 self.space.count_ready(profile, medium, -1)
-        activity = Activity.READY if able else Activity.NEITHER
-        self._account(agent, Activity.HANDLING if handling else activity)
+        activity = _HANDLING if handling else (_READY if able else _NEITHER)
+        if activity is not agent.activity:
+            agent.handling_us, agent.ready_us = self.occupied(agent)
+            agent.activity, agent.activity_since = activity, self.now
         if self.staffing.watches:
             self._count_help(agent, profile)
 
@@ -347,19 +351,14 @@ class World:
                 line.ripen(self.now)
                 self.timers.arm(line)
 
-    def _account(self, agent: Agent, activity: Activity) -> None:
-        if activity is agent.activity:
-            return
-        agent.handling_us, agent.ready_us = self.occupied(agent)
-        agent.activity, agent.activity_since = activity, self.now
-
     def occupied(self, agent: Agent) -> tuple[int, int]:
         """Return (handling, ready) in µs since the present login, at this instant."""
-        spent = self.now - agent.activity_since
-        return (
-            agent.handling_us + (spent if agent.activity is Activity.HANDLING else 0),
-            agent.ready_us + (spent if agent.activity is Activity.READY else 0),
-        )
+        handling, ready, spent = agent.handling_us, agent.ready_us, self.now - agent.activity_since
+        if agent.activity is _HANDLING:
+            handling += spent
+        elif agent.activity is _READY:
+            ready += spent
+        return handling, ready
 
     def _show(self, agent: Agent, index: int, slot: Slot) -> None:
         state, reason, until = slot_state(agent, slot)

@@ -230,7 +230,7 @@ def occupancy_counts_for_nothing(patch: pytest.MonkeyPatch) -> None:
 
 
 def laws_are_all_alike(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(matching, "_law", lambda _w, _l, _p, key, _c: (key, 0))
+    patch.setattr(matching, "_law", lambda _w, _l, _p, entry: entry[:2])
 
 
 def nobody_is_preferred(patch: pytest.MonkeyPatch) -> None:
