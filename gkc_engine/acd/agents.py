@@ -82,6 +82,16 @@ def logged_out(world: World, agent: Agent) -> None:
     """The agent goes: a ring is taken back, a talk and its wrap-up end first."""
     if not agent.logged_in:
         return
+    go_home(world, agent)
+    release_preferences(world, agent)
+    supply_shrank(world)
+    leave_config(world, agent)
+
+
+def go_home(world: World, agent: Agent) -> None:
+    """Log the agent out; P1 for those who waited for him, or find fewer now, is the caller's."""
+    if not agent.logged_in:
+        return
     world.count_login(agent, -1)
     agent.logged_in = agent.paused = False
     agent.pause_reason = agent.rest_reason = ""
@@ -92,9 +102,6 @@ def logged_out(world: World, agent: Agent) -> None:
     for slot in agent.slots:
         if slot.work is Work.OFFER and slot.offer is not None:
             _recall(world, slot.offer)
-    release_preferences(world, agent)
-    supply_shrank(world)
-    leave_config(world, agent)
 
 
 def _skills_of_the_config(world: World, agent: Agent) -> None:

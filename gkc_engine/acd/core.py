@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, get_args
 
-from gkc_engine.acd import agents, center, presence, results, snapshots, transfers, views
+from gkc_engine.acd import agents, center, presence, reload, results, snapshots, transfers, views
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Command
 from gkc_engine.acd.state import AcdState, ContactState
@@ -215,7 +215,7 @@ class Acd:
 
     def agents(self) -> Iterator[AgentId]:
         """Iterate over the agents in config order."""
-        return iter([agent.agent_id for agent in center.by_rank(self._world)])
+        return iter([agent.agent_id for agent in reload.by_rank(self._world)])
 
     def contacts(self) -> Iterator[ContactId]:
         """Iterate over the contacts that are not over, in order of arrival."""

@@ -19,6 +19,9 @@ WIDE = 64
 """Profiles beyond which a requirement keeps one heap of all who are idle: comparing the heads of
 so many profiles costs more than a push for each agent who becomes ready."""
 
+SPARE = 256
+"""Requirements and profiles of former configs that may stay until everything is made anew."""
+
 
 def meets(skills: Mapping[SkillId, int], need: Requirement) -> bool:
     """Return whether every needed skill is there, at least at the needed level."""
@@ -188,6 +191,20 @@ class MatchSpace:
                 for profile in req.profiles:
                     profile.lines.append(line)
         return line
+
+    def forget_breadth(self) -> None:
+        """The queues changed: what profiles have reckoned of them holds no more."""
+        for profile in self.profiles:
+            profile.breadth.clear()
+
+    def is_beyond(self, reqs: int, profiles: int) -> bool:
+        """Return whether far more is interned than ``reqs`` and ``profiles`` in use."""
+        lines = len(self._lines) > SPARE + 64 * reqs
+        return (
+            lines
+            or len(self._reqs) > SPARE + 2 * reqs
+            or len(self.profiles) > (SPARE + 2 * profiles)
+        )
 
     def count_ready(self, profile: Profile, medium: Medium, by: int) -> None:
         """Add ``by`` agents of the profile to those who can take a contact of the medium."""

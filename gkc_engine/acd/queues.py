@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gkc_engine.acd.matchspace import MatchSpace, Req
+from gkc_engine.acd.settings import QueueSettings
 from gkc_engine.acd.staffing import LeaveLine, Staffing, Watch
 from gkc_engine.acd.state import QueueStatus
 from gkc_engine.acd.timers import DueLine, What
 from gkc_engine.ids import Micros
+
+_OF_LINES: Final = (
+    "medium",
+    "require",
+    "relax",
+    "contact_class",
+    "head_start_us",
+    "slope_milli",
+    "maxwait_us",
+    "maxwait_unstaffed_us",
+    "joinempty",
+    "leavewhenempty",
+)
+"""Settings that say where a queue's contacts stand and what is due for them."""
 
 
 class Queue:
@@ -48,6 +65,20 @@ class Queue:
             for step, lines in enumerate(self.leaving):
                 staffs = [watch.staff(req) for _, req in self.steps[step:]]
                 lines.append(LeaveLine(what, after_us, staffs))
+
+    def waits_alike(self, settings: QueueSettings) -> bool:
+        """Return whether under other settings its contacts would stand in the same lines."""
+        mine = self.settings
+        return mine is settings or all(
+            getattr(mine, key) == getattr(settings, key) for key in _OF_LINES
+        )
+
+    def detach(self) -> None:
+        """The queue is gone: nobody leaves its lines any more."""
+        for line in {line for lines in self.leaving for line in lines}:
+            for staff in line.staffs:
+                if line in staff.lines:
+                    staff.lines.remove(line)
 
     def may_join(self, step: int) -> bool:
         """Return False if ``joinempty`` refuses: nobody helps at this step or a later one."""

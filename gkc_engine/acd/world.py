@@ -40,6 +40,9 @@ _WITH_A_PARTY = (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED, Segment
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _QUEUE, _RING = SegmentKind.QUEUE, SegmentKind.RING
 _FREE, _OFFER = Work.FREE, Work.OFFER
+WATCHES_MAX = 64
+"""Lists of factors that are kept from former configs before the indices are made anew."""
+
 _NEITHER, _READY, _HANDLING = Activity.NEITHER, Activity.READY, Activity.HANDLING
 
 
@@ -54,6 +57,8 @@ class World:
         self.settings = Settings(version="")
         self.space = MatchSpace()
         self.staffing = Staffing()
+        self.overgrown = True
+        """The indices hold much that no config in force needs; see ``measure``."""
         self.timers = Timers(self._alive)
         self.queues: dict[QueueId, Queue] = {}
         self.agents: dict[AgentId, Agent] = {}
@@ -82,6 +87,14 @@ class World:
         for agent in self.agents.values():
             agent.profile, agent.helps = -1, 0
             agent.entries.clear()
+
+    def measure(self) -> None:
+        """Note whether the next config should have the indices made anew."""
+        used = len({id(req) for queue in self.queues.values() for _, req in queue.steps})
+        profiles = len({agent.profile for agent in self.agents.values()})
+        self.overgrown = (
+            self.space.is_beyond(used, profiles) or len(self.staffing.watches) > WATCHES_MAX
+        )
 
     # --- segments ---------------------------------------------------------------------------
 
@@ -389,17 +402,22 @@ class World:
 
         The agent is to be settled afterwards.
         """
-        self.count_login(agent, -1)
-        if agent.profile >= 0:
-            self.set_aside(agent)
-            before = self.space.profiles[agent.profile]
-            for watch in self.staffing.watches:
-                if agent.helps & watch.bit:
-                    self._leave(watch.count(before, -1))
-        agent.entries.clear()
-        agent.helps = 0
+        self.take_out(agent)
         agent.profile = self.space.profile(agent.skills)
         self.count_login(agent, +1)
+
+    def take_out(self, agent: Agent) -> None:
+        """Take the agent out of all that is counted by profile, until he has one again."""
+        if agent.profile < 0:
+            return
+        self.count_login(agent, -1)
+        self.set_aside(agent)
+        before = self.space.profiles[agent.profile]
+        for watch in self.staffing.watches:
+            if agent.helps & watch.bit:
+                self._leave(watch.count(before, -1))
+        agent.entries.clear()
+        agent.profile, agent.helps = -1, 0
 
     def count_login(self, agent: Agent, by: int) -> None:
         """Add the agent to (or take from) those at work in its profile, if logged in."""

@@ -13,7 +13,7 @@ from typing import TypeVar
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.core import Acd
-from gkc_engine.acd.settings import AgentSettings, ContactClass, Medium, Settings
+from gkc_engine.acd.settings import AgentSettings, ContactClass, Medium, QueueSettings, Settings
 from gkc_engine.acd.state import ContactState
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId
 from tests.properties import invariants
@@ -384,7 +384,7 @@ class Driver:
     # --- beyond the oracle -----------------------------------------------------------------------
 
     def reload(self) -> None:
-        keep = [q for q in self.settings.queues if self.chance(80)]
+        keep = [self.retuned(q) for q in self.settings.queues if self.chance(80)]
         agents = [self.changed(a) for a in self.settings.agents if self.chance(80)]
         settings = replace(
             self.settings,
@@ -394,10 +394,28 @@ class Driver:
             blending=self.one_of([self.settings.blending, {}]),
         )
         contacts = set(self.acd.contacts())
+        if self.twin is not None:  # It puts all in anew; the other only what changes.
+            self.twin._world.overgrown = True
         self.send(ev.SettingsApplied(settings=settings))
         assert contacts == set(self.acd.contacts()), "a reload drops a contact"
         if self.chance(70):
             self.send(ev.SettingsApplied(settings=self.settings))
+
+    def retuned(self, queue: QueueSettings) -> QueueSettings:
+        other = self.one_of(list(self.settings.queues))
+        if self.chance(60) or other.medium is not queue.medium:
+            return queue
+        whole = replace(other, queue_id=queue.queue_id, fallback=queue.fallback)
+        treatments = {k: getattr(queue, k) for k in ("full", "closed", "timed_out", "unstaffed")}
+        return self.one_of(
+            [
+                replace(whole, **treatments),
+                replace(queue, relax=other.relax),
+                replace(queue, require=other.require),
+                replace(queue, timeout_us=other.timeout_us, strategy=other.strategy),
+                replace(queue, leavewhenempty=other.leavewhenempty, joinempty=other.joinempty),
+            ]
+        )
 
     def changed(self, agent: AgentSettings) -> AgentSettings:
         if self.chance(70):
