@@ -1,0 +1,87 @@
+"""The parts of a contact, put on record one after the other: they tile its time (invariant 2)."""
+
+from __future__ import annotations
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd.commands import SegmentKind, SegmentOutcome, TransferKind
+from gkc_engine.acd.state import Contact
+from gkc_engine.ids import Instant
+
+_WITH_A_PARTY = (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED, SegmentKind.EXTERNAL)
+# Of what every step asks for: a member of an enum costs a look-up in its class.
+_QUEUE, _RING = SegmentKind.QUEUE, SegmentKind.RING
+
+
+class Segments:
+    """The instant that is being handled, and what is said of it; the base of ``World``."""
+
+    def __init__(self) -> None:
+        self.now = Instant(0)
+        self.out: list[cmd.Command] = []
+
+    def instant(self, at: Instant | None, floor: Instant) -> Instant:
+        """Return the far side's instant, not before ``floor`` and not after now."""
+        return self.now if at is None else max(floor, min(at, self.now))
+
+    def next_segment(
+        self,
+        contact: Contact,
+        kind: SegmentKind,
+        outcome: SegmentOutcome,
+        at: Instant | None = None,
+        reason: str = "",
+        transfer: TransferKind | None = None,
+    ) -> Instant:
+        """Close the present segment, open the next one of ``kind``; return the instant between."""
+        ended = self.close_segment(contact, outcome, at, reason, transfer)
+        contact.segment_n += 1
+        contact.segment_kind = kind
+        contact.segment_started = ended
+        contact.segment_queue = contact.queue
+        return ended
+
+    def close_segment(
+        self,
+        contact: Contact,
+        outcome: SegmentOutcome,
+        at: Instant | None,
+        reason: str = "",
+        transfer: TransferKind | None = None,
+    ) -> Instant:
+        """Record the present segment and add it to the contact's sums."""
+        started, kind = contact.segment_started, contact.segment_kind
+        ended = self.now if at is None else self.instant(at, started)
+        spent = ended - started
+        in_line = kind is _QUEUE or kind is _RING
+        if spent:
+            match kind:
+                case SegmentKind.MENU:
+                    contact.menu_us += spent
+                case SegmentKind.RING:
+                    contact.ring_us += spent
+                case SegmentKind.TALK:
+                    contact.talk_us += spent
+                case SegmentKind.HOLD:
+                    contact.hold_us += spent
+                case _:
+                    pass
+        if contact.consult:
+            return ended
+        self.out.append(
+            cmd.SegmentClosed(
+                contact_id=contact.contact_id,
+                n=contact.segment_n,
+                kind=kind,
+                started=started,
+                ended=ended,
+                outcome=outcome,
+                reason=reason,
+                queue=contact.segment_queue,
+                agent_id=contact.agent,
+                offer_id=contact.offer,
+                step=contact.step if in_line else None,
+                channel_uniqueid=contact.talk_leg if kind in _WITH_A_PARTY else None,
+                transfer_kind=transfer,
+            )
+        )
+        return ended
