@@ -34,6 +34,9 @@ OURS_US = 2 * SECOND
 """A leg that began later than this after a dead engine's last sign of life was not made by its
 Dial. Of this engine's own sockets the end is known: no Dial of ours begins after it."""
 
+STEP_US = 60 * SECOND
+"""Asterisk's stamp of a call and ours lie this far apart only if the wall clock was stepped."""
+
 NEW_US = SECOND // 20
 """How far Asterisk's stamps and our own time may lie apart, and a little more."""
 
@@ -207,8 +210,21 @@ class CatchUp:
             return call.dialling is None  # AMI told of our Dial's leg when it began
         if call.session is not None:
             return False  # who comes back out of the native queue was not connected there
-        ours_until = call.let_go if call.let_go is not None else Instant(self._since + OURS_US)
+        ours_until = call.let_go
+        if ours_until is None:
+            ours_until = Instant(self._since + OURS_US + self._stepped(call))
         return told.started is None or told.started > ours_until
+
+    def _stepped(self, call: Call) -> Micros:
+        """Return how far the wall clock was stepped before he came, while the dead engine ran.
+
+        Its own time, which is what it wrote, went on without the step; Asterisk's did not.
+        """
+        view, came = self._channel.contact(call.contact_id), born(call.leg)
+        if view is None or came is None:
+            return Micros(0)
+        apart = self._channel.engine.of_wall(came) - view.started
+        return Micros(apart if abs(apart) > STEP_US else 0)
 
     def _ring_is_over(self, call: Call, offer_id: OfferId) -> None:
         """He stands in the native queue, so our Dial has ended without an answer."""
