@@ -89,7 +89,7 @@ class Draw:
         for due in slots.known_us:
             for g in range(bisect_left(grid, due), len(grid)):
                 ended[g] += 1.0
-            self.work += 4
+            self.work += 1
         for (queue, held_us), number in slots.held.items():
             shape = self._shape(queue)
             if shape.memoryless and not shape.wrap_us and shape.mean_us == mean:
@@ -99,8 +99,9 @@ class Draw:
             if count == 1:
                 drawn = _narrowed(drawn, grid)
             ended = [have + number * part for have, part in zip(ended, drawn, strict=True)]
-            self.work += 4
+            self.work += 1
         free = [steady * t / mean for t in grid]
+        self.work += 2 if steady == count else 15
         if steady < count:
             regular = 1.0 - min(1.0, self._shape(None).variation)
             again = self._again(ended, mean * regular / 2.0 * (1.0 - 1.0 / count))
@@ -143,7 +144,7 @@ class Draw:
             if len(self._drawn) >= SHAPES_MAX:
                 shape = Shape(shape.talk_us, shape.wrap_us)
             drawn = self._drawn[key] = shape.ended_by(held_us, self._grid)
-            self.work += 16
+            self.work += 8
         return drawn
 
 

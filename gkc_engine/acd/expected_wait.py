@@ -5,8 +5,8 @@ ahead from the core's state (``forecast.py``, ``lookahead.py``): the k-th next f
 agents who may serve, elapsed handling time used, thinned by those ahead who leave. With fewer than
 ten handled contacts of a queue it is the wait of the one served last (LES), with none nothing.
 
-One look-ahead serves all who ask; a big one is kept for a moment, so that it takes some hundredths
-of a core whoever asks how often.
+One look-ahead serves all who ask. A big one is made in slices of 20 ms and kept for a while, so
+that it takes a twentieth of a core whoever asks how often, and never holds up a caller.
 """
 
 from __future__ import annotations
@@ -40,11 +40,19 @@ LAST_MIN: Final = 3
 SAME_US: Final = 100_000
 """While nothing happens, a look-ahead so old is as good as a new one."""
 
-FRESH_COST: Final = 2_000
-"""A look-ahead that costs more (2 ms) is not made anew for every question."""
+FRESH_COST: Final = 1_000
+"""A look-ahead that costs more (4 ms) is not made anew for every question."""
 
-KEPT_PER_COST: Final = 20
-"""Microseconds for which such a look-ahead is kept, for each unit of its cost (about 1 µs)."""
+KEPT_PER_COST: Final = 80
+"""Microseconds for which such a look-ahead is kept, for each unit of its cost (4 µs): it takes a
+twentieth of the time, whoever asks how often."""
+
+SLICE: Final = 5_000
+"""What one question may cost (20 ms). What is left is done by the next ones; meanwhile the last
+look-ahead answers, and if there is none yet, nobody."""
+
+SLICE_EVERY_US: Final = 100_000
+"""Many who ask at once add up to one slice."""
 
 _HELD = frozenset(
     {
@@ -67,6 +75,7 @@ class _Held:
     since: Instant
     talked: bool = False
     wrap_up: Instant | None = None
+    """Since when; the talk is over and has been learnt from."""
 
 
 class ExpectedWait:
@@ -83,7 +92,12 @@ class ExpectedWait:
         self._last_wait: dict[QueueId, tuple[Instant, Micros]] = {}
         """When the last one whose contact is over was answered, and his wait."""
         self._shapes: dict[QueueId | None, Shape] = {}
+        """Of the present look-ahead."""
+        self._holding_us: dict[QueueId | None, float] = {}
         self._forecast: Forecast | None = None
+        self._next: Forecast | None = None
+        """One that is being made."""
+        self._sliced: Instant | None = None
         self._stale = True
 
     # --- learning --------------------------------------------------------------------------------
@@ -117,15 +131,20 @@ class ExpectedWait:
             held.talked = True
         elif fact.state is AgentState.WRAP_UP and held.wrap_up is None:
             held.wrap_up = fact.since
+            self._talk_over(held, fact.since)
 
     def _over(self, held: _Held, at: Instant) -> None:
-        if not held.talked or held.queue is None:
-            return
-        end = at if held.wrap_up is None else held.wrap_up
-        for handling in (self._handled_in(held.queue), self._everywhere):
-            handling.learn(max(0, end - held.since), max(0, at - end))
-        self._shapes.pop(held.queue, None)
-        self._shapes.pop(None, None)
+        if held.wrap_up is None:
+            self._talk_over(held, at)
+        if held.talked and held.queue is not None:
+            wrap_us = at - held.wrap_up if held.wrap_up is not None else 0
+            for handling in (self._handled_in(held.queue), self._everywhere):
+                handling.learn_wrap_up(max(0, wrap_us))
+
+    def _talk_over(self, held: _Held, at: Instant) -> None:
+        if held.talked and held.queue is not None:
+            for handling in (self._handled_in(held.queue), self._everywhere):
+                handling.learn(max(0, at - held.since))
 
     def _ended(self, fact: ContactEnded) -> None:
         queue = fact.queue
@@ -162,6 +181,8 @@ class ExpectedWait:
         if not self._known(contact.queue):
             return self._as_the_last(world, contact, now)
         forecast = self._look(world, now)
+        if forecast is None:
+            return None
         return self._told(forecast.of(contact), contact.queue, forecast.at, now)
 
     def expect_new(self, acd: Acd, queue_id: QueueId, now: Instant) -> Micros | None:
@@ -171,6 +192,8 @@ class ExpectedWait:
         if queue is None or not self._known(queue_id):
             return None
         forecast = self._look(world, now)
+        if forecast is None:
+            return None
         return self._told(forecast.of_new(queue), queue_id, forecast.at, now)
 
     def _known(self, queue: QueueId) -> bool:
@@ -185,29 +208,58 @@ class ExpectedWait:
         ring = self._handling[queue].ring_mean_us
         return Micros(round(max(0.0, at + wait_us - now) + ring))
 
-    def _look(self, world: World, now: Instant) -> Forecast:
-        kept = self._forecast
-        if kept is not None and kept.of_world(world):
-            age = now - kept.at
-            if not self._stale and 0 <= age < SAME_US:
+    def _look(self, world: World, now: Instant) -> Forecast | None:
+        """Return the look-ahead that answers now, made as far as the time allows."""
+        kept, coming = self._forecast, self._next
+        if kept is not None and not kept.of_world(world):
+            kept = self._forecast = None
+        if coming is not None and not coming.of_world(world):
+            coming = self._next = None
+        if coming is None:
+            if kept is not None and self._will_do(kept, now):
                 return kept
-            if kept.cost > FRESH_COST and 0 <= age < KEPT_PER_COST * kept.cost:
-                return kept
+            coming = self._next = self._begun(world, now)
+        elif self._sliced is not None and 0 <= now - self._sliced < SLICE_EVERY_US:
+            return kept
+        if coming.advance(SLICE):
+            self._forecast, self._next, self._sliced = coming, None, None
+        else:
+            self._sliced = now
+        return self._forecast
+
+    def _will_do(self, kept: Forecast, now: Instant) -> bool:
+        age = now - kept.at
+        if not self._stale and 0 <= age < SAME_US:
+            return True
+        return kept.cost > FRESH_COST and 0 <= age < KEPT_PER_COST * kept.cost
+
+    def _begun(self, world: World, now: Instant) -> Forecast:
+        self._stale = False
+        self._shapes = {}
+        self._holding_us = self._holding(now)
         facts = Facts(
             shape=self._shape,
             theta=self._theta,
             held_us=lambda agent, index, slot: self._held_us(world, now, agent, index, slot),
         )
-        self._forecast = Forecast(world, facts, now)
-        self._stale = False
-        return self._forecast
+        return Forecast(world, facts, now)
+
+    def _holding(self, now: Instant) -> dict[QueueId | None, float]:
+        """Return how long the talks of each queue have lasted by now, together; None: of all."""
+        lasted: dict[QueueId | None, float] = {None: 0.0}
+        for held in self._held.values():
+            if held.talked and held.wrap_up is None and held.queue is not None:
+                us = max(0, now - held.since)
+                lasted[held.queue] = lasted.get(held.queue, 0.0) + us
+                lasted[None] += us
+        return lasted
 
     def _shape(self, queue: QueueId | None) -> Shape:
         key = queue if queue is not None and self._known(queue) else None
         shape = self._shapes.get(key)
         if shape is None:
             handling = self._everywhere if key is None else self._handling[key]
-            shape = self._shapes[key] = handling.shape()
+            shape = self._shapes[key] = handling.shape(self._holding_us.get(key, 0.0))
         return shape
 
     def _theta(self, queue: QueueId, waiting_us: float) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final, TypeAlias
@@ -81,20 +81,37 @@ class Forecast:
         self._pools: dict[tuple[int, Medium], Pool] = {}
         self._of_req: dict[tuple[int, Medium], Pools] = {}
         self._later: dict[tuple[int, int], list[tuple[int, Pools]]] = {}
-        self.cost = len(world.agents) + len(world.space.profiles)
-        """Work that it took, about 2 µs each."""
+        self.cost = 0
+        """Work done so far, about 4 µs each."""
         self._left_by: dict[int, dict[int, float]] = {}
         """For each class that waits, how much of the pools it and those above take."""
-        poured = self._waiting()
+        self._theta: dict[QueueId, float] = {}
+        self._sampled = False
+        self._work = self._make()
+
+    # --- making ----------------------------------------------------------------------------------
+
+    def advance(self, budget: int) -> bool:
+        """Do about so much of the work; return whether all is done.
+
+        The world may change between two calls, as it changes before somebody asks: what is looked
+        at later is a moment newer. Not so its config: see ``of_world``.
+        """
+        limit = self.cost + budget
+        return all(self.cost < limit for _ in self._work)
+
+    def _make(self) -> Iterator[None]:
+        poured: list[_Poured] = []
+        yield from self._waiting(poured)
         means = self._means()
         overall = Mean()
         for ahead in self._lines.values():
             overall.join(ahead.mean)
-        self._grid = grid_of(overall.value or facts.shape(None).mean_us)
+        self._grid = grid_of(overall.value or self._facts.shape(None).mean_us)
         self._ahead = LookAhead(self._grid)
-        self._draw_pools(means)
+        yield from self._draw_pools(means)
         self._theta = self._thetas(poured)
-        self._pour(poured)
+        yield from self._pour(poured)
 
     # --- asking ----------------------------------------------------------------------------------
 
@@ -142,14 +159,15 @@ class Forecast:
 
     # --- who waits -------------------------------------------------------------------------------
 
-    def _waiting(self) -> list[_Poured]:
-        """Return those who wait, or a sample of them, in the order in which they are served."""
+    def _waiting(self, found: list[_Poured]) -> Iterator[None]:
+        """Find those who wait, or a sample of them, in the order in which they are served."""
         lines = _lines(self._world)
         total = sum(len(line.heap.heap) for line in lines)
         stride = -(-total // WAITING_MAX) or 1
-        self.cost += min(total, WAITING_MAX)
-        found: list[_Poured] = []
+        self._sampled = stride > 1
+        self.cost += len(self._world.space.profiles) + len(lines)
         for line in lines:
+            yield
             if stride == 1:
                 entries, count = line.heap.entries(), 1.0
             else:
@@ -160,6 +178,7 @@ class Forecast:
                 continue
             key = id(line.req), line.medium, line.rank, line.slope
             ahead = self._lines.setdefault(key, _LineAhead(line))
+            self.cost += len(entries) // 2
             first = self._before_key(line)
             for entry in entries:
                 if self._accumulating:
@@ -167,14 +186,13 @@ class Forecast:
                 found.append(_Poured((line.rank, first, *entry[:2]), entry, count, ahead))
                 ahead.mean.add(self._facts.shape(entry[3].queue).mean_us, count)
         found.sort(key=attrgetter("order"))
-        return found
 
     def _before_key(self, line: Line) -> float:
         """Return what comes before the key in the order of lines, as far as it is the line's."""
         if self._world.settings.order is not Order.MATCH_FIRST or not line.req.profiles:
             return 0.0
-        scores = [profile.score(line.req) for profile in line.req.profiles]
-        return -sum(scores) / len(scores)
+        levels = [p.skills.get(skill, 0) for p in line.req.profiles for skill in line.req.need]
+        return -sum(levels) / len(line.req.profiles)
 
     def _thetas(self, poured: list[_Poured]) -> dict[QueueId, float]:
         waited: dict[QueueId, float] = defaultdict(float)
@@ -193,15 +211,18 @@ class Forecast:
         for ahead in self._lines.values():
             for profile in ahead.line.req.profiles:
                 found[id(profile), ahead.line.medium].join(ahead.mean)
-            self.cost += len(ahead.line.req.profiles)
+            self.cost += len(ahead.line.req.profiles) // 4
         return found
 
-    def _draw_pools(self, means: Mapping[tuple[int, Medium], Mean]) -> None:
+    def _draw_pools(self, means: Mapping[tuple[int, Medium], Mean]) -> Iterator[None]:
         draw = Draw(self._grid, self._facts.shape)
+        self.cost += len(self._world.agents) // 3
         for (index, medium), slots in self._slots().items():
+            yield
+            done = draw.work
             key = id(self._world.space.profiles[index]), medium
             self._pools[key] = draw.pool(slots, means[key].value if key in means else None)
-        self.cost += draw.work
+            self.cost += draw.work - done
 
     def _slots(self) -> dict[tuple[int, Medium], Slots]:
         found: dict[tuple[int, Medium], Slots] = {}
@@ -246,8 +267,9 @@ class Forecast:
 
     # --- the pouring -----------------------------------------------------------------------------
 
-    def _pour(self, poured: list[_Poured]) -> None:
+    def _pour(self, poured: list[_Poured]) -> Iterator[None]:
         for at, one in enumerate(poured):
+            yield
             line, rank = one.ahead, one.ahead.line.rank
             # Under every law a line's own contacts come by (key, sequence).
             line.entries.append(one.entry[:2])
@@ -263,12 +285,13 @@ class Forecast:
         pools = self._pools_of(line.req, line.medium)
         queue = self._world.queues[contact.queue]
         later = self._later_pools(queue, contact.step, self.at - contact.enqueued)
-        self.cost += len(pools)
+        self.cost += 1 + (len(pools) + 2 * len(later)) // (2 if self._sampled else 1)
         filled = self._ahead.fill(pools, 1.0, later)
         if filled is None:
             return None
-        wait = self._ahead.wait_us(filled, pools, later)
-        theta = self._theta[contact.queue]
+        # Where thousands wait, chance evens out.
+        wait = filled.wait_us if self._sampled else self._ahead.wait_us(filled, pools, later)
+        theta = self._theta.get(contact.queue, 0.0)
         served = one.count * self._ahead.served_share(filled, one.count, theta)
         taken = filled if served == 1.0 else self._ahead.fill(pools, served, later)
         if taken is not None:

@@ -117,10 +117,6 @@ class Profile:
         self.breadth: dict[Medium, int] = {}
         """Queues of the medium whose first requirement it meets; filled when first asked for."""
 
-    def score(self, req: Req) -> int:
-        """Return the sum of this profile's levels over the skills that the requirement names."""
-        return req.score(self)
-
     def count_login(self, medium: Medium, by: int) -> None:
         """Add ``by`` agents to those at work who have a slot for the medium."""
         self.logged_in[medium] = self.logged_in.get(medium, 0) + by

@@ -1,7 +1,9 @@
 """What the core's own facts say about handling times and patience, with bounded memory.
 
-Rates are censored exponential estimates: how often it happened over how long it could have. Sums
-are halved when they cover twice ``WINDOW`` contacts, so the past fades and nothing grows.
+Rates are censored exponential estimates: how often it ended over how long it could have, by those
+who have not ended yet too; without them the first hour would know the short ones only. Sums are
+halved when they cover twice ``WINDOW`` contacts, so the past fades and nothing grows; what the
+unfinished ones have lasted by then is remembered (``debit``), lest it be counted again in full.
 """
 
 from __future__ import annotations
@@ -29,62 +31,79 @@ _SURE: Final = 3.09
 """Standard deviations of one-sided 99.9 %."""
 
 
+_UNASKED: Final = 4 * WINDOW
+"""While nobody asks, nobody says what the unfinished have lasted; then it is halved without."""
+
+
 class Patience:
     """Who waited in a queue, how long together, and how many of them left by themselves."""
 
-    __slots__ = ("left", "waited_us", "weight")
+    __slots__ = ("_debit_us", "left", "waited_us", "weight")
 
     def __init__(self) -> None:
-        self.weight = self.left = self.waited_us = 0.0
+        self.weight = self.left = self.waited_us = self._debit_us = 0.0
 
     def learn(self, wait_us: int, *, left: bool) -> None:
         """Take one contact whose waiting is over."""
-        if self.weight >= 2 * WINDOW:
-            self.weight, self.left, self.waited_us = (
-                self.weight / 2,
-                self.left / 2,
-                self.waited_us / 2,
-            )
         self.weight += 1.0
         self.waited_us += wait_us
         self.left += left
+        if self.weight >= _UNASKED:
+            self._halve(0.0)
 
     def theta(self, waiting_us: float) -> float:
         """Return the rate of leaving, per µs; ``waiting_us``: of those who wait now, together."""
-        exposure = self.waited_us + waiting_us
-        return self.left / exposure if exposure > 0.0 else 0.0
+        exposure = self.waited_us + waiting_us - self._debit_us
+        rate = self.left / exposure if exposure > 0.0 else 0.0
+        if self.weight >= 2 * WINDOW:
+            self._halve(waiting_us)
+        return rate
+
+    def _halve(self, waiting_us: float) -> None:
+        self.weight, self.left = self.weight / 2, self.left / 2
+        self.waited_us = self.waited_us / 2
+        self._debit_us = (self._debit_us + waiting_us) / 2
 
 
 class Handling:
     """How long contacts of a queue hold a slot, then its wrap-up; a histogram of the first."""
 
-    __slots__ = ("_ends", "_lasted_us", "count", "held_us", "ring_us", "rings", "wrap_us")
+    __slots__ = (
+        *("_debit_us", "_ends", "_form", "_lasted_us"),
+        *("count", "held_us", "ring_us", "rings", "wrap_us", "wraps"),
+    )
 
     def __init__(self) -> None:
-        self.count = 0.0
-        self.held_us = 0.0
-        self.wrap_us = 0.0
-        self.rings = 0.0
-        self.ring_us = 0.0
+        self.count = self.held_us = self._debit_us = 0.0
+        self.wraps = self.wrap_us = 0.0
+        self.rings = self.ring_us = 0.0
         self._ends = [0.0] * (len(_EDGES) + 1)
         self._lasted_us = [0.0] * (len(_EDGES) + 1)
+        self._form: _Form | None = None
 
-    def learn(self, held_us: int, wrap_us: int) -> None:
-        """Take one contact: ring, talk and hold together, and the wrap-up after it."""
-        if self.count >= 2 * WINDOW:
-            self.count, self.held_us, self.wrap_us = (
-                self.count / 2,
-                self.held_us / 2,
-                self.wrap_us / 2,
-            )
-            self._ends = [x / 2 for x in self._ends]
-            self._lasted_us = [x / 2 for x in self._lasted_us]
+    def learn(self, held_us: int) -> None:
+        """Take one contact that is over: ring, talk and hold together."""
         self.count += 1.0
         self.held_us += held_us
-        self.wrap_us += wrap_us
         length = bisect_left(_EDGES, held_us)
         self._ends[length] += 1.0
         self._lasted_us[length] += held_us
+        self._form = None
+        if self.count >= _UNASKED:
+            self._halve(0.0)
+
+    def _halve(self, holding_us: float) -> None:
+        self.count, self.held_us = self.count / 2, self.held_us / 2
+        self._debit_us = (self._debit_us + holding_us) / 2
+        self._ends = [x / 2 for x in self._ends]
+        self._lasted_us = [x / 2 for x in self._lasted_us]
+
+    def learn_wrap_up(self, wrap_us: int) -> None:
+        """Take the wrap-up after a contact, 0 without one."""
+        if self.wraps >= 2 * WINDOW:
+            self.wraps, self.wrap_us = self.wraps / 2, self.wrap_us / 2
+        self.wraps += 1.0
+        self.wrap_us += wrap_us
 
     def learn_ring(self, ring_us: int) -> None:
         """Take the time that an answered offer rang."""
@@ -98,20 +117,26 @@ class Handling:
         """From the offer to the answer, on average; 0 before the first."""
         return self.ring_us / self.rings if self.rings else 0.0
 
-    def shape(self) -> Shape:
-        """Return the distribution as the data have it."""
+    def shape(self, holding_us: float) -> Shape:
+        """Return the distribution; ``holding_us``: how long those have lasted who hold a slot."""
         assert self.count > 0
+        mean = max(1.0, (self.held_us + holding_us - self._debit_us) / self.count)
+        if self.count >= 2 * WINDOW:
+            self._halve(holding_us)
+        if self._form is None:
+            self._form = self._formed()
+        return Shape(mean, self.wrap_us / self.wraps if self.wraps else 0.0, self._form)
+
+    def _formed(self) -> _Form:
         mean = max(1.0, self.held_us / self.count)
-        wrap = self.wrap_us / self.count
         if self._memoryless(mean):
-            return Shape(mean, wrap)
+            return _Form()
         survival = self._survival()
         square = sum(
             (before - after) * (low * low + low * high + high * high) / 3.0
             for (low, before), (high, after) in pairwise(survival)
         )
-        variance = max(0.0, square / self.count - mean * mean)
-        return Shape(mean, wrap, survival, variance / (mean + wrap) ** 2)
+        return _Form(survival, max(0.0, square / self.count - mean * mean))
 
     def _survival(self) -> tuple[tuple[float, float], ...]:
         """Return (age, how many last longer), falling in straight lines from one to the next.
@@ -153,28 +178,37 @@ class Handling:
         return chi2 <= free * (1.0 - spread + _SURE * math.sqrt(spread)) ** 3
 
 
+class _Form:
+    """What of a distribution changes only with the contacts that are over."""
+
+    __slots__ = ("ages", "lasting", "variance")
+
+    def __init__(
+        self, survival: tuple[tuple[float, float], ...] = (), variance: float = 0.0
+    ) -> None:
+        """``survival``: (age, how many last longer); empty: exponential."""
+        self.ages = [age for age, _ in survival]
+        self.lasting = [lasting for _, lasting in survival]
+        self.variance = variance
+
+
 class Shape:
     """A distribution of handling times: its mean, and how many last how long."""
 
     __slots__ = ("_ages", "_lasting", "mean_us", "memoryless", "talk_us", "variation", "wrap_us")
 
-    def __init__(
-        self,
-        talk_us: float,
-        wrap_us: float,
-        survival: tuple[tuple[float, float], ...] = (),
-        variation: float = 1.0,
-    ) -> None:
-        """``survival``: (age, how many last longer); empty: exponential."""
+    def __init__(self, talk_us: float, wrap_us: float, form: _Form | None = None) -> None:
+        """Without a form: exponential."""
         self.talk_us = talk_us
         """Ring, talk and hold."""
         self.wrap_us = wrap_us
         self.mean_us = talk_us + wrap_us
-        self.variation = variation
+        self._ages = form.ages if form is not None else []
+        self._lasting = form.lasting if form is not None else []
+        self.memoryless = not self._ages
+        variance = talk_us**2 if self.memoryless or form is None else form.variance
+        self.variation = variance / self.mean_us**2
         """Variance over the square of the mean; 1 = exponential."""
-        self.memoryless = not survival
-        self._ages = [age for age, _ in survival]
-        self._lasting = [lasting for _, lasting in survival]
 
     def _lasts(self, age_us: float) -> float:
         """Return how many last longer than that, the prior's cases among them."""

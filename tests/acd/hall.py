@@ -118,11 +118,13 @@ class Hall:
     came: int = 0
 
     def __post_init__(self) -> None:
-        self.say(ev.SettingsApplied(settings=self._settings()))
+        self.say(ev.SettingsApplied(settings=self.settings()))
         for agent in self.acd.agents():
             self.say(ev.AgentLoggedIn(agent_id=agent))
 
-    def _settings(self) -> Settings:
+    def settings(self) -> Settings:
+        """Return the config of this hall."""
+
         def need(letters: str) -> dict[SkillId, int]:
             return {SkillId(one): 1 for one in letters}
 
