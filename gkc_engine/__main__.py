@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("gkc_engine.cli.report:app", "Figures over a stretch of time."),
     "explain": ("gkc_engine.cli.explain:explain", "Why a contact waited, and who was chosen."),
     "replay": ("gkc_engine.cli.replay:replay", "Recorded events once more through the core."),
+    "plan": ("gkc_engine.cli.plan:plan", "What another configuration would have done."),
     "pbx": ("gkc_engine.cli.pbx:pbx_app", "Asterisk: install it, write its configuration."),
     "clean": ("gkc_engine.cli.clean:clean", "Remove .gkc and .venv."),
 }

@@ -87,6 +87,8 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     _doubled_operators(findings)
     check_menus(findings)
     check_routing(findings)
+    for name in config.guardrails:
+        findings.refer("queues", name, ("guardrails", name), key=True)
     _prompts(findings)
     if not findings.problems:
         _nobody_can_serve(findings)

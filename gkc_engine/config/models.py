@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from gkc_engine.acd.settings import ContactClass, EmptyFactor, Medium, Order, Ring, Strategy
 from gkc_engine.config.calendar_model import CalendarModel
+from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
 from gkc_engine.config.values import (
     Duration,
@@ -32,7 +33,7 @@ from gkc_engine.config.values import (
 )
 from gkc_engine.ids import SECOND, Micros
 
-__all__ = ["CalendarModel", "ChoiceModel", "Config", "Language", "MenuModel"]
+__all__ = ["CalendarModel", "ChoiceModel", "Config", "GuardrailModel", "Language", "MenuModel"]
 
 Levels = dict[Name, Level]
 """Skill → level."""
@@ -348,6 +349,8 @@ class Config(Model):
     ivr: dict[Name, MenuModel] = Field(default_factory=dict)
     calendars: dict[Name, CalendarModel] = Field(default_factory=dict)
     prompts: dict[Name, PromptModel] = Field(default_factory=dict)
+    guardrails: dict[Name, GuardrailModel] = Field(default_factory=dict)
+    """Queue → what `gkc plan` holds a change against."""
     recording: RecordingModel = RecordingModel()
     store: StoreModel = StoreModel()
     metrics: MetricsModel = MetricsModel()

@@ -81,6 +81,18 @@ Slope = Annotated[
 """A decimal number with at most 3 places, held in thousandths."""
 
 
+def _share(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise expected("a share from 0 to 1 such as 0.8")
+
+
+Share = Annotated[
+    float, BeforeValidator(_share), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})
+]
+"""A part of a whole: 0 to 1."""
+
+
 def _matches(pattern: str, words: str) -> AfterValidator:
     compiled = re.compile(pattern, re.ASCII)
 

@@ -15,7 +15,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
 def test_every_key_of_every_model_stands_in_the_reference() -> None:
     text = REFERENCE.read_text(encoding="utf-8")
     code = " ".join(re.findall(r"`([^`]*)`", text))
-    words = set(re.findall(r"[a-z][a-z_-]*", code))
+    words = set(re.findall(r"[a-z][a-z0-9_-]*", code))
     headings = set(re.findall(r"[a-z]+", " ".join(re.findall(r"^## (.*)$", text, re.MULTILINE))))
     known = {
         key for model in json_schema()["$defs"].values() for key in model.get("properties", {})

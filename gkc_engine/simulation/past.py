@@ -1,0 +1,317 @@
+"""What the ledger tells of a stretch of time, parted into what came and what was decided.
+
+For ``gkc plan``: contacts with their needs (talks, patience, how their offers went) and the
+operators' presence are taken from the record; who got whom is left to the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import sqlalchemy as sa
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.commands import AgentState, Disposition, OfferOutcome
+from gkc_engine.acd.settings import Settings
+from gkc_engine.acd.state import AcdState, ContactState
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId
+from gkc_engine.recorder import history
+from gkc_engine.recorder.history import HistoryError, Recorded
+from gkc_engine.recorder.queries import iso
+from gkc_engine.recorder.store import last_settings
+
+TAIL_US: Final = Micros(3600 * SECOND)
+"""How far beyond its end a stretch is read: those who come after it compete with those who wait."""
+
+_FAILURES: Final = {
+    OfferOutcome.REFUSED: ev.OfferFailure.REJECTED,
+    OfferOutcome.NO_ANSWER: ev.OfferFailure.NO_ANSWER,
+    OfferOutcome.BUSY: ev.OfferFailure.BUSY,
+    OfferOutcome.UNREACHABLE: ev.OfferFailure.UNREACHABLE,
+}
+
+_PRESENCE: Final = (
+    ev.AgentLoggedIn,
+    ev.AgentLoggedOut,
+    ev.AgentPaused,
+    ev.AgentReady,
+    ev.AgentDeviceChanged,
+    ev.SkillsChanged,
+    ev.HoursChanged,
+    ev.EmergencyClosed,
+    ev.EmergencyOpened,
+)
+"""Facts that no decision of the core has brought about."""
+
+_LEFT: Final = (Disposition.ABANDONED, Disposition.ABANDONED_SHORT)
+
+
+@dataclass(slots=True, kw_only=True)
+class Ring:
+    """How one offer of a contact went; what the core took back itself is no part of it."""
+
+    created: Instant
+    ended: Instant
+    failure: ev.OfferFailure | None
+    """None = answered."""
+
+    @property
+    def lasts_us(self) -> Micros:
+        """From the offer to its end."""
+        return Micros(self.ended - self.created)
+
+
+@dataclass(slots=True, kw_only=True)
+class Talk:
+    """One operator's talk with the citizen, hold included."""
+
+    began: Instant
+    ended: Instant | None = None
+    then: ev.TransferRequested | None = None
+    """How it ended, if in a transfer; else the contact was over for the operator."""
+    wrap_up_us: Micros | None = None
+    """How long the operator wrapped up, if he ended it himself before its time."""
+
+
+@dataclass(slots=True, kw_only=True)
+class PastContact:
+    """What one citizen brought along."""
+
+    contact_id: ContactId
+    start: ev.ContactStarted | None = None
+    request: ev.QueueRequested | None = None
+    """The first; later ones follow from decisions."""
+    requested: Instant | None = None
+    queue: QueueId | None = None
+    """The first that it entered."""
+    enqueued: Instant | None = None
+    rings: list[Ring] = field(default_factory=list)
+    talks: list[Talk] = field(default_factory=list)
+    wait_us: Micros | None = None
+    left: bool = False
+    """Whether the citizen gave up: then ``wait_us`` is his patience."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Past:
+    """A stretch of time: its state at the beginning, and what came from there on."""
+
+    since: Instant
+    until: Instant
+    end: Instant
+    """How far it was read."""
+    settings: Settings
+    """Today's config."""
+    state: AcdState
+    """Of the core at ``since``."""
+    version: str
+    """Of the config that was in force last, while it is read."""
+    contacts: dict[ContactId, PastContact] = field(default_factory=dict)
+    presence: list[tuple[Instant, ev.Event]] = field(default_factory=list)
+    changes: int = 0
+    """Times that another config version took effect within."""
+    by_fallback: int = 0
+    """Answers of the native queue within: a rerun knows no engine that is away."""
+
+    def queued(self) -> list[PastContact]:
+        """Return those who entered a first queue within [since, until), in their order."""
+        return [
+            contact
+            for contact in self.contacts.values()
+            if contact.enqueued is not None and self.since <= contact.enqueued < self.until
+        ]
+
+
+Watcher = Callable[[Instant, Sequence[cmd.Command]], None]
+"""Told what was decided at each instant."""
+
+
+def read(
+    connection: sa.Connection,
+    since: Instant,
+    until: Instant,
+    watch: Callable[[Past], Watcher],
+) -> Past:
+    """Return what the ledger tells of [since, until), and some time after it.
+
+    Args:
+        connection: Read only.
+        since: First instant; not before the ledger's first.
+        until: The instant after the last; not after the ledger's.
+        watch: Called at the beginning with what is known then; what it returns is told what was
+            decided from there on.
+
+    Raises:
+        HistoryError: Nobody came in that time, the ledger holds nothing of it, or it has a gap.
+    """
+    held = history.span(connection)
+    settings = last_settings(connection)
+    if settings is None:
+        raise HistoryError("no config version is on record: the ledger's beginning is missing")
+    since, until = max(since, held.first), min(until, Instant(held.last + 1))
+    if since >= until:
+        raise HistoryError(f"the ledger holds {held}; name a stretch within")
+    base = history.base_before(connection, since)
+    acd, gatherer = base.core(), _Gatherer(base.state)
+    past: Past | None = None
+    watcher: Watcher | None = None
+    for step in history.steps(connection, base.seq):
+        if step.now >= until + TAIL_US:
+            break
+        if step.now >= since and past is None:
+            past = _begun(acd.snapshot(), since, until, settings)
+            gatherer.calls = {call for agent in past.state.agents for call in agent.calls}
+            watcher = watch(past)
+        commands = gatherer.take(step)
+        if past is None or watcher is None:
+            acd.step(step.event, step.now)
+            continue
+        watcher(step.now, commands)
+        _note(past, step, gatherer)
+    if past is None:
+        raise HistoryError(f"nothing is on record after {iso(since)}; the ledger holds {held}")
+    past.contacts = gatherer.contacts
+    past.end = min(Instant(until + TAIL_US), held.last)
+    if not past.queued():
+        raise HistoryError(
+            f"no contact entered a queue from {iso(since)} to {iso(until)}: nothing to plan with"
+        )
+    gatherer.close(past.end)
+    return past
+
+
+def _begun(state: AcdState, since: Instant, until: Instant, settings: Settings) -> Past:
+    version = state.settings.version
+    return Past(
+        since=since, until=until, end=until, settings=settings, state=state, version=version
+    )
+
+
+def _note(past: Past, step: Recorded, gatherer: _Gatherer) -> None:
+    event = step.event
+    if step.now < past.until:
+        past.by_fallback += isinstance(event, ev.FallbackAnswered)
+        if isinstance(event, ev.SettingsApplied):
+            past.changes += event.settings.version != past.version
+            past.version = event.settings.version
+    if isinstance(event, _PRESENCE) or gatherer.is_own_call(event):
+        past.presence.append((step.now, event))
+
+
+class _Gatherer:
+    """Follows the record and keeps what each contact brought along."""
+
+    def __init__(self, state: AcdState | None) -> None:
+        """``state``: of the core where the record begins; those who are there go on."""
+        self.contacts: dict[ContactId, PastContact] = {}
+        self._offers: dict[OfferId, Instant] = {}
+        self.calls: set[str] = set()
+        """Operators' own calls whose end is of interest."""
+        self._wrap_up: dict[tuple[AgentId, int], tuple[Talk, Instant, Instant | None]] = {}
+        """Who wraps up: after which talk, since when, until when."""
+
+        for there in [] if state is None else state.contacts:
+            contact = self._of(there.contact_id)
+            if not there.consult:
+                contact.queue, contact.enqueued = there.queue, there.enqueued
+            if there.state is ContactState.TALK:
+                contact.talks.append(Talk(began=there.segment_started))
+        for offer in [] if state is None else state.offers:
+            self._offers[offer.offer_id] = offer.created
+
+    def is_own_call(self, event: ev.Event) -> bool:
+        """Return whether an operator's own call takes his time beside the contacts."""
+        match event:
+            case ev.AgentCallStarted(kind="outbound" | "consulted"):
+                self.calls.add(event.call_id)
+                return True
+            case ev.AgentCallEnded():
+                return event.call_id in self.calls
+            case _:
+                return False
+
+    def take(self, step: Recorded) -> list[cmd.Command]:
+        """Take a step; return what was said to it."""
+        event = step.event
+        match event:
+            case ev.ContactStarted():
+                self._of(event.contact_id).start = event
+            case ev.QueueRequested():
+                contact = self._of(event.contact_id)
+                if contact.request is None and contact.enqueued is None:
+                    contact.request, contact.requested = event, step.now
+            case ev.TransferRequested():
+                self._talk_over(event.contact_id, event.at or step.now, event)
+            case ev.TalkEnded():
+                self._talk_over(event.contact_id, event.at or step.now, None)
+            case ev.FallbackAnswered():
+                self._of(event.contact_id).talks.append(Talk(began=event.at))
+            case _:
+                pass
+        commands = step.commands()
+        for command in commands:
+            self._heard(command, step.now)
+        return commands
+
+    def close(self, end: Instant) -> None:
+        """Nothing more comes: who still waits has waited until ``end``."""
+        for contact in self.contacts.values():
+            if contact.wait_us is None and contact.enqueued is not None:
+                answered = contact.talks[0].began if contact.talks else end
+                contact.wait_us = Micros(max(0, answered - contact.enqueued))
+
+    def _of(self, contact_id: ContactId) -> PastContact:
+        return self.contacts.setdefault(contact_id, PastContact(contact_id=contact_id))
+
+    def _talk_over(
+        self, contact_id: ContactId, now: Instant, then: ev.TransferRequested | None
+    ) -> None:
+        talks = self._of(contact_id).talks
+        if talks and talks[-1].ended is None:
+            talks[-1].ended, talks[-1].then = max(now, talks[-1].began), then
+
+    def _heard(self, command: cmd.Command, now: Instant) -> None:
+        match command:
+            case cmd.ContactQueued():
+                contact = self._of(command.contact_id)
+                if contact.enqueued is None:
+                    contact.queue, contact.enqueued = command.queue, command.enqueued
+            case cmd.OfferContact():
+                self._offers[command.offer_id] = command.created
+            case cmd.OfferEnded():
+                self._offer_ended(command)
+            case cmd.AgentStateChanged():
+                self._state(command, now)
+            case cmd.ContactEnded():
+                self._talk_over(command.contact_id, command.ended, None)
+                contact = self._of(command.contact_id)
+                contact.left = command.disposition in _LEFT
+                contact.wait_us = command.wait_us if command.first_queued is not None else None
+            case _:
+                pass
+
+    def _offer_ended(self, fact: cmd.OfferEnded) -> None:
+        # Asterisk's own instants: what happened while the engine was away is told late.
+        accepted = fact.outcome is OfferOutcome.ACCEPTED
+        contact = self._of(fact.contact_id)
+        created = self._offers.pop(fact.offer_id, None)  # of ``ring: all`` the first leg tells
+        if created is not None and (accepted or fact.outcome in _FAILURES):
+            failure = _FAILURES.get(fact.outcome)
+            contact.rings.append(Ring(created=created, ended=fact.ended, failure=failure))
+        if accepted:
+            contact.talks.append(Talk(began=fact.ended))
+
+    def _state(self, fact: cmd.AgentStateChanged, now: Instant) -> None:
+        key = (fact.agent_id, fact.slot)
+        before = self._wrap_up.pop(key, None)
+        if before is not None:
+            talk, since, until = before
+            if until is not None and now < until:
+                talk.wrap_up_us = Micros(now - since)
+        if fact.state is AgentState.WRAP_UP and fact.contact_id is not None:
+            talks = self._of(fact.contact_id).talks
+            if talks:
+                self._wrap_up[key] = (talks[-1], now, fact.until)
