@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Self
 
 from pydantic import model_validator
@@ -26,3 +27,14 @@ class GuardrailModel(Model):
         if not self.model_fields_set:
             raise expected("at least one of sl_min, abandoned_max, asa_max, p90_max")
         return self
+
+
+def guardrails_of(tree: str) -> dict[str, GuardrailModel]:
+    """Return the guard-rails of a config on record, by queue.
+
+    Args:
+        tree: ``Config.tree``, in which durations are microseconds; may be empty or of an engine
+            that knew no guard-rails.
+    """
+    found = json.loads(tree).get("guardrails", {}) if tree else {}
+    return {queue: GuardrailModel.model_construct(**bounds) for queue, bounds in found.items()}

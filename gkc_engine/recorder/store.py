@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 
+from gkc_engine.acd.events import SettingsApplied
 from gkc_engine.acd.settings import Settings
 from gkc_engine.errors import GkcError
 from gkc_engine.recorder import schema
@@ -303,8 +304,8 @@ class TableReader:
         return None if row is None else dict(row)
 
 
-def last_settings(connection: sa.Connection) -> Settings | None:
-    """Return the config that the ledger names as applied last."""
+def last_applied(connection: sa.Connection) -> SettingsApplied | None:
+    """Return the config that the ledger names as applied last, with what was recorded of it."""
     version, event = schema.config_version, schema.event
     newest = sa.select(version.c.event_id).order_by(version.c.applied.desc()).limit(1)
     data = connection.scalar(
@@ -313,9 +314,14 @@ def last_settings(connection: sa.Connection) -> Settings | None:
     if data is None:
         return None
     applied = decode(_CONFIG_APPLIED, data)
-    settings = getattr(applied, "settings", None)
-    assert isinstance(settings, Settings)
-    return settings
+    assert isinstance(applied, SettingsApplied)
+    return applied
+
+
+def last_settings(connection: sa.Connection) -> Settings | None:
+    """Return what the core needs of the config that was applied last."""
+    applied = last_applied(connection)
+    return None if applied is None else applied.settings
 
 
 class _RepeatedError(Exception):

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Settings
+from gkc_engine.config.guardrail_model import guardrails_of
 from gkc_engine.config.hours import is_open, next_change, zone_of
 from gkc_engine.config.models import Config, GuardrailModel
 from gkc_engine.config.settings import to_settings
@@ -93,7 +94,8 @@ class Breach:
     queue: QueueId
     figure: str
     bound: float
-    value: float
+    value: float | None
+    """None: nothing was counted in the rerun, and something really."""
     was: float | None
 
 
@@ -114,6 +116,9 @@ class DryRun:
     """Today's config, rerun."""
     then: dict[QueueId, Figures]
     """The new config."""
+    at_best: dict[QueueId, Figures]
+    """The same as if whoever still waits at its end were answered then: guard-rails hold against
+    this, for else it would do best to answer nobody."""
     worse: list[Worse] = field(default_factory=list)
     """The worst first."""
     off: list[Breach] = field(default_factory=list)
@@ -168,12 +173,16 @@ def dry_run(
         really=real.by_queue(past.settings),
         now=now.by_queue(past.settings),
         then=then.by_queue(change.settings),
+        at_best=then.at_best(change.settings),
     )
     numbers = {c.contact_id: c.start.number for c in past.contacts.values() if c.start is not None}
     run.worse = _worse(now.fates, then.fates, numbers)
     run.off = _off(run)
-    judge(run, change.guardrails)
-    run.notes = _notes(past, change, (since, until))
+    rails, dropped = _rails(past, change)
+    judge(run, rails)
+    run.notes = [*_notes(past, change, (since, until)), *_still_waiting(run)]
+    if dropped:
+        run.notes.append(f"today's guard-rails, judged though dropped: {', '.join(dropped)}")
     return run
 
 
@@ -244,19 +253,39 @@ def _off(run: DryRun) -> list[Breach]:
             ("sl", SHARE_BOUND),
             ("abandon_rate", SHARE_BOUND),
             ("asa_s", asa_bound),
+            ("waiting_rate", SHARE_BOUND),
         ):
             was, value = getattr(real, figure), getattr(now, figure)
-            if was is not None and value is not None and abs(value - was) > bound:
+            if was is None:
+                continue
+            if value is None or abs(value - was) > bound:
                 breach = Breach(queue=queue, figure=figure, bound=bound, value=value, was=was)
                 found.append(breach)
     return found
+
+
+def _rails(past: Past, change: Change) -> tuple[dict[str, GuardrailModel], list[str]]:
+    """Return the guard-rails to hold, and which of them only today's config has.
+
+    A bound that the new config changes is as it says. One that it drops holds all the same: else a
+    change that breaks it would need no more than to leave the line out.
+    """
+    rails, dropped = dict(change.guardrails), []
+    queues = {queue.queue_id for queue in change.settings.queues}
+    for name, today in guardrails_of(past.tree).items():
+        new = rails.get(name)
+        bounds = {k: v for k, v in today if v is not None and getattr(new, k, None) is None}
+        if bounds and name in queues:
+            rails[name] = (new or today).model_copy(update=bounds)
+            dropped += [f"{name}: {key}" for key in bounds]
+    return rails, dropped
 
 
 def judge(run: DryRun, guardrails: Mapping[str, GuardrailModel]) -> None:
     """Add to the run which guard-rails the new config breaks, and which cannot be judged."""
     for name, rail in guardrails.items():
         queue = QueueId(name)
-        then, now = run.then[queue], run.now.get(queue)
+        then, now = run.at_best[queue], run.now.get(queue)
         for key, figure, bound in (
             ("sl_min", "sl", rail.sl_min),
             ("abandoned_max", "abandon_rate", rail.abandoned_max),
@@ -274,6 +303,18 @@ def judge(run: DryRun, guardrails: Mapping[str, GuardrailModel]) -> None:
                 run.broken.append(breach)
 
 
+def _still_waiting(run: DryRun) -> list[str]:
+    told = [
+        f"{queue} {run.now[queue].waiting if queue in run.now else '-'} -> {then.waiting}"
+        for queue, then in run.then.items()
+        if then.waiting
+    ]
+    if not told:
+        return []
+    who = f"still waiting when the record ends, in neither SL, ASA nor P90: {', '.join(told)}"
+    return [f"{who}; guard-rails take them for answered then"]
+
+
 def _notes(past: Past, change: Change, asked: tuple[Instant, Instant]) -> list[str]:
     notes: list[str] = []
     if asked[0] < past.since or asked[1] > past.until:
@@ -282,6 +323,8 @@ def _notes(past: Past, change: Change, asked: tuple[Instant, Instant]) -> list[s
         notes.append(
             f"the config changed {past.changes} times within; both runs keep one from end to end"
         )
+    if past.version != past.settings.version:
+        notes.append("today's config is a later one than that of the time")
     if past.by_fallback:
         notes.append(
             f"{past.by_fallback} contacts were answered by the native queue; in both runs the "

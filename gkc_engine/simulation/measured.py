@@ -5,8 +5,8 @@ Definitions: docs/statistics.md. Both sides of a comparison go through the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from gkc_engine.acd import commands as cmd
@@ -62,6 +62,11 @@ class Figures:
     """Long abandons / offered."""
     occupancy: float | None
     """(talk + hold + wrap-up) / (the same + ready), of those who may serve it at any step."""
+
+    @property
+    def waiting_rate(self) -> float | None:
+        """Those who still wait / offered."""
+        return self.waiting / self.offered if self.offered else None
 
 
 def figures(fates: Iterable[Fate], servicelevel_us: int, occupancy: float | None) -> Figures:
@@ -204,12 +209,30 @@ class Measured:
 
     def by_queue(self, settings: Settings) -> dict[QueueId, Figures]:
         """Return each queue's figures, in the order of the config; with its thresholds."""
+        return self._by_queue(settings, lambda fate, _: fate)
+
+    def at_best(self, settings: Settings) -> dict[QueueId, Figures]:
+        """Return the same as if whoever still waits were answered at the end of the run.
+
+        No figure of waits is worse than that in truth: who waits for ever would else be in none
+        of them. Left as they are: those who would be in time even so, for all is open with them.
+        """
+
+        def answered(fate: Fate, queue: QueueSettings) -> Fate:
+            late = fate.outcome == "waiting" and fate.wait_us > queue.servicelevel_us
+            return replace(fate, outcome="answered") if late else fate
+
+        return self._by_queue(settings, answered)
+
+    def _by_queue(
+        self, settings: Settings, seen: Callable[[Fate, QueueSettings], Fate]
+    ) -> dict[QueueId, Figures]:
         fates: dict[QueueId, list[Fate]] = {}
         for fate in self.fates.values():
             fates.setdefault(fate.queue, []).append(fate)
         return {
             queue.queue_id: figures(
-                fates.get(queue.queue_id, ()),
+                [seen(fate, queue) for fate in fates.get(queue.queue_id, ())],
                 queue.servicelevel_us,
                 self.occupancy(may_serve(settings, queue)),
             )

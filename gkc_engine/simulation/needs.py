@@ -119,7 +119,7 @@ def _needs(contact: PastContact, past: Past, seen: _Seen, seed: int) -> Needs:
     def drawn(purpose: str, values: Sequence[Micros]) -> Micros:
         return _stream(seed, contact_id, purpose).choice(values) if values else Micros(0)
 
-    more_talk = drawn("talk", seen.talks.get(contact.queue) or seen.talks[None])
+    more_talk = drawn("talk", seen.talks.get(contact.asked) or seen.talks[None])
     start = contact.start
     before = contact.requested is None or contact.requested < begins
     cuts = [talk.wrap_up_us for talk in contact.talks if talk.wrap_up_us is not None]
@@ -149,7 +149,7 @@ def _lasts(talk: Talk, begins: Instant, otherwise: Micros) -> Micros:
 def _patience(contact: PastContact, seen: _Seen, seed: int) -> Micros | None:
     if contact.left:
         return contact.wait_us
-    curve = seen.patience.get(contact.queue) if contact.queue is not None else None
+    curve = seen.patience.get(contact.asked) if contact.asked is not None else None
     if curve is None:
         return None
     chance = _stream(seed, contact.contact_id, "patience").random()

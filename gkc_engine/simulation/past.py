@@ -21,7 +21,7 @@ from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId,
 from gkc_engine.recorder import history
 from gkc_engine.recorder.history import HistoryError, Recorded
 from gkc_engine.recorder.queries import iso
-from gkc_engine.recorder.store import last_settings
+from gkc_engine.recorder.store import last_applied
 
 TAIL_US: Final = Micros(3600 * SECOND)
 """How far beyond its end a stretch is read: those who come after it compete with those who wait."""
@@ -94,6 +94,11 @@ class PastContact:
     left: bool = False
     """Whether the citizen gave up: then ``wait_us`` is his patience."""
 
+    @property
+    def asked(self) -> QueueId | None:
+        """The queue that it entered first, or was refused at the door of."""
+        return self.queue or (self.request.queue if self.request is not None else None)
+
 
 @dataclass(slots=True, kw_only=True)
 class Past:
@@ -105,6 +110,8 @@ class Past:
     """How far it was read."""
     settings: Settings
     """Today's config."""
+    tree: str
+    """The whole of it as JSON; empty if an older engine recorded it."""
     state: AcdState
     """Of the core at ``since``."""
     version: str
@@ -148,9 +155,11 @@ def read(
         HistoryError: Nobody came in that time, the ledger holds nothing of it, or it has a gap.
     """
     held = history.span(connection)
-    settings = last_settings(connection)
-    if settings is None:
+    applied = last_applied(connection)
+    if applied is None:
         raise HistoryError("no config version is on record: the ledger's beginning is missing")
+    if since >= until:
+        raise HistoryError(f"{iso(since)} to {iso(until)} is no stretch of time: --from is first")
     since, until = max(since, held.first), min(until, Instant(held.last + 1))
     if since >= until:
         raise HistoryError(f"the ledger holds {held}; name a stretch within")
@@ -162,7 +171,7 @@ def read(
         if step.now >= until + TAIL_US:
             break
         if step.now >= since and past is None:
-            past = _begun(acd.snapshot(), since, until, settings)
+            past = _begun(acd.snapshot(), since, until, applied)
             gatherer.calls = {call for agent in past.state.agents for call in agent.calls}
             watcher = watch(past)
         commands = gatherer.take(step)
@@ -183,10 +192,15 @@ def read(
     return past
 
 
-def _begun(state: AcdState, since: Instant, until: Instant, settings: Settings) -> Past:
-    version = state.settings.version
+def _begun(state: AcdState, since: Instant, until: Instant, today: ev.SettingsApplied) -> Past:
     return Past(
-        since=since, until=until, end=until, settings=settings, state=state, version=version
+        since=since,
+        until=until,
+        end=until,
+        settings=today.settings,
+        tree=today.tree,
+        state=state,
+        version=state.settings.version,
     )
 
 

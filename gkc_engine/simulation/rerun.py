@@ -102,7 +102,7 @@ class Rerun:
             if needs.arrives is not None:
                 self._arrival(needs.arrives, needs)
         self._play()
-        self._measured.finish(self._now)
+        self._measured.finish(self._end)
         return self._measured
 
     def _arrival(self, at: Instant, needs: Needs) -> None:
@@ -122,7 +122,6 @@ class Rerun:
             at = self._heap[0][0] if ahead else due
             assert at is not None
             if at > self._end:
-                self._now = self._end
                 return
             self._now = Instant(max(at, self._now))
             if ahead:

@@ -53,6 +53,10 @@ def tried(
         engine.dispose()
 
 
+def railed(bounds: dict[str, object]) -> GuardrailModel:
+    return GuardrailModel.model_validate_json(json.dumps(bounds))
+
+
 @pytest.fixture(scope="module")
 def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return busy_hour().write(tmp_path_factory.mktemp("plan") / "ledger.sqlite")
@@ -130,6 +134,15 @@ def test_a_rerun_that_is_off_is_told(hour: Path, monkeypatch: pytest.MonkeyPatch
     assert any(line.startswith("the rerun of today's config is off: passport: sl") for line in told)
 
 
+def test_a_rerun_in_which_they_wait_for_ever_is_told(
+    hour: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: no talk ends. In housing nobody gives up, so that its SL and ASA stay well."""
+    monkeypatch.setattr(Needs, "talk", lambda _self, _n: Micros(36_000 * SECOND))
+    run = tried(hour)
+    assert [b.figure for b in run.off if b.queue == HOUSING] == ["waiting_rate"]
+
+
 # --- another config ----------------------------------------------------------------------------
 
 
@@ -199,7 +212,7 @@ def test_the_same_seed_gives_the_same_bytes(hour: Path) -> None:
 )
 def test_guard_rails(less: DryRun, rail: dict[str, object], *, breaks: bool) -> None:
     run = replace(less, broken=[])
-    judge(run, {"passport": GuardrailModel.model_validate_json(json.dumps(rail))})
+    judge(run, {"passport": railed(rail)})
     assert [b.figure for b in run.broken] == [*rail] * breaks
     assert ("guard-rail broken: passport" in dryrun_text.text(run)) is breaks
 
@@ -207,6 +220,52 @@ def test_guard_rails(less: DryRun, rail: dict[str, object], *, breaks: bool) -> 
 def test_a_guard_rail_of_which_nothing_is_known_is_said(hour: Path) -> None:
     run = tried(hour, LESS, urgent=GuardrailModel(sl_min=0.5))
     assert (run.broken, run.unjudged) == ([], ["urgent: sl_min"])
+
+
+def test_leaving_all_to_wait_for_ever_breaks_the_guard_rails(tmp_path: Path) -> None:
+    """By hand: they come at 5, 25 and 45 s, and at 62 s the record ends; 17 s may still be well."""
+    calls = [(5.0 + 20 * n, "passport", 10.0, 600.0) for n in range(3)]
+    path = played(calls, CITY, "anna", "vera").write(tmp_path / "ledger.sqlite")
+    rail = railed({"sl_min": 0.1, "asa_max": "46s", "p90_max": "56s"})
+    run = tried(path, without_skill(CITY, "anna", "passport"), passport=rail)
+    then = run.then[PASSPORT]
+    assert (then.offered, then.waiting, then.sl, then.asa_s) == (3, 3, None, None)
+    assert [(b.figure, b.value) for b in run.broken] == [
+        ("sl_min", 0.0),
+        ("asa_max", 47.0),
+        ("p90_max", 57.0),
+    ]
+    assert len(run.worse) == 3
+    assert "still waiting when the record ends" in " ".join(dryrun_text.warnings(run))
+    assert "passport 0 -> 3" in " ".join(run.notes)
+
+
+def test_a_guard_rail_that_the_new_config_drops_holds(tmp_path: Path) -> None:
+    """One that it changes holds as it stands there."""
+    rails = "guardrails: {passport: {sl_min: 1, asa_max: 1.5s}, general: {sl_min: 1}}\n"
+    config = tiny_config(tmp_path, ("services:\n", rails + "services:\n"))
+    center = played([(5.0, "passport", 10.0, 60.0)], CITY, "anna")
+    center.say(ev.SettingsApplied(settings=replace(CITY, version="v2"), tree=config.tree))
+    path = center.write(tmp_path / "ledger.sqlite")
+    run = tried(path, LESS, (2, 20), passport=GuardrailModel(sl_min=0.1))
+    assert [(b.figure, b.bound, b.value) for b in run.broken] == [("asa_max", 1.5, 2.0)]
+    notes = " ".join(run.notes)
+    assert "today's guard-rails, judged though dropped: passport: asa_max" in notes
+    assert "a later one than that of the time" in notes
+
+
+def test_who_found_no_room_and_now_finds_it_is_as_patient_as_the_others(tmp_path: Path) -> None:
+    """By hand: c1 waits for 30 s and leaves; c2, for whom there was no room then, does the same."""
+    passport, *others = CITY.queues
+    today = replace(CITY, queues=(replace(passport, maxlen=1), *others))
+    calls = [(5.0, "passport", 300.0, 60.0), (20.0, "passport", 9.0, 30.0)]
+    calls.append((25.0, "passport", 9.0, 1.0))
+    path = played(calls, today, "anna").write(tmp_path / "ledger.sqlite")
+    run = tried(path, CITY)
+    now, then = run.now[PASSPORT], run.then[PASSPORT]
+    assert now == run.really[PASSPORT]
+    assert (now.offered, now.refused, now.abandoned) == (2, 1, 1)
+    assert (then.offered, then.refused, then.abandoned, then.waiting) == (3, 0, 2, 0)
 
 
 @pytest.mark.parametrize("fallback", [None, HOUSING])
@@ -271,6 +330,8 @@ def nobody_answered(center: Center) -> None:
         (nobody_came, (0.5, 40), "no contact entered a queue"),
         (nobody_answered, (0.5, 40), "how long talks last is not on record"),
         (nobody_answered, (500, 900), "name a stretch within"),
+        (nobody_answered, (40, 0.5), "no stretch of time"),
+        (lambda center: center.steps.clear(), (0.5, 40), "the ledger is empty"),
     ],
 )
 def test_what_is_missing_is_named(
