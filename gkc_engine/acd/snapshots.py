@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from gkc_engine.acd.copies import replace
 from gkc_engine.acd.routing import arm_lease
 from gkc_engine.acd.state import (
     AcdState,

@@ -232,14 +232,16 @@ class Checker:
     ended: dict[ContactId, cmd.Disposition] = field(default_factory=dict)
     open_offers: set[tuple[int, AgentId]] = field(default_factory=set)
     started: set[ContactId] = field(default_factory=set)
+    last: AcdState | None = None
+    """After the last step: nothing but a step changes the core, which ``finish`` makes sure of."""
 
     def before(self, acd: Acd) -> AcdState:
-        return acd.snapshot()
+        return acd.snapshot() if self.last is None else self.last
 
     def after(
         self, acd: Acd, before: AcdState, event: ev.Event, commands: list[cmd.Command]
     ) -> None:
-        after = acd.snapshot()
+        after = self.last = acd.snapshot()
         slots_and_offers_agree(after)
         one_state(after)
         work_conserving(after)
@@ -287,7 +289,7 @@ class Checker:
 
     def finish(self, acd: Acd) -> None:
         """At the end of a history: every offer that is not open has ended."""
-        open_now = {
-            (offer.offer_id, leg.agent) for offer in acd.snapshot().offers for leg in offer.legs
-        }
+        state = acd.snapshot()
+        assert state == self.last, "changed without a step"
+        open_now = {(offer.offer_id, leg.agent) for offer in state.offers for leg in offer.legs}
         assert open_now == self.open_offers, "an offer without an end"
