@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 from collections import deque
 from typing import Any
@@ -50,6 +51,17 @@ class _Socket(asyncio.Protocol):
     def say(self, text: str) -> None:
         if not self.closed:
             self.transport.write(text.encode() + b"\n")
+
+
+_WORD = re.compile(r'"([^"\\]*)"(?![^ ])|([^\s"\\\']+)(?![^ ])')
+_PLAIN = re.compile(rf"(?:{_WORD.pattern})(?: +(?:{_WORD.pattern}))* *")
+
+
+def _words(line: str) -> list[str]:
+    """Return the words of a command; ``shlex`` takes 50 µs, which is kept for the odd ones."""
+    if _PLAIN.fullmatch(line) is None:
+        return shlex.split(line)
+    return [quoted or plain for quoted, plain in _WORD.findall(line)]
 
 
 class AgiClient:
@@ -110,7 +122,7 @@ class AgiClient:
                 socket.say(reply)
 
     async def _command(self, channel: Channel, socket: _Socket, line: str) -> str | None:
-        words = shlex.split(line)
+        words = _words(line)
         match [w.upper() for w in words[:2]]:
             case ["SET", "VARIABLE"]:
                 self._set(channel, words[2], words[3])

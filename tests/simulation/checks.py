@@ -5,7 +5,7 @@ The oracle is the fake Asterisk's own truth: who was really connected with whom,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gkc_engine.acd import commands as cm
@@ -13,6 +13,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.state import ContactState
+from gkc_engine.acd.views import AgentView
 from gkc_engine.ids import SECOND, AgentId, ContactId, OfferId, QueueId
 from gkc_engine.recorder.rows import Step
 from tests.fakes.asterisk import Truth
@@ -321,23 +322,25 @@ class Watch:
         for leg in center.phone.calls.by_leg:
             if leg not in world.pbx.channels:
                 yield f"zombie call {leg}"
-        yield from self._phones()
+        acd = center.engine.acd
+        views = {a: v for a in acd.agents() if (v := acd.agent_view(a)) is not None}
+        yield from self._phones(views)
+        ready = [view for view in views.values() if view.can_take]
         for uniqueid, channel in world.pbx.channels.items():
             if channel.truth is None or channel.truth.place not in ("music", "native"):
                 continue
             # "A running ring is left to finish, and an answer wins" (telephony contract).
             if not world.queues.rings_for(uniqueid):
-                yield from self._forgotten(uniqueid, channel.truth)
+                yield from self._forgotten(uniqueid, channel.truth, ready)
 
-    def _phones(self) -> Iterator[str]:
+    def _phones(self, views: Mapping[AgentId, AgentView]) -> Iterator[str]:
         """What the core believes of an operator that his phone knows better."""
         world = self._world
         talking = {
             t.agent for truth in world.pbx.truths.values() for t in truth.talks if not t.ended
         }
         for phone in world.phones:
-            view = world.center.engine.acd.agent_view(AgentId(city.AGENT_AT[phone.interface]))
-            assert view is not None
+            view = views[AgentId(city.AGENT_AT[phone.interface])]
             busy = view.state in (cm.AgentState.RINGING, cm.AgentState.TALK)
             if phone.leg is None and view.state is cm.AgentState.WRAP_UP:
                 yield f"{view.agent_id} is in wrap_up and nothing ends it"
@@ -347,7 +350,7 @@ class Watch:
             if phone.interface in talking and view.can_take:
                 yield f"{view.agent_id} talks, the core says {view.state}"
 
-    def _forgotten(self, uniqueid: str, truth: Truth) -> Iterator[str]:
+    def _forgotten(self, uniqueid: str, truth: Truth, ready: Sequence[AgentView]) -> Iterator[str]:
         center = self._world.center
         call = center.phone.calls.by_leg.get(uniqueid)
         view = None if call is None else center.phone.contact(call.contact_id)
@@ -360,11 +363,9 @@ class Watch:
         if view.queue is None:
             return
         queue = self._world.center.config.queues[view.queue]
-        for agent_id in center.engine.acd.agents():
-            agent = center.engine.acd.agent_view(agent_id)
-            assert agent is not None
+        # Who refused him before is not asked again for a while (P6).
+        barred = center.engine.acd._world.contacts[view.contact_id].excluded
+        for agent in ready:
             skilled = all(agent.skills.get(s, 0) >= n for s, n in queue.require.items())  # type: ignore[call-overload]
-            # Who refused him before is not asked again for a while (P6).
-            barred = center.engine.acd._world.contacts[view.contact_id].excluded
-            if agent.can_take and skilled and agent_id not in barred:
-                yield f"call {truth.number} waits in {truth.place}, {agent_id} is ready"
+            if skilled and agent.agent_id not in barred:
+                yield f"call {truth.number} waits in {truth.place}, {agent.agent_id} is ready"
