@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from gkc_engine.cli._console import print_json
+
+NO_EMERGENCY: Final = (
+    "warning: pbx.emergency_context is not set, so operators' phones REFUSE 112 and 101-104;"
+    " name the context of your dialplan that leads them out"
+)
 
 
 def config(
@@ -38,6 +44,8 @@ def config(
         found, lambda reference: resolve_secret(reference, folder), prompts=folder / "prompts"
     )
     written = write_include_side(plan, out)
+    if plan.emergency_context is None:
+        print(NO_EMERGENCY, file=sys.stderr)
     if json:
         print_json(
             {
@@ -56,6 +64,9 @@ def config(
     print("\nThe engine needs these in [general]:")
     for name, lines in GENERAL_LINES.items():
         print(f"  {out / name}: {'; '.join(lines)}")
+    if plan.emergency_context is not None:
+        print("\nBy this context 112 and 101-104 go out of operators' phones; it must answer:")
+        print(f'  asterisk -rx "dialplan show 112@{plan.emergency_context}"')
     print("\nIf nothing but the engine reads manager events, also in [general] of manager.conf:")
     print(f"  {QUIET_LINE}")
     print("\nThen, and after every change:")

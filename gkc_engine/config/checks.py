@@ -84,6 +84,7 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     """Return everything that is wrong between the sections of ``config``."""
     findings = Findings(config, source, folder)
     _numbers(findings)
+    _emergency(findings)
     _doubled_operators(findings)
     check_menus(findings)
     check_routing(findings)
@@ -131,6 +132,24 @@ def _numbers(findings: Findings) -> None:
                 (*path, "answer"),
                 "operator beside ivr",
                 "menu: many networks carry no digits before the call is answered",
+            )
+
+
+def _emergency(findings: Findings) -> None:
+    """112 and 101-104 are always allowed: say where they are not, or lead to a colleague."""
+    config = findings.config
+    if config.pbx.emergency_context is None:
+        findings.warn(
+            ("pbx",),
+            "no emergency_context, so operators' phones refuse 112 and 101-104",
+            "emergency_context: CONTEXT, where Asterisk has a way out for them",
+        )
+    for name, operator in config.operators.items():
+        if operator.interface.removeprefix("PJSIP/") in EMERGENCY_NUMBERS:
+            findings.warn(
+                ("operators", name, "interface"),
+                f"{operator.interface}, an emergency service's number",
+                "another: who dials it means the service, not the colleague",
             )
 
 

@@ -104,6 +104,8 @@ class PbxModel(Model):
     """Asterisk's `legs.csv` (asterisk/README.md), read after a restart: what was missed."""
     asterisk: Text | None = None
     """Path of the asterisk program that `gkc demo` is to start; absent = found or installed."""
+    emergency_context: Name | None = None
+    """Asterisk's context in which 112 and 101-104 lead out; absent = they are refused."""
 
 
 class NumberModel(Model):

@@ -143,7 +143,7 @@ Level = Annotated[int, Field(ge=1, le=10)]
 """How well an operator commands a skill, or how well a queue demands it: 1 to 10."""
 
 Interface = Annotated[
-    str, _matches(r"PJSIP/[A-Za-z0-9][A-Za-z0-9_-]{0,39}", "a PJSIP endpoint such as PJSIP/101")
+    str, _matches(r"PJSIP/[A-Za-z0-9][A-Za-z0-9_-]{0,39}", "a PJSIP endpoint such as PJSIP/201")
 ]
 """An operator's phone. Only ``PJSIP/NAME``: it stands in a Dial, where more would be a way out."""
 

@@ -81,6 +81,8 @@ class CityOptions:
     """Where the control socket lies; ``None`` = ``run`` under the state."""
     extra_pjsip: str = ""
     """Sections of pjsip.conf beside those of the plan."""
+    extra_dialplan: str = ""
+    """Contexts of extensions.conf beside those of the plan, as an administrator's own."""
 
 
 class City:
@@ -149,9 +151,10 @@ class City:
         etc = render_standalone(
             self.plan(), install=self.install, run_dir=self.run_dir / "asterisk"
         )
-        if self.options.extra_pjsip:
-            with (etc / "gkc.d" / "pjsip.conf").open("a", encoding="utf-8") as file:
-                file.write(self.options.extra_pjsip)
+        extras = {"pjsip": self.options.extra_pjsip, "extensions": self.options.extra_dialplan}
+        for name, text in extras.items():
+            with (etc / "gkc.d" / f"{name}.conf").open("a", encoding="utf-8") as file:
+                file.write(text)
         await self.asterisk.start()
 
     async def start_engine(self) -> None:

@@ -103,6 +103,12 @@ SYSTEM_PROMPTS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "agent-stored": {"ru": "Принято.", "en": "Stored."},
     "agent-refused": {"ru": "Отказано.", "en": "Refused."},
+    "emergency-refused": {
+        "ru": "С этого телефона вызвать экстренные службы нельзя. "
+        "Наберите сто двенадцать с другого телефона.",
+        "en": "Emergency services cannot be reached from this phone. "
+        "Please dial one one two from another phone.",
+    },
     "waiting-nobody": {"ru": "В очереди никого нет.", "en": "Nobody is waiting."},
     "waiting-count": {"ru": "В очереди", "en": "Waiting in line:"},
 }

@@ -15,6 +15,9 @@ from gkc_engine.pbx.model import Ami, FallbackQueue, OperatorPhone, PbxPlan
 GOODBYE: Final = "timed-out"
 """The prompt for a citizen whom the fallback queue could not serve either."""
 
+EMERGENCY: Final = "emergency-refused"
+"""What an operator's phone hears that dials 112 where no way out is configured."""
+
 TRANSFER: Final = "agent-enter-number"
 TRANSFER_DONE: Final = "agent-stored"
 TRANSFER_FAILED: Final = "agent-refused"
@@ -72,6 +75,8 @@ def plan_from_config(
         fastagi_host=config.pbx.fastagi.host,
         fastagi_port=config.pbx.fastagi.port,
         language=config.center.languages[0],
+        emergency_context=config.pbx.emergency_context,
+        emergency_prompt=_prompt(prompts, config.center.languages[0], EMERGENCY),
         goodbye_prompt=_prompt(prompts, config.center.languages[0], GOODBYE),
         transfer_prompt=_prompt(prompts, config.center.languages[0], TRANSFER),
         transfer_done_prompt=_prompt(prompts, config.center.languages[0], TRANSFER_DONE),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from gkc_engine.errors import ConfigError
+from gkc_engine.numbers import EMERGENCY_NUMBERS
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", re.ASCII)
 NUMBER: Final = re.compile(r"\+?[0-9]{1,20}", re.ASCII)
@@ -22,6 +23,7 @@ HEADER: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
 CONTACT: Final = re.compile(r"sip:[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9.-]{1,253}(:\d{1,5})?", re.ASCII)
 SECRET: Final = re.compile(r"[A-Za-z0-9._~+/=@:!*-]{8,128}", re.ASCII)
 CODE: Final = re.compile(r"\*[0-9]{1,4}", re.ASCII)
+CONTEXT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,78}", re.ASCII)
 
 # Names that mean something to Asterisk itself when they are extensions or sections.
 RESERVED: Final = frozenset({"general", "globals", "default", "failed", "s", "i", "t", "h", "o"})
@@ -217,6 +219,10 @@ class PbxPlan:
     transfer_failed_prompt: Path | None = None
     """Who transfers hears it when a ``*2`` fails; else ``beeperr`` must exist."""
     feature_codes: tuple[tuple[str, str], ...] = FEATURE_CODES
+    emergency_context: str | None = None
+    """The administrator's way out for 112 and 101-104, dialled on operators' phones."""
+    emergency_prompt: Path | None = None
+    """Played where there is no such way (without its suffix); else congestion tone only."""
     heartbeat: bool = True
     """Whether new calls pass by an engine whose heartbeat is older than 4 s."""
     external_id_header: str | None = None
@@ -248,6 +254,8 @@ class PbxPlan:
         for name, code in self.feature_codes:
             check(NAME, name, "feature")
             check(CODE, code, f"feature {name}")
+        if self.emergency_context is not None:
+            check(CONTEXT, self.emergency_context, "emergency context")
         if self.external_id_header is not None:
             check(HEADER, self.external_id_header, "header of the outside world's id")
         check_distinct((q.name for q in self.queues), "queues")
@@ -279,6 +287,17 @@ class PbxPlan:
         """Every number that leads to a queue, with the queue's name."""
         own = tuple((q.number, q.name) for q in self.queues if q.number)
         return (*own, *self.number_queues)
+
+    @property
+    def emergency_numbers(self) -> tuple[str, ...]:
+        """What an operator's phone dials past everything that is ours.
+
+        With no way out a colleague who has such a number keeps it: there is nothing to reach.
+        """
+        numbers = sorted(EMERGENCY_NUMBERS)
+        if self.emergency_context is not None:
+            return tuple(numbers)
+        return tuple(number for number in numbers if number not in self.transfer_targets)
 
     @property
     def transfer_targets(self) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ MODULES: Final = (
         "func_strings",
         "func_global",
         "func_devstate",
+        "func_dialplan",
         "func_timeout",
         "func_hangupcause",
     ),

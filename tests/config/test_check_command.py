@@ -62,9 +62,22 @@ def test_warnings_do_not_change_the_exit_code(
     out, err = capsys.readouterr()
     assert "ok" in out
     assert err == (
+        f"{tmp_path}/city.yaml:3:1: pbx: found no emergency_context, so operators' phones refuse "
+        "112 and 101-104, expected emergency_context: CONTEXT, where Asterisk has a way out for "
+        "them (warning)\n"
         f"{tmp_path}/city.yaml:20:5: queues.passport.record: found no record_notice, "
         "expected a prompt that tells of the recording (warning)\n"
     )
+
+
+def test_an_operator_with_the_fire_brigades_number_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    way_out = ("  fastagi:", "  emergency_context: out\n  fastagi:")
+    check(tiny_city(tmp_path, way_out, ("interface: PJSIP/201", "interface: PJSIP/101")))
+    _, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    assert "found PJSIP/101, an emergency service's number, expected another" in err
 
 
 def test_problems_alone_stand_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

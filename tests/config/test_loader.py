@@ -189,7 +189,8 @@ def test_hidden_files_and_other_suffixes_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_file_without_marks_is_taken_with_a_warning(tmp_path: Path) -> None:
-    tiny_city(tmp_path, ("---\ncenter", "center"), ("\n...\n", "\n"))
+    way_out = ("  fastagi:", "  emergency_context: out\n  fastagi:")
+    tiny_city(tmp_path, ("---\ncenter", "center"), ("\n...\n", "\n"), way_out)
     outcome = inspect(tmp_path)
     assert outcome.config is not None
     (warning,) = outcome.warnings

@@ -88,7 +88,7 @@ def test_the_names_in_the_records_wait_for_a_start(key: str, tmp_path: Path) -> 
 
 
 def test_another_order_of_operators_is_a_change(tmp_path: Path) -> None:
-    line = "  clara: {name: Клара К., interface: PJSIP/103, login: always}\n"
+    line = "  clara: {name: Клара К., interface: PJSIP/203, login: always}\n"
     before = tiny_config(tmp_path / "before")
     after = tiny_config(tmp_path / "after", (line, ""), ("operators:\n", "operators:\n" + line))
     assert diff(before, after) == ["operators in another order"]

@@ -14,12 +14,13 @@ from gkc_engine.pbx.render import templates_dir
 from tests.pbx.support import SECRET
 
 SAMPLE = templates_dir().parents[1] / "config"
+CITY = templates_dir().parents[1] / "tests" / "acceptance" / "city"
 
 
-def _run(out: Path) -> str:
+def _run(out: Path, config: Path = SAMPLE) -> str:
     app = typer.Typer()
     app.command()(pbx_config)
-    result = CliRunner().invoke(app, [str(SAMPLE), "--out", str(out)], catch_exceptions=False)
+    result = CliRunner().invoke(app, [str(config), "--out", str(out)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -51,6 +52,21 @@ def test_the_command_says_what_the_administrator_has_to_do(
     assert "channelvars = GKC_CONTACT,GKC_ENQ" in printed
     assert 'asterisk -rx "dialplan reload"' in printed
     assert SECRET not in printed
+
+
+def test_the_way_out_of_emergency_calls_is_told_or_its_want_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GKC_AMI_SECRET", SECRET)
+    printed = _run(tmp_path / "a")
+    assert 'asterisk -rx "dialplan show 112@from-operators-out"' in printed
+    assert "REFUSE" not in printed
+    written = (tmp_path / "a" / "gkc.d" / "extensions.conf").read_text()
+    assert "exten => 112,1,Set(GKC_OUT=from-operators-out)" in written
+    printed = _run(tmp_path / "b", CITY)
+    assert "pbx.emergency_context is not set, so operators' phones REFUSE 112" in printed
+    written = (tmp_path / "b" / "gkc.d" / "extensions.conf").read_text()
+    assert "exten => 112,1,Goto(refused,1)" in written
 
 
 def test_without_its_secret_nothing_is_written(

@@ -103,6 +103,46 @@ def test_nothing_an_operator_or_a_trunk_may_dial_leads_out() -> None:
     assert patterns == {"_[+0-9]!", "_*45!", "_*46!", "_*47!", "_*48!"}
 
 
+OUT = "from-operators-out"
+
+
+def test_emergency_numbers_go_the_administrators_way_and_ask_no_engine() -> None:
+    plan = replace(small_plan(), emergency_context=OUT)  # its operators are 101 and 102
+    text = include_side(plan)["gkc.d/extensions.conf"]
+    for number in ("112", "101", "102", "103", "104"):
+        assert f"exten => {number},1,Goto(gkc-emergency,${{EXTEN}},1)" in _context(
+            text, "gkc-operators"
+        )
+        assert f"exten => {number},1,Set(GKC_OUT={OUT})" in _context(text, "gkc-emergency")
+    dialled = [line for line in _context(text, "gkc-operators") if ",1,Goto(gkc-consult" in line]
+    assert {line.split(",")[0] for line in dialled} == {
+        f"exten => {n}" for n in ("601", *plan.numbers)
+    }
+    assert not [line for line in _context(text, "gkc-emergency") if "AGI(" in line]
+
+
+def test_without_a_way_out_emergency_numbers_are_refused_aloud(tmp_path: Path) -> None:
+    said = tmp_path / "refused"
+    text = include_side(replace(small_plan(), emergency_prompt=said))["gkc.d/extensions.conf"]
+    numbers = [line for line in _context(text, "gkc-operators") if ",1,Goto(gkc-emergency" in line]
+    assert [line.split(",")[0] for line in numbers] == [f"exten => {n}" for n in (103, 104, 112)]
+    refused = _context(text, "gkc-emergency")[-5:]
+    assert refused[0].startswith("exten => refused,1,Log(ERROR,")
+    assert refused[1:] == [
+        " same => n,Progress()",
+        f" same => n,Playback({said},noanswer)",
+        " same => n,Congestion(5)",
+        " same => n,Hangup()",
+    ]
+    assert "exten => 101,1,Goto(gkc-consult,${EXTEN},1)" in text, "a colleague, as before"
+
+
+@pytest.mark.parametrize("context", ["", "a,b", "x\ny", "${X}", "-a", "a b"])
+def test_a_context_that_is_none_is_refused(context: str) -> None:
+    with pytest.raises(ConfigError, match="emergency context"):
+        replace(small_plan(), emergency_context=context)
+
+
 def test_every_queue_has_its_fallback_without_static_members() -> None:
     text = include_side(small_plan())["gkc.d/queues.conf"]
     assert re.findall(r"^\[(\S+)\]\(gkc-fallback\)", text, re.MULTILINE) == [
