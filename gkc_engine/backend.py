@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from gkc_engine.acd.commands import AgentState, AgentStateChanged, Command, ContactEnded
 from gkc_engine.acd.events import ContactStarted, Event
 from gkc_engine.acd.expected_wait import ExpectedWait
+from gkc_engine.acd.views import Closing
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.figures import QueueCounts
 from gkc_engine.control.views import AgentNow, ContactNow, Directory, Reloaded, Row
@@ -123,6 +124,10 @@ class EngineBackend:
     def expected_wait(self, queue: QueueId) -> int | None:
         """How long one would wait who came now."""
         return self._expected.expect_new(self._engine.acd, queue, self.now())
+
+    def closing(self, queue: QueueId) -> Closing | None:
+        """Why a queue takes nobody; ``None`` while it is open."""
+        return self._engine.acd.closing(queue)
 
     def health(self) -> Row:
         """What an operations person asks first."""

@@ -6,10 +6,10 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd import reload
 from gkc_engine.acd.commands import Disposition
-from gkc_engine.acd.contacts import end_waiting
+from gkc_engine.acd.contacts import end_waiting, turned_out
 from gkc_engine.acd.presence import detach
 from gkc_engine.acd.routing import arm_lease
-from gkc_engine.acd.settings import Treatment
+from gkc_engine.acd.settings import Then, Treatment
 from gkc_engine.acd.state import DOUBT_US, Contact, ContactState
 from gkc_engine.acd.world import Queue, World
 from gkc_engine.ids import Instant, QueueId
@@ -34,28 +34,57 @@ def center_event(world: World, event: CenterEvent) -> None:
 
 
 def hours_changed(world: World, event: ev.HoursChanged) -> None:
-    """A queue opened or closed to new contacts; those who wait are served."""
+    """A queue opened or closed to new contacts; those who wait are served, unless it says leave."""
     queue = world.queues.get(event.queue)
     if queue is None:
         world.out.append(cmd.EventRejected(kind="HoursChanged", reason=f"queue {event.queue}?"))
         return
     queue.status.open = event.open
+    if not event.open and queue.settings.leave_at_closing:
+        _send_away(world, {event.queue})
 
 
 def emergency_closed(world: World, event: ev.EmergencyClosed) -> None:
-    """A queue (or all) is closed at once: those who wait get the announcement."""
+    """A queue (or all) is closed at once: those who wait are told, or led on."""
     queues = _named(world, "EmergencyClosed", event.queue)
-    said = Treatment(say=event.say) if event.say is not None else None
+    target = event.then_queue
+    if target is not None and (target not in world.queues or _leads_to(world, target, event.queue)):
+        reason = f"queue {target}?" if target not in world.queues else f"{target} leads back"
+        world.out.append(cmd.EventRejected(kind="EmergencyClosed", reason=reason))
+        return
+    said = None
+    if event.say is not None or target is not None:
+        then = Then.HANGUP if target is None else Then.QUEUE
+        said = Treatment(say=event.say, then=then, queue=target)
     if event.queue is None:
         world.emergency = said or Treatment()
     for queue in queues:
-        queue.status.emergency = said or Treatment(say=queue.settings.closed.say)
-    closed = {queue.settings.queue_id for queue in queues}
+        queue.status.emergency = said or queue.settings.emergency_closed
+        queue.status.emergency_reason = event.reason
+    _send_away(world, {queue.settings.queue_id for queue in queues})
+
+
+def _leads_to(world: World, start: QueueId, goal: QueueId | None) -> bool:
+    """Return whether who is sent to ``start`` may come to ``goal``; ``None``: to any queue."""
+    here: QueueId | None = start
+    seen: set[QueueId] = set()
+    while here is not None and here in world.queues and here not in seen:
+        if goal is None or here == goal:
+            return True
+        seen.add(here)
+        status = world.queues[here].status
+        way = status.emergency or status.settings.closed
+        here = way.queue if way.then is Then.QUEUE else None
+    return False
+
+
+def _send_away(world: World, closed: set[QueueId]) -> None:
+    """End the waiting in queues that have just closed."""
     for contact in in_order(world):
         if contact.state is ContactState.WAITING and contact.queue in closed:
-            emergency = world.queues[contact.queue].status.emergency
-            assert emergency is not None
-            end_waiting(world, contact, Disposition.CLOSED, emergency)
+            treatment = turned_out(world.queues[contact.queue])
+            assert treatment is not None
+            end_waiting(world, contact, Disposition.CLOSED, treatment)
 
 
 def emergency_opened(world: World, event: ev.EmergencyOpened) -> None:
@@ -63,7 +92,7 @@ def emergency_opened(world: World, event: ev.EmergencyOpened) -> None:
     if event.queue is None:
         world.emergency = None
     for queue in _named(world, "EmergencyOpened", event.queue):
-        queue.status.emergency = None
+        queue.status.emergency, queue.status.emergency_reason = None, ""
 
 
 def _named(world: World, kind: str, queue_id: QueueId | None) -> list[Queue]:

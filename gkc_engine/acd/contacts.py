@@ -383,10 +383,19 @@ def end_waiting(
     treat(world, contact, disposition, treatment)
 
 
+def turned_out(queue: Queue) -> Treatment | None:
+    """Return what ends the waiting in a queue that is closed; ``None``: its waiting goes on."""
+    status = queue.status
+    if status.emergency is not None:
+        return status.emergency
+    left = queue.settings.leave_at_closing and not status.open
+    return queue.settings.closed if left else None
+
+
 def come_back(world: World, contact: Contact) -> None:
-    """Let the contact wait at its old place, unless its queue was closed at once meanwhile."""
+    """Let the contact wait at its old place, unless its queue was closed meanwhile."""
     wait_again(world, contact)
     assert contact.queue is not None
-    emergency = world.queues[contact.queue].status.emergency
-    if contact.state is ContactState.WAITING and emergency is not None:
-        end_waiting(world, contact, Disposition.CLOSED, emergency)
+    treatment = turned_out(world.queues[contact.queue])
+    if contact.state is ContactState.WAITING and treatment is not None:
+        end_waiting(world, contact, Disposition.CLOSED, treatment)

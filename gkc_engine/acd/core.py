@@ -197,6 +197,10 @@ class Acd:
         """Return a queue's numbers; None if there is no such queue."""
         return views.queue_view(self._world, queue_id)
 
+    def closing(self, queue_id: QueueId) -> views.Closing | None:
+        """Return why a queue is closed; None if it is open, or if there is no such queue."""
+        return views.closing(self._world, queue_id)
+
     def agent_view(self, agent_id: AgentId) -> views.AgentView | None:
         """Return what an agent is doing; None if there is no such agent."""
         return views.agent_view(self._world, agent_id)

@@ -360,10 +360,17 @@ class HoursChanged:
 
 @dataclass(slots=True, kw_only=True)
 class EmergencyClosed:
-    """A supervisor closed a queue (``None``: all) at once, with an announcement."""
+    """A supervisor closed a queue (``None``: all) at once, with an announcement.
+
+    With neither ``say`` nor ``then_queue`` each queue's own ``emergency_closed`` applies.
+    """
 
     queue: QueueId | None = None
     say: str | None = None
+    then_queue: QueueId | None = None
+    """Who is told is led on to this queue; ``None``: his call ends."""
+    reason: str = ""
+    """For people; nothing is decided by it."""
 
 
 @dataclass(slots=True, kw_only=True)

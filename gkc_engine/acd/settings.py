@@ -155,6 +155,10 @@ class QueueSettings:
     """Treatment at ``maxwait``."""
     unstaffed: Treatment = field(default_factory=Treatment)
     """Treatment at ``maxwait_unstaffed``, ``joinempty`` and ``leavewhenempty``."""
+    emergency_closed: Treatment = field(default_factory=Treatment)
+    """Treatment of an emergency closing that names none of its own."""
+    leave_at_closing: bool = False
+    """Whether closing by hours ends the waiting too (``closed``), or the door only."""
 
 
 @dataclass(slots=True, kw_only=True)

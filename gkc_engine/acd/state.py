@@ -224,6 +224,7 @@ class QueueStatus:
     settings: QueueSettings
     open: bool = True
     emergency: Treatment | None = None
+    emergency_reason: str = ""
     draining: bool = False
     """Gone from the config; kept under its old rules until its contacts are served."""
 

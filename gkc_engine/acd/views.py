@@ -40,6 +40,16 @@ class QueueView:
     """Paused, resting, or with an unreachable phone."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """Why a queue takes nobody."""
+
+    emergency: bool
+    """Else by its hours."""
+    reason: str
+    """Of the emergency, as the supervisor gave it."""
+
+
 @dataclass(slots=True, kw_only=True)
 class SlotView:
     """One slot of an agent, as last told by ``AgentStateChanged``."""
@@ -139,6 +149,16 @@ def queue_view(world: World, queue_id: QueueId) -> QueueView | None:
         ready=ready,
         busy=busy,
         not_ready=len(agents) - ready - busy,
+    )
+
+
+def closing(world: World, queue_id: QueueId) -> Closing | None:
+    """Return why a queue is closed; None if it is open, or if there is no such queue."""
+    queue = world.queues.get(queue_id)
+    if queue is None or (queue.status.open and queue.status.emergency is None):
+        return None
+    return Closing(
+        emergency=queue.status.emergency is not None, reason=queue.status.emergency_reason
     )
 
 

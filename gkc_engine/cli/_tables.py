@@ -93,6 +93,16 @@ TOLD_WAITS = (
 """Bias and RMSE over the mean wait."""
 
 
+def closed_lines(queues: Sequence[Row]) -> list[str]:
+    """Return a line for each queue that is closed in an emergency: it lasts until somebody acts."""
+    return [
+        f"{row['queue']}: closed in an emergency"
+        + (f" ({row['closed_reason']})" if row["closed_reason"] else "")
+        for row in queues
+        if row.get("closed") == "emergency"
+    ]
+
+
 def agents(zone: ZoneInfo) -> tuple[Column, ...]:
     """Return the columns of the operators' table."""
     return (
@@ -235,6 +245,7 @@ def snapshot_view(
         Text(f"{snapshot['center']}  {now}", style="bold"),
         rich_table(QUEUES, snapshot["queues"], width),
     ]
+    parts += [Text(line, style="bold red") for line in closed_lines(snapshot["queues"])]
     shown = snapshot["contacts"][:contacts_max]
     if shown:
         parts.append(Text())

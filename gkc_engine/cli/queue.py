@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json as json_module
 import sys
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -44,11 +45,67 @@ def show(
             _show(client, name, params)
 
 
+@app.command()
+def close(
+    name: Annotated[str | None, typer.Argument(help="The queue's key under `queues:`.")] = None,
+    *,
+    all_: Annotated[bool, typer.Option("--all", help="Every queue of the center.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; shown to supervisors and on record.")] = "",
+    to: Annotated[
+        str | None, typer.Option(metavar="QUEUE", help="Lead its citizens on to this queue.")
+    ] = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Close a queue at once, until `open`: who waits and who comes is told, and led on.
+
+    Without --to by the queue's `emergency_closed`. Talks and ringing phones are not touched.
+    """
+    params: Params = {"queue": _which(name, all_), "reason": reason, "to": to}
+    _change("queue.close", params, json=json, config=config)
+
+
+@app.command(name="open")
+def open_(
+    name: Annotated[str | None, typer.Argument(help="The queue's key under `queues:`.")] = None,
+    *,
+    all_: Annotated[bool, typer.Option("--all", help="Every queue of the center.")] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """End an emergency closing; hours hold as before."""
+    _change("queue.open", {"queue": _which(name, all_)}, json=json, config=config)
+
+
+def _which(name: str | None, all_: bool) -> str | None:
+    if (name is None) is not all_:
+        raise typer.BadParameter("give either the name of a queue or --all")
+    return name
+
+
+def _change(method: str, params: Params, *, json: bool, config: Path | None) -> None:
+    with refusals(), connect(config) as client:
+        rows = client.call(method, params)
+        if json:
+            print_json(rows)
+            return
+        _tables.print_rows(_tables.QUEUES, rows, "No queues.")
+        _print_closed(rows)
+        if rows and rows[0]["led_on"]:
+            print(f"led on or told: {rows[0]['led_on']}")
+
+
+def _print_closed(rows: list[_tables.Row]) -> None:
+    for line in _tables.closed_lines(rows):
+        print(line)
+
+
 def _show(client: ControlClient, name: str | None, params: Params) -> None:
     zone = zone_of(client)
     warn_without_ami(client)
     rows = client.call("queue.show", params)
     _tables.print_rows(_tables.QUEUES, rows, "No queues.")
+    _print_closed(rows)
     if name is None:
         return
     print()

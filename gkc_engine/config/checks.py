@@ -13,7 +13,7 @@ from gkc_engine.config.problems import Path, Place, Problem, closest, problem, s
 from gkc_engine.config.source import Source
 from gkc_engine.numbers import EMERGENCY_NUMBERS, NumberKind, normalise
 
-TREATMENTS: Final = ("full", "closed", "timed_out", "unstaffed")
+TREATMENTS: Final = ("full", "closed", "emergency_closed", "timed_out", "unstaffed")
 
 
 @dataclass(slots=True)
@@ -186,6 +186,10 @@ def _queue_warnings(findings: Findings, path: Path, queue: QueueModel) -> None:
         ("timed_out", "maxwait"),
         ("unstaffed", "maxwait_unstaffed", "joinempty", "leavewhenempty"),
     )
+    if queue.at_closing == "leave" and queue.hours is None:
+        findings.warn(
+            (*path, "at_closing"), "leave without hours", "hours, for without them none ever end"
+        )
     for treatment, *keys in needs:
         given = treatment in queue.model_fields_set
         if given and not any(getattr(queue, key) for key in keys):

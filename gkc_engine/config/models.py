@@ -236,6 +236,10 @@ class QueueModel(Model):
     """The queue that waiting contacts move to when this queue is removed."""
     full: TreatmentModel = TreatmentModel()
     closed: TreatmentModel = TreatmentModel()
+    at_closing: Literal["serve", "leave"] = "serve"
+    """Whether those who wait when the hours end are served, or get ``closed`` too."""
+    emergency_closed: TreatmentModel = TreatmentModel()
+    """What citizens get while ``gkc queue close`` holds."""
     timed_out: TreatmentModel = TreatmentModel()
     unstaffed: TreatmentModel = TreatmentModel()
     musicclass: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")] = "default"

@@ -92,6 +92,8 @@ def _queue(queue_id: QueueId, q: QueueModel) -> QueueSettings:
         fallback=QueueId(q.fallback) if q.fallback else None,
         full=_treatment(q.full, "full"),
         closed=_treatment(q.closed, "closed"),
+        leave_at_closing=q.at_closing == "leave",
+        emergency_closed=_treatment(q.emergency_closed, "emergency-closed"),
         timed_out=_treatment(q.timed_out, "timed-out"),
         unstaffed=_treatment(q.unstaffed, "unstaffed"),
     )

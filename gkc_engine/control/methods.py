@@ -8,12 +8,21 @@ from typing import Annotated
 
 import msgspec
 
-from gkc_engine.acd.commands import AgentState, Command, EventRejected, WrapUpResult
+from gkc_engine.acd.commands import (
+    AgentState,
+    Command,
+    ContactQueued,
+    EventRejected,
+    TreatContact,
+    WrapUpResult,
+)
 from gkc_engine.acd.events import (
     AgentLoggedIn,
     AgentLoggedOut,
     AgentPaused,
     AgentReady,
+    EmergencyClosed,
+    EmergencyOpened,
     Event,
     WrapUpCoded,
 )
@@ -38,6 +47,10 @@ Reason = Annotated[str, msgspec.Meta(max_length=64)]
 
 LIMIT_MAX = 10_000
 """Contacts that one list may show."""
+
+CLOSED_PROMPT = "emergency-closed"
+MOVED_PROMPT = "emergency-moved"
+"""Of the engine's own: all is closed; one queue is, and another takes its citizens."""
 
 PAUSE_S_MAX = 31 * 24 * 3600.0
 RELOAD_S = 60.0
@@ -106,6 +119,20 @@ class OneContact(msgspec.Struct, forbid_unknown_fields=True):
     reveal: bool = False
 
 
+class CloseQueue(msgspec.Struct, forbid_unknown_fields=True):
+    """Close one queue, or (``None``) all; ``to``: the queue that its citizens are led on to."""
+
+    queue: Name | None
+    reason: Reason = ""
+    to: Name | None = None
+
+
+class OpenQueue(msgspec.Struct, forbid_unknown_fields=True):
+    """End the emergency closing of one queue, or (``None``) of all."""
+
+    queue: Name | None
+
+
 class Reload(msgspec.Struct, forbid_unknown_fields=True):
     """``force``: also when more than 30 % of queues or operators would go."""
 
@@ -124,6 +151,8 @@ class Methods:
         server.method("engine.show", Nothing, self.engine_show)
         server.method("queue.show", OfQueue, self.queue_show)
         server.method("queue.waiting", OfQueue, self.queue_waiting)
+        server.method("queue.close", CloseQueue, self.queue_close, changes=True)
+        server.method("queue.open", OpenQueue, self.queue_open, changes=True)
         server.method("agent.show", OfAgent, self.agent_show)
         server.method("agent.login", OneAgent, self.agent_login, changes=True)
         server.method("agent.logout", OneAgent, self.agent_logout, changes=True)
@@ -159,6 +188,42 @@ class Methods:
     async def queue_waiting(self, params: OfQueue, _call: Call) -> Json:
         """Return the contacts in progress."""
         return waiting_rows(self._backend, params.queue)
+
+    async def queue_close(self, params: CloseQueue, _call: Call) -> Change:
+        """Close at once: who waits and who comes is told, and led on if that is said."""
+        queue, to = self._queue(params.queue), self._queue(params.to)
+        if to is not None and queue is None:
+            raise ControlError("bad_params", "--to is for one queue: with all closed none is left")
+        if to is not None and (to == queue or self._backend.closing(to) is not None):
+            raise ControlError("refused", f"{to} is closed: who is led there would be sent away")
+        say = CLOSED_PROMPT if queue is None else MOVED_PROMPT if to is not None else None
+        event = EmergencyClosed(queue=queue, say=say, then_queue=to, reason=params.reason)
+        return await self._closing(queue, event, {"reason": params.reason, "to": to})
+
+    async def queue_open(self, params: OpenQueue, _call: Call) -> Change:
+        """Take calls again; the hours of the calendar hold as before."""
+        queue = self._queue(params.queue)
+        if not any(closed == "emergency" for closed in self._closed(queue).values()):
+            which = queue or "the center"
+            raise ControlError("refused", f"{which} is not closed in an emergency")
+        return await self._closing(queue, EmergencyOpened(queue=queue), {})
+
+    async def _closing(self, queue: QueueId | None, event: Event, more: Row) -> Change:
+        before = self._closed(queue)
+        said = await self._backend.submit(event)
+        refuse_rejected(said)
+        told = sum(isinstance(c, TreatContact | ContactQueued) for c in said)
+        rows = queue_rows(self._backend, queue)
+        return Change(
+            object="center" if queue is None else f"queue {queue}",
+            before={"closed": before},
+            after={"closed": self._closed(queue), "led_on": told, **more},
+            result=[{**row, "led_on": told} for row in rows],
+        )
+
+    def _closed(self, queue: QueueId | None) -> Row:
+        rows = queue_rows(self._backend, queue)
+        return {str(row["queue"]): row["closed"] for row in rows if row["closed"] is not None}
 
     async def agent_show(self, params: OfAgent, _call: Call) -> Json:
         """Return the agents."""

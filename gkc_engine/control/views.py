@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gkc_engine.acd.commands import AgentState, Command
 from gkc_engine.acd.events import Event
+from gkc_engine.acd.views import Closing
 from gkc_engine.control.day import answered_counts, at
 from gkc_engine.control.figures import (
     QueueCounts,
@@ -166,6 +167,10 @@ class Live(Protocol):
         """How long one would wait who came now, in µs; ``None`` when that cannot be said."""
         ...
 
+    def closing(self, queue: QueueId) -> Closing | None:
+        """Why a queue takes nobody; ``None`` while it is open."""
+        ...
+
     def health(self) -> Row:
         """Return ``accepting``, ``ami_up``, ``inbox_depth``, ``journal_active`` and the like."""
         ...
@@ -267,9 +272,12 @@ def _queue_row(
             counts.add(answered_counts(contact.wait_us(now) or 0, entry.servicelevel_us))
         elif contact.first_queued is not None:
             counts.waiting += 1
+    closing = live.closing(entry.queue)
     return {
         "queue": entry.queue,
         "title": entry.title,
+        "closed": None if closing is None else "emergency" if closing.emergency else "hours",
+        "closed_reason": (closing.reason or None) if closing is not None else None,
         "waiting": len(waits),
         "longest_wait_s": seconds_of(max(waits)) if waits else None,
         "expected_wait_s": seconds_of(live.expected_wait(entry.queue)),
@@ -382,6 +390,9 @@ class _Still:
 
     def expected_wait(self, queue: QueueId) -> int | None:
         return self._live.expected_wait(queue)
+
+    def closing(self, queue: QueueId) -> Closing | None:
+        return self._live.closing(queue)
 
     def health(self) -> Row:
         return self._live.health()

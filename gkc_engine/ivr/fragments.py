@@ -63,6 +63,12 @@ SYSTEM_PROMPTS: Final[Mapping[str, Mapping[str, str]]] = {
         "Приносим свои извинения.",
         "en": "For technical reasons we cannot take calls at the moment. We apologize.",
     },
+    "emergency-moved": {
+        "ru": "Приём звонков на этой линии временно приостановлен. Вам ответит другой оператор, "
+        "пожалуйста, оставайтесь на линии, ваше место в очереди сохранено.",
+        "en": "This line is closed for the moment. Another operator will answer you, "
+        "please hold the line, you keep your place.",
+    },
     "media-lost": {
         "ru": "Извините, связь с оператором прервалась. Вам ответит первый освободившийся "
         "оператор, пожалуйста, оставайтесь на линии.",

@@ -14,14 +14,14 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from gkc_engine.acd.events import AgentLoggedOut, AgentPaused, WrapUpCoded
+from gkc_engine.acd.events import AgentLoggedOut, AgentPaused, EmergencyClosed, WrapUpCoded
 from gkc_engine.cli import agent, contact, queue
 from gkc_engine.cli.reload import reload
 from gkc_engine.config.reload import NEXT_START
 from gkc_engine.errors import ConfigError, GkcError
 from gkc_engine.ids import SECOND, Instant
 from tests.cli.conftest import Running
-from tests.control.fake import DONE, NOW
+from tests.control.fake import DONE, HOUSING, NOW, PASSPORT
 
 reload_app = typer.Typer()
 reload_app.command()(reload)
@@ -62,6 +62,8 @@ def test_queue_show_json_is_a_list_of_objects_longest_wait_first(
     assert passport == {
         "queue": "passport",
         "title": "Паспорта и регистрация",
+        "closed": None,
+        "closed_reason": None,
         "waiting": 1,
         "longest_wait_s": 45.0,
         "expected_wait_s": 90.5,
@@ -139,6 +141,29 @@ def test_live_streams_until_the_engine_is_gone(engine: Running, gkc: CliRunner) 
     assert {row["queue"] for row in first} == set(queues.queues)
     assert result.exit_code == 1
     assert "going down" in result.stderr
+
+
+def test_a_queue_is_closed_and_opened_and_said_to_be(engine: Running, gkc: CliRunner) -> None:
+    result = gkc.invoke(queue.app, ["close", "passport", "--reason", "дым", "--to", "housing"])
+    assert result.exit_code == 0, result.output
+    assert "passport: closed in an emergency (дым)" in result.stdout
+    assert engine.backend.submitted == [
+        EmergencyClosed(queue=PASSPORT, say="emergency-moved", then_queue=HOUSING, reason="дым")
+    ]
+    shown = gkc.invoke(queue.app, ["show"])
+    assert "passport: closed in an emergency (дым)" in shown.stdout
+    (row,) = rows(gkc.invoke(queue.app, ["open", "passport", "--json"]))
+    assert row["closed"] is None
+    assert [entry[1] for entry in engine.audit] == ["queue.close", "queue.open"]
+    assert "closed" not in gkc.invoke(queue.app, ["show"]).stdout
+
+
+def test_the_whole_center_is_closed_by_its_own_word_only(engine: Running, gkc: CliRunner) -> None:
+    for words in (["close"], ["close", "passport", "--all"], ["open"]):
+        assert gkc.invoke(queue.app, words).exit_code == 2, words
+    assert engine.backend.submitted == []
+    assert len(rows(gkc.invoke(queue.app, ["close", "--all", "--json"]))) == 2
+    assert engine.backend.submitted == [EmergencyClosed(say="emergency-closed")]
 
 
 # --- agent -----------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ def test_defaults_are_those_of_the_routing_policy(tmp_path: Path) -> None:
         title="Общая",
         full=Treatment(say="full"),
         closed=Treatment(say="closed"),
+        emergency_closed=Treatment(say="emergency-closed"),
         timed_out=Treatment(say="timed-out"),
         unstaffed=Treatment(say="unstaffed"),
     )
@@ -70,6 +71,8 @@ def test_every_key_of_a_queue_reaches_the_core(tmp_path: Path) -> None:
     relax: [{after: 13s, require: {}}]
     full: {say: topics}
     closed: {then: queue passport}
+    at_closing: leave
+    emergency_closed: {say: topics, then: queue passport}
     timed_out: {say: topics, then: queue passport}
     unstaffed: {say: topics, then: hangup}"""
     config = tiny_config(
@@ -112,6 +115,8 @@ def test_every_key_of_a_queue_reaches_the_core(tmp_path: Path) -> None:
     assert queue.leavewhenempty == ("paused",)
     assert queue.full == Treatment(say="topics")
     assert queue.closed == Treatment(then=Then.QUEUE, queue=QueueId("passport"))
+    assert queue.leave_at_closing
+    assert queue.emergency_closed == queue.timed_out
     assert queue.timed_out == Treatment(say="topics", then=Then.QUEUE, queue=QueueId("passport"))
     assert queue.unstaffed == Treatment(say="topics")
     defaults = QueueSettings(queue_id=QueueId("general"))

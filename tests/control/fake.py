@@ -13,9 +13,12 @@ from gkc_engine.acd.events import (
     AgentLoggedOut,
     AgentPaused,
     AgentReady,
+    EmergencyClosed,
+    EmergencyOpened,
     Event,
     WrapUpCoded,
 )
+from gkc_engine.acd.views import Closing
 from gkc_engine.control.day import DayCounters, Ended
 from gkc_engine.control.figures import QueueCounts
 from gkc_engine.control.protocol import Json
@@ -180,6 +183,7 @@ class FakeBackend:
     rejection: str = ""
     revealed: list[str] = field(default_factory=list)
     authors: list[str] = field(default_factory=list)
+    closed: dict[QueueId, Closing] = field(default_factory=dict)
     lists: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -245,6 +249,9 @@ class FakeBackend:
     def expected_wait(self, queue: QueueId) -> int | None:
         return 90_500_000 if queue == PASSPORT else None
 
+    def closing(self, queue: QueueId) -> Closing | None:
+        return self.closed.get(queue)
+
     def health(self) -> Row:
         return {"accepting": True, "ami_up": True, "inbox_depth": 0, "journal_active": False}
 
@@ -264,11 +271,19 @@ class FakeBackend:
                 self._agents[event.agent_id].state = AgentState.OFFLINE
             case AgentLoggedIn():
                 self._agents[event.agent_id].state = AgentState.READY
+            case EmergencyClosed() | EmergencyOpened():
+                self._close(event)
             case WrapUpCoded():
                 return [WrapUpResult(contact_id=DONE, agent_id=event.agent_id, code=event.code)]
             case _:
                 raise AssertionError(event)
         return []
+
+    def _close(self, event: EmergencyClosed | EmergencyOpened) -> None:
+        for queue in self.directory.queues if event.queue is None else [event.queue]:
+            self.closed.pop(queue, None)
+            if isinstance(event, EmergencyClosed):
+                self.closed[queue] = Closing(emergency=True, reason=event.reason)
 
     async def reload(self, *, force: bool, author: str) -> Reloaded:
         self.authors.append(author)

@@ -237,3 +237,47 @@ async def test_a_result_goes_to_the_contact_in_hand_or_the_last_one(city: City) 
         {"contact": FIRST, "code": "12"},
         {"contact": FIRST, "code": "обед"},
     ]
+
+
+async def test_a_queue_closes_tells_those_who_wait_and_opens_again(city: City) -> None:
+    for contact in (FIRST, SECOND_ONE):
+        await city.said(started(contact), ev.QueueRequested(contact_id=contact, queue=PASSPORT))
+    [row] = await city.show("queue.close", queue="passport", reason="дым", to="housing")
+    assert (row["closed"], row["closed_reason"], row["led_on"]) == ("emergency", "дым", 2)
+    row = await city.queue("passport")
+    assert (row["closed"], row["waiting"]) == ("emergency", 0)
+    assert (await city.queue("housing"))["closed"] is None
+    refused = await city.refused("queue.close", queue="housing", to="passport")
+    assert refused == ("refused", "passport is closed: who is led there would be sent away")
+    assert (await city.refused("queue.close", queue=None, to="housing"))[0] == "bad_params"
+    assert (await city.refused("queue.close", queue="nothing"))[0] == "unknown_queue"
+    [row] = await city.show("queue.open", queue="passport")
+    assert row["closed"] is None
+    refused = await city.refused("queue.open", queue="passport")
+    assert refused == ("refused", "passport is not closed in an emergency")
+    rows = [row for row in city.audit if row[1] in ("queue.close", "queue.open")]
+    assert [(action, subject) for _, action, subject, _, _ in rows] == [
+        ("queue.close", "queue passport"),
+        ("queue.close", "housing passport"),
+        ("queue.close", "housing"),
+        ("queue.close", "nothing"),
+        ("queue.open", "queue passport"),
+        ("queue.open", "passport"),
+    ]
+    closed = {"passport": "emergency"}
+    assert rows[0][3:] == (
+        {"closed": {}},
+        {"closed": closed, "led_on": 2, "reason": "дым", "to": "housing"},
+    )
+    assert rows[4][3:] == ({"closed": closed}, {"closed": {}, "led_on": 0})
+
+
+async def test_the_whole_center_closes_in_one_word(city: City) -> None:
+    await city.said(started(FIRST), ev.QueueRequested(contact_id=FIRST, queue=PASSPORT))
+    rows = await city.show("queue.close", queue=None, reason="эвакуация")
+    assert [row["closed"] for row in rows] == ["emergency", "emergency"]
+    [contact] = await city.show("queue.waiting")
+    assert contact["state"] == "treated"
+    assert city.audit[-1][2] == "center"
+    rows = await city.show("queue.open", queue=None)
+    assert [row["closed"] for row in rows] == [None, None]
