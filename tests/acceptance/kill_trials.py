@@ -26,12 +26,13 @@ from gkc_engine.cli._console import progress, state_dir
 from gkc_engine.demo.city import CityOptions
 from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install, find_or_install
+from gkc_engine.watchdog import BEAT_S, RESTART_S, SILENCE_S
 from tests.acceptance.harness import scene, until
 from tests.acceptance.oracle import Verdict, compare
 from tests.acceptance.sipp import FOREVER_MS, Sipp, SippBench
 from tests.acceptance.traces import dialogues
 from tests.acceptance.transfer_trials import Players, transfer
-from tests.acceptance.trials import Figures, Trials, now
+from tests.acceptance.trials import Figures, Trials, invited, now
 
 PASSPORT, HOUSING, ANYBODY, CITY = "+74951112233", "+74951112244", "+74951112255", "+74957777777"
 RING_MS = 2500
@@ -43,6 +44,17 @@ FALLBACK_S, STOPPED_S = 2.0, 5.0
 DECIDES_S = 2.0
 """Within this the engine decides again, from its own start (or from its going on)."""
 
+DECIDES_AGAIN_S = {
+    "waiting": DECIDES_S,
+    "stopped": DECIDES_S,
+    "watched": RESTART_S + DECIDES_S,
+    "hung": SILENCE_S + BEAT_S + RESTART_S + DECIDES_S,
+}
+"""From the kill or stop, where the watchdog has to see it first and then waits for its time."""
+
+FRESH_S = 3.0
+"""So long after the end of the engine its last heartbeat passes for a live one at least."""
+
 WATCHED = ("watched", "hung")
 """The real watchdog is over the engine, which is killed or stopped: nobody else brings it back."""
 
@@ -53,46 +65,57 @@ class KillTrials(Trials):
     """The kinds of trial that one city serves, one after another."""
 
     async def waiting(self, kind: str = "waiting", waiting: int = 3) -> None:
-        """Citizens wait, are in the menu, or hear an announcement; one member is free.
+        """Citizens wait, are in the menu, or hear an announcement; others dial right after.
 
-        Under its watchdog the engine comes back by itself: then the new call comes at once.
+        The next one dials while the heartbeat is still fresh. Under its watchdog the engine comes
+        back by itself, and an operator is free then for whom another has dialled meanwhile.
         """
         figures = self.begin(kind)
-        rng = self.rng
         by_itself = kind in WATCHED
-        await self.city.login("boris")
+        await self.city.login("boris", *(["gleb"] if by_itself else []))
         calls = [await self.dial(PASSPORT, 1, talk_ms=3500, tag="t")]
         await self.city.agent_is("boris", "talk")
         calls.append(await self.dial(PASSPORT, waiting, tag="w"))
         await self.city.in_state("waiting", waiting)
         calls.append(await self.dial(CITY, 1, tag="m"))
-        free = [("gkc-passport", "101"), ("gkc-default", "105")]
-        free += [("gkc-default", "106")] if by_itself else []
-        for queue, phone in free:
-            await self.member(queue, phone)
-        for queue in ("gkc-passport", "gkc-housing", "gkc-operator", "gkc-default"):
-            await self.member(queue, "102", there=False)
-        await asyncio.sleep(rng.uniform(0.0, 1.0))
+        for queue, phone in (("passport", "101"), ("default", "105"), ("default", "106")):
+            await self.member(f"gkc-{queue}", phone)
+        for queue in ("passport", "housing", "operator", "default"):
+            for phone in ("102", "104"):
+                await self.member(f"gkc-{queue}", phone, there=False)
+        await asyncio.sleep(self.rng.uniform(0.0, 1.0))
         before = [str(d.caller) for d in dialogues([calls[1]])]
         at = await self._stop_engine(kind)
+        calls.append(await self.dial(HOUSING, 1, tag="n"))
         if by_itself:
-            calls.append(await self.dial(HOUSING, 1, tag="n"))
+            calls.append(await self.dial(ANYBODY, 1, tag="d"))
         figures.to_queue_s.append(await self.fallen(at, waiting + 1, calls[1:3]) - at)
         order = await self.native("gkc-passport")
         if order != [c for c in before if c in order] or len(order) < waiting - 2:
             figures.wrong_order.append(f"trial {self.n}: {order} instead of {before}")
-        await self.invite(figures, at, [phone for _, phone in free])
+        await self.invite(figures, at, ["101"])
+        figures.invite_s.append(await self.rung_for(calls[2]) - at)
+        await self._new_call(figures, at, calls[3])
         if not by_itself:
-            new = now()
-            await self.member("gkc-default", "106")
-            calls.append(await self.dial(HOUSING, 1, tag="n"))
-            await self.invite(figures, new, ["106"])
-            await asyncio.sleep(rng.uniform(0.0, 1.5))
-        back = await self._come_back(kind, figures, at)
+            await self.member("gkc-default", "104")
+            calls.append(await self.dial(HOUSING, 1, tag="l"))
+            figures.new_s.append(await self.rung_for(calls[-1]) - invited(calls[-1]))
+            await asyncio.sleep(self.rng.uniform(0.0, 1.5))
+        due = max(at, invited(calls[-1]))
+        back = await self._come_back(kind, figures, due if by_itself else at)
         await self.all_over(calls, figures, 60.0)
         self._in_their_order(figures, before, back)
         await self.logout_all()
-        figures.calls += waiting + 3
+        figures.calls += waiting + 4
+
+    async def _new_call(self, figures: Figures, stopped: float, call: Sipp) -> None:
+        """Note how soon a phone rang for who dialled right after the end of the engine."""
+        after = invited(call) - stopped
+        if after > FRESH_S:
+            figures.broken.append(
+                f"trial {self.n}: dialled {after:.1f} s after, no fresh heartbeat"
+            )
+        figures.new_s.append(await self.rung_for(call) - invited(call))
 
     def _in_their_order(self, figures: Figures, before: Sequence[str], back: float) -> None:
         """Whom the engine took back it served as they came.
@@ -293,10 +316,9 @@ async def trials_as_promised(
 def too_late(made: Figures) -> list[float]:
     """Return the seconds after a kill or a stop in which queue or engine was too slow."""
     limit = STOPPED_S if made.kind in ("stopped", "hung") else FALLBACK_S
-    late = [s for s in made.to_queue_s + made.invite_s if s > limit]
-    if made.kind in ("waiting", "stopped"):  # else it waits for a phone that is free, too
-        late += [s for s in made.decide_s if s > DECIDES_S]
-    return late
+    late = [s for s in made.to_queue_s + made.invite_s + made.new_s if s > limit]
+    again = DECIDES_AGAIN_S.get(made.kind)
+    return late + [s for s in made.decide_s if again is not None and s > again]
 
 
 def _spread(values: Sequence[float]) -> dict[str, float | None]:
@@ -314,6 +336,7 @@ def report(figures: Mapping[str, Figures], verdict: Verdict) -> dict[str, Any]:
             "calls": f.calls,
             "to_queue_s": _spread(f.to_queue_s),
             "fallback_invite_s": _spread(f.invite_s),
+            "new_call_invite_s": _spread(f.new_s),
             "decide_s": _spread(f.decide_s),
             "wrong_order": f.wrong_order,
             "broken": f.broken,

@@ -36,12 +36,21 @@ class Figures:
     to_queue_s: list[float] = field(default_factory=list)
     """From the kill until every caller stood in a native queue."""
     invite_s: list[float] = field(default_factory=list)
-    """From the kill (or from a new call's own INVITE) to the INVITE of a free member."""
+    """From the kill to the INVITE of a free member."""
+    new_s: list[float] = field(default_factory=list)
+    """From the INVITE of who dials while the engine is away to the INVITE of a free member."""
     decide_s: list[float] = field(default_factory=list)
-    """From the start of the new process to its first offer."""
+    """From the start of the new process to its first offer; under the watchdog from the kill, or
+    from when there was somebody to be offered."""
     wrong_order: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     """Rings or talks that the kill touched, operators who were not freed."""
+
+
+def invited(call: Sipp) -> float:
+    """Return when the one citizen of ``call`` dialled."""
+    (citizen,) = dialogues([call])
+    return citizen.invited
 
 
 class Trials:
@@ -158,6 +167,17 @@ class Trials:
                 )
 
             figures.invite_s.append(await until(look, f"INVITE of {phone}", 10.0) - since)
+
+    async def rung_for(self, call: Sipp) -> float:
+        """Return when the first phone was rung for the one citizen of ``call``."""
+        (citizen,) = dialogues([call])
+
+        async def look() -> float | None:
+            legs = dialogues(s for s in self.city.bench.running if s.name == "phone")
+            rung = (d.invited for d in legs if d.caller == citizen.caller)
+            return next((at for at in rung if at > citizen.invited), None)
+
+        return await until(look, f"a phone rings for {citizen.caller}", 10.0)
 
     async def all_over(self, calls: Sequence[Sipp], figures: Figures, limit_s: float) -> None:
         """Wait for the end of every call and of its record; operators must be free again."""
