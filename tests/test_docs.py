@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -147,6 +148,7 @@ def test_every_command_is_told_in_the_documents() -> None:
 # --- config ---------------------------------------------------------------------------------------
 
 
+@cache
 def known_keys() -> set[str]:
     models = {**json_schema()["$defs"], **ScenarioModel.model_json_schema()["$defs"]}
     keys = {k for model in models.values() for k in model.get("properties", {})}

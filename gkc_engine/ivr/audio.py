@@ -53,20 +53,22 @@ def encode_alaw(samples: Sequence[int]) -> bytes:
 
 def decode_alaw(data: bytes) -> array[int]:
     """Return A-law as 16-bit samples (ITU-T G.711, table 1a)."""
-    return array("h", (_LINEAR[code] for code in data))
+    return array("h", map(_LINEAR.__getitem__, data))
 
 
 def measure(data: bytes) -> Measure:
     """Return the figures of an A-law recording."""
-    samples = decode_alaw(data)
-    levels = _frame_powers(samples)
+    levels = [
+        sum(map(_SQUARE.__getitem__, data[at : at + _FRAME])) / _FRAME
+        for at in range(0, len(data), _FRAME)
+    ]
     active = _active(levels)
     power = sum(levels[i] for i in active) / len(active) if active else 0.0
     return Measure(
         seconds=len(data) / RATE_HZ,
         active_db=_db(power),
-        peak_db=_db(max((abs(s) for s in samples), default=0) ** 2),
-        clipped=sum(code in (0x2A, 0xAA) for code in data),
+        peak_db=_db(max((_SQUARE[code] for code in set(data)), default=0)),
+        clipped=data.count(0x2A) + data.count(0xAA),
     )
 
 
@@ -174,6 +176,7 @@ def _linear_of(code: int) -> int:
 
 _CODE: Final = bytes(_code_of(v if v < 0x1000 else v - 0x2000) for v in range(0x2000))
 _LINEAR: Final = tuple(_linear_of(code) for code in range(256))
+_SQUARE: Final = tuple(sample * sample for sample in _LINEAR)
 
 
 def main(source: str, target: str) -> None:

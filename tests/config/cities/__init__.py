@@ -11,6 +11,9 @@ from gkc_engine.config.models import Config
 TINY = Path(__file__).parent / "tiny"
 SAMPLE = Path(__file__).parents[3] / "config"
 
+_loaded: dict[str, Config] = {}
+"""Read once: a config cannot be changed."""
+
 
 def tiny_city(folder: Path, *edits: tuple[str, str]) -> Path:
     """Write the tiny city to ``folder`` with each (old, new) of ``edits`` done once; return it."""
@@ -25,4 +28,8 @@ def tiny_city(folder: Path, *edits: tuple[str, str]) -> Path:
 
 def tiny_config(folder: Path, *edits: tuple[str, str]) -> Config:
     """Return the tiny city's config, edited."""
-    return load_config(tiny_city(folder, *edits))
+    city = tiny_city(folder, *edits)
+    text = (city / "city.yaml").read_text(encoding="utf-8")
+    if text not in _loaded:
+        _loaded[text] = load_config(city)
+    return _loaded[text]
