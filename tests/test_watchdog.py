@@ -49,7 +49,10 @@ async def test_an_end_on_purpose_or_a_bad_config_is_final(tmp_path: Path, code: 
     assert starts(tmp_path) == 1
 
 
-async def test_a_crash_is_followed_by_a_start_after_its_pause(tmp_path: Path) -> None:
+async def test_a_crash_is_followed_by_a_start_after_its_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "RESTART_S", 0.5)
     body = f"sys.exit(1 if os.path.getsize({str(tmp_path / 'starts')!r}) < 3 else 0)"
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -88,8 +91,8 @@ async def test_a_worker_that_never_begins_is_killed_too(monkeypatch: pytest.Monk
 
 
 async def test_a_worker_that_speaks_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "SILENCE_S", 1.0)
-    body = "for _ in range(30): time.sleep(0.05); os.write(fd, b'.')"
+    monkeypatch.setattr(watchdog, "SILENCE_S", 0.5)
+    body = "for _ in range(16): time.sleep(0.05); os.write(fd, b'.')"
     assert await Watchdog(worker(tmp_path, body), restart=False).run() == 0
 
 
