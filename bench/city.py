@@ -143,7 +143,7 @@ class Bench:
             adjust=_without_media_watch,
             extra_pjsip=phones,
         )
-        ports = dataclasses.replace(Ports.free(preferred=False), rtp_start=26000, rtp_end=31999)
+        ports = dataclasses.replace(Ports.free(preferred=False), rtp_start=26000)
         self.city = City(config, place.folder / "city", place.install, ports, options)
 
     async def start(self) -> None:

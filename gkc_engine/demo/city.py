@@ -25,10 +25,17 @@ from gkc_engine.errors import PeerError
 from gkc_engine.pbx.from_config import plan_from_config
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import OperatorPhone, PbxPlan, Trunk
-from gkc_engine.pbx.process import AsteriskProcess, free_tcp_port, free_udp_port
+from gkc_engine.pbx.process import AsteriskProcess, free_tcp_port, free_udp_port, free_udp_range
 from gkc_engine.pbx.render import render_standalone
 
 SECRET_VARIABLE = "GKC_AMI_SECRET"
+
+
+RTP_PORTS = 6000
+"""Of one city: 1 500 calls, four ports each."""
+
+RTP_STARTS = (20000, 26000, 14000)
+"""Below the ports that the kernel gives to anybody who asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +46,12 @@ class Ports:
     ami: int
     agi: int
     metrics: int
-    rtp_start: int = 20000
-    rtp_end: int = 25999
+    rtp_start: int = RTP_STARTS[0]
+
+    @property
+    def rtp_end(self) -> int:
+        """The last of the RTP ports."""
+        return self.rtp_start + RTP_PORTS - 1
 
     @classmethod
     def usual(cls) -> Ports:
@@ -56,6 +67,7 @@ class Ports:
             ami=free_tcp_port(preferred=wanted.ami),
             agi=free_tcp_port(preferred=wanted.agi),
             metrics=free_tcp_port(preferred=wanted.metrics),
+            rtp_start=free_udp_range(RTP_STARTS, RTP_PORTS),
         )
 
 

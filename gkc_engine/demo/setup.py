@@ -105,6 +105,11 @@ def moved_ports(ports: Ports, phones: int = PHONES_PORT) -> list[str]:
         if wanted != chosen:
             holder = port_holder(wanted, protocol) or "another process"
             said.append(f"port {wanted} ({what}) is held by {holder}: taking {chosen}")
+    if usual.rtp_start != ports.rtp_start:
+        said.append(
+            f"of the ports {usual.rtp_start} to {usual.rtp_end} (RTP) some are held:"
+            f" taking {ports.rtp_start} to {ports.rtp_end}"
+        )
     return said
 
 

@@ -18,11 +18,14 @@ from gkc_engine.errors import PeerError
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import Ami, OperatorPhone, OutsidePlan
 from gkc_engine.pbx.outside import CitizenCall, Headers, originate_citizen, set_phone
-from gkc_engine.pbx.process import AsteriskProcess, free_tcp_port, free_udp_port
+from gkc_engine.pbx.process import AsteriskProcess, free_tcp_port, free_udp_port, free_udp_range
 from gkc_engine.pbx.render import render_outside
 
 TRUNK_HOST: Final = "127.0.0.11"
 PHONES_HOST: Final = "127.0.0.1"
+
+RTP_PORTS: Final = 8000
+RTP_STARTS: Final = (32000, 40000, 48000)
 
 DECISIONS: Final = 25
 """Calls of one phone that are decided beforehand; an AMI line holds no more."""
@@ -41,6 +44,7 @@ class OutsideWorld:
         self.run_dir = run_dir
         self.asterisk = AsteriskProcess(install=install, run_dir=run_dir)
         self.sip_port = _free_on_both(PHONES_PORT)
+        self.rtp_start = free_udp_range(RTP_STARTS, RTP_PORTS)
         self.ami = Ami(user="demo", secret=secrets.token_urlsafe(18), port=free_tcp_port())
         self.originated: list[str] = []
         """Ids of the calls that were dialled, in order: the driver's own list."""
@@ -64,6 +68,8 @@ class OutsideWorld:
             trunk_host=TRUNK_HOST,
             phones_host=PHONES_HOST,
             sip_port=self.sip_port,
+            rtp_start=self.rtp_start,
+            rtp_end=self.rtp_start + RTP_PORTS - 1,
             phones=tuple(phones),
         )
         self._phones = tuple(phone.endpoint for phone in phones)

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -221,6 +222,25 @@ def _free_port(kind: socket.SocketKind, host: str, preferred: int) -> int:
             found: int = probe.getsockname()[1]
             return found
     raise PeerError(f"no free port on {host}")
+
+
+def free_udp_range(starts: Sequence[int], count: int) -> int:
+    """Return the first of ``starts`` from which ``count`` UDP ports on nobody holds.
+
+    Asterisk tries the next port when one is held, so where none is quite free, the freest will do.
+    """
+    held = udp_ports_held()
+    taken = {start: sum(start <= port < start + count for port in held) for start in starts}
+    return min(starts, key=taken.__getitem__)
+
+
+def udp_ports_held() -> set[int]:
+    """Return every UDP port that somebody on this machine holds, on whatever address."""
+    ports = set()
+    for table in (Path("/proc/net/udp"), Path("/proc/net/udp6")):
+        lines = table.read_text().splitlines()[1:] if table.exists() else []
+        ports |= {int(line.split()[1].rpartition(":")[2], 16) for line in lines}
+    return ports
 
 
 def port_holder(port: int, protocol: str = "tcp") -> str | None:

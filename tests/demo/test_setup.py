@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 from pathlib import Path
@@ -15,6 +16,7 @@ from gkc_engine.demo.tree import Document, copy_tree
 from gkc_engine.demo.world import OutsideWorld
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.pbx.install import Install
+from gkc_engine.pbx.process import free_udp_range, udp_ports_held
 
 CONFIG = Path(__file__).parents[2] / "config"
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -62,6 +64,7 @@ def test_a_taken_port_is_replaced_and_its_holder_named(monkeypatch: pytest.Monke
         free = Ports.free(preferred=False)
         usual = Ports(sip=free.sip, ami=port, agi=free.agi, metrics=free.metrics)
         monkeypatch.setattr(Ports, "usual", classmethod(lambda _cls: usual))
+        monkeypatch.setattr("gkc_engine.demo.city.RTP_STARTS", (usual.rtp_start,))
         chosen = Ports.free()
         assert (chosen.sip, chosen.agi, chosen.metrics) == (usual.sip, usual.agi, usual.metrics)
         assert chosen.ami != port
@@ -84,3 +87,22 @@ def test_the_phones_port_too_is_replaced_and_its_holder_named(
         (said,) = moved_ports(Ports.usual(), world.sip_port)
     assert said.startswith(f"port {port} (phones) is held by ")
     assert said.endswith(f"(pid {os.getpid()}): taking {world.sip_port}")
+
+
+def test_rtp_ports_of_which_one_is_held_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        quiet = next(n for n in range(1024, 60000) if not {*range(n, n + 4)} & udp_ports_held())
+        assert free_udp_range((port - 1, quiet), 4) == quiet
+        assert free_udp_range((port + 1, quiet), 4) in (port + 1, quiet)
+        monkeypatch.setattr("gkc_engine.demo.city.RTP_STARTS", (port - 5, quiet))
+        monkeypatch.setattr("gkc_engine.demo.city.RTP_PORTS", 6)
+        ports = Ports.free(preferred=False)
+        assert ports.rtp_start == quiet
+        usual = dataclasses.replace(ports, rtp_start=port - 5)
+        monkeypatch.setattr(Ports, "usual", classmethod(lambda _cls: usual))
+        (said,) = moved_ports(ports)
+    assert said == (
+        f"of the ports {port - 5} to {port} (RTP) some are held: taking {quiet} to {quiet + 5}"
+    )
