@@ -22,14 +22,18 @@ INBOX_MAX = 64
 
 @dataclass(slots=True, kw_only=True)
 class Recording:
-    """The file that this Dial's talk is recorded to."""
+    """The file that a talk is recorded to."""
 
     offer_id: OfferId
     name: str
     """Below the folder of recordings."""
+    channel: str
+    """The leg it is made on; empty until it is begun."""
     muted: bool
     told: bool = False
     """Whether it is on record: there was a word of it."""
+    part: int = 1
+    """Of the talks that one offer led to, handed over from operator to operator."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -85,6 +89,10 @@ class Call:
     leg_bound: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once this Dial has made a leg."""
     recording: Recording | None = None
+    parting: str | None = None
+    """The operator's leg whose talk is about to have a recording of its own."""
+    earlier: bool = False
+    """Whether an engine before us held him: his channel knows what it recorded."""
     noticed: bool = False
     """Whether he has been told that the talk is recorded."""
     shown: QueueId | None = None

@@ -145,6 +145,7 @@ class PhoneChannel:
                     channel="",
                     entry=past.entry,
                     language=past.language,
+                    earlier=True,
                 )
             )
 

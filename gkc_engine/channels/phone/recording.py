@@ -1,9 +1,16 @@
-"""Recording of talks: one file for each offer that became a talk, bound to the contact's record.
+"""Recording of talks: one file for each operator's talk, bound to the contact's record.
 
 ``MixMonitor`` runs on the citizen's channel and with option ``b`` writes bridged time only, so that
 it can be started before the ring and lives through transfers. ``on-demand`` runs muted until the
 operator asks for it; a pause during a talk is the same mute. The mute goes over AMI
 (``MixMonitorMute``), which works while Dial holds the socket.
+
+After an attended transfer no socket of ours is free to begin the next operator's file, and AMI may
+not (``MixMonitor`` wants ``system``). So his leg is told that he pressed ``*1``: the dialplan's own
+feature then asks us (``/record``) on a socket of his leg, and the file is made there. Where that
+feature is missing the first file goes on.
+
+What is being recorded stands in a variable of the channel, for an engine that comes after us.
 """
 
 from __future__ import annotations
@@ -30,6 +37,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+STATE: Final = "GKC_REC"
+"""Channel variable: ``OFFER PART MUTED TOLD NAME`` of what is recorded on this channel."""
+
+CODE: Final = "*1"
+"""Of ``gkc-record`` in features.conf."""
+
+_STATE: Final = re.compile(r"(\d+) (\d+) ([01]) ([01]) ([\w./-]+)", re.ASCII)
+
 _PLAIN: Final = re.compile(r"[\w./ -]+")
 """What may stand in the path: it goes into an application's arguments (docs of ``escape``)."""
 
@@ -50,10 +65,14 @@ class Recordings:
                 " digits, spaces and . _ - /"
             )
 
-    def name(self, contact_id: ContactId, offer_id: OfferId, at: Instant) -> str:
-        """Return ``YYYY/MM/DD/CONTACT-OFFER.wav``, the day being the center's."""
+    def name(self, contact_id: ContactId, offer_id: OfferId, at: Instant, part: int = 1) -> str:
+        """Return ``YYYY/MM/DD/CONTACT-OFFER.wav``, the day being the center's.
+
+        From the second talk of an offer on (handed over to a colleague) ``CONTACT-OFFER-2.wav``.
+        """
         day = datetime.fromtimestamp(at / SECOND, UTC).astimezone(self.zone)
-        return f"{day:%Y/%m/%d}/{contact_id}-{offer_id}.{self.format}"
+        more = f"-{part}" if part > 1 else ""
+        return f"{day:%Y/%m/%d}/{contact_id}-{offer_id}{more}.{self.format}"
 
     def there(self, name: str) -> bool:
         """Whether a recording is where its reference says. Blocks on the disk."""
@@ -68,40 +87,152 @@ class Recorder:
 
     async def begin(self, call: Call, agi: AgiSession, offer: OfferContact, mode: str) -> None:
         """Start before the ring, so that not a word of the talk is missed."""
+        await self.recall(call, agi)
         await self.end(call, agi, keep=True)  # he was transferred out of a recorded talk
         recordings, on_demand = self._channel.plan.recordings, mode == "on-demand"
         if recordings is None or mode == "never" or (on_demand and not self._channel.ami.up):
             return  # without AMI nobody could keep it silent until it is asked for
         name = recordings.name(call.contact_id, offer.offer_id, offer.created)
-        await agi.exec("MixMonitor", recordings.folder / name, "bi(GKC_MIX)")
-        call.recording = Recording(offer_id=offer.offer_id, name=name, muted=on_demand)
+        call.recording = Recording(
+            offer_id=offer.offer_id, name=name, channel=call.leg, muted=on_demand
+        )
+        await self._start(call.recording, recordings, agi)
         if on_demand:
-            self._mute(call, on=True)
+            self._mute(call.recording)
+
+    async def _start(self, recording: Recording, where: Recordings, agi: AgiSession) -> None:
+        recording.channel = agi.uniqueid
+        await agi.exec("MixMonitor", where.folder / recording.name, "bi(GKC_MIX)")
+        await agi.set_variable(STATE, _state(recording))
 
     def answered(self, call: Call, at: Instant | None) -> None:
         """The talk begins: from here on there is something to be kept."""
-        if call.recording is not None and not call.recording.muted:
+        recording, offer = call.recording, call.dialling
+        if recording is None:
+            self._found(call, at)
+        elif offer is not None and recording.offer_id != offer.offer_id:
+            self.handed_over(call, call.talk_leg)  # it rang for the operator who has left
+        elif not recording.muted:
+            self._tell(call, recording, at)
+
+    def _found(self, call: Call, at: Instant | None) -> None:
+        """Bind what the last engine began to record and did not live to tell of."""
+        offer, recordings = call.dialling, self._channel.plan.recordings
+        if not call.earlier or offer is None or recordings is None:
+            return
+        name = recordings.name(call.contact_id, offer.offer_id, offer.created)
+        if self._channel.voice(offer.queue).record == "always" and recordings.there(name):
+            call.recording = Recording(
+                offer_id=offer.offer_id, name=name, channel=call.leg, muted=False
+            )
             self._tell(call, call.recording, at)
+
+    # --- handed over -----------------------------------------------------------------------
+
+    def handed_over(self, call: Call, leg: str | None) -> None:
+        """Another operator talks with him, on ``leg``: that talk has a file of its own."""
+        old = call.recording
+        if not leg or not self._channel.ami.up or (old is None and not call.earlier):
+            return
+        if old is not None and old.muted:
+            self._part_silently(call, old)
+            return
+        call.parting = leg
+        for digit in CODE:
+            self._channel.jobs.put("PlayDTMF", Channel=leg, Digit=digit, Receive="true")
+
+    async def part(self, call: Call, agi: AgiSession) -> None:
+        """Begin the file of the operator whose leg this socket is of; end the one before."""
+        call.parting = None
+        await self.recall(call, agi)
+        old, recordings = call.recording, self._channel.plan.recordings
+        if old is None or recordings is None:
+            return
+        if old.muted:
+            self._part_silently(call, old)
+            return
+        call.recording = self._next(call, old)
+        await self._start(call.recording, recordings, agi)
+        self._stop(call, old)
+        self._tell(call, call.recording, None)
+
+    def _part_silently(self, call: Call, old: Recording) -> None:
+        """Nothing is to be heard until this operator asks for it: his file begins then."""
+        self._stop(call, old)
+        call.recording = self._next(call, old)
+
+    def _next(self, call: Call, old: Recording) -> Recording:
+        recordings, offer = self._channel.plan.recordings, call.dialling
+        assert recordings is not None
+        offer_id, part = old.offer_id, old.part + 1
+        if offer is not None and offer.offer_id != old.offer_id:
+            offer_id, part = offer.offer_id, 1
+        name = recordings.name(call.contact_id, offer_id, self._channel.now(), part)
+        return Recording(offer_id=offer_id, name=name, channel="", muted=old.muted, part=part)
+
+    def _stop(self, call: Call, old: Recording) -> None:
+        """End a file without a socket; one on an operator's leg ends with that leg."""
+        if old.channel == call.leg:
+            self._channel.jobs.put("StopMixMonitor", Channel=old.channel)
+            self._channel.jobs.put("Setvar", Channel=old.channel, Variable=STATE, Value="")
+        if not old.told:
+            self._discard(old)
+
+    # --- the end ---------------------------------------------------------------------------
 
     async def end(self, call: Call, agi: AgiSession, *, keep: bool) -> None:
         """Stop; without ``keep`` there was no talk, and the empty file goes."""
-        recording, call.recording = call.recording, None
+        recording, call.recording, call.parting = call.recording, None, None
         if recording is None:
             return
-        mix = await agi.get_variable("GKC_MIX") or ""
-        await agi.exec("StopMixMonitor", mix)
+        if recording.channel == call.leg:
+            mix = await agi.get_variable("GKC_MIX") or ""
+            await agi.exec("StopMixMonitor", mix)
+            await agi.set_variable(STATE, "")
+        if not (keep and recording.told):
+            self._discard(recording)
+
+    def _discard(self, recording: Recording) -> None:
         recordings = self._channel.plan.recordings
-        if recordings is not None and not (keep and recording.told):
+        if recordings is not None:
             with contextlib.suppress(OSError):  # Asterisk may run as somebody else
                 (recordings.folder / recording.name).unlink()
 
-    def toggle(self, call: Call) -> bool | None:
+    # --- pause -----------------------------------------------------------------------------
+
+    async def recall(self, call: Call, agi: AgiSession) -> None:
+        """Ask the channels what the last engine recorded: ours, or that of the citizen."""
+        if call.recording is not None or not call.earlier:
+            return
+        call.earlier = False
+        said = await agi.get_variable(STATE)
+        if not said and agi.uniqueid != call.leg:
+            said = await agi.get_variable(f"IMPORT({call.leg},{STATE})")
+            on = call.leg
+        else:
+            on = agi.uniqueid
+        found = _STATE.fullmatch(said or "")
+        if found is not None:
+            call.recording = Recording(
+                offer_id=OfferId(int(found[1])),
+                part=int(found[2]),
+                muted=found[3] == "1",
+                told=found[4] == "1",
+                name=found[5],
+                channel=on,
+            )
+
+    async def toggle(self, call: Call, agi: AgiSession) -> bool | None:
         """Pause, or go on; return whether it records now, ``None`` when there is no recording."""
-        recording = call.recording
-        if recording is None or not self._channel.ami.up:
+        await self.recall(call, agi)
+        recording, recordings = call.recording, self._channel.plan.recordings
+        if recording is None or recordings is None or not self._channel.ami.up:
             return None
         recording.muted = not recording.muted
-        self._mute(call, on=recording.muted)
+        if not recording.channel:
+            await self._start(recording, recordings, agi)
+        else:
+            self._mute(recording)
         if not recording.told:
             self._tell(call, recording, None)
         else:
@@ -112,6 +243,7 @@ class Recorder:
 
     def _tell(self, call: Call, recording: Recording, at: Instant | None) -> None:
         recording.told = True
+        self._note(recording)
         self._channel.submit(
             ev.RecordingStarted(
                 contact_id=call.contact_id,
@@ -119,10 +251,23 @@ class Recorder:
                 path=recording.name,
                 at=at,
             ),
-            f"recorded:{recording.offer_id}",
+            f"recorded:{recording.offer_id}:{recording.part}",
         )
 
-    def _mute(self, call: Call, *, on: bool) -> None:
+    def _mute(self, recording: Recording) -> None:
+        state = "1" if recording.muted else "0"
         self._channel.jobs.put(
-            "MixMonitorMute", Channel=call.channel, Direction="both", State="1" if on else "0"
+            "MixMonitorMute", Channel=recording.channel, Direction="both", State=state
         )
+        self._note(recording)
+
+    def _note(self, recording: Recording) -> None:
+        """Leave on the channel what an engine after us must know of it."""
+        self._channel.jobs.put(
+            "Setvar", Channel=recording.channel, Variable=STATE, Value=_state(recording)
+        )
+
+
+def _state(recording: Recording) -> str:
+    flags = f"{int(recording.muted)} {int(recording.told)}"
+    return f"{recording.offer_id} {recording.part} {flags} {recording.name}"

@@ -107,8 +107,12 @@ class Sockets:
 
     async def _record(self, agi: AgiSession) -> None:
         """``*1`` during a talk: pause the recording or go on; the operator hears which."""
+        recorder = self._channel.recorder
         call = self._channel.calls.by_agent_leg.get(agi.uniqueid)
-        on = self._channel.recorder.toggle(call) if call is not None else None
+        if call is not None and call.parting == agi.uniqueid:
+            await recorder.part(call, agi)  # it was we who pressed it: he hears nothing
+            return
+        on = await recorder.toggle(call, agi) if call is not None else None
         said = {True: "agent-stored", False: "agent-paused", None: "agent-refused"}[on]
         sound = self._channel.sound(said, self._channel.plan.language)
         if sound is not None:

@@ -173,6 +173,8 @@ class Transfers:
             channel.calls.bind(call, leg, to_agent)
             channel.facts.not_foreign(to_agent, leg)
         call.answered_by, call.talk_leg = to_agent, leg
+        if to_agent is not None:
+            channel.recorder.handed_over(call, leg)
         channel.submit(
             ev.TransferCompleted(
                 contact_id=call.contact_id,
