@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from gkc_engine.ids import AgentId, ContactId, Instant, SkillId
 
 
-@dataclass(slots=True, kw_only=True)
-class AgentLoggedIn:
+class AgentLoggedIn(Struct, kw_only=True, gc=False):
     """The agent came to work, ready. Again while logged in: nothing changes."""
 
     agent_id: AgentId
     by: str = "phone"
 
 
-@dataclass(slots=True, kw_only=True)
-class AgentLoggedOut:
+class AgentLoggedOut(Struct, kw_only=True, gc=False):
     """The agent went home. A ring is rescinded; a talk and its wrap-up end first."""
 
     agent_id: AgentId
     reason: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
-class AgentPaused:
+class AgentPaused(Struct, kw_only=True, gc=False):
     """Not ready, with a reason; takes effect after the contact in hand."""
 
     agent_id: AgentId
@@ -33,8 +31,7 @@ class AgentPaused:
     until: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class AgentReady:
+class AgentReady(Struct, kw_only=True, gc=False):
     """The agent asks for work: ends a pause, an automatic pause, or wrap-up early."""
 
     agent_id: AgentId
@@ -50,8 +47,7 @@ class Phone(StrEnum):
     """Its state is not known; taken for reachable."""
 
 
-@dataclass(slots=True, kw_only=True)
-class AgentDeviceChanged:
+class AgentDeviceChanged(Struct, kw_only=True, gc=False):
     """The phone: whether it can be reached, and whether it is in a call that is not ours."""
 
     agent_id: AgentId
@@ -61,8 +57,7 @@ class AgentDeviceChanged:
     """For ``joinempty`` and ``leavewhenempty`` only."""
 
 
-@dataclass(slots=True, kw_only=True)
-class AgentCallStarted:
+class AgentCallStarted(Struct, kw_only=True, gc=False):
     """The agent is in a call of his own (outbound, consultation, consulted): his slot is taken."""
 
     agent_id: AgentId
@@ -73,8 +68,7 @@ class AgentCallStarted:
     at: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class AgentCallEnded:
+class AgentCallEnded(Struct, kw_only=True, gc=False):
     """That call is over."""
 
     agent_id: AgentId
@@ -82,16 +76,14 @@ class AgentCallEnded:
     at: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class WrapUpCoded:
+class WrapUpCoded(Struct, kw_only=True, gc=False):
     """The agent gave the result code of his present or last contact."""
 
     agent_id: AgentId
     code: str
 
 
-@dataclass(slots=True, kw_only=True)
-class SkillsChanged:
+class SkillsChanged(Struct, kw_only=True, gc=False):
     """A supervisor changed an agent's skills for this shift; acts on those who wait at once."""
 
     agent_id: AgentId

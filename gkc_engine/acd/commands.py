@@ -6,9 +6,10 @@ action with an event; a failure is an event too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from gkc_engine.acd.events import Party
 from gkc_engine.acd.settings import ContactClass, Medium, Treatment
@@ -114,8 +115,7 @@ class AgentState(StrEnum):
 # --- actions ---------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, kw_only=True)
-class HoldContact:
+class HoldContact(Struct, kw_only=True, gc=False):
     """Keep the contact waiting: music, announcements of ``queue``. Repeated after each offer."""
 
     contact_id: ContactId
@@ -123,8 +123,7 @@ class HoldContact:
     enqueued: Instant
 
 
-@dataclass(slots=True, kw_only=True)
-class OfferContact:
+class OfferContact(Struct, kw_only=True, gc=False):
     """Ring the agents (several only with ``ring: all``); answer with Ringing/Accepted/Failed."""
 
     offer_id: OfferId
@@ -139,8 +138,7 @@ class OfferContact:
     """The slot that is reserved of each of ``agent_ids``."""
 
 
-@dataclass(slots=True, kw_only=True)
-class RescindOffer:
+class RescindOffer(Struct, kw_only=True, gc=False):
     """Stop ringing. Answer with ``OfferFailed(RESCINDED)`` — or ``OfferAccepted`` if it crossed."""
 
     offer_id: OfferId
@@ -148,8 +146,7 @@ class RescindOffer:
     reason: str
 
 
-@dataclass(slots=True, kw_only=True)
-class TreatContact:
+class TreatContact(Struct, kw_only=True, gc=False):
     """Play the treatment and end the contact; ``disposition`` is already decided."""
 
     contact_id: ContactId
@@ -157,8 +154,7 @@ class TreatContact:
     treatment: Treatment
 
 
-@dataclass(slots=True, kw_only=True)
-class ReleaseContact:
+class ReleaseContact(Struct, kw_only=True, gc=False):
     """The talk is over and nothing more is due: survey if configured, then hang up."""
 
     contact_id: ContactId
@@ -167,8 +163,7 @@ class ReleaseContact:
 # --- facts -----------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, kw_only=True)
-class ContactQueued:
+class ContactQueued(Struct, kw_only=True, gc=False):
     """The contact stands in ``queue``; ``enqueued`` is its first enqueue time in the city."""
 
     contact_id: ContactId
@@ -182,8 +177,7 @@ class ContactQueued:
     """The contact of the same citizen whose place it has (``resume_within``)."""
 
 
-@dataclass(slots=True, kw_only=True)
-class PriorityChanged:
+class PriorityChanged(Struct, kw_only=True, gc=False):
     """A contact in a queue goes on with this class, head start and slope."""
 
     contact_id: ContactId
@@ -193,8 +187,7 @@ class PriorityChanged:
     slope_milli: int
 
 
-@dataclass(slots=True, kw_only=True)
-class StepReached:
+class StepReached(Struct, kw_only=True, gc=False):
     """The waiting contact's requirement is now that of ``step``."""
 
     contact_id: ContactId
@@ -202,8 +195,7 @@ class StepReached:
     step: int
 
 
-@dataclass(slots=True, kw_only=True)
-class OfferEnded:
+class OfferEnded(Struct, kw_only=True, gc=False):
     """One row of the offer table, for one agent of it."""
 
     offer_id: OfferId
@@ -218,8 +210,7 @@ class OfferEnded:
     slot: int | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class SegmentClosed:
+class SegmentClosed(Struct, kw_only=True, gc=False):
     """One row of the segment table. Contiguous: ``started`` is the ``ended`` of ``n - 1``."""
 
     contact_id: ContactId
@@ -244,8 +235,7 @@ class SegmentClosed:
         return f"{self.contact_id}.{self.n}"
 
 
-@dataclass(slots=True, kw_only=True)
-class AgentStateChanged:
+class AgentStateChanged(Struct, kw_only=True, gc=False):
     """From ``since`` on the slot is in ``state``; ``until`` = when it ends by itself, if it does.
 
     ``state`` READY with ``until`` set: a rest (``reason`` says which); not offered until then.
@@ -262,8 +252,7 @@ class AgentStateChanged:
     queue: QueueId | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class ContactEnded:
+class ContactEnded(Struct, kw_only=True, gc=False):
     """The contact's row: its one disposition and its sums."""
 
     contact_id: ContactId
@@ -291,8 +280,7 @@ class ContactEnded:
     article: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class WrapUpResult:
+class WrapUpResult(Struct, kw_only=True, gc=False):
     """The result code that an agent gave to a contact."""
 
     agent_id: AgentId
@@ -300,8 +288,7 @@ class WrapUpResult:
     code: str
 
 
-@dataclass(slots=True, kw_only=True)
-class EventRejected:
+class EventRejected(Struct, kw_only=True, gc=False):
     """The event names something unknown, or cannot apply; said once, nothing changed."""
 
     kind: str

@@ -7,9 +7,10 @@ side's own clock (Asterisk's), for the record; decisions use the instant of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from gkc_engine.acd import agent_events as of_agents
 from gkc_engine.acd.settings import ContactClass, Medium, Settings
@@ -49,8 +50,7 @@ class TalkEnd(StrEnum):
 # --- the contact -----------------------------------------------------------------------------
 
 
-@dataclass(slots=True, kw_only=True)
-class ContactStarted:
+class ContactStarted(Struct, kw_only=True, gc=False):
     """A citizen reached us; no queue yet (menu, or mail being read). Registered from here on."""
 
     contact_id: ContactId
@@ -67,24 +67,21 @@ class ContactStarted:
     at: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class LanguageChosen:
+class LanguageChosen(Struct, kw_only=True, gc=False):
     """The citizen chose another language in the menu."""
 
     contact_id: ContactId
     language: str
 
 
-@dataclass(slots=True, kw_only=True)
-class ArticleHeard:
+class ArticleHeard(Struct, kw_only=True, gc=False):
     """A self-service article was heard to its end, or left by the citizen's choice."""
 
     contact_id: ContactId
     article: str
 
 
-@dataclass(slots=True, kw_only=True)
-class MenuAnswered:
+class MenuAnswered(Struct, kw_only=True, gc=False):
     """The citizen pressed a digit in a menu. For the record only."""
 
     contact_id: ContactId
@@ -92,8 +89,7 @@ class MenuAnswered:
     digit: str
 
 
-@dataclass(slots=True, kw_only=True)
-class WaitTold:
+class WaitTold(Struct, kw_only=True, gc=False):
     """A waiting citizen was told how much longer it will take. For the record only."""
 
     contact_id: ContactId
@@ -107,8 +103,7 @@ class WaitTold:
     """… and at most this; ``None``: nobody knows how much more."""
 
 
-@dataclass(slots=True, kw_only=True)
-class RecordingStarted:
+class RecordingStarted(Struct, kw_only=True, gc=False):
     """A talk is being recorded to ``path``, below the folder of recordings. For the record only."""
 
     contact_id: ContactId
@@ -118,16 +113,14 @@ class RecordingStarted:
     at: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class RecordingPaused:
+class RecordingPaused(Struct, kw_only=True, gc=False):
     """The recording of the present talk was paused, or goes on. For the record only."""
 
     contact_id: ContactId
     paused: bool
 
 
-@dataclass(slots=True, kw_only=True)
-class QueueRequested:
+class QueueRequested(Struct, kw_only=True, gc=False):
     """The contact is to wait for an agent of ``queue``; from another queue it is a move.
 
     ``None`` = the queue's own class, head start, slope. ``enqueued`` is given when the first
@@ -142,8 +135,7 @@ class QueueRequested:
     enqueued: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class ContactPriorityChanged:
+class ContactPriorityChanged(Struct, kw_only=True, gc=False):
     """A supervisor gave the contact a priority of its own; acts at once if it waits.
 
     ``None`` = as it was. Like the caller's own from the menu it holds after moves, too.
@@ -155,8 +147,7 @@ class ContactPriorityChanged:
     slope_milli: int | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class ConsultStarted:
+class ConsultStarted(Struct, kw_only=True, gc=False):
     """An agent with a citizen asks a queue for a colleague: his call waits there like a contact.
 
     It has the place that the citizen would have there: his enqueue time, class, head start and
@@ -171,8 +162,7 @@ class ConsultStarted:
     """The citizen's contact; ``None`` = a call of the agent's own."""
 
 
-@dataclass(slots=True, kw_only=True)
-class ContactDetached:
+class ContactDetached(Struct, kw_only=True, gc=False):
     """We lost hold of a waiting contact whose line still stands (it is in the native queue).
 
     It keeps its place and is not offered until ``ContactAttached``.
@@ -182,15 +172,13 @@ class ContactDetached:
     at: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class ContactAttached:
+class ContactAttached(Struct, kw_only=True, gc=False):
     """We hold the contact again; P1 applies at once."""
 
     contact_id: ContactId
 
 
-@dataclass(slots=True, kw_only=True)
-class FallbackAnswered:
+class FallbackAnswered(Struct, kw_only=True, gc=False):
     """The native fallback queue connected the contact (imported from Asterisk)."""
 
     contact_id: ContactId
@@ -204,8 +192,7 @@ MENU_ENDED = "menu ended the call"
 """Reason of ``ContactLeft`` when a menu's choice said so: he was told what there is to tell."""
 
 
-@dataclass(slots=True, kw_only=True)
-class ContactLeft:
+class ContactLeft(Struct, kw_only=True, gc=False):
     """The citizen's line is gone, whoever ended it. The last event of a contact."""
 
     contact_id: ContactId
@@ -217,16 +204,14 @@ class ContactLeft:
 # --- offers ----------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, kw_only=True)
-class OfferRinging:
+class OfferRinging(Struct, kw_only=True, gc=False):
     """The agent's device rings (180)."""
 
     offer_id: OfferId
     at: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class OfferAccepted:
+class OfferAccepted(Struct, kw_only=True, gc=False):
     """An agent and the citizen are connected."""
 
     offer_id: OfferId
@@ -236,8 +221,7 @@ class OfferAccepted:
     at: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class OfferFailed:
+class OfferFailed(Struct, kw_only=True, gc=False):
     """The offer is over without a talk and the citizen's line still stands.
 
     ``agent_id`` names one of several (``ring: all``) whose device is out; ``None`` = the whole
@@ -254,8 +238,7 @@ class OfferFailed:
 # --- the talk --------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, kw_only=True)
-class HoldStarted:
+class HoldStarted(Struct, kw_only=True, gc=False):
     """The agent put the citizen on hold."""
 
     contact_id: ContactId
@@ -263,8 +246,7 @@ class HoldStarted:
     at: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class HoldEnded:
+class HoldEnded(Struct, kw_only=True, gc=False):
     """The agent took the citizen back."""
 
     contact_id: ContactId
@@ -272,8 +254,7 @@ class HoldEnded:
     at: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class TalkEnded:
+class TalkEnded(Struct, kw_only=True, gc=False):
     """The agent's side is gone while the citizen's line stands."""
 
     contact_id: ContactId
@@ -284,8 +265,7 @@ class TalkEnded:
     at: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class TransferRequested:
+class TransferRequested(Struct, kw_only=True, gc=False):
     """Blind transfer: the agent left; the citizen goes to one agent, or to a queue.
 
     Exactly one of ``to_agent`` and ``to_queue``. A named agent who is not ready or does not
@@ -299,8 +279,7 @@ class TransferRequested:
     at: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class TransferCompleted:
+class TransferCompleted(Struct, kw_only=True, gc=False):
     """Attended or semi-attended transfer: the citizen talks with another now.
 
     ``to_agent`` None = an outside party (``to_external``), the talk goes on without agents.
@@ -336,8 +315,7 @@ SkillsChanged: TypeAlias = of_agents.SkillsChanged
 # --- the center ------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, kw_only=True)
-class SettingsApplied:
+class SettingsApplied(Struct, kw_only=True, gc=False):
     """A config version took effect (the first one starts the core)."""
 
     settings: Settings
@@ -350,16 +328,14 @@ class SettingsApplied:
     """What it changed, a line each, as it was printed."""
 
 
-@dataclass(slots=True, kw_only=True)
-class HoursChanged:
+class HoursChanged(Struct, kw_only=True, gc=False):
     """A queue's calendar opened or closed it. Queues are open until the first of these."""
 
     queue: QueueId
     open: bool
 
 
-@dataclass(slots=True, kw_only=True)
-class EmergencyClosed:
+class EmergencyClosed(Struct, kw_only=True, gc=False):
     """A supervisor closed a queue (``None``: all) at once, with an announcement.
 
     With neither ``say`` nor ``then_queue`` each queue's own ``emergency_closed`` applies.
@@ -373,23 +349,20 @@ class EmergencyClosed:
     """For people; nothing is decided by it."""
 
 
-@dataclass(slots=True, kw_only=True)
-class EmergencyOpened:
+class EmergencyOpened(Struct, kw_only=True, gc=False):
     """The emergency closing is over."""
 
     queue: QueueId | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class EngineRestarted:
+class EngineRestarted(Struct, kw_only=True, gc=False):
     """The engine came back and knows nothing yet of what happened meanwhile.
 
     Every waiting contact is detached, every open offer is in doubt until the adapter says.
     """
 
 
-@dataclass(slots=True, kw_only=True)
-class Tick:
+class Tick(Struct, kw_only=True, gc=False):
     """The instant named by ``Acd.next_deadline`` has come."""
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any, get_args
 
@@ -59,17 +58,16 @@ def example(cls: type[Any]) -> Any:  # noqa: ANN401
         "diff": ("queues.tax.timeout 20s → 15s",),
     }
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):
-        kind = str(field.type)
+    for name, kind in cls.__annotations__.items():
         enum = next((e for n, e in ENUMS.items() if kind.startswith(n)), None)
-        if field.name in special:
-            values[field.name] = special[field.name]
+        if name in special:
+            values[name] = special[name]
         elif enum is not None:
-            values[field.name] = list(enum)[-1]
+            values[name] = list(enum)[-1]
         elif any(kind.startswith(n) for n in ("int", "Instant", "Micros", "OfferId")):
-            values[field.name] = history.now + len(field.name)
+            values[name] = history.now + len(name)
         else:
-            values[field.name] = f"«{field.name}»"
+            values[name] = f"«{name}»"
     return cls(**values)
 
 
@@ -107,7 +105,7 @@ def test_what_is_encoded_comes_back_the_same(cls: type[Any]) -> None:
 
 
 def vars_of(message: Any) -> dict[str, Any]:  # noqa: ANN401
-    return {field.name: getattr(message, field.name) for field in dataclasses.fields(message)}
+    return {name: getattr(message, name) for name in message.__struct_fields__}
 
 
 def test_a_field_of_a_newer_engine_is_passed_over_and_a_missing_one_defaults() -> None:
