@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
-from gkc_engine.acd import reload
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.acd.contacts import end_waiting, turned_out
 from gkc_engine.acd.presence import detach
@@ -13,22 +12,6 @@ from gkc_engine.acd.settings import Then, Treatment
 from gkc_engine.acd.state import DOUBT_US, Contact, ContactState
 from gkc_engine.acd.world import Queue, World
 from gkc_engine.ids import Instant, QueueId
-
-CenterEvent = ev.SettingsApplied | ev.HoursChanged | ev.EmergencyClosed | ev.EmergencyOpened
-
-
-def center_event(world: World, event: CenterEvent) -> None:
-    """Apply an event of the whole center."""
-    match event:
-        case ev.SettingsApplied():
-            reload.settings_applied(world, event)
-        case ev.HoursChanged():
-            hours_changed(world, event)
-        case ev.EmergencyClosed():
-            emergency_closed(world, event)
-        case ev.EmergencyOpened():
-            emergency_opened(world, event)
-
 
 # --- hours -----------------------------------------------------------------------------------
 

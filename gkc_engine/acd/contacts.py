@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome
@@ -20,7 +23,17 @@ from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import Queue, World
 from gkc_engine.ids import Instant, QueueId
 
-IN_LINE = (ContactState.WAITING, ContactState.OFFERED, ContactState.DETACHED)
+# Of what every step asks for: a member of an enum costs a look-up in its class.
+_WAITING, _OFFERED, _TREATED, _TALKS, _EXTERNAL = (
+    ContactState.WAITING,
+    ContactState.OFFERED,
+    ContactState.TREATED,
+    ContactState.TALK,
+    ContactState.EXTERNAL,
+)
+_QUEUE, _QUEUED = SegmentKind.QUEUE, SegmentOutcome.QUEUED
+
+IN_LINE = (_WAITING, _OFFERED, ContactState.DETACHED)
 """States in which a contact that has a queue occupies a place of it (P9)."""
 
 # --- start -----------------------------------------------------------------------------------
@@ -50,19 +63,6 @@ def article_heard(world: World, event: ev.ArticleHeard) -> None:
 # --- queues ----------------------------------------------------------------------------------
 
 
-def queue_event(
-    world: World, event: ev.QueueRequested | ev.ContactPriorityChanged | ev.ConsultStarted
-) -> None:
-    """Apply an event that gives a contact its place."""
-    match event:
-        case ev.QueueRequested():
-            queue_requested(world, event)
-        case ev.ContactPriorityChanged():
-            priority_changed(world, event)
-        case ev.ConsultStarted():
-            consult_started(world, event)
-
-
 def queue_requested(world: World, event: ev.QueueRequested) -> None:
     """The contact is to wait in a queue; from another queue it is a move."""
     contact = world.contacts.get(event.contact_id)
@@ -79,19 +79,17 @@ def queue_requested(world: World, event: ev.QueueRequested) -> None:
     arrival = contact.enqueued is None and event.enqueued is None
     if contact.enqueued is None:
         enqueue(world, contact, event.enqueued)
-    match contact.state:
-        case ContactState.WAITING if not moved:
-            if changed:
-                _reorder(world, contact)
-        case ContactState.OFFERED:
-            contact.held = True
-            if moved:
-                move_offered(world, contact, event.queue)
-            elif changed:
-                _reorder(world, contact)
-        case _:
-            contact.held = True
-            enter_queue(world, contact, event.queue, arrival=arrival)
+    if contact.state is _WAITING and not moved:
+        if changed:
+            _reorder(world, contact)
+        return
+    contact.held = True
+    if contact.state is not _OFFERED:
+        enter_queue(world, contact, event.queue, arrival=arrival)
+    elif moved:
+        move_offered(world, contact, event.queue)
+    elif changed:
+        _reorder(world, contact)
 
 
 def consult_started(world: World, event: ev.ConsultStarted) -> None:
@@ -120,15 +118,15 @@ def consult_started(world: World, event: ev.ConsultStarted) -> None:
 
 def _may_queue(contact: Contact, queue_id: QueueId) -> bool:
     """Return False for a late request: served already, or decided otherwise."""
-    if contact.state is ContactState.TREATED:
+    if contact.state is _TREATED:
         return contact.then_queue == queue_id  # The way that the announcement promised.
-    return contact.state not in (ContactState.TALK, ContactState.EXTERNAL)
+    return contact.state not in (_TALKS, _EXTERNAL)
 
 
 def priority_changed(world: World, event: ev.ContactPriorityChanged) -> None:
     """A supervisor gave the contact a priority of its own."""
     contact = world.contacts.get(event.contact_id)
-    if contact is None or contact.state is ContactState.TREATED:
+    if contact is None or contact.state is _TREATED:
         return
     if _own_priority(contact, event) and contact.queue is not None:
         _reorder(world, contact)
@@ -137,7 +135,7 @@ def priority_changed(world: World, event: ev.ContactPriorityChanged) -> None:
 def _reorder(world: World, contact: Contact) -> None:
     """Let a new priority of a contact act at once, and put it on record."""
     assert contact.queue is not None
-    if contact.state is ContactState.WAITING:
+    if contact.state is _WAITING:
         world.line_up(contact)
     if contact.consult:
         return
@@ -216,7 +214,7 @@ def enter_queue(
         _refuse(world, contact, Disposition.NO_AGENT, queue.settings.unstaffed)
         return
     world.count_in(contact, queue_id)
-    contact.state = ContactState.WAITING
+    contact.state = _WAITING
     if queue.settings.prefer is not None:
         _prefer_last(world, contact, queue.settings.prefer)
     if at_the_door and _no_room(world, contact, queue):
@@ -227,7 +225,8 @@ def enter_queue(
     if opened:
         contact.segment_queue = queue_id
     else:
-        world.next_segment(contact, SegmentKind.QUEUE, _entry_outcome(contact), None, reason)
+        outcome = _ENTRY_OUTCOMES.get(contact.segment_kind, _QUEUED)
+        world.next_segment(contact, _QUEUE, outcome, None, reason)
     announce_queued(world, contact)
     wait_again(world, contact)
 
@@ -243,16 +242,15 @@ def _refuse(world: World, contact: Contact, disposition: Disposition, treatment:
         _turn_away(world, contact, disposition, treatment, arrival=True)
 
 
-def _entry_outcome(contact: Contact) -> SegmentOutcome:
-    match contact.segment_kind:
-        case SegmentKind.TALK | SegmentKind.HOLD | SegmentKind.PARKED:
-            return SegmentOutcome.TRANSFERRED
-        case SegmentKind.QUEUE | SegmentKind.RING:
-            return SegmentOutcome.MOVED
-        case SegmentKind.FALLBACK:
-            return SegmentOutcome.ATTACHED
-        case _:
-            return SegmentOutcome.QUEUED
+_ENTRY_OUTCOMES: Final[Mapping[SegmentKind, SegmentOutcome]] = {
+    SegmentKind.TALK: SegmentOutcome.TRANSFERRED,
+    SegmentKind.HOLD: SegmentOutcome.TRANSFERRED,
+    SegmentKind.PARKED: SegmentOutcome.TRANSFERRED,
+    SegmentKind.QUEUE: SegmentOutcome.MOVED,
+    SegmentKind.RING: SegmentOutcome.MOVED,
+    SegmentKind.FALLBACK: SegmentOutcome.ATTACHED,
+}
+"""How a segment ends with which another queue is entered; of all others: queued."""
 
 
 def _turn_away(
@@ -360,7 +358,7 @@ def treat(
     contact.wait_ended = world.next_segment(
         contact, SegmentKind.ANNOUNCEMENT, SegmentOutcome.TREATED
     )
-    contact.state, contact.decided = ContactState.TREATED, disposition
+    contact.state, contact.decided = _TREATED, disposition
     contact.decided_reason = disposition.value
     contact.then_queue = treatment.queue if treatment.then is Then.QUEUE else None
     world.out.append(
@@ -374,7 +372,7 @@ def end_waiting(
     world: World, contact: Contact, disposition: Disposition, treatment: Treatment
 ) -> None:
     """P4: end the waiting of a contact by config."""
-    assert contact.state is ContactState.WAITING, contact
+    assert contact.state is _WAITING, contact
     target = _way_on(world, contact, treatment)
     if target is not None:
         enter_queue(world, contact, target, arrival=False, reason=disposition.value)
@@ -397,5 +395,5 @@ def come_back(world: World, contact: Contact) -> None:
     wait_again(world, contact)
     assert contact.queue is not None
     treatment = turned_out(world.queues[contact.queue])
-    if contact.state is ContactState.WAITING and treatment is not None:
+    if contact.state is _WAITING and treatment is not None:
         end_waiting(world, contact, Disposition.CLOSED, treatment)

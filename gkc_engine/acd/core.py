@@ -14,7 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, get_args
 
-from gkc_engine.acd import agents, center, presence, reload, results, snapshots, transfers, views
+from gkc_engine.acd import (
+    agents,
+    center,
+    contacts,
+    presence,
+    reload,
+    results,
+    snapshots,
+    transfers,
+    views,
+)
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Command
 from gkc_engine.acd.state import AcdState, ContactState
@@ -22,27 +32,57 @@ from gkc_engine.acd.timers import Kind, Timer, What
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
 
+# Of what every step asks for: a member of an enum costs a look-up in its class.
+_OFFER_RESULT, _AGENT_ABLE, _LEAVING = Kind.OFFER_RESULT, Kind.AGENT_ABLE, Kind.LEAVING
+_TALKS = ContactState.TALK
+
 _LAST = 2**62
 """A rank behind every sequence number."""
 
-_HANDLERS: Final[Mapping[type[Any], Callable[[World, Any], None]]] = {
-    kind: handler
-    for union, handler in (
-        (results.OfferEvent, results.offer_event),
-        (transfers.TalkEvent, transfers.talk_event),
-        (center.CenterEvent, center.center_event),
-        (presence.ContactEvent, presence.contact_event),
-        (agents.AgentEvent, agents.agent_event),
-    )
-    for kind in get_args(union)
+_HANDLERS: Final[dict[type[Any], Callable[[World, Any], None]]] = {
+    ev.ContactStarted: contacts.started,
+    ev.ArticleHeard: contacts.article_heard,
+    ev.QueueRequested: contacts.queue_requested,
+    ev.ContactPriorityChanged: contacts.priority_changed,
+    ev.ConsultStarted: contacts.consult_started,
+    ev.ContactDetached: presence.detached,
+    ev.ContactAttached: presence.attached,
+    ev.FallbackAnswered: presence.fallback_answered,
+    ev.ContactLeft: presence.left,
+    ev.OfferRinging: results.ringing,
+    ev.OfferAccepted: results.accepted,
+    ev.OfferFailed: results.failed,
+    ev.HoldStarted: transfers.hold_changed,
+    ev.HoldEnded: transfers.hold_changed,
+    ev.TalkEnded: transfers.talk_ended,
+    ev.TransferRequested: transfers.transfer_requested,
+    ev.TransferCompleted: transfers.transfer_completed,
+    ev.SettingsApplied: reload.settings_applied,
+    ev.HoursChanged: center.hours_changed,
+    ev.EmergencyClosed: center.emergency_closed,
+    ev.EmergencyOpened: center.emergency_opened,
+    **dict.fromkeys(get_args(agents.AgentEvent), agents.agent_event),
 }
-"""Who handles which event: all but ``Tick``, and ``EngineRestarted``, which precedes timers."""
+"""Who handles which event. Not here: ``EngineRestarted``, which precedes the timers, and those
+for the record only."""
+
+FOR_THE_RECORD: Final = frozenset(
+    (
+        ev.Tick,
+        ev.LanguageChosen,
+        ev.MenuAnswered,
+        ev.WaitTold,
+        ev.RecordingStarted,
+        ev.RecordingPaused,
+    )
+)
+"""Events at which only what is due is handled."""
 
 _FIXED_LINES: Final[Mapping[type[Any], tuple[Kind, int]]] = {
     ev.SettingsApplied: (Kind.CONFIG, 0),
-    ev.HoursChanged: (Kind.LEAVING, -1),
-    ev.EmergencyClosed: (Kind.LEAVING, -1),
-    ev.EmergencyOpened: (Kind.LEAVING, -1),
+    ev.HoursChanged: (_LEAVING, -1),
+    ev.EmergencyClosed: (_LEAVING, -1),
+    ev.EmergencyOpened: (_LEAVING, -1),
     ev.Tick: (Kind.TICK, 0),
     **dict.fromkeys(
         (
@@ -153,14 +193,14 @@ class Acd:
             case ev.OfferRinging() | ev.OfferAccepted() | ev.OfferFailed():
                 offer = self._world.offers.get(event.offer_id)
                 contact = self._world.contacts.get(offer.contact) if offer is not None else None
-                return Kind.OFFER_RESULT, contact.sequence if contact is not None else -1
+                return _OFFER_RESULT, contact.sequence if contact is not None else -1
             case ev.ContactLeft() | ev.ContactPriorityChanged():
                 return self._line_of_contact(event)
             case ev.TransferRequested() | ev.TransferCompleted():
-                return Kind.AGENT_ABLE, self._rank(event.from_agent)
+                return _AGENT_ABLE, self._rank(event.from_agent)
             case _:
                 assert hasattr(event, "agent_id"), event
-                return Kind.AGENT_ABLE, self._rank(event.agent_id)
+                return _AGENT_ABLE, self._rank(event.agent_id)
 
     def _line_of_contact(
         self, event: ev.ContactLeft | ev.ContactPriorityChanged
@@ -169,9 +209,9 @@ class Acd:
         sequence = contact.sequence if contact is not None else -1
         if isinstance(event, ev.ContactPriorityChanged):
             return Kind.STEP, sequence
-        if contact is not None and contact.state is ContactState.TALK:
-            return Kind.AGENT_ABLE, self._rank(contact.agent)
-        return Kind.LEAVING, sequence
+        if contact is not None and contact.state is _TALKS:
+            return _AGENT_ABLE, self._rank(contact.agent)
+        return _LEAVING, sequence
 
     def _rank(self, agent_id: AgentId | None) -> int:
         agent = self._world.agents.get(agent_id) if agent_id is not None else None

@@ -162,18 +162,18 @@ class Forecast:
     def _waiting(self, found: list[_Poured]) -> Iterator[None]:
         """Find those who wait, or a sample of them, in the order in which they are served."""
         lines = _lines(self._world)
-        total = sum(len(line.heap.heap) for line in lines)
+        total = sum(len(line.heap) for line in lines)
         stride = -(-total // WAITING_MAX) or 1
         self._sampled = stride > 1
         self.cost += len(self._world.space.profiles) + len(lines)
         for line in lines:
             yield
             if stride == 1:
-                entries, count = line.heap.entries(), 1.0
+                entries, count = line.entries(), 1.0
             else:
-                seen = line.heap.heap[stride // 2 :: stride] or line.heap.heap[:1]
+                seen = line.heap[stride // 2 :: stride] or line.heap[:1]
                 entries = [e for e in seen if e[3].entry == e[2]]
-                count = len(line.heap.heap) / len(seen)
+                count = len(line.heap) / len(seen)
             if not entries:
                 continue
             key = id(line.req), line.medium, line.rank, line.slope
@@ -317,11 +317,11 @@ class Forecast:
 
 def _lines(world: World) -> list[Line]:
     """Return every line that somebody could serve and somebody may stand in."""
-    of_all = (profile.lines for profile in world.space.profiles)
+    of_all = (lines for profile in world.space.profiles for lines in profile.lines.values())
     found = {
         id(line): line
         for lines in (*of_all, *world.space.own_lines.values())
         for line in lines
-        if line.heap.heap
+        if line.heap
     }
     return list(found.values())

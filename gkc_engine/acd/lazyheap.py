@@ -26,28 +26,35 @@ LineEntry = tuple[int, int, int, Contact]
 class IdleHeap:
     """The agents of one profile who can take a contact of one medium, the next to serve first."""
 
-    __slots__ = ("_heap", "_limit", "_medium")
+    __slots__ = ("_limit", "_medium", "heap", "living")
 
     def __init__(self, medium: Medium) -> None:
-        self._heap: list[IdleEntry] = []
+        self.heap: list[IdleEntry] = []
+        self.living = 0
+        """How many agents have a present entry here; of a profile's own heap only."""
         self._limit = _COMPACT_AT
         self._medium = medium
 
     def push(self, entry: IdleEntry) -> None:
         """Add the agent's present entry; former ones are dead."""
-        if len(self._heap) >= self._limit:
-            self._heap = self.entries()
-            heapify(self._heap)
-            self._limit = max(_COMPACT_AT, 2 * len(self._heap))
-        heappush(self._heap, entry)
+        if len(self.heap) >= self._limit:
+            self.heap = self.entries()
+            heapify(self.heap)
+            self._limit = max(_COMPACT_AT, 2 * len(self.heap))
+        heappush(self.heap, entry)
+
+    def drop(self, token: int) -> None:
+        """Take the entry with this token away if it stands at the head, as it mostly does."""
+        if self.heap[0][3] == token:
+            heappop(self.heap)
 
     def entries(self) -> list[IdleEntry]:
         """Return the living entries, in no order."""
-        return [e for e in self._heap if e[4].entries.get(self._medium) == e[3]]
+        return [e for e in self.heap if e[4].entries.get(self._medium) == e[3]]
 
     def head(self, barred: Mapping[AgentId, int]) -> IdleEntry | None:
         """Return the first entry whose agent is not barred."""
-        heap, medium = self._heap, self._medium
+        heap, medium = self.heap, self._medium
         if heap and not barred:
             entry = heap[0]
             if entry[4].entries.get(medium) == entry[3]:

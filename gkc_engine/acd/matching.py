@@ -5,14 +5,18 @@ Pure choice: nothing is changed here. Comparisons are exact (integers only).
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Mapping
 
-from gkc_engine.acd.lazyheap import IdleEntry, LineEntry
-from gkc_engine.acd.matchspace import Line, Profile, Req
+from gkc_engine.acd.lazyheap import IdleEntry, IdleHeap, LineEntry
+from gkc_engine.acd.matchspace import Line, Profile, Ready, Req
 from gkc_engine.acd.settings import CLASS_RANK, Medium, Order, Strategy
 from gkc_engine.acd.state import Agent, Contact
 from gkc_engine.acd.world import Queue, World
 from gkc_engine.ids import AgentId, Instant
+
+# Of what every step asks for: a member of an enum costs a look-up in its class.
+_LEAST_OCCUPIED, _LONGEST_IDLE = Strategy.LEAST_OCCUPIED, Strategy.LONGEST_IDLE
+_FCFS = Order.FCFS
 
 _NOBODY: Mapping[AgentId, Instant] = {}
 
@@ -37,34 +41,48 @@ def choose_agent(world: World, contact: Contact) -> Agent | None:
         agent = world.agents[contact.prefer_agent]
         return agent if agent.entries.get(medium) and agent.agent_id not in out else None
     strategy = queue.settings.strategy
-    if strategy is Strategy.LEAST_OCCUPIED:
+    if strategy is _LEAST_OCCUPIED:
         return _least_occupied(world, req, medium, out)
-    if strategy is Strategy.LONGEST_IDLE and req.wide is not None:
+    if strategy is _LONGEST_IDLE and req.wide is not None:
         idle = req.wide.get(medium)
         entry = idle.head(out) if idle is not None else None
         return entry[4] if entry is not None else None
+    idle_ones = _ready(req, ready)
+    if strategy is _LONGEST_IDLE:
+        return _longest_idle(idle_ones, out)
     best: IdleEntry | None = None
     best_score = 0
-    for profile in _idle_profiles(req, ready):
-        entry = profile.idle[medium].head(out)
+    for profile, idle in idle_ones:
+        entry = idle.head(out)
         if entry is None:
             continue  # Barred, all who are ready of it.
-        if strategy is Strategy.LONGEST_IDLE:
-            if best is None or entry < best:  # Their tokens differ: agents are never compared.
-                best = entry
-            continue
         score = _score(world, queue, profile, req)
         if best is None or (entry[0], score, entry[1:3]) < (best[0], best_score, best[1:3]):
             best, best_score = entry, score
     return best[4] if best is not None else None
 
 
-def _idle_profiles(req: Req, ready: Mapping[Profile, int]) -> list[Profile]:
-    """Return the profiles that meet the requirement and have somebody ready."""
-    few: Iterable[Profile]
-    many: Container[Profile]
-    few, many = (req.profiles, ready) if len(req.profiles) <= len(ready) else (ready, req.met_by)
-    return [profile for profile in few if profile in many]
+def _ready(req: Req, ready: Ready) -> list[tuple[Profile, IdleHeap]]:
+    """Return the profiles that meet the requirement and have somebody ready, with those."""
+    if len(req.profiles) <= len(ready):
+        return [(profile, ready[profile]) for profile in req.profiles if profile in ready]
+    return [(profile, idle) for profile, idle in ready.items() if profile in req.met_by]
+
+
+def _longest_idle(
+    idle_ones: list[tuple[Profile, IdleHeap]], out: Mapping[AgentId, Instant]
+) -> Agent | None:
+    """Return the first of all heads; one that comes later by its key is not touched further.
+
+    Entries are compared whole: their tokens differ, so that agents never are.
+    """
+    best: IdleEntry | None = None
+    for _, idle in idle_ones:
+        if best is None or idle.heap[0] < best:
+            entry = idle.head(out)
+            if entry is not None and (best is None or entry < best):
+                best = entry
+    return None if best is None else best[4]
 
 
 def _score(world: World, queue: Queue, profile: Profile, req: Req) -> int:
@@ -104,8 +122,8 @@ def _least_occupied(
     """
     best: IdleEntry | None = None
     handling = total = 0
-    for profile in _idle_profiles(req, world.space.ready[medium]):
-        for entry in profile.idle[medium].entries():
+    for _, idle in _ready(req, world.space.ready[medium]):
+        for entry in idle.entries():
             if entry[4].agent_id in out or (best is not None and entry[0] > best[0]):
                 continue
             mine, ready = world.occupied(entry[4])
@@ -127,8 +145,8 @@ def all_agents(world: World, contact: Contact) -> list[Agent]:
     out = barred(contact, req, medium)
     entries = [
         entry
-        for profile in _idle_profiles(req, world.space.ready[medium])
-        for entry in profile.idle[medium].entries()
+        for _, idle in _ready(req, world.space.ready[medium])
+        for entry in idle.entries()
         if entry[4].agent_id not in out
     ]
     return [e[4] for e in sorted(entries, key=lambda e: e[:3])]
@@ -137,36 +155,42 @@ def all_agents(world: World, contact: Contact) -> list[Agent]:
 def choose_contact(world: World, agent: Agent) -> Contact | None:
     """P2: return the waiting contact that the agent, able to take one, is to take."""
     profile = world.space.profiles[agent.profile]
-    lines, entries = profile.lines, agent.entries
     own = world.space.own_lines.get(agent.agent_id)
-    if own:
-        lines = lines + [line for line in own if profile in line.req.met_by]
-    fcfs = world.settings.order is Order.FCFS
-    best: Contact | None = None
+    fcfs = world.settings.order is _FCFS
+    best: LineEntry | None = None
     best_key: tuple[int, ...] = ()
     best_rank = len(CLASS_RANK)
-    for line in lines:
-        heap = line.heap.heap
-        if not heap or line.rank > best_rank or not entries.get(line.medium):
+    for medium, token in agent.entries.items():
+        if not token:
             continue
-        entry = heap[0]
-        contact = entry[3]
-        if contact.entry != entry[2] or contact.excluded:
-            head = _head_for(line, agent)
-            if head is None:
+        lines = profile.lines.get(medium, [])
+        if own:
+            lines = lines + [o for o in own if o.medium is medium and profile in o.req.met_by]
+        for line in lines:
+            heap, rank = line.heap, line.rank
+            if not heap or rank > best_rank:
                 continue
-            entry, contact = head, head[3]
-        key = (entry[0], entry[1]) if fcfs else _law(world, line, profile, entry)
-        if best is None or line.rank < best_rank or key < best_key:
-            best, best_key, best_rank = contact, key, line.rank
-    return best
+            entry = heap[0]
+            # What does not come before by its head's key never does, and is not touched.
+            if fcfs and best is not None and rank == best_rank and entry > best:
+                continue
+            contact = entry[3]
+            if contact.entry != entry[2] or contact.excluded:
+                head = _head_for(line, agent)
+                if head is None:
+                    continue
+                entry = head
+            key = entry[:2] if fcfs else _law(world, line, profile, entry)
+            if best is None or rank < best_rank or key < best_key:
+                best, best_key, best_rank = entry, key, rank
+    return None if best is None else best[3]
 
 
 def _head_for(line: Line, agent: Agent) -> LineEntry | None:
     """Return the first of the line whom the agent may be offered (P6)."""
     if line.req.logged_in(line.medium) <= 1:
-        return line.heap.head()
-    return line.heap.head_for(agent.agent_id)
+        return line.head()
+    return line.head_for(agent.agent_id)
 
 
 def _law(world: World, line: Line, profile: Profile, entry: LineEntry) -> tuple[int, ...]:

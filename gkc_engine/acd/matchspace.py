@@ -85,17 +85,17 @@ class Req:
         heap.push(entry)
 
 
-class Line:
+class Line(ContactHeap):
     """Contacts that wait alike. Compared by heads; order inside is that of the law."""
 
-    __slots__ = ("heap", "medium", "rank", "req", "slope")
+    __slots__ = ("medium", "rank", "req", "slope")
 
     def __init__(self, req: Req, medium: Medium, rank: int, slope: int) -> None:
+        super().__init__()
         self.req = req
         self.medium = medium
         self.rank = rank
         self.slope = slope
-        self.heap = ContactHeap()
 
 
 LineKey = tuple[Req, Medium, int, int, AgentId | None]
@@ -111,7 +111,8 @@ class Profile:
         self.skills = skills
         self.reqs: list[Req] = []
         self.wide: list[Req] = []
-        self.lines: list[Line] = []
+        self.lines: dict[Medium, list[Line]] = {}
+        """Lines that it may serve; of preferred agents see ``MatchSpace.own_lines``."""
         self.idle: dict[Medium, IdleHeap] = {}
         self.logged_in: dict[Medium, int] = {}
         self.breadth: dict[Medium, int] = {}
@@ -123,6 +124,10 @@ class Profile:
         for req in self.reqs:
             req.at_work[medium] = req.at_work.get(medium, 0) + by
 
+    def add_line(self, line: Line) -> None:
+        """Note that it may serve a line."""
+        self.lines.setdefault(line.medium, []).append(line)
+
     def push_idle(self, medium: Medium, entry: IdleEntry) -> None:
         """Put an agent among those who can take a contact of the medium."""
         heap = self.idle.get(medium)
@@ -131,6 +136,10 @@ class Profile:
         heap.push(entry)
         for req in self.wide:
             req.push(medium, entry)
+
+
+Ready = dict[Profile, IdleHeap]
+"""Profiles that have somebody ready, with their idle ones."""
 
 
 class MatchSpace:
@@ -143,8 +152,8 @@ class MatchSpace:
         self._lines: dict[LineKey, Line] = {}
         self.own_lines: dict[AgentId, list[Line]] = {}
         """P7: lines that only one agent may serve."""
-        self.ready: dict[Medium, dict[Profile, int]] = {medium: {} for medium in Medium}
-        """How many can take a contact of the medium now, by profile; nobody = no entry."""
+        self.ready: dict[Medium, Ready] = {medium: {} for medium in Medium}
+        """Those who can take a contact of the medium now, by profile; nobody = no entry."""
 
     def profile(self, skills: dict[SkillId, int]) -> int:
         """Return the index of the profile with these skills."""
@@ -159,7 +168,7 @@ class MatchSpace:
                     req.admit(profile)
             for line_key, line in self._lines.items():
                 if line_key[4] is None and profile in line.req.met_by:
-                    profile.lines.append(line)
+                    profile.add_line(line)
         return index
 
     def req(self, need: dict[SkillId, int]) -> Req:
@@ -185,7 +194,7 @@ class MatchSpace:
                 self.own_lines.setdefault(only, []).append(line)
             else:
                 for profile in req.profiles:
-                    profile.lines.append(line)
+                    profile.add_line(line)
         return line
 
     def forget_breadth(self) -> None:
@@ -202,14 +211,22 @@ class MatchSpace:
             or len(self.profiles) > (SPARE + 2 * profiles)
         )
 
-    def count_ready(self, profile: Profile, medium: Medium, by: int) -> None:
-        """Add ``by`` agents of the profile to those who can take a contact of the medium."""
-        ready = self.ready[medium]
-        n = ready.get(profile, 0) + by
-        if n:
-            ready[profile] = n
+    def became_ready(self, profile: Profile, medium: Medium) -> None:
+        """Count an agent among those who can take a contact of the medium; his entry stands."""
+        idle = profile.idle[medium]
+        idle.living += 1
+        if idle.living == 1:
+            self.ready[medium][profile] = idle
+
+    def no_longer_ready(self, profile: Profile, medium: Medium, token: int) -> None:
+        """Count an agent out of them; his entry with this token is dead already."""
+        idle = profile.idle[medium]
+        idle.living -= 1
+        if idle.living:
+            idle.drop(token)
         else:
-            del ready[profile]
+            idle.heap.clear()
+            del self.ready[medium][profile]
 
 
 def _need(need: Requirement) -> Need:

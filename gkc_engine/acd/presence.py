@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, OfferOutcome, SegmentKind, SegmentOutcome
 from gkc_engine.acd.contacts import (
     IN_LINE,
-    article_heard,
     come_back,
     enqueue,
     leave_line,
-    queue_event,
-    started,
 )
 from gkc_engine.acd.places import keep_place
 from gkc_engine.acd.routing import (
@@ -29,56 +24,14 @@ from gkc_engine.acd.state import Contact, ContactState, Work
 from gkc_engine.acd.world import World
 from gkc_engine.ids import Instant, Micros
 
+# Of what every step asks for: a member of an enum costs a look-up in its class.
+_TALKS = ContactState.TALK
+_WITHDRAWN = OfferOutcome.WITHDRAWN
+_ANSWERED = Disposition.ANSWERED
+
 WITH_US = Micros(50_000)
 """Who left no later than this after we lost hold of him was still with us: his socket ends a
 moment before Asterisk stamps his Hangup."""
-
-ContactEvent = (
-    ev.ContactStarted
-    | ev.LanguageChosen
-    | ev.ArticleHeard
-    | ev.MenuAnswered
-    | ev.WaitTold
-    | ev.RecordingStarted
-    | ev.RecordingPaused
-    | ev.QueueRequested
-    | ev.ContactPriorityChanged
-    | ev.ConsultStarted
-    | ev.ContactDetached
-    | ev.ContactAttached
-    | ev.FallbackAnswered
-    | ev.ContactLeft
-)
-
-
-def contact_event(world: World, event: ContactEvent) -> None:
-    """Apply an event of a citizen's line."""
-    match event:
-        case ev.ContactStarted():
-            started(world, event)
-        case ev.QueueRequested() | ev.ContactPriorityChanged() | ev.ConsultStarted():
-            queue_event(world, event)
-        case ev.ContactLeft():
-            left(world, event)
-        case ev.ContactDetached():
-            detached(world, event)
-        case ev.ContactAttached():
-            attached(world, event)
-        case ev.FallbackAnswered():
-            fallback_answered(world, event)
-        case ev.ArticleHeard():
-            article_heard(world, event)
-        case (
-            ev.LanguageChosen()
-            | ev.MenuAnswered()
-            | ev.WaitTold()
-            | ev.RecordingStarted()
-            | ev.RecordingPaused()
-        ):
-            pass  # For the record only.
-        case _:
-            assert_never(event)
-
 
 # --- out of our hands and back ----------------------------------------------------------------
 
@@ -127,7 +80,7 @@ def attached(world: World, event: ev.ContactAttached) -> None:
 def fallback_answered(world: World, event: ev.FallbackAnswered) -> None:
     """The native queue connected the contact; what we thought of it is overtaken."""
     contact = world.contacts.get(event.contact_id)
-    if contact is None or contact.state in (ContactState.TALK, ContactState.EXTERNAL):
+    if contact is None or contact.state in (_TALKS, ContactState.EXTERNAL):
         return
     if contact.state is ContactState.TREATED and contact.answered is not None:
         return  # In the survey after a talk.
@@ -148,7 +101,7 @@ def fallback_answered(world: World, event: ev.FallbackAnswered) -> None:
     else:
         at = world.next_segment(contact, SegmentKind.TALK, SegmentOutcome.ANSWERED, event.at)
         contact.answered = at if contact.answered is None else contact.answered
-        contact.state, contact.held = ContactState.TALK, True
+        contact.state, contact.held = _TALKS, True
     contact.talk_leg = event.leg
     able = {a.agent_id: a for a in (*freed, agent) if a is not None}
     resume_agents(world, sorted(able.values(), key=lambda a: a.rank))
@@ -162,7 +115,7 @@ def left(world: World, event: ev.ContactLeft) -> None:
     contact = world.contacts.get(event.contact_id)
     if contact is None:
         return
-    talker = contact.state is ContactState.TALK
+    talker = contact.state is _TALKS
     by_agent = talker and event.party is not ev.Party.CITIZEN
     outcome = SegmentOutcome.RELEASED if by_agent else SegmentOutcome.LEFT
     ended = world.close_segment(contact, outcome, event.at, event.reason)
@@ -172,7 +125,7 @@ def left(world: World, event: ev.ContactLeft) -> None:
         until = next(end for end in ends if end is not None)
         wait_us = Micros(max(0, until - contact.enqueued))
     disposition = _disposition(world, contact, event, wait_us)
-    freed = clear_offer(world, contact, OfferOutcome.WITHDRAWN, event.reason)
+    freed = clear_offer(world, contact, _WITHDRAWN, event.reason)
     for offer_id in contact.past_offers:
         if offer_id in world.offers:  # Still being taken back while he talked with another.
             contact.offer = offer_id
@@ -200,7 +153,7 @@ def _disposition(
 ) -> Disposition:
     """Return the first disposition that applies (docs/statistics.md)."""
     if contact.answered is not None:
-        return Disposition.ANSWERED
+        return _ANSWERED
     if contact.decided is not None:
         return contact.decided
     if _fell_open(contact, event):

@@ -23,6 +23,10 @@ from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import World
 from gkc_engine.ids import ContactId, Instant, OfferId
 
+# Of what every step asks for: a member of an enum costs a look-up in its class.
+_ACCEPTED = OfferOutcome.ACCEPTED
+_FREE = Work.FREE
+
 _OUTCOMES = {
     ev.OfferFailure.REJECTED: OfferOutcome.REFUSED,
     ev.OfferFailure.BUSY: OfferOutcome.BUSY,
@@ -30,20 +34,6 @@ _OUTCOMES = {
     ev.OfferFailure.UNREACHABLE: OfferOutcome.UNREACHABLE,
     ev.OfferFailure.RESCINDED: OfferOutcome.RESCINDED,
 }
-
-
-OfferEvent = ev.OfferRinging | ev.OfferAccepted | ev.OfferFailed
-
-
-def offer_event(world: World, event: OfferEvent) -> None:
-    """Apply what became of an offer."""
-    match event:
-        case ev.OfferRinging():
-            ringing(world, event)
-        case ev.OfferAccepted():
-            accepted(world, event)
-        case ev.OfferFailed():
-            failed(world, event)
 
 
 def ringing(world: World, event: ev.OfferRinging) -> None:
@@ -77,7 +67,7 @@ def accepted(world: World, event: ev.OfferAccepted) -> None:
         world.out.append(cmd.EventRejected(kind="OfferAccepted", reason=reason))
         return
     contact.agent = leg.agent
-    winner = end_leg(world, offer, leg, OfferOutcome.ACCEPTED, "", event.at)
+    winner = end_leg(world, offer, leg, _ACCEPTED, "", event.at)
     assert winner is not None
     index = _if_free(winner, leg.slot)
     losers: list[Agent] = []
@@ -97,7 +87,7 @@ def accepted(world: World, event: ev.OfferAccepted) -> None:
 
 def _if_free(agent: Agent, index: int) -> int | None:
     """Return the slot that an offer held, unless a talk that had none has taken it."""
-    return index if agent.slots[index].work is Work.FREE else None
+    return index if agent.slots[index].work is _FREE else None
 
 
 def _accepted_late(world: World, event: ev.OfferAccepted) -> None:

@@ -22,6 +22,14 @@ from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, Instant, Micros, OfferId, QueueId
 
+# Of what every step asks for: a member of an enum costs a look-up in its class.
+_WAITING, _OFFERED, _TALKS = ContactState.WAITING, ContactState.OFFERED, ContactState.TALK
+_RING, _TALK = SegmentKind.RING, SegmentKind.TALK
+_WAS_OFFERED, _WAS_ANSWERED = SegmentOutcome.OFFERED, SegmentOutcome.ANSWERED
+_FREE, _OFFER, _TALKING = Work.FREE, Work.OFFER, Work.TALK
+_OFFER_RESULT = Kind.OFFER_RESULT
+_LEASE = What.LEASE
+
 _RING_ONE = Ring.ONE
 
 # --- agents ----------------------------------------------------------------------------------
@@ -51,18 +59,18 @@ def resume_agent(world: World, agent: Agent) -> None:
 
 def free_slot(slot: Slot) -> None:
     """Empty a slot; the agent is to be settled afterwards."""
-    slot.work = Work.FREE
+    slot.work = _FREE
     slot.contact = slot.queue = slot.offer = slot.until = None
     slot.ringing = slot.on_hold = slot.parked = False
 
 
 def leave_config(world: World, agent: Agent) -> None:
     """Forget an agent who is gone from the config, once nothing is in hand."""
-    if agent.removed and not agent.beyond and all(s.work is Work.FREE for s in agent.slots):
+    if agent.removed and not agent.beyond and all(s.work is _FREE for s in agent.slots):
         world.agents.pop(agent.agent_id, None)
 
 
-def find_slot(agent: Agent, medium: Medium, work: Work = Work.FREE) -> int | None:
+def find_slot(agent: Agent, medium: Medium, work: Work = _FREE) -> int | None:
     """Return the first slot of the medium in that state, whether or not the agent is ready."""
     for index, slot in enumerate(agent.slots):
         if slot.medium is medium and slot.work is work:
@@ -104,7 +112,7 @@ def set_step(world: World, contact: Contact, step: int) -> None:
 
 def serve_contact(world: World, contact: Contact) -> bool:
     """P1: offer a waiting contact to a ready agent, if there is one; say whether there was."""
-    assert contact.state is ContactState.WAITING, contact
+    assert contact.state is _WAITING, contact
     assert contact.queue is not None
     ring = world.queues[contact.queue].settings.ring
     if ring is _RING_ONE or contact.prefer_agent is not None:
@@ -132,7 +140,7 @@ def hold(world: World, contact: Contact) -> None:
 
 def wait_again(world: World, contact: Contact) -> None:
     """A contact that waits (again), at its place: present step, line, P1, else music."""
-    contact.state = ContactState.WAITING
+    contact.state = _WAITING
     step = step_in_force(world, contact)
     if step != contact.step:
         set_step(world, contact, step)
@@ -151,7 +159,7 @@ def release_preferences(world: World, agent: Agent) -> None:
     for contact in sorted(
         world.preferring.get(agent.agent_id, {}).values(), key=lambda c: c.sequence
     ):
-        if contact.state is ContactState.WAITING and not may_prefer(world, contact, agent.agent_id):
+        if contact.state is _WAITING and not may_prefer(world, contact, agent.agent_id):
             drop_preference(world, contact)
             world.line_up(contact)
             serve_contact(world, contact)
@@ -166,7 +174,7 @@ def make_offer(world: World, contact: Contact, agents: list[Agent]) -> None:
     assert contact.offer is None, contact
     queue = world.queues[contact.queue].settings
     world.step_out(contact)
-    world.next_segment(contact, SegmentKind.RING, SegmentOutcome.OFFERED)
+    world.next_segment(contact, _RING, _WAS_OFFERED)
     offer_id = OfferId(world.next_offer)
     world.next_offer += 1
     offer = Offer(
@@ -179,7 +187,7 @@ def make_offer(world: World, contact: Contact, agents: list[Agent]) -> None:
         legs=[],
     )
     world.offers[offer_id] = offer
-    contact.state, contact.offer = ContactState.OFFERED, offer_id
+    contact.state, contact.offer = _OFFERED, offer_id
     contact.offers += 1
     contact.agent = agents[0].agent_id if len(agents) == 1 else None
     slots = [_slot_to_offer(agent, contact.medium) for agent in agents]
@@ -197,7 +205,7 @@ def make_offer(world: World, contact: Contact, agents: list[Agent]) -> None:
     )
     for agent, index in zip(agents, slots, strict=True):
         slot = agent.slots[index]
-        slot.work, slot.contact, slot.queue = Work.OFFER, contact.contact_id, contact.queue
+        slot.work, slot.contact, slot.queue = _OFFER, contact.contact_id, contact.queue
         slot.offer = offer_id
         offer.legs.append(Leg(agent=agent.agent_id, slot=index))
         world.settle(agent)
@@ -212,7 +220,7 @@ def _slot_to_offer(agent: Agent, medium: Medium) -> int:
 
 def arm_lease(world: World, offer: Offer, contact: Contact) -> None:
     """Arm the timer at which the core stops waiting for the adapter."""
-    world.timers.push(offer.lease, Kind.OFFER_RESULT, contact.sequence, What.LEASE, offer.offer_id)
+    world.timers.push(offer.lease, _OFFER_RESULT, contact.sequence, _LEASE, offer.offer_id)
 
 
 def rescind(world: World, offer: Offer, reason: str) -> None:
@@ -250,7 +258,7 @@ def end_leg(
     agent = world.agents.get(leg.agent)
     if agent is not None:
         slot = agent.slots[leg.slot]
-        assert slot.work is Work.OFFER, agent
+        assert slot.work is _OFFER, agent
         assert slot.offer == offer.offer_id, agent
         free_slot(slot)
         _slot_for_beyond(world, agent, leg.slot)
@@ -305,8 +313,8 @@ def begin_talk(
     world: World, contact: Contact, agent: Agent, index: int | None, at: Instant | None
 ) -> None:
     """Connect the contact with the agent in the slot ``index`` (None: none was free)."""
-    answered = world.next_segment(contact, SegmentKind.TALK, SegmentOutcome.ANSWERED, at)
-    contact.state, contact.agent, contact.slot = ContactState.TALK, agent.agent_id, index
+    answered = world.next_segment(contact, _TALK, _WAS_ANSWERED, at)
+    contact.state, contact.agent, contact.slot = _TALKS, agent.agent_id, index
     contact.held = True
     if contact.answered is None:
         contact.answered, contact.first_agent = answered, agent.agent_id
@@ -323,7 +331,7 @@ def begin_talk(
 def take_slot(slot: Slot, contact: Contact) -> None:
     """Let a talk hold the slot; the agent is to be settled afterwards."""
     free_slot(slot)
-    slot.work, slot.contact, slot.queue = Work.TALK, contact.contact_id, contact.queue
+    slot.work, slot.contact, slot.queue = _TALKING, contact.contact_id, contact.queue
 
 
 def _next_beyond(world: World, agent: Agent, medium: Medium) -> Contact | None:

@@ -9,7 +9,8 @@ from gkc_engine.ids import Instant
 
 _WITH_A_PARTY = (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED, SegmentKind.EXTERNAL)
 # Of what every step asks for: a member of an enum costs a look-up in its class.
-_QUEUE, _RING = SegmentKind.QUEUE, SegmentKind.RING
+_MENU, _QUEUE, _RING = SegmentKind.MENU, SegmentKind.QUEUE, SegmentKind.RING
+_TALK, _HOLD = SegmentKind.TALK, SegmentKind.HOLD
 
 
 class Segments:
@@ -54,17 +55,14 @@ class Segments:
         spent = ended - started
         in_line = kind is _QUEUE or kind is _RING
         if spent:
-            match kind:
-                case SegmentKind.MENU:
-                    contact.menu_us += spent
-                case SegmentKind.RING:
-                    contact.ring_us += spent
-                case SegmentKind.TALK:
-                    contact.talk_us += spent
-                case SegmentKind.HOLD:
-                    contact.hold_us += spent
-                case _:
-                    pass
+            if kind is _TALK:
+                contact.talk_us += spent
+            elif kind is _RING:
+                contact.ring_us += spent
+            elif kind is _HOLD:
+                contact.hold_us += spent
+            elif kind is _MENU:
+                contact.menu_us += spent
         if contact.consult:
             return ended
         self.out.append(

@@ -25,23 +25,6 @@ NAMED = "agent"
 CONSULTED = "consulted"
 """``AgentCallStarted.kind`` of the operator who was called."""
 
-TalkEvent = (
-    ev.HoldStarted | ev.HoldEnded | ev.TalkEnded | ev.TransferRequested | ev.TransferCompleted
-)
-
-
-def talk_event(world: World, event: TalkEvent) -> None:
-    """Apply an event of a talk."""
-    match event:
-        case ev.HoldStarted() | ev.HoldEnded():
-            hold_changed(world, event)
-        case ev.TalkEnded():
-            talk_ended(world, event)
-        case ev.TransferRequested():
-            transfer_requested(world, event)
-        case ev.TransferCompleted():
-            transfer_completed(world, event)
-
 
 def _talk(world: World, contact_id: ContactId, agent_id: AgentId) -> Contact | None:
     """Return the contact if it talks with this agent; else the event is stale."""

@@ -38,6 +38,10 @@ from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId
 __all__ = ["Queue", "World"]
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
+_ACCUMULATING = Order.ACCUMULATING
+_WAITING = ContactState.WAITING
+_TALKING, _WRAP_UP = Work.TALK, Work.WRAP_UP
+
 _FREE, _OFFER = Work.FREE, Work.OFFER
 WATCHES_MAX = 64
 """Lists of factors that are kept from former configs before the indices are made anew."""
@@ -110,7 +114,7 @@ class World(Segments):
         """Return (class rank, instant, sequence): the order of equals in one line."""
         assert contact.enqueued is not None
         contact_class, head_start, slope = self.precedence(contact)
-        if self.settings.order is Order.ACCUMULATING:
+        if self.settings.order is _ACCUMULATING:
             key = contact.enqueued if slope > 0 else 0
         else:
             key = contact.enqueued - head_start
@@ -118,20 +122,20 @@ class World(Segments):
 
     def line_up(self, contact: Contact) -> None:
         """Put a waiting contact into the line of its present step, and into its due lines."""
-        assert contact.state is ContactState.WAITING, contact
+        assert contact.state is _WAITING, contact
         assert contact.queue is not None
         assert contact.enqueued is not None
         queue = self.queues[contact.queue]
         rank, key, _ = self.order_key(contact)
         slope = 0
-        if self.settings.order is Order.ACCUMULATING:
+        if self.settings.order is _ACCUMULATING:
             slope = self.precedence(contact)[2]
         self._token += 1
         contact.entry = self._token
         req = queue.steps[contact.step][1]
         only = contact.prefer_agent
         line = self.space.line(req, contact.medium, rank, slope, only)
-        line.heap.push(key, contact)
+        line.push(key, contact)
         enqueued = contact.enqueued
         if contact.step + 1 < len(queue.steps):
             due = enqueued + queue.steps[contact.step + 1][0]
@@ -195,7 +199,7 @@ class World(Segments):
         if self.settings.blending:
             for slot in agent.slots:
                 if slot.work is not Work.FREE and slot.medium is not medium:
-                    parkable = slot.work is Work.TALK and self.interrupts(medium, slot.medium)
+                    parkable = slot.work is _TALKING and self.interrupts(medium, slot.medium)
                     if not parkable and self.excludes(slot.medium, medium):
                         bits |= of_work(slot.work)
         return bits
@@ -235,10 +239,10 @@ class World(Segments):
                 token = entries[medium] = self._token
                 profile.push_idle(medium, (in_hand, agent.idle_since, agent.rank, token, agent))
                 if not was_able:
-                    self.space.count_ready(profile, medium, +1)
+                    self.space.became_ready(profile, medium)
             elif was_able:
                 entries[medium] = 0
-                self.space.count_ready(profile, medium, -1)
+                self.space.no_longer_ready(profile, medium, was_able)
         activity = _HANDLING if handling else (_READY if able else _NEITHER)
         if activity is not agent.activity:
             agent.handling_us, agent.ready_us = self.occupied(agent)
@@ -252,15 +256,15 @@ class World(Segments):
         for medium, token in agent.entries.items():
             if token:
                 agent.entries[medium] = 0
-                self.space.count_ready(profile, medium, -1)
+                self.space.no_longer_ready(profile, medium, token)
 
     def _park(self, agent: Agent) -> None:
         """P8: park what a call in hand interrupts, and take it up again when that is over."""
         for index, slot in enumerate(agent.slots):
-            if slot.work is not Work.TALK:
+            if slot.work is not _TALKING:
                 continue
             parked = any(
-                other.work in (Work.TALK, Work.WRAP_UP)
+                other.work in (_TALKING, _WRAP_UP)
                 and other.medium is not slot.medium
                 and self.interrupts(other.medium, slot.medium)
                 for other in agent.slots
@@ -362,7 +366,7 @@ class World(Segments):
             if due is not None:
                 self.timers.push(due, Kind.AGENT_ABLE, agent.rank, what, agent.agent_id)
         for index, slot in enumerate(agent.slots):
-            if slot.work is Work.WRAP_UP and slot.until is not None:
+            if slot.work is _WRAP_UP and slot.until is not None:
                 self.timers.push(
                     slot.until, Kind.AGENT_ABLE, agent.rank, What.WRAP_UP, agent.agent_id, index
                 )
@@ -390,4 +394,4 @@ class World(Segments):
         if timer.what == What.PAUSE:
             return agent.pause_until == due
         slot = agent.slots[timer.sub]
-        return slot.work is Work.WRAP_UP and slot.until == due
+        return slot.work is _WRAP_UP and slot.until == due

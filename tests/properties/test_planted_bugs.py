@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from typing import Any, cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from gkc_engine.acd import (
     agents,
     commands,
     contacts,
+    core,
     matching,
     presence,
     reload,
@@ -25,6 +27,7 @@ from gkc_engine.acd.world import World
 from gkc_engine.ids import Instant
 from tests.properties.seeded import first_failure, history
 
+HANDLERS: dict[object, object] = cast(Any, core._HANDLERS)
 Plant = Callable[[pytest.MonkeyPatch], None]
 Bug = tuple[Plant, int]
 """What plants it, and a seed whose history finds it: tried first, so that this stays cheap."""
@@ -93,7 +96,7 @@ def stale_event_is_answered(patch: pytest.MonkeyPatch) -> None:
             world.out.append(commands.EventRejected(kind="ContactAttached", reason="?"))
         attached(world, event)
 
-    patch.setattr(presence, "attached", planted)
+    patch.setitem(HANDLERS, ev.ContactAttached, planted)
 
 
 def timer_makes_no_progress(patch: pytest.MonkeyPatch) -> None:
@@ -124,7 +127,7 @@ def reload_drops_a_contact(patch: pytest.MonkeyPatch) -> None:
                 world.contacts.pop(contact.contact_id)
         settings_applied(world, event)
 
-    patch.setattr(reload, "settings_applied", planted)
+    patch.setitem(HANDLERS, ev.SettingsApplied, planted)
 
 
 def config_that_took_slots_away_is_not_heeded(patch: pytest.MonkeyPatch) -> None:
