@@ -8,9 +8,10 @@ one did). The operators come, pause and go as they did. Who gets whom, the core 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final
+
+from msgspec.structs import replace
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from gkc_engine.acd.commands import OfferContact
 from gkc_engine.acd.events import OfferFailure
@@ -84,16 +84,6 @@ def test_a_silent_phone_is_not_there() -> None:
 def test_the_ring_ends_before_the_core_gives_it_up(begun_s: float, ring_s: float) -> None:
     call = Call(contact_id=ContactId("c1"), leg="1", channel="x")
     assert session(Host(now_s=begun_s), call)._ring_s(OFFER) == ring_s
-
-
-def test_a_dial_of_which_asterisk_told_the_answer_is_not_asked_about() -> None:
-    call = Call(contact_id=ContactId("c1"), leg="1", channel="x", dialling=OFFER)
-    call.answered_by, call.talk_leg = AgentId("anna"), "2"
-    assert session(Host(), call)._connected(OFFER)
-    call.talk_leg = None  # only deduced from the time that passed
-    assert not session(Host(), call)._connected(OFFER)
-    call.talk_leg, call.dialling = "2", None  # handed over meanwhile
-    assert not session(Host(), call)._connected(OFFER)
 
 
 def test_of_several_who_were_rung_only_the_last_is_meant() -> None:

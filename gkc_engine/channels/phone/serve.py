@@ -273,7 +273,8 @@ class CitizenSession:
         finally:
             silence.cancel()
             deduced.cancel()
-        status = "ANSWER" if self._connected(offer) else await agi.get_variable("DIALSTATUS")
+        # Also when AMI has told the answer: a citizen who is gone, or transferred, has no reply.
+        status = await agi.get_variable("DIALSTATUS") or ""
         if status == "ANSWER":
             # It stays until he waits again: killed now, the dialplan must not let one who was
             # served wait in the native queue and ring an operator once more.
@@ -288,12 +289,7 @@ class CitizenSession:
             # Else the operator handed him over before the next one answered: he waits again.
         elif status != "CANCEL":
             cause = await agi.get_variable("HANGUPCAUSE") or ""
-            self._failed(offer, self._failure(offer, status or "", cause), f"{status} {cause}")
-
-    def _connected(self, offer: cmd.OfferContact) -> bool:
-        """Whether Asterisk told us that this Dial was answered: then nothing need be asked."""
-        call = self._call
-        return call.dialling is offer and call.answered_by is not None and call.talk_leg is not None
+            self._failed(offer, self._failure(offer, status, cause), f"{status} {cause}")
 
     def _ring_s(self, offer: cmd.OfferContact) -> float:
         """Return Dial's timeout: the queue's own, less if the core would stop waiting before."""
