@@ -92,6 +92,12 @@ class ContactHeap:
             self._limit = max(_COMPACT_AT, 2 * len(self.heap))
         heappush(self.heap, (key, contact.sequence, contact.entry, contact))
 
+    def extend(self, entries: list[LineEntry]) -> None:
+        """Add many at once."""
+        self.heap = [*self.entries(), *entries]
+        heapify(self.heap)
+        self._limit = max(_COMPACT_AT, 2 * len(self.heap))
+
     def entries(self) -> list[LineEntry]:
         """Return the living entries, in no order."""
         return [e for e in self.heap if e[3].entry == e[2]]

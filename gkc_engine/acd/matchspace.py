@@ -149,6 +149,9 @@ class MatchSpace:
         self.profiles: list[Profile] = []
         self._profile_of: dict[Need, int] = {}
         self._reqs: dict[Need, Req] = {}
+        self._holders: dict[SkillId, list[Profile]] = {}
+        self._askers: dict[SkillId | None, list[Req]] = {}
+        """Requirements by the first of the skills that they name; under None those without."""
         self._lines: dict[LineKey, Line] = {}
         self.own_lines: dict[AgentId, list[Line]] = {}
         """P7: lines that only one agent may serve."""
@@ -163,9 +166,12 @@ class MatchSpace:
             index = self._profile_of[key] = len(self.profiles)
             profile = Profile(dict(skills))
             self.profiles.append(profile)
-            for req in self._reqs.values():
-                if meets(skills, req.need):
-                    req.admit(profile)
+            for skill in skills:
+                self._holders.setdefault(skill, []).append(profile)
+            for first in (None, *skills):
+                for req in self._askers.get(first, ()):
+                    if meets(skills, req.need):
+                        req.admit(profile)
             for line_key, line in self._lines.items():
                 if line_key[4] is None and profile in line.req.met_by:
                     profile.add_line(line)
@@ -177,7 +183,10 @@ class MatchSpace:
         req = self._reqs.get(key)
         if req is None:
             req = self._reqs[key] = Req(dict(need))
-            for profile in self.profiles:
+            first = next(iter(need), None)
+            self._askers.setdefault(first, []).append(req)
+            able = self.profiles if first is None else self._holders.get(first, [])
+            for profile in able:
                 if meets(profile.skills, need):
                     req.admit(profile)
         return req

@@ -73,6 +73,25 @@ class Queue:
             getattr(mine, key) == getattr(settings, key) for key in _OF_LINES
         )
 
+    def steps_alike(self, before: Queue) -> frozenset[int]:
+        """Return the steps at which contacts stand as they did ``before``, by other settings.
+
+        None where anybody may leave an empty queue: that depends on all later steps.
+        """
+        keys = (key for key in _OF_LINES if key not in ("require", "relax", "joinempty"))
+        alike = all(getattr(self.settings, key) == getattr(before.settings, key) for key in keys)
+        afters = [after for after, _ in self.steps]
+        if not alike or any(self.leaving) or afters != [after for after, _ in before.steps]:
+            return frozenset()
+        pairs = zip(self.steps, before.steps, strict=True)
+        return frozenset(n for n, (new, old) in enumerate(pairs) if new[1].need == old[1].need)
+
+    def keep(self, before: Queue, steps: frozenset[int]) -> None:
+        """Take over what is due for the contacts at these steps; they stay where they stand."""
+        self.maxwait = before.maxwait
+        for step in steps:
+            self.aging[step] = before.aging[step]
+
     def detach(self) -> None:
         """The queue is gone: nobody leaves its lines any more."""
         for line in {line for lines in self.leaving for line in lines}:

@@ -7,6 +7,7 @@ use (``World.overgrown``) put everything in anew. Both ways give the same comman
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.agents import go_home, supply_shrank
@@ -17,7 +18,7 @@ from gkc_engine.acd.routing import leave_config, serve_agent, set_step, step_in_
 from gkc_engine.acd.settings import AgentSettings, Medium
 from gkc_engine.acd.state import Agent, Contact, ContactState, QueueStatus, Slot
 from gkc_engine.acd.world import Queue, World
-from gkc_engine.ids import AgentId, ContactId, QueueId
+from gkc_engine.ids import AgentId, QueueId
 
 
 @dataclass(slots=True)
@@ -28,12 +29,17 @@ class _Changes:
     """Everything is put in anew."""
     queues: set[QueueId] = field(default_factory=set)
     """Those whose contacts are to be lined up anew."""
-    steps: set[QueueId] = field(default_factory=set)
-    """Those whose contacts may be at another step by the new rules."""
+    steps: dict[QueueId, frozenset[int]] = field(default_factory=dict)
+    """Those whose contacts may be at another step by the new rules, but for who is at these."""
     homeless: dict[QueueId, QueueId] = field(default_factory=dict)
     """Removed queues, with those that their contacts move to."""
     agents: set[AgentId] = field(default_factory=set)
     """Those who are to be settled."""
+
+    def at_other_rules(self, contact: Contact) -> bool:
+        """Return whether the contact may be at another step by the new rules."""
+        same = self.steps.get(contact.queue) if contact.queue is not None else None
+        return same is not None and contact.step not in same
 
 
 def settings_applied(world: World, event: ev.SettingsApplied) -> None:
@@ -61,13 +67,15 @@ def settings_applied(world: World, event: ev.SettingsApplied) -> None:
 
 def _line_up(world: World, changes: _Changes) -> None:
     """Put those whose queue changed into their lines, at their old places."""
+    waiting: list[Contact] = []
     for contact in _touched(world, changes):
         moved = _move_home(world, contact, changes.homeless)
         if contact.state is ContactState.WAITING:
-            if moved or contact.queue in changes.steps:
+            if moved or changes.at_other_rules(contact):
                 set_step(world, contact, step_in_force(world, contact))
             keep_preference(world, contact)
-            world.line_up(contact)
+            waiting.append(contact)
+    world.line_up_all(waiting)
 
 
 def _serve(world: World, changes: _Changes) -> None:
@@ -117,9 +125,7 @@ def _install(
 ) -> None:
     """Put a queue in, as it was if its contacts wait ``alike``, else made from its settings."""
     queue_id = status.settings.queue_id
-    if not alike:
-        changes.steps.add(queue_id)
-    elif before is not None and not changes.anew:
+    if alike and before is not None and not changes.anew:
         before.settings = status.settings
         world.queues[queue_id] = before
         return
@@ -127,19 +133,28 @@ def _install(
         before.detach()
     queue = world.queues[queue_id] = Queue(status, world.space, world.staffing)
     queue.count = before.count if before is not None else 0
+    if not alike:
+        same = queue.steps_alike(before) if before is not None else frozenset()
+        changes.steps[queue_id] = same
+        if before is not None and not changes.anew:
+            queue.keep(before, same)
     changes.queues.add(queue_id)
 
 
 def _touched(world: World, changes: _Changes) -> list[Contact]:
     """Return those in line whose queue changed or goes, or who prefer somebody, by sequence."""
-    found: dict[ContactId, Contact] = {}
-    for preferring in world.preferring.values():
-        found.update(preferring)
     queues = changes.queues | changes.homeless.keys()
+    found = [c for waiting in world.preferring.values() for c in waiting.values()]
     if queues:
-        found.update((c.contact_id, c) for c in world.contacts.values() if c.queue in queues)
-    in_line = (contact for contact in found.values() if contact.state in IN_LINE)
-    return sorted(in_line, key=lambda c: c.sequence)
+        # For who stands at one of these nothing changes, although his queue does.
+        stay = {} if changes.anew else changes.steps
+        found += [
+            contact
+            for contact in world.contacts.values()
+            if contact.queue in queues and contact.prefer_agent is None
+            if contact.step not in stay.get(contact.queue, ())
+        ]
+    return sorted((c for c in found if c.state in IN_LINE), key=attrgetter("sequence"))
 
 
 def _move_home(world: World, contact: Contact, homeless: dict[QueueId, QueueId]) -> bool:

@@ -6,9 +6,12 @@ them changes a contact's place or an agent's slot but through the methods here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.commands import SegmentKind, SegmentOutcome
-from gkc_engine.acd.matchspace import MatchSpace, Profile
+from gkc_engine.acd.lazyheap import LineEntry
+from gkc_engine.acd.matchspace import Line, MatchSpace, Profile
 from gkc_engine.acd.queues import Queue
 from gkc_engine.acd.segments import Segments
 from gkc_engine.acd.settings import (
@@ -112,38 +115,75 @@ class World(Segments):
 
     def order_key(self, contact: Contact) -> tuple[int, int, int]:
         """Return (class rank, instant, sequence): the order of equals in one line."""
+        assert contact.queue is not None
         assert contact.enqueued is not None
-        contact_class, head_start, slope = self.precedence(contact)
+        settings = self.queues[contact.queue].settings
+        own_class, key = contact.own_class, contact.enqueued
         if self.settings.order is _ACCUMULATING:
-            key = contact.enqueued if slope > 0 else 0
+            slope = settings.slope_milli if contact.own_slope is None else contact.own_slope
+            key = key if slope > 0 else Instant(0)
         else:
-            key = contact.enqueued - head_start
-        return CLASS_RANK[contact_class], key, contact.sequence
+            own = contact.own_head_start
+            key = Instant(key - (settings.head_start_us if own is None else own))
+        rank = CLASS_RANK[settings.contact_class if own_class is None else own_class]
+        return rank, key, contact.sequence
 
     def line_up(self, contact: Contact) -> None:
         """Put a waiting contact into the line of its present step, and into its due lines."""
+        line, key = self._line_of(contact)
+        line.push(key, contact)
+        for due_line, due in self._dues(contact):
+            self.timers.add(due_line, due, contact)
+        self._join_leaving(contact)
+
+    def line_up_all(self, contacts: Iterable[Contact]) -> None:
+        """Do the same for many: each line is put in order, and each timer armed, once."""
+        lines: dict[Line, list[LineEntry]] = {}
+        due_lines: dict[DueLine, list[LineEntry]] = {}
+        for contact in contacts:
+            line, key = self._line_of(contact)
+            lines.setdefault(line, []).append((key, contact.sequence, contact.entry, contact))
+            for due_line, due in self._dues(contact):
+                entry = (due, contact.sequence, contact.entry, contact)
+                due_lines.setdefault(due_line, []).append(entry)
+            self._join_leaving(contact)
+        for line, entries in lines.items():
+            line.extend(entries)
+        for due_line, entries in due_lines.items():
+            due_line.line.extend(entries)
+            self.timers.arm(due_line)
+
+    def _line_of(self, contact: Contact) -> tuple[Line, int]:
+        """Give the contact a new token; return its line and its key there."""
         assert contact.state is _WAITING, contact
         assert contact.queue is not None
-        assert contact.enqueued is not None
-        queue = self.queues[contact.queue]
         rank, key, _ = self.order_key(contact)
         slope = 0
         if self.settings.order is _ACCUMULATING:
             slope = self.precedence(contact)[2]
         self._token += 1
         contact.entry = self._token
-        req = queue.steps[contact.step][1]
-        only = contact.prefer_agent
-        line = self.space.line(req, contact.medium, rank, slope, only)
-        line.push(key, contact)
-        enqueued = contact.enqueued
-        if contact.step + 1 < len(queue.steps):
-            due = enqueued + queue.steps[contact.step + 1][0]
-            self.timers.add(queue.aging[contact.step], Instant(max(due, self.now)), contact)
+        req = self.queues[contact.queue].steps[contact.step][1]
+        return self.space.line(req, contact.medium, rank, slope, contact.prefer_agent), key
+
+    def _dues(self, contact: Contact) -> list[tuple[DueLine, Instant]]:
+        """Return what is due for a waiting contact: its next step, its longest wait."""
+        assert contact.queue is not None
+        assert contact.enqueued is not None
+        queue, step = self.queues[contact.queue], contact.step
+        found: list[tuple[DueLine, Instant]] = []
+        if step + 1 < len(queue.steps):
+            due = contact.enqueued + queue.steps[step + 1][0]
+            found.append((queue.aging[step], Instant(max(due, self.now))))
         if queue.settings.maxwait_us is not None:
-            due = enqueued + queue.settings.maxwait_us
-            self.timers.add(queue.maxwait, Instant(max(due, self.now)), contact)
-        for leave in queue.leaving[contact.step]:
+            due = contact.enqueued + queue.settings.maxwait_us
+            found.append((queue.maxwait, Instant(max(due, self.now))))
+        return found
+
+    def _join_leaving(self, contact: Contact) -> None:
+        """P4: let a waiting contact stand among those who leave when nobody is left."""
+        assert contact.queue is not None
+        for leave in self.queues[contact.queue].leaving[contact.step]:
             leave.join(contact, self.now)
             self.timers.arm(leave)
 

@@ -130,6 +130,16 @@ def reload_drops_a_contact(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(HANDLERS, ev.SettingsApplied, planted)
 
 
+def who_waits_by_changed_rules_stays(patch: pytest.MonkeyPatch) -> None:
+    steps_alike = Queue.steps_alike
+
+    def planted(self: Queue, before: Queue) -> frozenset[int]:
+        same = steps_alike(self, before)
+        return frozenset(range(len(self.steps))) if same else same
+
+    patch.setattr(Queue, "steps_alike", planted)
+
+
 def config_that_took_slots_away_is_not_heeded(patch: pytest.MonkeyPatch) -> None:
     resize = reload._resize
 
@@ -168,6 +178,7 @@ INVARIANTS: list[tuple[Plant, int, str]] = [
     (timer_makes_no_progress, 0, "no progress"),
     (restored_core_forgets_timers, 3, "restored core"),
     (something_outside_the_events_decides, 6, "replay|restored|overtakes"),
+    (who_waits_by_changed_rules_stays, 86, "restored core|is ready|lacks|overtakes"),
     (reload_drops_a_contact, 18, "drops a contact|vanished"),
     (queue_of_a_former_config_goes_on, 9, "restored core|is ready|lacks|overtakes"),
     (offer_ends_twice, 0, "KeyError"),
@@ -202,13 +213,13 @@ def last_in_the_config_wins_a_tie(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_head_start(patch: pytest.MonkeyPatch) -> None:
-    precedence = World.precedence
+    order_key = World.order_key
 
-    def planted(self: World, contact: Contact) -> tuple[object, int, int]:
-        contact_class, _, slope = precedence(self, contact)
-        return contact_class, 0, slope
+    def planted(self: World, contact: Contact) -> tuple[int, int, int]:
+        rank, key, sequence = order_key(self, contact)
+        return rank, key if contact.enqueued is None else contact.enqueued, sequence
 
-    patch.setattr(World, "precedence", planted)
+    patch.setattr(World, "order_key", planted)
 
 
 def the_same_agent_is_asked_at_once(patch: pytest.MonkeyPatch) -> None:
