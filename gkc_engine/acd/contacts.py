@@ -271,7 +271,7 @@ def _way_on(world: World, contact: Contact, treatment: Treatment) -> QueueId | N
     if treatment.then is not Then.QUEUE or treatment.say is not None or target is None:
         return None
     if contact.queue is not None and contact.queue not in contact.sent_on:
-        contact.sent_on.append(contact.queue)
+        contact.sent_on += (contact.queue,)
     known = target in world.queues and not world.queues[target].status.draining
     return target if known and target not in contact.sent_on else None
 

@@ -65,7 +65,7 @@ def choose_agent(world: World, contact: Contact) -> Agent | None:
 def _ready(req: Req, ready: Ready) -> list[tuple[Profile, IdleHeap]]:
     """Return the profiles that meet the requirement and have somebody ready, with those."""
     if len(req.profiles) <= len(ready):
-        return [(profile, ready[profile]) for profile in req.profiles if profile in ready]
+        return [(p, idle) for p in req.profiles if (idle := ready.get(p)) is not None]
     return [(profile, idle) for profile, idle in ready.items() if profile in req.met_by]
 
 

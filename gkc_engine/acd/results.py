@@ -116,7 +116,7 @@ def _accepted_late(world: World, event: ev.OfferAccepted) -> None:
         other = world.offers[contact.offer]
         if other.legs:
             rescind(world, other, "crossed")
-            contact.past_offers.append(other.offer_id)
+            contact.past_offers += (other.offer_id,)
             contact.offer = None
         else:
             forget_offer(world, other)
@@ -169,7 +169,9 @@ def fail_offer(
         _return(world, contact, offer, at, outcome)
     else:
         forget_offer(world, offer)
-        contact.past_offers.pop()  # It stood there already, see _accepted_late.
+        contact.past_offers = contact.past_offers[
+            :-1
+        ]  # It stood there already, see _accepted_late.
     _resume_failed(world, sorted(agents, key=lambda a: a.rank))
 
 

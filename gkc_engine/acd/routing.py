@@ -273,7 +273,7 @@ def forget_offer(world: World, offer: Offer) -> None:
     if contact is None:
         return
     world.past_offers[offer.offer_id] = contact.contact_id
-    contact.past_offers.append(offer.offer_id)
+    contact.past_offers += (offer.offer_id,)
     if contact.offer == offer.offer_id:
         contact.offer = None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from gkc_engine.acd.copies import replace
 from gkc_engine.acd.routing import arm_lease
 from gkc_engine.acd.state import (
@@ -50,14 +52,12 @@ def _copy_contact(contact: Contact) -> Contact:
     return replace(
         contact,
         excluded=dict(contact.excluded),
-        sent_on=list(contact.sent_on),
-        past_offers=list(contact.past_offers),
         entry=0,
     )
 
 
 def _copy_offer(offer: Offer) -> Offer:
-    return replace(offer, legs=[replace(leg) for leg in offer.legs])
+    return structs.replace(offer, legs=[structs.replace(leg) for leg in offer.legs])
 
 
 def restore(state: AcdState) -> World:

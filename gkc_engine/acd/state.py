@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
+from msgspec import Struct
+
 from gkc_engine.acd.commands import AgentState, Disposition, SegmentKind
 from gkc_engine.acd.events import Party, Phone
 from gkc_engine.acd.settings import ContactClass, Medium, QueueSettings, Settings, Treatment
@@ -109,7 +111,7 @@ class Contact:
     decided_reason: str = ""
     then_queue: QueueId | None = None
     """Where the announcement of a treatment leads, if to a queue."""
-    sent_on: list[QueueId] = field(default_factory=list)
+    sent_on: tuple[QueueId, ...] = ()
     """Queues whose treatments sent it on to another: none is entered twice in this way."""
     segment_n: int = 0
     segment_kind: SegmentKind = SegmentKind.MENU
@@ -122,7 +124,7 @@ class Contact:
     talk_us: int = 0
     hold_us: int = 0
     offers: int = 0
-    past_offers: list[OfferId] = field(default_factory=list)
+    past_offers: tuple[OfferId, ...] = ()
     entry: int = 0
     """Token of its present entry in the lines; 0 = in none. Older entries are dead."""
 
@@ -191,8 +193,7 @@ class Agent:
     """The watches (``staffing``) that count him as a help, a bit for each."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Leg:
+class Leg(Struct, kw_only=True):
     """One agent of an offer."""
 
     agent: AgentId
@@ -200,8 +201,7 @@ class Leg:
     ringing: Instant | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Offer:
+class Offer(Struct, kw_only=True):
     """A contact presented to reserved agents (several only with ``ring: all``)."""
 
     offer_id: OfferId
