@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Final, TypeAlias
 
@@ -162,7 +163,7 @@ class Forecast:
     def _waiting(self, found: list[_Poured]) -> Iterator[None]:
         """Find those who wait, or a sample of them, in the order in which they are served."""
         lines = _lines(self._world)
-        total = sum(len(line.heap) for line in lines)
+        total = sum(map(len, lines))
         stride = -(-total // WAITING_MAX) or 1
         self._sampled = stride > 1
         self.cost += len(self._world.space.profiles) + len(lines)
@@ -171,9 +172,10 @@ class Forecast:
             if stride == 1:
                 entries, count = line.entries(), 1.0
             else:
-                seen = line.heap[stride // 2 :: stride] or line.heap[:1]
+                start = min(stride // 2, len(line) - 1)
+                seen = list(islice(chain(line.run, line.late), start, None, stride))
                 entries = [e for e in seen if e[3].entry == e[2]]
-                count = len(line.heap) / len(seen)
+                count = len(line) / len(seen)
             if not entries:
                 continue
             key = id(line.req), line.medium, line.rank, line.slope
@@ -322,6 +324,6 @@ def _lines(world: World) -> list[Line]:
         id(line): line
         for lines in (*of_all, *world.space.own_lines.values())
         for line in lines
-        if line.heap
+        if line
     }
     return list(found.values())

@@ -7,6 +7,7 @@ and all at once when they could outnumber the living: every operation is O(log n
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 
@@ -75,56 +76,75 @@ class IdleHeap:
         return found
 
 
-class ContactHeap:
-    """Contacts by (key, sequence): a line of those who wait alike, or a line of due instants."""
+class ContactRun:
+    """Contacts by (key, sequence): a line of those who wait alike, or a line of due instants.
 
-    __slots__ = ("_limit", "heap")
+    They mostly come in that order, so they stand in a run of which the head is taken in no time
+    however long it is; who comes with an earlier key (back at his old place) stands in a heap.
+    """
+
+    __slots__ = ("_limit", "late", "run")
 
     def __init__(self) -> None:
-        self.heap: list[LineEntry] = []
+        self.run: deque[LineEntry] = deque()
+        self.late: list[LineEntry] = []
         self._limit = _COMPACT_AT
+
+    def __len__(self) -> int:
+        """Return how many entries there are, dead ones among them."""
+        return len(self.run) + len(self.late)
 
     def push(self, key: int, contact: Contact) -> None:
         """Add the contact under its present token."""
-        if len(self.heap) >= self._limit:
-            self.heap = self.entries()
-            heapify(self.heap)
-            self._limit = max(_COMPACT_AT, 2 * len(self.heap))
-        heappush(self.heap, (key, contact.sequence, contact.entry, contact))
+        if len(self.run) + len(self.late) >= self._limit:
+            self.extend([])
+        entry = (key, contact.sequence, contact.entry, contact)
+        if not self.run or entry > self.run[-1]:
+            self.run.append(entry)
+        else:
+            heappush(self.late, entry)
 
     def extend(self, entries: list[LineEntry]) -> None:
-        """Add many at once."""
-        self.heap = [*self.entries(), *entries]
-        heapify(self.heap)
-        self._limit = max(_COMPACT_AT, 2 * len(self.heap))
+        """Add many at once, and drop the dead."""
+        self.run = deque(sorted([*self.entries(), *entries]))
+        self.late = []
+        self._limit = max(_COMPACT_AT, 2 * len(self.run))
 
     def entries(self) -> list[LineEntry]:
         """Return the living entries, in no order."""
-        return [e for e in self.heap if e[3].entry == e[2]]
+        return [e for part in (self.run, self.late) for e in part if e[3].entry == e[2]]
+
+    def first(self) -> LineEntry | None:
+        """Return the first entry, be it dead: whatever lives does not come before it."""
+        run, late = self.run, self.late
+        if late and (not run or late[0] < run[0]):
+            return late[0]
+        return run[0] if run else None
 
     def head(self) -> LineEntry | None:
         """Return the first living entry."""
-        heap = self.heap
-        while heap:
-            entry = heap[0]
-            if entry[3].entry == entry[2]:
-                return entry
-            heappop(heap)
-        return None
+        entry = self.first()
+        while entry is not None and entry[3].entry != entry[2]:
+            self.pop()
+            entry = self.first()
+        return entry
 
     def pop(self) -> None:
-        """Take the head away (it was returned by ``head``)."""
-        heappop(self.heap)
+        """Take the first away."""
+        run, late = self.run, self.late
+        if late and (not run or late[0] < run[0]):
+            heappop(late)
+        else:
+            run.popleft()
 
     def head_for(self, agent_id: AgentId) -> LineEntry | None:
         """Return the first living entry whose contact does not exclude the agent."""
         entry = self.head()
-        if entry is None or agent_id not in entry[3].excluded:
-            return entry
         aside: list[LineEntry] = []
         while entry is not None and agent_id in entry[3].excluded:
-            aside.append(heappop(self.heap))
+            aside.append(entry)
+            self.pop()
             entry = self.head()
         for skipped in aside:
-            heappush(self.heap, skipped)
+            heappush(self.late, skipped)
         return entry

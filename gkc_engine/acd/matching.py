@@ -167,10 +167,10 @@ def choose_contact(world: World, agent: Agent) -> Contact | None:
         if own:
             lines = lines + [o for o in own if o.medium is medium and profile in o.req.met_by]
         for line in lines:
-            heap, rank = line.heap, line.rank
-            if not heap or rank > best_rank:
+            rank = line.rank
+            entry = line.first() if line.late else line.run[0] if line.run else None
+            if entry is None or rank > best_rank:
                 continue
-            entry = heap[0]
             # What does not come before by its head's key never does, and is not touched.
             if fcfs and best is not None and rank == best_rank and entry > best:
                 continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gkc_engine.acd.lazyheap import ContactHeap, IdleEntry, IdleHeap
+from gkc_engine.acd.lazyheap import ContactRun, IdleEntry, IdleHeap
 from gkc_engine.acd.settings import Medium, Requirement
 from gkc_engine.ids import AgentId, SkillId
 
@@ -85,7 +85,7 @@ class Req:
         heap.push(entry)
 
 
-class Line(ContactHeap):
+class Line(ContactRun):
     """Contacts that wait alike. Compared by heads; order inside is that of the law."""
 
     __slots__ = ("medium", "rank", "req", "slope")

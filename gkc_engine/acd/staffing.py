@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from gkc_engine.acd.events import Phone
-from gkc_engine.acd.lazyheap import ContactHeap
+from gkc_engine.acd.lazyheap import ContactRun
 from gkc_engine.acd.matchspace import Profile, Req
 from gkc_engine.acd.settings import EmptyFactor, Medium
 from gkc_engine.acd.state import Agent, Contact, Work
@@ -53,7 +53,7 @@ class LeaveLine(DueLine):
         super().__init__(what)
         self.after_us = after_us
         self.staffs = staffs
-        self.early = ContactHeap()
+        self.early = ContactRun()
         self.since = Instant(0)
         """When somebody last became due; only while nobody helps."""
         for staff in staffs:

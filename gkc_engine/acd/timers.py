@@ -11,7 +11,7 @@ from enum import IntEnum
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
-from gkc_engine.acd.lazyheap import ContactHeap
+from gkc_engine.acd.lazyheap import ContactRun
 from gkc_engine.acd.state import Contact
 from gkc_engine.ids import AgentId, ContactId, Instant, OfferId
 
@@ -52,7 +52,7 @@ class DueLine:
 
     def __init__(self, what: What) -> None:
         self.what = what
-        self.line = ContactHeap()
+        self.line = ContactRun()
         self.armed: tuple[int, int] | None = None
         """(due, sequence) of the timer that stands for the head."""
 
