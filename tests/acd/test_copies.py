@@ -8,7 +8,7 @@ import pytest
 
 from gkc_engine.acd.copies import replace
 from gkc_engine.acd.settings import Medium
-from gkc_engine.acd.state import Agent, Contact, Leg, Offer, QueueStatus, Slot
+from gkc_engine.acd.state import Agent, Contact, KeptPlace, QueueStatus, Slot
 from gkc_engine.ids import ContactId, Instant
 
 RECORDS = (
@@ -25,6 +25,6 @@ def test_it_is_equal_and_another_one(record: Contact | Slot) -> None:
     assert changed == dataclasses.replace(record, medium=Medium.EMAIL) != record
 
 
-@pytest.mark.parametrize("kind", [Agent, Contact, Offer, Leg, QueueStatus, Slot])
+@pytest.mark.parametrize("kind", [Agent, Contact, KeptPlace, QueueStatus, Slot])
 def test_every_field_can_be_given(kind: type[Contact]) -> None:
     assert all(field.init for field in dataclasses.fields(kind))
