@@ -36,7 +36,7 @@ from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
 from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
 from gkc_engine.control.server import ControlServer
-from gkc_engine.control.views import Row, iso
+from gkc_engine.control.views import Row
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
 from gkc_engine.front_desk import FrontDesk
@@ -66,7 +66,7 @@ log = structlog.get_logger(__name__)
 SETTLE_S = 5.0
 """After a start: who waits for a decision comes before the figures of the day."""
 
-RECALL_MAX = 200_000
+RECALL_PAUSE_S = 0.02
 """Contacts of today that are counted again at a start; a city has fewer in a day."""
 
 
@@ -287,9 +287,11 @@ class App:
         """Count again what ended today, and since when each operator is in his state."""
         since = Instant(self.day.since - 2 * 3600 * SECOND)
         self.backend.recall(await self.reader.open_intervals(since))
-        rows = await self.reader.list_contacts(since=since, queue=None, limit=RECALL_MAX)
-        before = iso(begun)  # what ends after it is counted as it ends
-        self.day.rebuild([r for r in rows if r["ended"] and r["ended"] < before], begun)
+        # What ends after the beginning is counted as it ends. Page by page, for whoever calls now
+        # waits for each of them.
+        async for page in self.reader.ended(since=since, before=begun):
+            self.day.recall(page, begun)
+            await asyncio.sleep(RECALL_PAUSE_S)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from gkc_engine.acd.commands import ContactEnded, Disposition
@@ -67,22 +66,6 @@ def ended_of(fact: ContactEnded) -> Ended | None:
     )
 
 
-def ended_of_row(row: Mapping[str, Any]) -> Ended | None:
-    """Return the same of a row of ``recorder.queries.list_contacts``; ``None`` if not ended."""
-    if not row["ended"] or not row["first_queued"] or not row["queue"]:
-        return None
-    return Ended(
-        queue=QueueId(row["queue"]),
-        disposition=Disposition(row["disposition"]),
-        first_queued=_from_iso(row["first_queued"]),
-        wait_us=round((row["wait_s"] or 0) * SECOND),
-    )
-
-
-def _from_iso(text: str) -> Instant:
-    return Instant((datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1))
-
-
 def counts_of(ended: Ended, target_us: int) -> QueueCounts:
     """Return the counts of this one contact: one part of *offered* is 1, or none is."""
     match ended.disposition:
@@ -112,7 +95,7 @@ class DayCounters:
     """Per queue, the contacts of the present local day that have ended.
 
     The day is that of the first queue entry: a call that waits over midnight belongs to the day
-    in which it came. Built anew at start by :meth:`rebuild`.
+    in which it came. Built anew at start by :meth:`recall`.
     """
 
     def __init__(self, zone: ZoneInfo, now: Instant) -> None:
@@ -140,16 +123,14 @@ class DayCounters:
         if ended.first_queued >= self._since:
             self._counts[ended.queue].add(counts_of(ended, self.target_us(ended.queue)))
 
-    def rebuild(self, rows: Iterable[Mapping[str, Any]], now: Instant) -> None:
-        """Count what the contact table holds; for the start, before any fact is folded.
+    def recall(self, ended: Iterable[Ended], now: Instant) -> None:
+        """Count what the contact table holds; at the start, some hundred at a time.
 
-        ``rows`` reach back further than :attr:`since`: a call that came before midnight may have
+        They reach back further than :attr:`since`: a call that came before midnight may have
         entered its queue after it. Two hours are plenty.
         """
-        for row in rows:
-            ended = ended_of_row(row)
-            if ended is not None:
-                self.add(ended, now)
+        for one in ended:
+            self.add(one, now)
 
     def fold(self, facts: Iterable[object], now: Instant) -> None:
         """Count the contacts that end in ``facts``."""

@@ -20,7 +20,6 @@ from gkc_engine.control.figures import (
     offered,
     service_level,
 )
-from gkc_engine.control.views import iso
 from gkc_engine.ids import SECOND, ContactId, Instant, Micros, QueueId
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -147,30 +146,20 @@ def test_the_day_turns_at_local_midnight_and_belongs_to_the_queue_entry() -> Non
     assert day.since == instant("2026-11-19T00:00:00+03:00")
 
 
-def test_counts_built_from_the_contact_table_are_those_folded_from_facts() -> None:
+def test_counts_recalled_from_the_contact_table_are_those_folded_from_facts() -> None:
     now = instant("2026-11-18T12:00:00+03:00")
     yesterday = instant("2026-11-17T23:59:59+03:00")
-    folded, rebuilt = DayCounters(MOSCOW, now), DayCounters(MOSCOW, now)
-    rows: list[dict[str, object]] = [
-        {"ended": None, "first_queued": iso(now), "queue": "passport", "disposition": None},
-        {"ended": iso(now), "first_queued": None, "queue": None, "disposition": "abandoned_menu"},
-    ]
+    folded, recalled = DayCounters(MOSCOW, now), DayCounters(MOSCOW, now)
     for wait_s, (disposition, queued) in enumerate(
         (d, at) for d in Disposition for at in (now, yesterday)
     ):
         folded.fold([fact(disposition, queued, wait_s)], now)
-        rows.append(
-            {
-                "ended": iso(now),
-                "first_queued": iso(queued),
-                "queue": "passport",
-                "disposition": disposition.value,
-                "wait_s": float(wait_s),
-            }
+        row = Ended(
+            queue=QUEUE, disposition=disposition, first_queued=queued, wait_us=wait_s * SECOND
         )
-    rebuilt.rebuild(rows, now)
+        recalled.recall([row], now)
     assert offered(folded.of(QUEUE, now)) == 9
-    assert rebuilt.of(QUEUE, now) == folded.of(QUEUE, now)
+    assert recalled.of(QUEUE, now) == folded.of(QUEUE, now)
 
 
 def test_what_is_given_out_is_a_copy() -> None:

@@ -1,0 +1,68 @@
+"""What ended today is counted again after a start: all of it, once, a page at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from gkc_engine import records
+from gkc_engine.acd.commands import Disposition
+from gkc_engine.ids import Instant
+from gkc_engine.recorder import schema
+from gkc_engine.records import RecordReader
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 9])
+async def test_each_ended_contact_comes_once_whatever_the_pages(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "PAGE", 3)
+    url = schema.sqlite_url(str(tmp_path / "gkc.sqlite"))
+    engine = schema.make_engine(url)
+    schema.metadata.create_all(engine)
+    # Three begin in each instant; beside them who came before, is not over, or saw no queue.
+    rows: list[dict[str, Any]] = [
+        row(f"c{n}", started=100 + n // 3, ended=200, wait_us=n) for n in range(count)
+    ]
+    rows += [
+        row("early", started=99, ended=150),
+        row("open", started=100, ended=None),
+        row("late", started=100, ended=300),
+        row("menu", started=100, ended=200, first_queued=None),
+    ]
+    with engine.begin() as connection:
+        connection.execute(schema.contact.insert(), rows)
+    engine.dispose()
+
+    async def settle() -> None:
+        pass
+
+    reader = RecordReader(url, cast(Any, None), settle)
+    try:
+        pages = [page async for page in reader.ended(since=Instant(100), before=Instant(300))]
+    finally:
+        await reader.close()
+    assert sorted(one.wait_us for page in pages for one in page) == list(range(count))
+    assert all(len(page) <= 3 for page in pages)
+    assert all(one.disposition is Disposition.ANSWERED for page in pages for one in page)
+
+
+def row(contact_id: str, **values: object) -> dict[str, Any]:
+    """Return a whole row of the contact table."""
+    plain: dict[str, Any] = {
+        column.name: None if column.nullable else ("" if column.type.python_type is str else 0)
+        for column in schema.contact.columns
+    }
+    return (
+        plain
+        | {
+            "contact_id": contact_id,
+            "queue": "passport",
+            "first_queued": 100,
+            "disposition": "answered",
+            "wait_us": 0,
+        }
+        | values
+    )
