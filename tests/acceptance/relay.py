@@ -13,6 +13,8 @@ class Relay:
         self.port = 0
         self.target = 0
         self.connections = 0
+        self.bytes_s: float | None = None
+        """How much is passed on in a second, each way; ``None`` = all of it."""
         self._thawed = asyncio.Event()
         self._thawed.set()
         self._refusing = False
@@ -68,8 +70,10 @@ class Relay:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
+            while data := await reader.read(65536 if self.bytes_s is None else 512):
                 await self._thawed.wait()
+                if self.bytes_s is not None:  # the wire is what takes the time
+                    await asyncio.sleep(len(data) / self.bytes_s)
                 writer.write(data)
                 await writer.drain()
         self._open.discard(writer)

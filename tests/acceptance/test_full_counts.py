@@ -30,6 +30,11 @@ def test_every_kill_and_stop(tmp_path: Path) -> None:
     _prints("tests.acceptance.kill_trials", *KILLS, *STOPS, "--folder", str(tmp_path))
 
 
+def test_every_cut_a_slow_link_and_a_locked_ledger(tmp_path: Path) -> None:
+    faults = ("--cuts", "100", "--slow", "60", "--locked", "60")
+    _prints("tests.acceptance.fault_trials", *faults, "--folder", str(tmp_path))
+
+
 def test_the_cost_of_the_lease() -> None:
     _prints("bench.lease", "--waiting", "500")
 
