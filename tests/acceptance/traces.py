@@ -32,6 +32,10 @@ class Dialogue:
     ended: float | None = None
     """The first BYE or CANCEL of either side, or the refusal."""
     cancelled: bool = False
+    by_called: bool = False
+    """Whether the BYE came from who was called."""
+    via: str = ""
+    """Of the INVITE: the address of who called."""
 
 
 def _messages(text: str) -> Iterator[tuple[float, str]]:
@@ -45,6 +49,10 @@ def _messages(text: str) -> Iterator[tuple[float, str]]:
 def _header(message: str, name: str) -> str:
     found = re.search(rf"^{name}:[ \t]*([^\r\n]*)", message, re.MULTILINE | re.IGNORECASE)
     return found[1] if found else ""
+
+
+def _sent_by(message: str) -> str:
+    return _header(message, "Via").partition(";")[0]
 
 
 def _user(address: str) -> str:
@@ -78,6 +86,7 @@ def _take(known: dict[str, Dialogue], at: float, message: str) -> None:
                 called=_user(first),
                 external=_header(message, "X-GKC-Call"),
                 invited=at,
+                via=_sent_by(message),
             )
         return
     dialogue = known.get(call_id)
@@ -90,6 +99,8 @@ def _take(known: dict[str, Dialogue], at: float, message: str) -> None:
         elif status >= 300 and dialogue.ended is None:
             dialogue.ended = at
     elif first.startswith(("BYE ", "CANCEL ")):
+        if dialogue.ended is None:
+            dialogue.by_called = _sent_by(message) != dialogue.via
         dialogue.ended = at if dialogue.ended is None else dialogue.ended
         dialogue.cancelled = dialogue.cancelled or first.startswith("CANCEL ")
 
