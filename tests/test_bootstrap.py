@@ -391,6 +391,14 @@ def test_a_failure_and_a_suite_without_tests_both_fail_and_say_how_to_repeat(
     assert "-m 'accept and not long'" in printed.err
 
 
+def test_the_tests_may_keep_what_they_compiled(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert gkc_test(monkeypatch, "fast") == 0
+    assert list((checkout / "tests").rglob("test_fast*.pyc"))
+
+
 @pytest.mark.usefixtures("checkout")
 def test_words_after_two_dashes_go_to_pytest_and_a_misspelt_suite_is_refused(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
