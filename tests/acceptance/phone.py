@@ -55,7 +55,7 @@ class Leg:
         """Of the last request, and of the INVITE that began the call."""
         self._extra = ""
         self._replies: asyncio.Queue[tuple[int, Headers, str]] = asyncio.Queue()
-        self._rtp = Stream(phone.signature)
+        self._rtp = Stream(phone.signature, phone.first_packet)
         self._rtp_port = 0
         self._task: asyncio.Task[None] | None = None
         self._session = 0
@@ -96,6 +96,10 @@ class Leg:
         assert status == 200, status
         self._use(body)
         self.phone.send(self._request("ACK", cseq=self._cseq))
+
+    def speak(self, *, on: bool) -> None:
+        """Send sound, or nothing at all: a phone that suppresses silence."""
+        self._rtp.sending = on
 
     async def refer(self, number: str, replaces: Leg | None = None) -> int:
         """Transfer: blind to ``number``, or attended to the party of ``replaces``."""
@@ -296,6 +300,8 @@ class Phone(asyncio.DatagramProtocol):
         """Known once it listens."""
         self.signature = signature
         self.on_call: OnCall | None = None
+        self.first_packet: int | None = None
+        """The sequence number with which each call's sound begins."""
         self.name = name
         self.calls: list[Leg] = []
         """In the order in which they came or were made."""

@@ -18,13 +18,14 @@ DIGITS = "0123456789*#"
 class Stream(asyncio.DatagramProtocol):
     """One stream each way."""
 
-    def __init__(self, signature: int) -> None:
+    def __init__(self, signature: int, first: int | None = None) -> None:
+        """``first``: of the packets' sequence numbers; at random without it, as RFC 3550 wants."""
         self.signature = signature
         self.to: tuple[str, int] | None = None
         self.sending = False
         self.heard: list[tuple[float, int]] = []
         self.sound = bytearray()
-        self._sequence = secrets.randbelow(30_000)
+        self._sequence = secrets.randbelow(30_000) if first is None else first
         self._time = 0
         self._ssrc = secrets.randbits(32)
         self._transport: asyncio.DatagramTransport | None = None

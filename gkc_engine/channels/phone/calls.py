@@ -89,6 +89,8 @@ class Call:
     leg_bound: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once this Dial has made a leg."""
     recording: Recording | None = None
+    mixed: bool = False
+    """Whether a talk was recorded on his channel that another recording there may suffer from."""
     parting: str | None = None
     """The operator's leg whose talk is about to have a recording of its own."""
     earlier: bool = False

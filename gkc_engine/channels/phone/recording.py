@@ -10,6 +10,12 @@ not (``MixMonitor`` wants ``system``). So his leg is told that he pressed ``*1``
 feature then asks us (``/record``) on a socket of his leg, and the file is made there. Where that
 feature is missing the first file goes on.
 
+Asterisk forgets whom a channel's recording listened to only when it reads a packet of that channel
+while nothing records it. Until then a new recording there lacks a next speaker whose RTP begins
+with lower sequence numbers than the last speaker's had (ADR 0021). So a second file on the
+citizen's channel waits for his next packets, some 40 ms, or, if he sends none, is made on the
+operator's leg as after an attended transfer.
+
 What is being recorded stands in a variable of the channel, for an engine that comes after us.
 """
 
@@ -42,6 +48,18 @@ STATE: Final = "GKC_REC"
 
 CODE: Final = "*1"
 """Of ``gkc-record`` in features.conf."""
+
+PACKETS: Final = "CHANNEL(rtcp,rxcount)"
+"""How many RTP packets a PJSIP channel has received."""
+
+FORGETS_AFTER: Final = 2
+"""Packets: by one the ended recording is taken off the channel, by the next its traces go."""
+
+PACKET_S: Final = 0.02
+"""One packet's length with every common codec's default."""
+
+WAITS: Final = 5
+"""For how many packets' lengths a citizen who sends nothing is waited for."""
 
 _STATE: Final = re.compile(r"(\d+) (\d+) ([01]) ([01]) ([\w./-]+)", re.ASCII)
 
@@ -88,17 +106,27 @@ class Recorder:
     async def begin(self, call: Call, agi: AgiSession, offer: OfferContact, mode: str) -> None:
         """Start before the ring, so that not a word of the talk is missed."""
         await self.recall(call, agi)
-        await self.end(call, agi, keep=True)  # he was transferred out of a recorded talk
+        await self.end(call, agi)  # he was transferred out of a recorded talk
         recordings, on_demand = self._channel.plan.recordings, mode == "on-demand"
         if recordings is None or mode == "never" or (on_demand and not self._channel.ami.up):
             return  # without AMI nobody could keep it silent until it is asked for
         name = recordings.name(call.contact_id, offer.offer_id, offer.created)
-        call.recording = Recording(
-            offer_id=offer.offer_id, name=name, channel=call.leg, muted=on_demand
-        )
+        call.recording = Recording(offer_id=offer.offer_id, name=name, channel="", muted=on_demand)
+        if call.mixed and not await self._forgotten(call, agi) and self._channel.ami.up:
+            return  # it is begun on the operator's leg, when he answers or asks for it
         await self._start(call.recording, recordings, agi)
         if on_demand:
             self._mute(call.recording)
+
+    async def _forgotten(self, call: Call, agi: AgiSession) -> bool:
+        """Wait until Asterisk has read from the citizen; ``False`` when he sends nothing."""
+        begun = _number(await agi.get_variable(PACKETS))
+        for _ in range(WAITS):
+            await agi.exec("Wait", PACKET_S)
+            if _number(await agi.get_variable(PACKETS)) >= begun + FORGETS_AFTER:
+                call.mixed = False
+                return True
+        return False
 
     async def _start(self, recording: Recording, where: Recordings, agi: AgiSession) -> None:
         recording.channel = agi.uniqueid
@@ -108,10 +136,13 @@ class Recorder:
     def answered(self, call: Call, at: Instant | None) -> None:
         """The talk begins: from here on there is something to be kept."""
         recording, offer = call.recording, call.dialling
+        call.mixed = call.mixed or (recording is not None and recording.channel == call.leg)
         if recording is None:
             self._found(call, at)
         elif offer is not None and recording.offer_id != offer.offer_id:
             self.handed_over(call, call.talk_leg)  # it rang for the operator who has left
+        elif not recording.muted and not recording.channel:
+            self.handed_over(call, call.talk_leg)  # nothing could be begun before he answered
         elif not recording.muted:
             self._tell(call, recording, at)
 
@@ -151,9 +182,10 @@ class Recorder:
         if old.muted:
             self._part_silently(call, old)
             return
-        call.recording = self._next(call, old)
+        call.recording = self._next(call, old) if old.channel else old
         await self._start(call.recording, recordings, agi)
-        self._stop(call, old)
+        if old is not call.recording:
+            self._stop(call, old)
         self._tell(call, call.recording, None)
 
     def _part_silently(self, call: Call, old: Recording) -> None:
@@ -180,8 +212,8 @@ class Recorder:
 
     # --- the end ---------------------------------------------------------------------------
 
-    async def end(self, call: Call, agi: AgiSession, *, keep: bool) -> None:
-        """Stop; without ``keep`` there was no talk, and the empty file goes."""
+    async def end(self, call: Call, agi: AgiSession) -> None:
+        """Stop; where nobody has talked the empty file goes."""
         recording, call.recording, call.parting = call.recording, None, None
         if recording is None:
             return
@@ -189,7 +221,7 @@ class Recorder:
             mix = await agi.get_variable("GKC_MIX") or ""
             await agi.exec("StopMixMonitor", mix)
             await agi.set_variable(STATE, "")
-        if not (keep and recording.told):
+        if not recording.told:
             self._discard(recording)
 
     def _discard(self, recording: Recording) -> None:
@@ -221,6 +253,7 @@ class Recorder:
                 name=found[5],
                 channel=on,
             )
+            call.mixed = on == call.leg
 
     async def toggle(self, call: Call, agi: AgiSession) -> bool | None:
         """Pause, or go on; return whether it records now, ``None`` when there is no recording."""
@@ -266,6 +299,10 @@ class Recorder:
         self._channel.jobs.put(
             "Setvar", Channel=recording.channel, Variable=STATE, Value=_state(recording)
         )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.isdecimal() else 0
 
 
 def _state(recording: Recording) -> str:

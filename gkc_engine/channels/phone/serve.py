@@ -281,7 +281,7 @@ class CitizenSession:
             self._served = True
         else:
             await agi.set_variable("DIALSTATUS", "")
-        await self._host.recorder.end(self._call, agi, keep=status == "ANSWER")
+        await self._host.recorder.end(self._call, agi)
         if status == "ANSWER":
             self._call.answered = True
             if self._call.dialling is offer or self._call.answered_by is not None:

@@ -101,7 +101,7 @@ class Transfers:
         """What the citizen was transferred into is over, or was cut short for him."""
         channel = self._channel
         await agi.set_variable("DIALSTATUS", "")
-        await channel.recorder.end(call, agi, keep=True)
+        await channel.recorder.end(call, agi)
         session = CitizenSession(channel, call, agi, channel.entry_desk.announcer)
         await session.after_transfer(self._outcome(call, status))
         await session.serve()
