@@ -61,7 +61,7 @@ class CenterModel(Model):
     """Every prompt is needed in each of them; the first is spoken until the citizen chooses."""
     order: Order = Order.FCFS
     """P2: the law by which one of the waiting contacts is chosen."""
-    maxlen: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    maxlen: Annotated[int, Field(ge=0, le=1_000_000)] = 100_000
     """Contacts over all queues, waiting or being offered."""
     max_no_answer: Annotated[int, Field(ge=1, le=100)] = 2
     """Misses in a row after which an operator becomes not ready."""

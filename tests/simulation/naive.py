@@ -165,7 +165,7 @@ def random_plan(pick: random.Random, *, missing: bool) -> Plan:
     settings = Settings(
         version="1",
         order=pick.choice(list(Order)),
-        maxlen=pick.choice([4, 100, 100]),
+        maxlen=pick.choice([0, 4, 100, 100]),
         autopause_us=micros(9),
         queues=queues,
         agents=agents,

@@ -193,9 +193,9 @@ def test_an_operator_without_a_name_may_be_called_anything(tmp_path: Path) -> No
 
 
 def test_the_center_may_have_laws_alone(tmp_path: Path) -> None:
-    text = BASE.replace("{order: fcfs}", "{order: accumulating, maxlen: 7, max_no_answer: 3}")
+    text = BASE.replace("{order: fcfs}", "{order: accumulating, maxlen: 0, max_no_answer: 3}")
     settings = written(tmp_path, text).settings
-    assert (settings.order, settings.maxlen, settings.max_no_answer) == (Order.ACCUMULATING, 7, 3)
+    assert (settings.order, settings.maxlen, settings.max_no_answer) == (Order.ACCUMULATING, 0, 3)
 
 
 def test_announcements_need_not_be_there(tmp_path: Path) -> None:
