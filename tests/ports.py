@@ -33,6 +33,11 @@ def free_port(host: str = "127.0.0.1") -> int:
     return next(port for port in _CANDIDATES if _is_free(host, port))
 
 
+def free_media_port(host: str = "127.0.0.1") -> int:
+    """Return a port for SIPp's sound; its picture takes the one two above."""
+    return next(p for p in _CANDIDATES if _is_free(host, p) and _is_free(host, p + 2))
+
+
 def _is_free(host: str, port: int) -> bool:
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         with socket.socket(socket.AF_INET, kind) as probe:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gkc_engine.pbx.process import port_holder
-from tests.ports import free_port
+from tests.ports import free_media_port, free_port
 
 SCENARIOS = Path(__file__).with_name("sipp")
 DTMF = "/usr/share/sip-tester/dtmf_2833_{}.pcap"
@@ -134,7 +134,7 @@ class SippBench:
             text = text.replace(f"@{key}@", str(value))
         (folder / f"{name}.xml").write_text(text, encoding="utf-8")
         port = port or free_port(host)
-        media = free_port(host)
+        media = free_media_port(host)
         command = ["sipp", "-sf", f"{name}.xml", "-i", host, "-p", str(port), "-mi", host]
         command += ["-mp", str(media), "-nostdin", "-trace_msg", "-trace_err", *args]
         with (folder / "out.log").open("wb") as output:

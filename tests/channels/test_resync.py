@@ -249,6 +249,26 @@ async def test_after_a_restart_of_asterisk_the_calls_have_failed_by_system(tmp_p
         assert here.agent("anna") == "ready"
 
 
+@pytest.mark.parametrize("who", ["look_at", "patrol"])
+async def test_nobody_is_judged_between_a_lost_link_and_its_resync(
+    tmp_path: Path, who: str
+) -> None:
+    async with world(cel=cel(tmp_path)) as here:
+        await here.waiting(1, 4)
+        call = Call(contact_id=ContactId("c1"), leg=leg(1), channel="x", let_go=at(15))
+        here.channel.calls.add(call)
+        here.ami.channels()
+        here.ami.booted(at(15))
+        here.clock.moment = at(16)
+        here.channel.resync.lost()
+        asked = here.channel.resync.look_at(call) if who == "look_at" else None
+        await (asked or here.channel.resync.patrol())
+        await here.engine.drain()
+        assert not here.ended(), "whether Asterisk went with him is not known yet"
+        await here.resync()
+        assert here.ended()[ContactId("c1")].disposition is Disposition.SYSTEM_FAILED
+
+
 async def test_a_link_that_does_not_answer_is_not_trusted() -> None:
     async with world() as here:
         here.ami.refuses = PeerError("slow")

@@ -182,6 +182,12 @@ class GuardedManager(Manager):  # type: ignore[misc]
         if not f.cancelled() and f.exception() is None:
             super().connection_made(f)
 
+    def login(self, future: asyncio.Future[Any]) -> bool:
+        """Note the reply to Login; without one the link broke, which `connection_lost` tells."""
+        if future.cancelled() or isinstance(future.result(), list):
+            return False
+        return bool(super().login(future))
+
     def dispatch(self, event: AmiEvent) -> list[str]:
         """Queue the event; when there are too many, drop the link."""
         if event.name == "FullyBooted" and not self.booted.done():

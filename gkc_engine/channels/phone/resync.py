@@ -197,6 +197,8 @@ class Resync:
 
     async def _left(self, call: Call, at: Instant | None) -> None:
         """He is gone, and his Hangup late or lost; the answer to a Dial may be so too."""
+        if self._away is not None:
+            return  # a resync is due, and knows whether Asterisk went with him
         offer = call.dialling
         if offer is not None and call.answered_by is None:
             await self._answered_by_cel(call, offer)
