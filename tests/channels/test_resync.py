@@ -9,12 +9,14 @@ import pytest
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, OfferContact
+from gkc_engine.channels.phone import channel
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import AgentId, ContactId
 from tests.channels.test_cel import PHONE, STARTED, line, stamp
 from tests.channels.world import World, at, citizen_row, leg, phone_row, world
+from tests.fakes.facts import Facts
 
 
 def citizen_hung_up(n: int, seconds: float) -> str:
@@ -261,12 +263,29 @@ async def test_nobody_is_judged_between_a_lost_link_and_its_resync(
         here.ami.booted(at(15))
         here.clock.moment = at(16)
         here.channel.resync.lost()
-        asked = here.channel.resync.look_at(call) if who == "look_at" else None
-        await (asked or here.channel.resync.patrol())
-        await here.engine.drain()
-        assert not here.ended(), "whether Asterisk went with him is not known yet"
-        await here.resync()
+        if who == "look_at":
+            await here.channel.resync.look_at(call)
+            await here.engine.drain()
+            assert not here.ended(), "whether Asterisk went with him is not known yet"
+            await here.resync()
+        else:
+            await here.channel.resync.patrol()  # makes up for the resync that did not come
+            await here.engine.drain()
         assert here.ended()[ContactId("c1")].disposition is Disposition.SYSTEM_FAILED
+
+
+async def test_a_patrol_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "PATROL_S", 0.0)
+    async with world() as here:
+        rounds = Facts[int]()
+
+        async def patrol() -> None:
+            rounds.add(1)
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(here.channel.resync, "patrol", patrol)
+        here.channel.spawn(here.channel._patrol())
+        await rounds.count(3)
 
 
 async def test_a_link_that_does_not_answer_is_not_trusted() -> None:

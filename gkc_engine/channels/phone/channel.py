@@ -337,7 +337,12 @@ class PhoneChannel:
         while True:
             await asyncio.sleep(PATROL_S)
             if self.ami.up:
-                await self.resync.patrol()
+                try:
+                    await self.resync.patrol()
+                except Exception:
+                    log.exception(
+                        "patrol_failed"
+                    )  # a bug of ours: the next one is tried all the same
 
     def _citizen_gone(self, call: Call) -> None:
         call.session = None

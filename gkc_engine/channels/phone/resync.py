@@ -209,11 +209,12 @@ class Resync:
         """Let go of every leg that Asterisk does not have any more, its Hangup being lost.
 
         While somebody stands in a native queue, or is rung without a socket, everything is
-        compared: what we hear of those calls comes by AMI alone.
+        compared: what we hear of those calls comes by AMI alone. And while a resync is due.
         """
         self._wall.look()
         facts, calls = self._channel.facts, self._channel.calls
-        if any(self._is_native(call) for call in calls.by_leg.values()):
+        due = self._away is not None
+        if due or any(self._is_native(call) for call in calls.by_leg.values()):
             try:
                 await self.run()
             except PeerError as error:

@@ -17,7 +17,7 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Then
 from gkc_engine.acd.state import ContactState
-from gkc_engine.channels.phone import lease
+from gkc_engine.channels.phone import dialling, lease
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.host import Announcer, Host, QueueVoice, Sound
 from gkc_engine.channels.phone.lease import under_lease
@@ -27,35 +27,11 @@ from gkc_engine.ivr.fastagi import AgiClosed, AgiSession, StreamResult
 
 log = structlog.get_logger(__name__)
 
-HOPE_S = 4.5
-"""How long after its timeout the core still waits for what came of an offer, less a margin."""
-
 LOOK_S = 10.0
 """How often at least it is asked what a citizen is to be told: a reload may have changed it."""
 
-SILENT_S = 1.5
-"""A phone that has not even said that it rings within this is taken for one that is not there."""
-
-CAUSE_NOT_THERE = 20
-"""Q.850 "subscriber absent": how we end the leg to a phone that said nothing."""
-
-DEDUCE_S = 0.7
-"""After its timeout Dial returns at once; the core waits 5 s for what came of it."""
-
 AMI_GRACE_S = 0.3
 """How long the AGI side waits for AMI to tell the same story with better times."""
-
-_FAILURES = {
-    "BUSY": ev.OfferFailure.BUSY,
-    "NOANSWER": ev.OfferFailure.NO_ANSWER,
-    "CHANUNAVAIL": ev.OfferFailure.UNREACHABLE,
-    "CONGESTION": ev.OfferFailure.UNREACHABLE,
-    "DONTCALL": ev.OfferFailure.REJECTED,
-    "TORTURE": ev.OfferFailure.REJECTED,
-    "INVALIDARGS": ev.OfferFailure.UNREACHABLE,
-}
-CAUSE_REJECTED = 21
-"""Q.850 cause of a SIP 603: the operator declined."""
 
 CAUSE_MEDIA_LOST = 44
 """Asterisk's cause when rtp_timeout ends a leg."""
@@ -237,7 +213,7 @@ class CitizenSession:
         if not host.offer_is_open(offer):
             return  # its lease ran out while this socket was busy
         if offer.offer_id in call.rescinded:
-            self._failed(offer, ev.OfferFailure.RESCINDED, "not dialled")
+            dialling.tell_failed(host, offer, ev.OfferFailure.RESCINDED, "not dialled")
             return
         voice = host.voice(offer.queue)
         host.calls.start_dial(call, offer)
@@ -251,7 +227,9 @@ class CitizenSession:
         phones = [self._host.roster.by_agent.get(a) for a in offer.agent_ids]
         targets = "&".join(p.interface for p in phones if p is not None)
         if not targets:
-            self._failed(offer, ev.OfferFailure.UNREACHABLE, "no phone in the config")
+            dialling.tell_failed(
+                self._host, offer, ev.OfferFailure.UNREACHABLE, "no phone in the config"
+            )
             return
         if not self._call.free_ring:
             await self._answer()
@@ -263,9 +241,11 @@ class CitizenSession:
         await self._host.recorder.begin(
             self._call, agi, offer, "never" if self._call.consult else voice.record
         )
-        ring_s = self._ring_s(offer)
-        silence = asyncio.ensure_future(self._hang_up_silent())
-        deduced = asyncio.ensure_future(self._deduce_answer(offer, ring_s))
+        ring_s = dialling.ring_s(self._host, offer)
+        silence = asyncio.ensure_future(dialling.hang_up_silent(self._host, self._call))
+        deduced = asyncio.ensure_future(
+            dialling.deduce_answer(self._host, self._call, offer, ring_s)
+        )
         try:
             # Its reply says nothing that DIALSTATUS does not.
             codes = "t" if voice.transfer_codes else ""  # the called party: never the citizen
@@ -289,55 +269,8 @@ class CitizenSession:
             # Else the operator handed him over before the next one answered: he waits again.
         elif status != "CANCEL":
             cause = await agi.get_variable("HANGUPCAUSE") or ""
-            self._failed(offer, self._failure(offer, status, cause), f"{status} {cause}")
-
-    def _ring_s(self, offer: cmd.OfferContact) -> float:
-        """Return Dial's timeout: the queue's own, less if the core would stop waiting before."""
-        timeout = offer.timeout_us / SECOND
-        begun = (self._host.now() - offer.created) / SECOND
-        return min(timeout, timeout + HOPE_S - begun)
-
-    async def _deduce_answer(self, offer: cmd.OfferContact, ring_s: float) -> None:
-        """Without AMI: a Dial that has not returned after its timeout is a talk."""
-        await asyncio.sleep(ring_s + DEDUCE_S)
-        if self._call.answered_by is None and self._call.dialling is offer:
-            # Cancelled when the Dial ends meanwhile; a word of AMI meanwhile counts first.
-            agent_id, leg, at = await self._host.answer_of(self._call, offer)
-            self._host.facts.answered(self._call, agent_id, leg, at)
-
-    async def _hang_up_silent(self) -> None:
-        """Give up a phone that does not say within 1.5 s that it rings: it is not there.
-
-        Counted from Asterisk's own word that it sent the INVITE, so that a slow AMI costs nobody
-        his ring; without AMI the offer's timeout decides.
-        """
-        call = self._call
-        await call.leg_bound.wait()
-        await asyncio.sleep(SILENT_S)
-        for leg in tuple(call.legs):
-            if leg not in call.rang and leg != call.talk_leg:
-                self._host.hang_up(leg, CAUSE_NOT_THERE)
-
-    def _failure(self, offer: cmd.OfferContact, status: str, cause: str) -> ev.OfferFailure:
-        call = self._call
-        if offer.offer_id in call.rescinded:
-            return ev.OfferFailure.RESCINDED
-        rang = call.rang - call.out  # of the others the core knows already
-        if CAUSE_NOT_THERE in (c for leg, c in call.causes.items() if leg not in call.out):
-            return ev.OfferFailure.UNREACHABLE
-        if cause == str(CAUSE_REJECTED) or (status == "BUSY" and (rang or cause == "0")):
-            # Who let it ring and then says "busy" has seen the call and does not want it; busy
-            # without a cause is a phone's call forwarding, which Dial's option i does not follow.
-            return ev.OfferFailure.REJECTED
-        if status == "NOANSWER" and not rang and self._host.ami_up():
-            return ev.OfferFailure.UNREACHABLE  # 480, 408: nobody was there to hear it
-        return _FAILURES.get(status, ev.OfferFailure.UNREACHABLE)
-
-    def _failed(self, offer: cmd.OfferContact, failure: ev.OfferFailure, reason: str) -> None:
-        self._host.submit(
-            ev.OfferFailed(offer_id=offer.offer_id, failure=failure, reason=reason),
-            f"failed:{offer.offer_id}",
-        )
+            why = dialling.failure(self._host, self._call, offer, status, cause)
+            dialling.tell_failed(self._host, offer, why, f"{status} {cause}")
 
     async def _talk_ended(self, offer: cmd.OfferContact) -> None:
         """The operator's leg is gone and the citizen is still here (Dial's option g)."""
@@ -388,7 +321,8 @@ class CitizenSession:
         if offer is not None and status == "ANSWER":
             await self._talk_ended(offer)
         elif offer is not None:
-            self._failed(offer, self._failure(offer, status, ""), status)
+            why = dialling.failure(self._host, call, offer, status, "")
+            dialling.tell_failed(self._host, offer, why, status)
         elif view is not None and view.state is ContactState.TALK and view.agent_id is not None:
             await self._settle(lambda: not call.legs)
             if status != "ANSWER":

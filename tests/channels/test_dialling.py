@@ -9,9 +9,11 @@ from msgspec.structs import replace
 
 from gkc_engine.acd.commands import OfferContact
 from gkc_engine.acd.events import OfferFailure
+from gkc_engine.channels.phone import dialling
 from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.dialling import CAUSE_NOT_THERE
 from gkc_engine.channels.phone.roster import Phone, Roster
-from gkc_engine.channels.phone.serve import CAUSE_NOT_THERE, CitizenSession
+from gkc_engine.channels.phone.serve import CitizenSession
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId
 
 OFFER = OfferContact(
@@ -37,8 +39,8 @@ class Host:
         return self._now
 
 
-def session(host: Host, call: Call) -> CitizenSession:
-    return CitizenSession(cast(Any, host), call, cast(Any, None), cast(Any, None))
+def of(host: Host, call: Call, status: str, cause: str) -> OfferFailure:
+    return dialling.failure(cast(Any, host), call, OFFER, status, cause)
 
 
 @pytest.mark.parametrize(
@@ -59,38 +61,37 @@ def test_what_a_phone_said(status: str, cause: str, rang: bool, failure: OfferFa
     call = Call(contact_id=ContactId("c1"), leg="1", channel="x")
     if rang:
         call.rang.add("2")
-    assert session(Host(), call)._failure(OFFER, status, cause) is failure
+    assert of(Host(), call, status, cause) is failure
 
 
 def test_without_ami_an_unheard_ring_is_taken_for_one() -> None:
     call = Call(contact_id=ContactId("c1"), leg="1", channel="x")
-    found = session(Host(ami=False), call)._failure(OFFER, "NOANSWER", "19")
+    found = of(Host(ami=False), call, "NOANSWER", "19")
     assert found is OfferFailure.NO_ANSWER
 
 
 def test_what_we_ended_ourselves_is_no_fault_of_the_operator() -> None:
     call = Call(contact_id=ContactId("c1"), leg="1", channel="x", rescinded={OfferId(1)})
-    found = session(Host(), call)._failure(OFFER, "CHANUNAVAIL", "26")
+    found = of(Host(), call, "CHANUNAVAIL", "26")
     assert found is OfferFailure.RESCINDED
 
 
 def test_a_silent_phone_is_not_there() -> None:
     call = Call(contact_id=ContactId("c1"), leg="1", channel="x", causes={"2": CAUSE_NOT_THERE})
-    found = session(Host(), call)._failure(OFFER, "NOANSWER", "20")
+    found = of(Host(), call, "NOANSWER", "20")
     assert found is OfferFailure.UNREACHABLE
 
 
 @pytest.mark.parametrize(("begun_s", "ring_s"), [(0.0, 5.0), (4.5, 5.0), (6.0, 3.5)])
 def test_the_ring_ends_before_the_core_gives_it_up(begun_s: float, ring_s: float) -> None:
-    call = Call(contact_id=ContactId("c1"), leg="1", channel="x")
-    assert session(Host(now_s=begun_s), call)._ring_s(OFFER) == ring_s
+    assert dialling.ring_s(cast(Any, Host(now_s=begun_s)), OFFER) == ring_s
 
 
 def test_of_several_who_were_rung_only_the_last_is_meant() -> None:
     call = Call(contact_id=ContactId("c1"), leg="1", channel="x", out={"2"})
     call.rang.add("2")
     call.causes["2"] = CAUSE_NOT_THERE
-    assert session(Host(), call)._failure(OFFER, "BUSY", "17") is OfferFailure.BUSY
+    assert of(Host(), call, "BUSY", "17") is OfferFailure.BUSY
 
 
 @pytest.mark.parametrize(
