@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import wave
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,20 @@ def _tune(document: Document) -> None:
         queues["housing"] |= {"same_agent_after": "1s", "no_answer_delay": "1s"}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(install: Install, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+@asynccontextmanager
+async def recording_stage(folder: Path, install: Install) -> AsyncIterator[Stage]:
+    """A city whose queues record, and come to the next try soon."""
+
     def options(base: CityOptions) -> CityOptions:
         return dataclasses.replace(base, tune=_tune)
 
-    async with open_stage(tmp_path_factory.mktemp("recording"), install, options) as stage:
+    async with open_stage(folder, install, options) as stage:
+        yield stage
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(install: Install, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with recording_stage(tmp_path_factory.mktemp("recording"), install) as stage:
         yield stage
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import re
 import wave
 from collections import Counter
@@ -13,13 +12,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from gkc_engine.demo.city import CityOptions
 from gkc_engine.ivr.audio import decode_alaw
 from gkc_engine.pbx.install import Install
 from tests.acceptance.harness import Row, until
 from tests.acceptance.phone import Leg, answers
-from tests.acceptance.stage import PASSPORT, Stage, hears, open_stage, sounds
-from tests.acceptance.test_recording import HOUSING, _tune, files, loud
+from tests.acceptance.stage import PASSPORT, Stage, hears, sounds
+from tests.acceptance.test_recording import HOUSING, files, loud, recording_stage
 from tests.acceptance.transfer_cases import has_him, hears_each_other, talks
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
@@ -27,10 +25,7 @@ pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(install: Install, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    def options(base: CityOptions) -> CityOptions:
-        return dataclasses.replace(base, tune=_tune)
-
-    async with open_stage(tmp_path_factory.mktemp("moves"), install, options) as stage:
+    async with recording_stage(tmp_path_factory.mktemp("moves"), install) as stage:
         yield stage
 
 
@@ -92,6 +87,16 @@ async def asked(stage: Stage, mine: Leg, user: int) -> tuple[Leg, Leg]:
     return second, his
 
 
+async def taken_over(stage: Stage, mine: Leg, user: int, agent: str) -> Leg:
+    """Hand the citizen to a colleague, after a word with him."""
+    second, his = await asked(stage, mine, user)
+    await his.answer()
+    await hears_each_other(second, his)
+    assert await mine.refer(str(user), second) == 202
+    await has_him(stage, agent)
+    return his
+
+
 @pytest.mark.parametrize("when", ["answered", "ringing", "after a restart"])
 async def test_the_colleagues_talk_has_a_file_of_its_own(stage: Stage, when: str) -> None:
     leg, vera = await recorded_talk(stage)
@@ -136,11 +141,7 @@ async def test_the_colleagues_talk_has_a_file_of_its_own(stage: Stage, when: str
 async def test_the_colleague_pauses_his_own_file(stage: Stage) -> None:
     leg, vera = await recorded_talk(stage)
     await stage.city.login("gleb")
-    second, gleb = await asked(stage, vera, 104)
-    await gleb.answer()
-    await hears_each_other(second, gleb)
-    assert await vera.refer("104", second) == 202
-    await has_him(stage, "gleb")
+    gleb = await taken_over(stage, vera, 104, "gleb")
     await sounds(leg, 0.8)
     await gleb.press("*1")
     await hears(gleb, "agent-paused")
@@ -155,11 +156,7 @@ async def test_the_colleague_pauses_his_own_file(stage: Stage) -> None:
 async def test_what_was_not_asked_for_is_not_recorded_after_a_transfer(stage: Stage) -> None:
     leg, anna = await recorded_talk(stage, PASSPORT)
     await stage.city.login("boris")
-    second, boris = await asked(stage, anna, 102)
-    await boris.answer()
-    await hears_each_other(second, boris)
-    assert await anna.refer("102", second) == 202
-    await has_him(stage, "boris")
+    boris = await taken_over(stage, anna, 102, "boris")
     await sounds(leg, 0.5)
     assert files(stage) == [], "hers was never asked for"
     await boris.press("*1")
