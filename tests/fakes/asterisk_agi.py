@@ -8,7 +8,8 @@ import shlex
 from collections import deque
 from typing import Any
 
-from tests.fakes.asterisk import Asterisk, Channel, GoneError, LeaseOutError
+from tests.fakes.asterisk import Asterisk
+from tests.fakes.asterisk_channel import Channel, GoneError, LeaseOutError
 
 CONNECT_S = 2.0
 """``MAX_AGI_CONNECT``."""

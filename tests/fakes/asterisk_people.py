@@ -7,7 +7,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fakes.asterisk import Asterisk, Channel
+from tests.fakes.asterisk import Asterisk
+from tests.fakes.asterisk_channel import Channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

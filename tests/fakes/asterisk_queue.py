@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from tests.fakes.asterisk import Asterisk, Channel, GoneError, LeaseOutError
+from tests.fakes.asterisk import Asterisk
+from tests.fakes.asterisk_channel import Channel, GoneError, LeaseOutError
 
 RING_S = 15.0
 TURN_S = 0.25

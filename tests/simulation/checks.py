@@ -16,7 +16,7 @@ from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import AgentView
 from gkc_engine.ids import SECOND, AgentId, ContactId, OfferId, QueueId
 from gkc_engine.recorder.rows import Step
-from tests.fakes.asterisk import Truth
+from tests.fakes.asterisk_channel import Truth
 from tests.simulation import city
 from tests.simulation.center import EPOCH_US, Center
 from tests.simulation.world import World

@@ -14,8 +14,8 @@ import pytest
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.commands import Disposition
-from tests.fakes.asterisk import Channel
 from tests.fakes.asterisk_agi import AgiClient, _Socket
+from tests.fakes.asterisk_channel import Channel
 from tests.fakes.asterisk_people import Citizen, Manners, Plan
 from tests.simulation import city
 from tests.simulation.world import Load, World
