@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Final
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Medium
 from gkc_engine.ids import ContactId, Instant, Micros, QueueId
 from gkc_engine.recorder.history import HistoryError
-from gkc_engine.simulation.past import Past, PastContact, Talk
+from gkc_engine.simulation.past import Past, PastContact, Ring, Talk
 from gkc_engine.simulation.survival import Survival, kaplan_meier
 
 RingGoes = tuple[Micros, ev.OfferFailure | None]
 """How long an offer rings, and how it fails; None = it is answered."""
+
+_UNANSWERED: Final[RingGoes] = (Micros(0), ev.OfferFailure.NO_ANSWER)
+"""However long that is: to the queue's timeout."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,8 +68,8 @@ class _Seen:
 
     talks: dict[QueueId | None, list[Micros]] = field(default_factory=dict)
     """First talks by queue; None = all."""
-    rings: list[Micros] = field(default_factory=list)
-    """Answered ones."""
+    rings: list[RingGoes] = field(default_factory=list)
+    """Those that came to their end."""
     patience: dict[QueueId, Survival] = field(default_factory=dict)
 
 
@@ -99,7 +103,7 @@ def _seen(past: Past) -> _Seen:
                 lasts = Micros(talk.ended - talk.began)
                 seen.talks.setdefault(None, []).append(lasts)
                 seen.talks.setdefault(contact.queue, []).append(lasts)
-        seen.rings += [ring.lasts_us for ring in contact.rings if ring.failure is None]
+        seen.rings += [(r.lasts_us, r.failure) for r in contact.rings if not r.cut]
         if contact.queue is not None and contact.wait_us is not None:
             left, stayed = waits.setdefault(contact.queue, ([], []))
             (left if contact.left else stayed).append(contact.wait_us)
@@ -119,6 +123,13 @@ def _needs(contact: PastContact, past: Past, seen: _Seen, seed: int) -> Needs:
     def drawn(purpose: str, values: Sequence[Micros]) -> Micros:
         return _stream(seed, contact_id, purpose).choice(values) if values else Micros(0)
 
+    def goes(n: int, ring: Ring) -> RingGoes:
+        if not ring.cut:
+            return ring.lasts_us, ring.failure
+        # It is only known to be longer than it was: so it goes as one of those that were.
+        longer = [one for one in seen.rings if one[0] > ring.lasts_us]
+        return _stream(seed, contact_id, f"ring {n}").choice(longer or [_UNANSWERED])
+
     more_talk = drawn("talk", seen.talks.get(contact.asked) or seen.talks[None])
     start = contact.start
     before = contact.requested is None or contact.requested < begins
@@ -128,9 +139,9 @@ def _needs(contact: PastContact, past: Past, seen: _Seen, seed: int) -> Needs:
         start=start or _unknown(contact_id),
         request=contact.request or ev.QueueRequested(contact_id=contact_id, queue=QueueId("")),
         arrives=None if before else contact.requested,
-        rings=[(ring.lasts_us, ring.failure) for ring in contact.rings],
+        rings=[goes(n, ring) for n, ring in enumerate(contact.rings)],
         talks=[(_lasts(talk, begins, more_talk), talk.then) for talk in contact.talks],
-        more_ring=drawn("ring", seen.rings),
+        more_ring=drawn("ring", [lasts for lasts, failure in seen.rings if failure is None]),
         more_talk=more_talk,
         patience_us=_patience(contact, seen, seed),
         wrap_up_us=cuts[0] if cuts else None,

@@ -51,12 +51,19 @@ _LEFT: Final = (Disposition.ABANDONED, Disposition.ABANDONED_SHORT)
 
 @dataclass(slots=True, kw_only=True)
 class Ring:
-    """How one offer of a contact went; what the core took back itself is no part of it."""
+    """How one offer of a contact went."""
 
     created: Instant
     ended: Instant
     failure: ev.OfferFailure | None
-    """None = answered."""
+    """None = answered, or ``cut``."""
+    cut: bool = False
+    """The citizen left or the core took it back while it rang: it would have rung longer."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether somebody took it."""
+        return self.failure is None and not self.cut
 
     @property
     def lasts_us(self) -> Micros:
@@ -209,7 +216,8 @@ def _note(past: Past, step: Recorded, gatherer: _Gatherer) -> None:
     if step.now < past.until:
         past.by_fallback += isinstance(event, ev.FallbackAnswered)
         if isinstance(event, ev.SettingsApplied):
-            past.changes += event.settings.version != past.version
+            # None was in force before the first one of a new ledger: that is no change.
+            past.changes += event.settings.version != past.version != ""
             past.version = event.settings.version
     if isinstance(event, _PRESENCE) or gatherer.is_own_call(event):
         past.presence.append((step.now, event))
@@ -222,6 +230,8 @@ class _Gatherer:
         """``state``: of the core where the record begins; those who are there go on."""
         self.contacts: dict[ContactId, PastContact] = {}
         self._offers: dict[OfferId, Instant] = {}
+        self._rings: dict[OfferId, Ring] = {}
+        """Of the offers that had an end."""
         self.calls: set[str] = set()
         """Operators' own calls whose end is of interest."""
         self._wrap_up: dict[tuple[AgentId, int], tuple[Talk, Instant, Instant | None]] = {}
@@ -310,11 +320,17 @@ class _Gatherer:
     def _offer_ended(self, fact: cmd.OfferEnded) -> None:
         # Asterisk's own instants: what happened while the engine was away is told late.
         accepted = fact.outcome is OfferOutcome.ACCEPTED
-        contact = self._of(fact.contact_id)
-        created = self._offers.pop(fact.offer_id, None)  # of ``ring: all`` the first leg tells
-        if created is not None and (accepted or fact.outcome in _FAILURES):
+        contact, created = self._of(fact.contact_id), self._offers.get(fact.offer_id)
+        if created is not None:
             failure = _FAILURES.get(fact.outcome)
-            contact.rings.append(Ring(created=created, ended=fact.ended, failure=failure))
+            cut = not accepted and failure is None
+            ring = Ring(created=created, ended=fact.ended, failure=failure, cut=cut)
+            told = self._rings.get(fact.offer_id)
+            if told is None:
+                contact.rings.append(ring)
+                self._rings[fact.offer_id] = ring
+            elif accepted or not told.answered:  # of ``ring: all`` the answer tells, else the last
+                told.ended, told.failure, told.cut = ring.ended, ring.failure, ring.cut
         if accepted:
             contact.talks.append(Talk(began=fact.ended))
 

@@ -105,8 +105,26 @@ def early(center: Center) -> None:
     center.at(120).say(ev.AgentLoggedOut(agent_id=anna))
 
 
+def cut(center: Center) -> None:
+    """c2 leaves while anna's phone rings, longer than any that is answered; c3's ring at hers is
+    taken back when she goes, and gleb, who comes then, lets it ring for 4 s."""
+    center.login("anna")
+    center.at(2).arrive("c1", "passport")
+    center.at(3).answer("c1")
+    center.at(10).leave("c1")
+    center.at(32).arrive("c2", "passport")
+    center.at(38).leave("c2")
+    center.at(75).arrive("c3", "passport")
+    center.at(77).say(ev.AgentLoggedOut(agent_id=AgentId("anna")))
+    center.fail("c3", ev.OfferFailure.RESCINDED)
+    center.at(78).login("gleb")
+    center.at(82).answer("c3")
+    center.at(90).leave("c3")
+    center.at(120).say(ev.AgentLoggedOut(agent_id=AgentId("gleb")))
+
+
 @pytest.mark.parametrize("since", [0.5, 31, 74])
-@pytest.mark.parametrize("happens", [early, None], ids=["early", "overtaken"])
+@pytest.mark.parametrize("happens", [early, None, cut], ids=["early", "overtaken", "cut"])
 def test_misses_transfers_pauses_and_own_calls_come_out_as_they_were(
     tmp_path: Path, happens: Callable[[Center], None] | None, since: float
 ) -> None:
@@ -290,6 +308,7 @@ def test_what_both_runs_cannot_know_is_noted(hour: Path) -> None:
     notes = " ".join(tried(hour, replace(CITY, agents=agents), (-100, 4000)).notes)
     assert "no login is on record: zoya" in notes
     assert "the ledger holds" in notes
+    assert "the config changed" not in notes, "the first one of all is no change"
     assert "nobody gave up, so in both runs nobody does, in: housing" in notes
     assert "decides nothing otherwise" in " ".join(tried(hour).notes)
 
