@@ -57,12 +57,9 @@ class Store:
 
         url = schema.sqlite_url(str(self.path))
         rebuild.settle_left(url)
-        engine = schema.make_engine(url, read_only=True)
-        try:
+        with self._opened(url) as engine:
             end = None if until is None else Instant(until)
             return queries.told_waits(engine, since=Instant(since), until=end, queue=queue)
-        finally:
-            engine.dispose()
 
     def show_contact(self, key: str) -> Row:
         from gkc_engine.errors import GkcError
@@ -76,12 +73,26 @@ class Store:
 
     @contextmanager
     def _records(self) -> Iterator[sa.Engine]:
-        from gkc_engine.recorder import schema
+        with self._opened(self._settled()) as engine:
+            yield engine
 
-        url = self._settled()
+    @contextmanager
+    def _opened(self, url: str) -> Iterator[sa.Engine]:
+        """Give an engine that only reads.
+
+        Raises:
+            HistoryError: what lies there are no records, or they are damaged.
+        """
+        import sqlalchemy as sa
+
+        from gkc_engine.recorder import schema
+        from gkc_engine.recorder.history import HistoryError
+
         engine = schema.make_engine(url, read_only=True)
         try:
             yield engine
+        except sa.exc.DatabaseError as error:
+            raise HistoryError(f"{self.path}: no records that can be read: {error.orig}") from error
         finally:
             engine.dispose()
 
@@ -102,12 +113,9 @@ class Store:
         """Give a connection that only reads, all of it in one transaction."""
         from gkc_engine.recorder import schema
 
-        engine = schema.make_engine(schema.sqlite_url(str(self.path)), read_only=True)
-        try:
-            with engine.connect() as connection:
-                yield connection
-        finally:
-            engine.dispose()
+        url = schema.sqlite_url(str(self.path))
+        with self._opened(url) as engine, engine.connect() as connection:
+            yield connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,13 +122,17 @@ def base_before(connection: sa.Connection, at: Instant) -> Base:
     """Return the last snapshot that was taken before ``at``, else the ledger's beginning.
 
     Raises:
-        HistoryError: No snapshot is left from before ``at``, and the ledger has lost its beginning.
+        HistoryError: No snapshot is left from before ``at``, and the ledger has lost its beginning;
+            or the snapshot cannot be read.
     """
     table = schema.snapshot
     query = sa.select(table).where(table.c.ts_us < at).order_by(table.c.seq.desc()).limit(1)
     found = connection.execute(query).first()
     if found is not None:
-        state = msgspec.json.decode(found.state, type=AcdState)
+        try:
+            state = msgspec.json.decode(found.state, type=AcdState)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise HistoryError(f"the snapshot at row {found.seq}: {error}") from error
         return Base(seq=found.seq, engine=found.engine_version, state=state)
     held = span(connection)
     if held.first_seq != 1:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +100,42 @@ def test_a_gap_or_another_version_ends_with_2(store: Path, gkc: CliRunner) -> No
         result = call(gkc, *words)
         assert result.exit_code == 2, words
         assert "row 30 is missing" in result.stderr
+
+
+DAMAGES = {
+    "an empty file": b"",
+    "another file": b"contact,queue\n" * 99,
+    "another database": "CREATE TABLE other (a)",
+    "no ledger": "DROP TABLE event",
+    "cut off": 5000,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_what_is_no_ledger_ends_with_2(
+    run: Path, store: Path, gkc: CliRunner, damage: bytes | str | int
+) -> None:
+    (run / "demo.json").unlink()  # Now the time zone is looked for in the store, too.
+    if isinstance(damage, int):
+        os.truncate(store, damage)
+    elif isinstance(damage, bytes):
+        store.write_bytes(damage)
+    else:
+        if damage.startswith("CREATE"):
+            store.unlink()
+        with closing(sqlite3.connect(store)) as connection:
+            connection.execute(damage)
+    for words in (("replay", *WHOLE), ("explain", "c2"), ("plan", tiny(store), *PLANNED)):
+        result = call(gkc, *words)
+        assert result.exit_code == 2, (words, result.output)
+        assert "can be read" in result.stderr
+        assert result.stderr.count("\n") <= 2, "no more than what is read, and why it cannot be"
+
+
+def test_a_snapshot_that_cannot_be_read_ends_with_2(store: Path, gkc: CliRunner) -> None:
+    change(store, "UPDATE snapshot SET state = replace(state, 'settings', 'sets')")
+    result = call(gkc, "replay", "2026-09-21T17:13:40", WHOLE[1])
+    assert (result.exit_code, "the snapshot at row" in result.stderr) == (2, True)
 
 
 def tiny(store: Path, rails: str = "{}") -> Path:
