@@ -8,11 +8,9 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,96 +20,60 @@ from gkc_engine.config.loader import load_config
 from gkc_engine.demo.books import Books
 from gkc_engine.ids import Instant, Micros, QueueId
 from gkc_engine.pbx.install import Install
+from tests.acceptance import recorded, simulated
+from tests.acceptance.home import CONFIG, Home, until
 from tests.acceptance.phone import answers
 from tests.acceptance.softphone import SoftPhone
 
 pytestmark = [pytest.mark.accept, pytest.mark.timeout(240)]
-
-CONFIG = Path(__file__).parents[2] / "config"
-
-
-class Home:
-    """A folder that ``.gkc`` lies in, with this machine's Asterisk known to it."""
-
-    def __init__(self, folder: Path, install: Install) -> None:
-        self.folder = folder
-        self.state = folder / ".gkc"
-        self.state.mkdir()
-        (self.state / "asterisk.json").write_text(json.dumps(asdict(install), default=str))
-        self.environment = {**os.environ, "GKC_HOME": str(folder)}
-        for name in ("GKC_ASTERISK", "GKC_RUN_DIR"):
-            self.environment.pop(name, None)
-
-    @property
-    def note(self) -> Path:
-        return self.state / "run" / "demo.json"
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "gkc_engine", *arguments]
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.command("demo", "--config", str(CONFIG), *arguments),
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            # A shell may have left SIGINT ignored for what it runs in the background.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
-
-    def gkc(self, *arguments: str) -> list[dict[str, Any]]:
-        done = subprocess.run(
-            self.command(*arguments, "--json"),
-            env=self.environment,
-            capture_output=True,
-            check=True,
-            text=True,
-        )
-        rows: list[dict[str, Any]] = json.loads(done.stdout)
-        return rows
-
-    def processes(self) -> dict[int, str]:
-        """Everything that has this folder in its command line."""
-        found = {}
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if str(self.folder) in command:
-                found[int(entry.name)] = command
-        return found
 
 
 @pytest.fixture
 def home(tmp_path: Path, install: Install) -> Iterator[Home]:
     home = Home(tmp_path, install)
     yield home
-    left = home.processes()
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left
+    home.leave()
 
 
-def until(fact: Callable[[], bool], limit_s: float = 60) -> None:
-    end = time.monotonic() + limit_s
-    while not fact():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+@pytest.fixture(scope="module")
+def ran(install: Install, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A run of 15 s that has ended, its records left."""
+    home = Home(tmp_path_factory.mktemp("ran"), install)
+    try:
+        _unattended(home, seconds=15, rate=4, seed=1)
+        yield home
+    finally:
+        home.leave()
 
 
-def test_an_unattended_run_accounts_for_every_call(home: Home) -> None:
-    _unattended(home, seconds=15, rate=4, seed=1)
+def test_an_unattended_run_accounts_for_every_call(ran: Home) -> None:
+    assert ran.store.is_file()
+
+
+def test_its_record_replays_without_a_difference(ran: Home) -> None:
+    recorded.replays(ran)
+
+
+def test_its_record_plans_worse_with_one_operator_s_skill_removed(ran: Home) -> None:
+    recorded.plans(ran)
+
+
+def test_its_record_explains_who_was_overtaken_by_an_emergency(ran: Home) -> None:
+    recorded.explains(ran)
+
+
+def test_simulate_gives_each_operator_the_citizens_that_he_had(
+    home: Home, install: Install
+) -> None:
+    simulated.run(home, install, seconds=12, rate=4, seed=1)
+    simulated.agrees(home)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_issues_minute(home: Home, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     row = _unattended(home, seconds=60, rate=2, seed=seed)
+    recorded.replays(home)
     with capsys.disabled():
         sys.stdout.write(f"\n{json.dumps(row)}\n")
 
