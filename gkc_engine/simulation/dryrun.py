@@ -315,6 +315,18 @@ def _still_waiting(run: DryRun) -> list[str]:
     return [f"{who}; guard-rails take them for answered then"]
 
 
+def _changed_but_away(past: Past, change: Change) -> list[str]:
+    """Return the agents of today's config whom the new one has otherwise, and who never came."""
+    there = {agent.agent_id for agent in past.state.agents if agent.logged_in}
+    there |= {event.agent_id for _, event in past.presence if isinstance(event, ev.AgentLoggedIn)}
+    new = {agent.agent_id: agent for agent in change.settings.agents}
+    return [
+        agent.agent_id
+        for agent in past.settings.agents
+        if agent.agent_id not in there and new.get(agent.agent_id) != agent
+    ]
+
+
 def _notes(past: Past, change: Change, asked: tuple[Instant, Instant]) -> list[str]:
     notes: list[str] = []
     if asked[0] < past.since or asked[1] > past.until:
@@ -347,6 +359,9 @@ def _notes(past: Past, change: Change, asked: tuple[Instant, Instant]) -> list[s
     ]
     if absent:
         notes.append(f"never at work, because no login is on record: {', '.join(absent)}")
+    away = _changed_but_away(past, change)
+    if away:
+        notes.append(f"not at work in that time, so their change shows nothing: {', '.join(away)}")
     shifted = {agent.agent_id for agent in past.state.agents if agent.shift_skills}
     shifted |= {e.agent_id for _, e in past.presence if isinstance(e, ev.SkillsChanged)}
     if shifted:

@@ -313,6 +313,17 @@ def test_what_both_runs_cannot_know_is_noted(hour: Path) -> None:
     assert "decides nothing otherwise" in " ".join(tried(hour).notes)
 
 
+@pytest.mark.parametrize(("agent", "noted"), [("boris", True), ("gleb", False)])
+def test_a_change_of_somebody_who_was_not_at_work_is_noted(
+    hour: Path, agent: str, *, noted: bool
+) -> None:
+    run = tried(hour, without_skill(CITY, agent, "passport"))
+    assert (
+        f"not at work in that time, so their change shows nothing: {agent}" in run.notes
+    ) is noted
+    assert (run.then == run.now) is noted
+
+
 def test_opening_hours_come_from_the_new_config(tmp_path: Path) -> None:
     config = tiny_config(tmp_path)
     monday = Instant(1_795_402_800 * SECOND)  # 2026-11-23 06:00 in Moscow
