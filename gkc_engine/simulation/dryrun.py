@@ -339,8 +339,9 @@ def _notes(past: Past, change: Change, asked: tuple[Instant, Instant]) -> list[s
         notes.append("today's config is a later one than that of the time")
     if past.by_fallback:
         notes.append(
-            f"{past.by_fallback} contacts were answered by the native queue; in both runs the "
-            "engine is never away"
+            f"{len(past.by_fallback)} contacts were answered by the native queue, while the engine "
+            f"was away; in both runs it never is, and {past.never_ours} of them, who were in no "
+            "queue of ours, are left out"
         )
     patient = [
         queue

@@ -127,8 +127,17 @@ class Past:
     presence: list[tuple[Instant, ev.Event]] = field(default_factory=list)
     changes: int = 0
     """Times that another config version took effect within."""
-    by_fallback: int = 0
-    """Answers of the native queue within: a rerun knows no engine that is away."""
+    by_fallback: set[ContactId] = field(default_factory=set)
+    """Whom the native queue answered within: a rerun knows no engine that is away."""
+
+    @property
+    def never_ours(self) -> int:
+        """How many of those were in no queue of ours: what they asked for is not on record."""
+        return sum(
+            self.contacts[contact_id].asked is None
+            for contact_id in self.by_fallback
+            if contact_id in self.contacts
+        )
 
     def queued(self) -> list[PastContact]:
         """Return those who entered a first queue within [since, until), in their order."""
@@ -214,7 +223,8 @@ def _begun(state: AcdState, since: Instant, until: Instant, today: ev.SettingsAp
 def _note(past: Past, step: Recorded, gatherer: _Gatherer) -> None:
     event = step.event
     if step.now < past.until:
-        past.by_fallback += isinstance(event, ev.FallbackAnswered)
+        if isinstance(event, ev.FallbackAnswered):  # Told again after each restart.
+            past.by_fallback.add(event.contact_id)
         if isinstance(event, ev.SettingsApplied):
             # None was in force before the first one of a new ledger: that is no change.
             past.changes += event.settings.version != past.version != ""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.settings import Settings
+from gkc_engine.acd.settings import Medium, Settings
 from gkc_engine.config.models import GuardrailModel
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId, SkillId, seconds
 from gkc_engine.recorder import schema
@@ -311,6 +311,37 @@ def test_what_both_runs_cannot_know_is_noted(hour: Path) -> None:
     assert "the config changed" not in notes, "the first one of all is no change"
     assert "nobody gave up, so in both runs nobody does, in: housing" in notes
     assert "decides nothing otherwise" in " ".join(tried(hour).notes)
+
+
+def test_whom_the_native_queue_answered_is_counted_once_and_said_to_be_left_out(
+    tmp_path: Path,
+) -> None:
+    """c2 never reached a queue of ours; each start of the engine tells of both answers again."""
+    center = Center()
+    center.at(1).login("anna", "gleb")
+    center.at(5).arrive("c1", "passport")
+    center.at(7).answer("c1")
+    center.at(9).arrive("c3", "passport")
+    center.say(
+        ev.ContactStarted(
+            contact_id=ContactId("c2"), medium=Medium.VOICE, number="2026-ЦАО-000009", entry=""
+        )
+    )
+    for second in (20, 30):
+        center.at(second)
+        for contact in ("c2", "c3"):
+            center.say(ev.ContactDetached(contact_id=ContactId(contact)))
+            answered = Instant(START + seconds(15))
+            center.say(
+                ev.FallbackAnswered(contact_id=ContactId(contact), agent_id=None, at=answered)
+            )
+    for contact in ("c1", "c2", "c3"):
+        center.at(40).leave(contact)
+    run = tried(center.write(tmp_path / "ledger.sqlite"))
+    (note,) = [note for note in run.notes if "native queue" in note]
+    assert note.startswith("2 contacts were answered by the native queue")
+    assert "and 1 of them, who were in no queue of ours, are left out" in note
+    assert run.now[PASSPORT].offered == 2
 
 
 @pytest.mark.parametrize(("agent", "noted"), [("boris", True), ("gleb", False)])
