@@ -134,7 +134,11 @@ async def scene(
     ports = free_ports()
     bench = SippBench(folder / "sipp", f"127.0.0.1:{ports.sip}")
     bench.folder.mkdir(parents=True)
-    at = await phones(bench)
+    try:
+        at = await phones(bench)
+    except BaseException:
+        await bench.stop()
+        raise
 
     def phone(operator: OperatorPhone) -> OperatorPhone:
         port = at.get(operator.endpoint) or at[""]
