@@ -137,7 +137,7 @@ def _baseline(run: DryRun) -> list[str]:
         f"  {shares} points of SL or abandoned and {asa} of ASA on:",
     ]
     for queue, real in run.really.items():
-        now = run.now[queue]
+        now = run.rerun[queue]
         if not real.offered and not now.offered:
             continue
         parts = [

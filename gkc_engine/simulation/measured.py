@@ -6,6 +6,7 @@ Definitions: docs/statistics.md. Both sides of a comparison go through the same 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -183,9 +184,15 @@ class Measured:
         for agent_id in self._hands:
             self._spend(self._hands[agent_id], end)
 
-    def open(self) -> int:
-        """Return how many of the contacts are not decided yet."""
-        return sum(fate.outcome == "waiting" for fate in self.fates.values())
+    def undecided(self) -> list[Fate]:
+        """Return the contacts that still wait."""
+        return [fate for fate in self.fates.values() if fate.outcome == "waiting"]
+
+    def as_of(self, end: Instant) -> Measured:
+        """Return a copy as if nothing more came after ``end``."""
+        seen = deepcopy(self)
+        seen.finish(end)
+        return seen
 
     # --- agents ------------------------------------------------------------------------------
 

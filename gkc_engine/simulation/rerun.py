@@ -22,9 +22,9 @@ from gkc_engine.acd.state import Contact, ContactState
 from gkc_engine.acd.timers import Kind
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId
-from gkc_engine.simulation.measured import Measured
+from gkc_engine.simulation.measured import Fate, Measured
 from gkc_engine.simulation.needs import Needs
-from gkc_engine.simulation.past import Past
+from gkc_engine.simulation.past import TAIL_US, Past
 
 OFFERS_MAX: Final = 1_000
 """Offers of one contact; more means that the run never ends."""
@@ -85,6 +85,8 @@ class Rerun:
         self._live: dict[ContactId, _Live] = {}
         self._ranks = {agent.agent_id: rank for rank, agent in enumerate(settings.agents)}
         self._measured = Measured(state, past.since, past.until)
+        self.at_end = self._measured
+        """After the run: what had come of it where the record ends."""
 
     def run(self) -> Measured:
         """Run to the end; return what came of it.
@@ -102,27 +104,37 @@ class Rerun:
         for needs in self._needs.values():
             if needs.arrives is not None:
                 self._arrival(needs.arrives, needs)
-        self._play()
+        self._play(self._end)
+        left = self._measured.undecided()
+        if left:
+            # Who waits the longest would else be in no figure: so they are waited for, with the
+            # operators who are there.
+            self.at_end = self._measured.as_of(self._end)
+            self._play(Instant(self._end + TAIL_US), left)
         self._measured.finish(self._end)
         return self._measured
 
     def _arrival(self, at: Instant, needs: Needs) -> None:
         self._at(at, Kind.ARRIVAL, 0, lambda: self._arrives(needs))
 
-    def _play(self) -> None:
+    def _play(self, end: Instant, left: list[Fate] | None = None) -> None:
         """Handle what comes and what the core has timed, in the order of P5.
+
+        To ``end``, or until nobody of ``left`` waits.
 
         What happens at an instant is given to the core before its tick: it handles what is due
         before each event by itself.
         """
         while True:
+            while left and left[-1].outcome != "waiting":
+                left.pop()
             due = self._acd.next_deadline()
             ahead = bool(self._heap) and (due is None or self._heap[0][0] <= due)
             if not ahead and due is None:
                 return
             at = self._heap[0][0] if ahead else due
             assert at is not None
-            if at > self._end:
+            if at > end or left == []:
                 return
             self._now = Instant(max(at, self._now))
             if ahead:

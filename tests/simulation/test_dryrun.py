@@ -254,8 +254,20 @@ def test_leaving_all_to_wait_for_ever_breaks_the_guard_rails(tmp_path: Path) -> 
         ("p90_max", 57.0),
     ]
     assert len(run.worse) == 3
-    assert "still waiting when the record ends" in " ".join(dryrun_text.warnings(run))
+    assert "still waiting an hour after the record ends" in " ".join(dryrun_text.warnings(run))
     assert "passport 0 -> 3" in " ".join(run.notes)
+
+
+def test_who_waits_where_the_record_ends_is_waited_for(tmp_path: Path) -> None:
+    """By hand: the record ends with anna's wrap-up at 52 s; then c1 rings at hers for 2 s."""
+    calls = [(5.0, "passport", 40.0, 600.0), (10.0, "passport", 10.0, 600.0)]
+    path = played(calls, CITY, "anna", "gleb").write(tmp_path / "ledger.sqlite")
+    run = tried(path, LESS)
+    assert run.rerun[PASSPORT] == run.now[PASSPORT] == run.really[PASSPORT]
+    then = run.then[PASSPORT]
+    assert (then.answered, then.waiting, then.sl, then.asa_s) == (2, 0, 0.5, (2 + 44) / 2)
+    (worse,) = run.worse
+    assert (worse.lost, worse.longer_us) == (False, 42 * SECOND)
 
 
 def test_a_guard_rail_that_the_new_config_drops_holds(tmp_path: Path) -> None:
