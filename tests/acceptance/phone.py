@@ -105,6 +105,8 @@ class Leg:
         """Transfer: blind to ``number``, or attended to the party of ``replaces``."""
         target = self.phone.uri(number)
         if replaces is not None:
+            # Before Asterisk has said a word of that call it cannot be named.
+            await first_of(REPLY_S, replaces.ringing, replaces.answered)
             target += f"?Replaces={sip.escaped(replaces.call_id, replaces.far_tag, replaces.tag)}"
         me = f"<sip:{self.phone.user}@{self.phone.host}>"
         extra = f"Refer-To: <{target}>\r\nReferred-By: {me}\r\n"

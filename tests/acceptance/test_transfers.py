@@ -275,6 +275,7 @@ async def test_three_at_one_phone_without_an_engine(stage: Stage) -> None:
     second, his, _ = await ask_boris(stage, mine)
     his.ring()
     await his.answer()
+    await asyncio.wait_for(second.answered.wait(), 5)
     await mine.hold(on=False)
     await hears_each_other(leg, mine)
     async with engine_dead(stage):
