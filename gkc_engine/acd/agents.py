@@ -27,6 +27,9 @@ from gkc_engine.acd.timers import DueLine, Kind, Timer, What
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, ContactId, OfferId
 
+# Of what every step asks for: a member of an enum costs a look-up in its class.
+_STEP = What.STEP
+
 AgentEvent = (
     ev.AgentLoggedIn
     | ev.AgentLoggedOut
@@ -173,9 +176,10 @@ def call_changed(
     """A call of his own began or is over."""
     before = len(agent.calls)
     if isinstance(event, ev.AgentCallStarted):
-        agent.calls.setdefault(event.call_id, event.kind)
+        if event.call_id not in agent.calls:
+            agent.calls = {**agent.calls, event.call_id: event.kind}
     else:
-        agent.calls.pop(event.call_id, None)
+        agent.calls = {c: kind for c, kind in agent.calls.items() if c != event.call_id}
     if before and not agent.calls:
         became_ready(world, agent)
     elif before != len(agent.calls):
@@ -229,40 +233,40 @@ def agent_timer(world: World, timer: Timer) -> None:
             became_ready(world, agent)
 
 
+def line_due(world: World, line: DueLine) -> None:
+    """P5's kinds 2 and 3: the next step of the first of a line, or the end of its waiting."""
+    if isinstance(line, LeaveLine):
+        line.ripen(world.now)
+    contact = line.take()
+    assert contact.queue is not None
+    if line.what is _STEP:
+        step = contact.step + 1
+        set_step(world, contact, step)
+        assert contact.step == step, f"no progress: {contact}"
+        if contact.prefer_agent is not None:
+            keep_preference(world, contact)
+        world.line_up(contact)
+        serve_contact(world, contact)
+    else:
+        settings = world.queues[contact.queue].settings
+        if line.what is What.MAXWAIT:
+            end_waiting(world, contact, Disposition.TIMEOUT, settings.timed_out)
+        else:
+            end_waiting(world, contact, Disposition.NO_AGENT, settings.unstaffed)
+    world.timers.arm(line)
+
+
 def contact_timer(world: World, timer: Timer) -> None:
-    """P5's kinds 2 and 3: a step, the end of an exclusion or preference, the longest wait."""
-    ref = timer.ref
-    if isinstance(ref, DueLine):
-        if isinstance(ref, LeaveLine):
-            ref.ripen(world.now)
-        _due(world, ref.what, ref.take())
-        world.timers.arm(ref)
-        return
-    contact = world.contacts[ContactId(str(ref))]
+    """The end of an exclusion or of a preference."""
+    contact = world.contacts[ContactId(str(timer.ref))]
     if timer.what == What.PREFERENCE:
         _preference_over(world, contact)
         return
-    for agent_id in [a for a, until in contact.excluded.items() if until <= world.now]:
-        del contact.excluded[agent_id]
+    contact.excluded = {a: until for a, until in contact.excluded.items() if until > world.now}
     if not contact.excluded:
         world.barred.pop(contact.contact_id, None)
     if contact.state is ContactState.WAITING:
         serve_contact(world, contact)
-
-
-def _due(world: World, what: What, contact: Contact) -> None:
-    assert contact.queue is not None
-    settings = world.queues[contact.queue].settings
-    match what:
-        case What.STEP:
-            set_step(world, contact, contact.step + 1)
-            keep_preference(world, contact)
-            world.line_up(contact)
-            serve_contact(world, contact)
-        case What.MAXWAIT:
-            end_waiting(world, contact, Disposition.TIMEOUT, settings.timed_out)
-        case _:
-            end_waiting(world, contact, Disposition.NO_AGENT, settings.unstaffed)
 
 
 def _preference_over(world: World, contact: Contact) -> None:

@@ -24,7 +24,8 @@ from gkc_engine.acd.world import Queue, World
 from gkc_engine.ids import Instant, QueueId
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
-_WAITING, _OFFERED, _TREATED, _TALKS, _EXTERNAL = (
+_IN_MENU, _WAITING, _OFFERED, _TREATED, _TALKS, _EXTERNAL = (
+    ContactState.MENU,
     ContactState.WAITING,
     ContactState.OFFERED,
     ContactState.TREATED,
@@ -33,7 +34,7 @@ _WAITING, _OFFERED, _TREATED, _TALKS, _EXTERNAL = (
 )
 _QUEUE, _QUEUED = SegmentKind.QUEUE, SegmentOutcome.QUEUED
 
-IN_LINE = (_WAITING, _OFFERED, ContactState.DETACHED)
+IN_LINE = frozenset((_WAITING, _OFFERED, ContactState.DETACHED))
 """States in which a contact that has a queue occupies a place of it (P9)."""
 
 # --- start -----------------------------------------------------------------------------------
@@ -72,19 +73,21 @@ def queue_requested(world: World, event: ev.QueueRequested) -> None:
     if queue is None or queue.status.draining:
         world.out.append(cmd.EventRejected(kind="QueueRequested", reason=f"queue {event.queue}?"))
         return
-    contact.decided, contact.then_queue, contact.decided_reason = None, None, ""
-    contact.wait_ended = None
+    if contact.decided is not None or contact.wait_ended is not None:
+        contact.decided, contact.then_queue, contact.decided_reason = None, None, ""
+        contact.wait_ended = None
     changed = _own_priority(contact, event)
-    moved = contact.queue != event.queue or contact.state not in IN_LINE
+    state = contact.state
+    moved = contact.queue != event.queue or state not in IN_LINE
     arrival = contact.enqueued is None and event.enqueued is None
     if contact.enqueued is None:
         enqueue(world, contact, event.enqueued)
-    if contact.state is _WAITING and not moved:
+    if state is _WAITING and not moved:
         if changed:
             _reorder(world, contact)
         return
     contact.held = True
-    if contact.state is not _OFFERED:
+    if state is not _OFFERED:
         enter_queue(world, contact, event.queue, arrival=arrival)
     elif moved:
         move_offered(world, contact, event.queue)
@@ -118,6 +121,8 @@ def consult_started(world: World, event: ev.ConsultStarted) -> None:
 
 def _may_queue(contact: Contact, queue_id: QueueId) -> bool:
     """Return False for a late request: served already, or decided otherwise."""
+    if contact.state is _IN_MENU:
+        return True
     if contact.state is _TREATED:
         return contact.then_queue == queue_id  # The way that the announcement promised.
     return contact.state not in (_TALKS, _EXTERNAL)
@@ -153,6 +158,8 @@ def _reorder(world: World, contact: Contact) -> None:
 
 def _own_priority(contact: Contact, event: ev.QueueRequested | ev.ContactPriorityChanged) -> bool:
     """Take the contact's own class, head start and slope; say whether any of them changed."""
+    if event.contact_class is None is event.head_start_us is event.slope_milli:
+        return False
     changed = False
     if event.contact_class is not None:
         changed = contact.own_class is not event.contact_class
@@ -198,9 +205,11 @@ def enter_queue(
     ``arrival``: its first queue; any other way in is a move, which no full room refuses (P9).
     ``opened``: the caller has already opened the queue segment.
     """
-    leave_line(world, contact)
+    if contact.queue is not None:
+        leave_line(world, contact)
     queue = world.queues[queue_id]
-    if queue.status.emergency is not None or not queue.status.open:
+    status = queue.status
+    if status.emergency is not None or not status.open:
         queue_id, closed = _open_queue(world, contact, queue_id)
         if closed is not None:
             contact.queue = queue_id
@@ -209,11 +218,12 @@ def enter_queue(
         queue = world.queues[queue_id]
     contact.queue = queue_id
     at_the_door = arrival and not (world.places and take_place(world, contact, queue))
-    contact.step = step_in_force(world, contact)
-    if at_the_door and not queue.may_join(contact.step):
+    contact.step = step_in_force(world, contact) if len(queue.steps) > 1 else 0
+    if at_the_door and queue.settings.joinempty and not queue.may_join(contact.step):
         _refuse(world, contact, Disposition.NO_AGENT, queue.settings.unstaffed)
         return
-    world.count_in(contact, queue_id)
+    queue.count += 1
+    world.count += 1
     contact.state = _WAITING
     if queue.settings.prefer is not None:
         _prefer_last(world, contact, queue.settings.prefer)
@@ -296,8 +306,9 @@ def _open_queue(
 def _no_room(world: World, contact: Contact, queue: Queue) -> bool:
     """P9: the queue or the center is full (the contact itself counted) and nobody is ready."""
     maxlen = queue.settings.maxlen
-    full = (maxlen is not None and queue.count > maxlen) or world.count > world.settings.maxlen
-    return full and choose_agent(world, contact) is None
+    if world.count <= world.settings.maxlen and (maxlen is None or queue.count <= maxlen):
+        return False
+    return choose_agent(world, contact) is None
 
 
 def _prefer_last(world: World, contact: Contact, prefer: Prefer) -> None:
@@ -322,15 +333,16 @@ def announce_queued(world: World, contact: Contact) -> None:
         return
     assert contact.queue is not None
     assert contact.enqueued is not None
-    contact_class, head_start, _ = world.precedence(contact)
+    settings, own_class = world.queues[contact.queue].settings, contact.own_class
+    own_start = contact.own_head_start
     world.out.append(
         cmd.ContactQueued(
             contact_id=contact.contact_id,
             queue=contact.queue,
             enqueued=contact.enqueued,
             sequence=contact.sequence,
-            contact_class=contact_class,
-            head_start_us=head_start,
+            contact_class=settings.contact_class if own_class is None else own_class,
+            head_start_us=settings.head_start_us if own_start is None else own_start,
             medium=contact.medium,
             resumes=contact.resumes,
         )

@@ -28,13 +28,17 @@ from gkc_engine.acd import (
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Command
 from gkc_engine.acd.state import AcdState, ContactState
-from gkc_engine.acd.timers import Kind, Timer, What
+from gkc_engine.acd.timers import DueLine, Kind, Timer, What
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _OFFER_RESULT, _AGENT_ABLE, _LEAVING = Kind.OFFER_RESULT, Kind.AGENT_ABLE, Kind.LEAVING
+_TICK = Kind.TICK
+_RESTARTED = ev.EngineRestarted
 _TALKS = ContactState.TALK
+
+_OF_AGENTS = (What.WRAP_UP, What.REST, What.PAUSE)
 
 _LAST = 2**62
 """A rank behind every sequence number."""
@@ -78,32 +82,57 @@ FOR_THE_RECORD: Final = frozenset(
 )
 """Events at which only what is due is handled."""
 
-_FIXED_LINES: Final[Mapping[type[Any], tuple[Kind, int]]] = {
-    ev.SettingsApplied: (Kind.CONFIG, 0),
-    ev.HoursChanged: (_LEAVING, -1),
-    ev.EmergencyClosed: (_LEAVING, -1),
-    ev.EmergencyOpened: (_LEAVING, -1),
-    ev.Tick: (Kind.TICK, 0),
+_ARRIVALS: Final = (
+    ev.ContactStarted,
+    ev.LanguageChosen,
+    ev.ArticleHeard,
+    ev.MenuAnswered,
+    ev.WaitTold,
+    ev.RecordingStarted,
+    ev.RecordingPaused,
+    ev.QueueRequested,
+    ev.ConsultStarted,
+    ev.ContactDetached,
+    ev.ContactAttached,
+    ev.FallbackAnswered,
+    ev.EngineRestarted,
+)
+
+_RANKS: Final[Mapping[type[Any], int]] = {
+    ev.SettingsApplied: 0,
+    ev.HoursChanged: -1,
+    ev.EmergencyClosed: -1,
+    ev.EmergencyOpened: -1,
+    ev.Tick: 0,
+    **dict.fromkeys(_ARRIVALS, _LAST),
+}
+"""P5: the rank, inside its kind, of an event of which it is the same whomever it names."""
+
+_KINDS: Final[Mapping[type[Any], Kind | None]] = {
+    ev.SettingsApplied: Kind.CONFIG,
+    ev.OfferRinging: _OFFER_RESULT,
+    ev.OfferAccepted: _OFFER_RESULT,
+    ev.OfferFailed: _OFFER_RESULT,
+    ev.ContactPriorityChanged: Kind.STEP,
+    ev.ContactLeft: None,
+    ev.HoursChanged: _LEAVING,
+    ev.EmergencyClosed: _LEAVING,
+    ev.EmergencyOpened: _LEAVING,
+    ev.Tick: Kind.TICK,
+    **dict.fromkeys(_ARRIVALS, Kind.ARRIVAL),
     **dict.fromkeys(
         (
-            ev.ContactStarted,
-            ev.LanguageChosen,
-            ev.ArticleHeard,
-            ev.MenuAnswered,
-            ev.WaitTold,
-            ev.RecordingStarted,
-            ev.RecordingPaused,
-            ev.QueueRequested,
-            ev.ConsultStarted,
-            ev.ContactDetached,
-            ev.ContactAttached,
-            ev.FallbackAnswered,
-            ev.EngineRestarted,
+            *get_args(agents.AgentEvent),
+            ev.HoldStarted,
+            ev.HoldEnded,
+            ev.TalkEnded,
+            ev.TransferRequested,
+            ev.TransferCompleted,
         ),
-        (Kind.ARRIVAL, _LAST),
+        _AGENT_ABLE,
     ),
 }
-"""P5: the line of events that is the same whomever they name."""
+"""P5: the kind of each event; ``None``: it depends."""
 
 
 class Acd:
@@ -123,17 +152,21 @@ class Acd:
         world = self._world
         assert now >= self._latest, f"time went back: {self._latest} -> {now}"
         self._latest = now
-        before = world.now
-        if isinstance(event, ev.EngineRestarted):
+        before, what = world.now, type(event)
+        kind = _KINDS[what]
+        if kind is None:  # Of a contact that leaves: a talk that ends lets an agent be able again.
+            kind = _AGENT_ABLE if self._talks(event) else _LEAVING
+        if what is _RESTARTED:
             center.restarted(world, now)
-        kind, rank = self._line_of(event)
-        self._run_due(now, kind, rank)
+        heap = world.timers.heap
+        if heap and heap[0].due <= now:
+            self._run_due(now, kind, self._rank_of(event))
         world.now, world.kind = now, kind
-        handler = _HANDLERS.get(type(event))
+        handler = _HANDLERS.get(what)
         if handler is not None:
             handler(world, event)
         out, world.out = world.out, []
-        if not out and isinstance(event, ev.Tick):
+        if kind is _TICK and not out:
             # It is on no record, and a restart looks back at the last instant that is.
             world.now = before
         return out
@@ -165,53 +198,57 @@ class Acd:
         """Handle what is due before ``now``, and at ``now`` what precedes (kind, rank)."""
         world = self._world
         timer = world.timers.head()
-        while timer is not None and (timer.due, timer.kind, timer.rank) < (now, kind, rank):
+        # By due, kind and rank: what follows in a timer does not decide.
+        while timer is not None and timer < (now, kind, rank):
             self._run(timer)
             timer = world.timers.head()
 
     def _run(self, timer: Timer) -> None:
         """Handle what the head of the timers stands for."""
-        world = self._world
+        world, what = self._world, timer.what
         world.timers.pop()
         world.now, world.kind = max(world.now, timer.due), timer.kind
-        match timer.what:
-            case What.LEASE:
-                assert isinstance(timer.ref, int)
-                results.lease_expired(world, OfferId(timer.ref))
-            case What.WRAP_UP | What.REST | What.PAUSE:
-                agents.agent_timer(world, timer)
-            case _:
-                agents.contact_timer(world, timer)
-        assert not world.timers.alive(timer), f"no progress: {timer}"
+        if isinstance(timer.ref, DueLine):
+            agents.line_due(world, timer.ref)
+        elif what == What.LEASE:
+            assert isinstance(timer.ref, int)
+            results.lease_expired(world, OfferId(timer.ref))
+        elif what in _OF_AGENTS:
+            agents.agent_timer(world, timer)
+        else:
+            agents.contact_timer(world, timer)
+        assert what is What.STEP or not world.timers.alive(timer), f"no progress: {timer}"
 
-    def _line_of(self, event: ev.Event) -> tuple[Kind, int]:
-        """P5: return the event's kind and its rank inside the kind."""
-        fixed = _FIXED_LINES.get(type(event))
+    def _talks(self, event: ev.Event) -> bool:
+        """Return whether it ends a talk: his agent is able again (P5)."""
+        assert isinstance(event, ev.ContactLeft), event
+        contact = self._world.contacts.get(event.contact_id)
+        return contact is not None and contact.state is _TALKS
+
+    def _rank_of(self, event: ev.Event) -> int:
+        """P5: return the event's rank inside its kind."""
+        fixed = _RANKS.get(type(event))
         if fixed is not None:
             return fixed
         match event:
             case ev.OfferRinging() | ev.OfferAccepted() | ev.OfferFailed():
                 offer = self._world.offers.get(event.offer_id)
-                contact = self._world.contacts.get(offer.contact) if offer is not None else None
-                return _OFFER_RESULT, contact.sequence if contact is not None else -1
-            case ev.ContactLeft() | ev.ContactPriorityChanged():
-                return self._line_of_contact(event)
+                return self._sequence(offer.contact) if offer is not None else -1
+            case ev.ContactPriorityChanged():
+                return self._sequence(event.contact_id)
+            case ev.ContactLeft():
+                if not self._talks(event):
+                    return self._sequence(event.contact_id)
+                return self._rank(self._world.contacts[event.contact_id].agent)
             case ev.TransferRequested() | ev.TransferCompleted():
-                return _AGENT_ABLE, self._rank(event.from_agent)
+                return self._rank(event.from_agent)
             case _:
                 assert hasattr(event, "agent_id"), event
-                return _AGENT_ABLE, self._rank(event.agent_id)
+                return self._rank(event.agent_id)
 
-    def _line_of_contact(
-        self, event: ev.ContactLeft | ev.ContactPriorityChanged
-    ) -> tuple[Kind, int]:
-        contact = self._world.contacts.get(event.contact_id)
-        sequence = contact.sequence if contact is not None else -1
-        if isinstance(event, ev.ContactPriorityChanged):
-            return Kind.STEP, sequence
-        if contact is not None and contact.state is _TALKS:
-            return _AGENT_ABLE, self._rank(contact.agent)
-        return _LEAVING, sequence
+    def _sequence(self, contact_id: ContactId) -> int:
+        contact = self._world.contacts.get(contact_id)
+        return contact.sequence if contact is not None else -1
 
     def _rank(self, agent_id: AgentId | None) -> int:
         agent = self._world.agents.get(agent_id) if agent_id is not None else None

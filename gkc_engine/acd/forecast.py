@@ -21,8 +21,9 @@ from typing import Final, TypeAlias
 
 from gkc_engine.acd.drawing import Draw, Mean, Slots
 from gkc_engine.acd.lazyheap import LineEntry
+from gkc_engine.acd.lines import Line
 from gkc_engine.acd.lookahead import LookAhead, Pool, grid_of
-from gkc_engine.acd.matchspace import Line, Req
+from gkc_engine.acd.matchspace import Req
 from gkc_engine.acd.measured import Shape
 from gkc_engine.acd.settings import CLASS_RANK, Medium, Order
 from gkc_engine.acd.state import Agent, Contact, Slot, Work

@@ -8,72 +8,15 @@ and all at once when they could outnumber the living: every operation is O(log n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
-from gkc_engine.acd.settings import Medium
-from gkc_engine.acd.state import Agent, Contact
+from gkc_engine.acd.state import Contact
 from gkc_engine.ids import AgentId
 
 _COMPACT_AT = 64
 
-IdleEntry = tuple[int, int, int, int, Agent]
-"""Contacts in hand, idle since, place in the config, token, agent."""
-
 LineEntry = tuple[int, int, int, Contact]
 """Key (an instant), sequence, token, contact."""
-
-
-class IdleHeap:
-    """The agents of one profile who can take a contact of one medium, the next to serve first."""
-
-    __slots__ = ("_limit", "_medium", "heap", "living")
-
-    def __init__(self, medium: Medium) -> None:
-        self.heap: list[IdleEntry] = []
-        self.living = 0
-        """How many agents have a present entry here; of a profile's own heap only."""
-        self._limit = _COMPACT_AT
-        self._medium = medium
-
-    def push(self, entry: IdleEntry) -> None:
-        """Add the agent's present entry; former ones are dead."""
-        if len(self.heap) >= self._limit:
-            self.heap = self.entries()
-            heapify(self.heap)
-            self._limit = max(_COMPACT_AT, 2 * len(self.heap))
-        heappush(self.heap, entry)
-
-    def drop(self, token: int) -> None:
-        """Take the entry with this token away if it stands at the head, as it mostly does."""
-        if self.heap[0][3] == token:
-            heappop(self.heap)
-
-    def entries(self) -> list[IdleEntry]:
-        """Return the living entries, in no order."""
-        return [e for e in self.heap if e[4].entries.get(self._medium) == e[3]]
-
-    def head(self, barred: Mapping[AgentId, int]) -> IdleEntry | None:
-        """Return the first entry whose agent is not barred."""
-        heap, medium = self.heap, self._medium
-        if heap and not barred:
-            entry = heap[0]
-            if entry[4].entries.get(medium) == entry[3]:
-                return entry
-        aside: list[IdleEntry] = []
-        found: IdleEntry | None = None
-        while heap:
-            entry = heap[0]
-            if entry[4].entries.get(medium) != entry[3]:
-                heappop(heap)
-            elif barred and entry[4].agent_id in barred:
-                aside.append(heappop(heap))
-            else:
-                found = entry
-                break
-        for entry in aside:
-            heappush(heap, entry)
-        return found
 
 
 class ContactRun:
@@ -96,11 +39,13 @@ class ContactRun:
 
     def push(self, key: int, contact: Contact) -> None:
         """Add the contact under its present token."""
-        if len(self.run) + len(self.late) >= self._limit:
+        run = self.run
+        if len(run) + len(self.late) >= self._limit:
             self.extend([])
+            run = self.run
         entry = (key, contact.sequence, contact.entry, contact)
-        if not self.run or entry > self.run[-1]:
-            self.run.append(entry)
+        if not run or entry > run[-1]:
+            run.append(entry)
         else:
             heappush(self.late, entry)
 
@@ -122,7 +67,18 @@ class ContactRun:
         return run[0] if run else None
 
     def head(self) -> LineEntry | None:
-        """Return the first living entry."""
+        """Return the first living entry; drop the dead before it."""
+        if self.late:
+            return self._head_of_both()
+        run = self.run
+        while run:
+            entry = run[0]
+            if entry[3].entry == entry[2]:
+                return entry
+            run.popleft()
+        return None
+
+    def _head_of_both(self) -> LineEntry | None:
         entry = self.first()
         while entry is not None and entry[3].entry != entry[2]:
             self.pop()

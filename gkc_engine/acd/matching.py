@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gkc_engine.acd.lazyheap import IdleEntry, IdleHeap, LineEntry
-from gkc_engine.acd.matchspace import Line, Profile, Ready, Req
+from gkc_engine.acd.idle import IN_HAND_SHIFT, NOBODY, Idle
+from gkc_engine.acd.lazyheap import LineEntry
+from gkc_engine.acd.lines import EMPTY, LINE, Line
+from gkc_engine.acd.matchspace import Profile, Req
 from gkc_engine.acd.settings import CLASS_RANK, Medium, Order, Strategy
 from gkc_engine.acd.state import Agent, Contact
 from gkc_engine.acd.world import Queue, World
@@ -33,56 +35,32 @@ def choose_agent(world: World, contact: Contact) -> Agent | None:
     assert contact.queue is not None
     queue = world.queues[contact.queue]
     req, medium = queue.steps[contact.step][1], contact.medium
-    ready = world.space.ready[medium]
-    if not ready:
-        return None
+    idle, strategy = world.space.idle[medium], queue.settings.strategy
+    if strategy is _LONGEST_IDLE and not contact.excluded and contact.prefer_agent is None:
+        return idle.agents.get(req.longest_idle(medium, idle))
     out = barred(contact, req, medium) if contact.excluded else _NOBODY
     if contact.prefer_agent is not None:
         agent = world.agents[contact.prefer_agent]
-        return agent if agent.entries.get(medium) and agent.agent_id not in out else None
-    strategy = queue.settings.strategy
+        return agent if medium in agent.stands and agent.agent_id not in out else None
     if strategy is _LEAST_OCCUPIED:
-        return _least_occupied(world, req, medium, out)
-    if strategy is _LONGEST_IDLE and req.wide is not None:
-        idle = req.wide.get(medium)
-        entry = idle.head(out) if idle is not None else None
-        return entry[4] if entry is not None else None
-    idle_ones = _ready(req, ready)
-    if strategy is _LONGEST_IDLE:
-        return _longest_idle(idle_ones, out)
-    best: IdleEntry | None = None
-    best_score = 0
-    for profile, idle in idle_ones:
-        entry = idle.head(out)
-        if entry is None:
-            continue  # Barred, all who are ready of it.
-        score = _score(world, queue, profile, req)
-        if best is None or (entry[0], score, entry[1:3]) < (best[0], best_score, best[1:3]):
-            best, best_score = entry, score
-    return best[4] if best is not None else None
+        return _least_occupied(world, req, idle, out)
+    return _best_head(world, queue, req, idle, out)
 
 
-def _ready(req: Req, ready: Ready) -> list[tuple[Profile, IdleHeap]]:
-    """Return the profiles that meet the requirement and have somebody ready, with those."""
-    if len(req.profiles) <= len(ready):
-        return [(p, idle) for p in req.profiles if (idle := ready.get(p)) is not None]
-    return [(profile, idle) for profile, idle in ready.items() if profile in req.met_by]
-
-
-def _longest_idle(
-    idle_ones: list[tuple[Profile, IdleHeap]], out: Mapping[AgentId, Instant]
+def _best_head(
+    world: World, queue: Queue, req: Req, idle: Idle, out: Mapping[AgentId, Instant]
 ) -> Agent | None:
-    """Return the first of all heads; one that comes later by its key is not touched further.
-
-    Entries are compared whole: their tokens differ, so that agents never are.
-    """
-    best: IdleEntry | None = None
-    for _, idle in idle_ones:
-        if best is None or idle.heap[0] < best:
-            entry = idle.head(out)
-            if entry is not None and (best is None or entry < best):
-                best = entry
-    return None if best is None else best[4]
+    """Return the first of the profiles' heads by the queue's strategy."""
+    best, best_score = NOBODY, 0
+    for index in idle.ready(req.met_by):
+        place = idle.first_of(index, out)
+        if place is NOBODY:
+            continue  # Barred, all who are ready of it.
+        score = _score(world, queue, req.met_by[index], req)
+        in_hand, best_in_hand = place >> IN_HAND_SHIFT, best >> IN_HAND_SHIFT
+        if best is NOBODY or (in_hand, score, place) < (best_in_hand, best_score, best):
+            best, best_score = place, score
+    return idle.agents.get(best)
 
 
 def _score(world: World, queue: Queue, profile: Profile, req: Req) -> int:
@@ -91,7 +69,7 @@ def _score(world: World, queue: Queue, profile: Profile, req: Req) -> int:
         case Strategy.BEST_MATCH:
             return -req.score(profile)
         case Strategy.SPARE_SPECIALISTS:
-            own = not queue.status.draining and profile in queue.steps[0][1].met_by
+            own = not queue.status.draining and profile.index in queue.steps[0][1].met_by
             return _breadth(world, profile, queue.settings.medium) - own
         case _:
             return 0
@@ -107,34 +85,35 @@ def _breadth(world: World, profile: Profile, medium: Medium) -> int:
         found = profile.breadth[medium] = sum(
             not queue.status.draining
             and queue.settings.medium is medium
-            and profile in queue.steps[0][1].met_by
+            and profile.index in queue.steps[0][1].met_by
             for queue in world.queues.values()
         )
     return found
 
 
 def _least_occupied(
-    world: World, req: Req, medium: Medium, out: Mapping[AgentId, Instant]
+    world: World, req: Req, idle: Idle, out: Mapping[AgentId, Instant]
 ) -> Agent | None:
     """Occupancy changes with every instant, so all who are ready are compared, not heads.
 
     Linear in the ready agents who may serve (about 0.5 µs each), who are few when it matters.
     """
-    best: IdleEntry | None = None
+    best, best_in_hand = NOBODY, 0
     handling = total = 0
-    for _, idle in _ready(req, world.space.ready[medium]):
-        for entry in idle.entries():
-            if entry[4].agent_id in out or (best is not None and entry[0] > best[0]):
+    for index in idle.ready(req.met_by):
+        for place in idle.of_profile(index):
+            agent, in_hand = idle.agents[place], place >> IN_HAND_SHIFT
+            if agent.agent_id in out or (best is not NOBODY and in_hand > best_in_hand):
                 continue
-            mine, ready = world.occupied(entry[4])
+            mine, ready = world.occupied(agent)
             both = mine + ready or 1  # 0/0 = 0
-            if best is not None and entry[0] == best[0]:
+            if best is not NOBODY and in_hand == best_in_hand:
                 # mine / both < handling / total, without the division
                 one, other = mine * total, handling * both
-                if one > other or (one == other and entry[1:3] > best[1:3]):
+                if one > other or (one == other and place > best):
                     continue
-            best, handling, total = entry, mine, both
-    return best[4] if best is not None else None
+            best, best_in_hand, handling, total = place, in_hand, mine, both
+    return idle.agents.get(best)
 
 
 def all_agents(world: World, contact: Contact) -> list[Agent]:
@@ -143,43 +122,51 @@ def all_agents(world: World, contact: Contact) -> list[Agent]:
     queue = world.queues[contact.queue]
     req, medium = queue.steps[contact.step][1], contact.medium
     out = barred(contact, req, medium)
-    entries = [
-        entry
-        for _, idle in _ready(req, world.space.ready[medium])
-        for entry in idle.entries()
-        if entry[4].agent_id not in out
-    ]
-    return [e[4] for e in sorted(entries, key=lambda e: e[:3])]
+    idle = world.space.idle[medium]
+    places = [place for index in idle.ready(req.met_by) for place in idle.of_profile(index)]
+    agents = [idle.agents[place] for place in sorted(places)]
+    return [agent for agent in agents if agent.agent_id not in out]
 
 
 def choose_contact(world: World, agent: Agent) -> Contact | None:
     """P2: return the waiting contact that the agent, able to take one, is to take."""
-    profile = world.space.profiles[agent.profile]
-    own = world.space.own_lines.get(agent.agent_id)
+    space = world.space
+    profile = space.profiles[agent.profile]
+    own = space.own_lines.get(agent.agent_id) if space.own_lines else None
+    if own or world.settings.order is not _FCFS:
+        return _by_law(world, agent, profile, own or [])
+    best = EMPTY
+    for medium in agent.stands:
+        head = profile.first_in_line(medium, space.heads)
+        if head < best:
+            best = head
+    if best is EMPTY:
+        return None
+    entry = space.lines[best & LINE].first()
+    assert entry is not None
+    contact = entry[3]
+    return _by_law(world, agent, profile, []) if contact.excluded else contact
+
+
+def _by_law(world: World, agent: Agent, profile: Profile, own: list[Line]) -> Contact | None:
+    """Compare line by line: what ``center.order`` says, and whom the agent may be offered (P6)."""
     fcfs = world.settings.order is _FCFS
     best: LineEntry | None = None
     best_key: tuple[int, ...] = ()
     best_rank = len(CLASS_RANK)
-    for medium, token in agent.entries.items():
-        if not token:
-            continue
+    for medium in agent.stands:
         lines = profile.lines.get(medium, [])
         if own:
-            lines = lines + [o for o in own if o.medium is medium and profile in o.req.met_by]
+            lines = lines + [o for o in own if o.medium is medium and profile.index in o.req.met_by]
         for line in lines:
             rank = line.rank
-            entry = line.first() if line.late else line.run[0] if line.run else None
+            entry = line.first()
             if entry is None or rank > best_rank:
                 continue
-            # What does not come before by its head's key never does, and is not touched.
-            if fcfs and best is not None and rank == best_rank and entry > best:
-                continue
-            contact = entry[3]
-            if contact.entry != entry[2] or contact.excluded:
-                head = _head_for(line, agent)
-                if head is None:
+            if entry[3].entry != entry[2] or entry[3].excluded:
+                entry = _head_for(line, agent)
+                if entry is None:
                     continue
-                entry = head
             key = entry[:2] if fcfs else _law(world, line, profile, entry)
             if best is None or rank < best_rank or key < best_key:
                 best, best_key, best_rank = entry, key, rank

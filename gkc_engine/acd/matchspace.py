@@ -7,10 +7,14 @@ it, so that a decision compares heads only (architecture, "Speed").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from heapq import heappush
+from operator import itemgetter
 
-from gkc_engine.acd.lazyheap import ContactRun, IdleEntry, IdleHeap
+from gkc_engine.acd.idle import NOBODY, Idle, Place, first
+from gkc_engine.acd.lines import EMPTY, Head, Line
 from gkc_engine.acd.settings import Medium, Requirement
+from gkc_engine.acd.state import Agent
 from gkc_engine.ids import AgentId, SkillId
 
 Need = tuple[tuple[SkillId, int], ...]
@@ -31,14 +35,16 @@ def meets(skills: Mapping[SkillId, int], need: Requirement) -> bool:
 class Req:
     """One requirement, and the profiles that meet it."""
 
-    __slots__ = ("_scores", "at_work", "met_by", "need", "profiles", "wide")
+    __slots__ = ("_heads", "_scores", "_wide", "at_work", "met_by", "need", "profiles")
 
     def __init__(self, need: dict[SkillId, int]) -> None:
         self.need = need
         self.profiles: list[Profile] = []
-        self.met_by: set[Profile] = set()
+        self.met_by: dict[int, Profile] = {}
+        """The same by their index."""
         self.at_work: dict[Medium, int] = {}
-        self.wide: dict[Medium, IdleHeap] | None = None
+        self._heads: Callable[[list[Place]], tuple[Place, ...]] | None = None
+        self._wide: dict[Medium, list[Place]] | None = None
         """Everybody idle who meets it, by medium; ``None`` while the profiles are few."""
         self._scores: dict[Profile, int] = {}
 
@@ -54,48 +60,50 @@ class Req:
             self._scores[profile] = found
         return found
 
-    def admit(self, profile: Profile) -> None:
+    def admit(self, profile: Profile, idle: Mapping[Medium, Idle]) -> None:
         """Note that a profile meets it."""
         self.profiles.append(profile)
-        self.met_by.add(profile)
+        self.met_by[profile.index] = profile
+        self._heads = None
         profile.reqs.append(self)
         for medium, n in profile.logged_in.items():
             self.at_work[medium] = self.at_work.get(medium, 0) + n
-        if self.wide is not None:
-            profile.wide.append(self)
-            self._gather([profile])
+        if self._wide is not None:
+            self._gather([profile], idle)
         elif len(self.profiles) > WIDE:
-            self.wide = {}
-            for one in self.profiles:
-                one.wide.append(self)
-            self._gather(self.profiles)
+            self._wide = {}
+            self._gather(self.profiles, idle)
 
-    def _gather(self, profiles: Iterable[Profile]) -> None:
+    def _gather(self, profiles: Iterable[Profile], idle: Mapping[Medium, Idle]) -> None:
+        assert self._wide is not None
         for profile in profiles:
-            for medium, idle in profile.idle.items():
-                for entry in idle.entries():
-                    self.push(medium, entry)
+            profile.wide.append(self)
+            for medium, ones in idle.items():
+                for place in ones.of_profile(profile.index):
+                    self.push(medium, place)
 
-    def push(self, medium: Medium, entry: IdleEntry) -> None:
-        """Add an idle agent's present entry to the heap of a wide requirement."""
-        assert self.wide is not None
-        heap = self.wide.get(medium)
-        if heap is None:
-            heap = self.wide[medium] = IdleHeap(medium)
-        heap.push(entry)
+    def push(self, medium: Medium, place: Place) -> None:
+        """Add an idle agent's place to the heap of a wide requirement."""
+        assert self._wide is not None
+        heap = self._wide.setdefault(medium, [])
+        heappush(heap, place)
+
+    def longest_idle(self, medium: Medium, idle: Idle) -> Place:
+        """Return the first of all who meet it."""
+        if self._wide is not None:
+            return first(self._wide.get(medium, []), idle.agents, ())
+        heads = self._heads
+        if heads is None:
+            heads = self._heads = _reader([profile.index for profile in self.profiles])
+        return min(heads(idle.heads), default=NOBODY)
 
 
-class Line(ContactRun):
-    """Contacts that wait alike. Compared by heads; order inside is that of the law."""
-
-    __slots__ = ("medium", "rank", "req", "slope")
-
-    def __init__(self, req: Req, medium: Medium, rank: int, slope: int) -> None:
-        super().__init__()
-        self.req = req
-        self.medium = medium
-        self.rank = rank
-        self.slope = slope
+def _reader(indices: list[int]) -> Callable[[list[int]], tuple[int, ...]]:
+    """Return what reads the heads of these profiles or lines, all in one call."""
+    if not indices:
+        return lambda _: ()
+    # Of a single index ``itemgetter`` returns no tuple.
+    return itemgetter(*indices, indices[0])
 
 
 LineKey = tuple[Req, Medium, int, int, AgentId | None]
@@ -105,15 +113,16 @@ LineKey = tuple[Req, Medium, int, int, AgentId | None]
 class Profile:
     """Agents with the same skills."""
 
-    __slots__ = ("breadth", "idle", "lines", "logged_in", "reqs", "skills", "wide")
+    __slots__ = ("_heads", "breadth", "index", "lines", "logged_in", "reqs", "skills", "wide")
 
-    def __init__(self, skills: dict[SkillId, int]) -> None:
+    def __init__(self, index: int, skills: dict[SkillId, int]) -> None:
+        self.index = index
         self.skills = skills
         self.reqs: list[Req] = []
         self.wide: list[Req] = []
         self.lines: dict[Medium, list[Line]] = {}
         """Lines that it may serve; of preferred agents see ``MatchSpace.own_lines``."""
-        self.idle: dict[Medium, IdleHeap] = {}
+        self._heads: dict[Medium, Callable[[list[Head]], tuple[Head, ...]]] = {}
         self.logged_in: dict[Medium, int] = {}
         self.breadth: dict[Medium, int] = {}
         """Queues of the medium whose first requirement it meets; filled when first asked for."""
@@ -127,19 +136,15 @@ class Profile:
     def add_line(self, line: Line) -> None:
         """Note that it may serve a line."""
         self.lines.setdefault(line.medium, []).append(line)
+        self._heads.pop(line.medium, None)
 
-    def push_idle(self, medium: Medium, entry: IdleEntry) -> None:
-        """Put an agent among those who can take a contact of the medium."""
-        heap = self.idle.get(medium)
-        if heap is None:
-            heap = self.idle[medium] = IdleHeap(medium)
-        heap.push(entry)
-        for req in self.wide:
-            req.push(medium, entry)
-
-
-Ready = dict[Profile, IdleHeap]
-"""Profiles that have somebody ready, with their idle ones."""
+    def first_in_line(self, medium: Medium, heads: list[Head]) -> Head:
+        """Return the first head of the lines that it may serve; ``EMPTY``: nobody waits."""
+        mine = self._heads.get(medium)
+        if mine is None:
+            indices = [line.index for line in self.lines.get(medium, ())]
+            mine = self._heads[medium] = _reader(indices)
+        return min(mine(heads), default=EMPTY)
 
 
 class MatchSpace:
@@ -153,10 +158,14 @@ class MatchSpace:
         self._askers: dict[SkillId | None, list[Req]] = {}
         """Requirements by the first of the skills that they name; under None those without."""
         self._lines: dict[LineKey, Line] = {}
+        self.lines: list[Line] = []
+        """All, by their index."""
+        self.heads: list[Head] = []
+        """Their heads."""
         self.own_lines: dict[AgentId, list[Line]] = {}
         """P7: lines that only one agent may serve."""
-        self.ready: dict[Medium, Ready] = {medium: {} for medium in Medium}
-        """Those who can take a contact of the medium now, by profile; nobody = no entry."""
+        self.idle: dict[Medium, Idle] = {medium: Idle() for medium in Medium}
+        """Those who can take a contact of the medium now."""
 
     def profile(self, skills: dict[SkillId, int]) -> int:
         """Return the index of the profile with these skills."""
@@ -164,16 +173,18 @@ class MatchSpace:
         index = self._profile_of.get(key)
         if index is None:
             index = self._profile_of[key] = len(self.profiles)
-            profile = Profile(dict(skills))
+            profile = Profile(index, dict(skills))
             self.profiles.append(profile)
+            for idle in self.idle.values():
+                idle.add_profile()
             for skill in skills:
                 self._holders.setdefault(skill, []).append(profile)
             for first in (None, *skills):
                 for req in self._askers.get(first, ()):
                     if meets(skills, req.need):
-                        req.admit(profile)
+                        req.admit(profile, self.idle)
             for line_key, line in self._lines.items():
-                if line_key[4] is None and profile in line.req.met_by:
+                if line_key[4] is None and index in line.req.met_by:
                     profile.add_line(line)
         return index
 
@@ -188,7 +199,7 @@ class MatchSpace:
             able = self.profiles if first is None else self._holders.get(first, [])
             for profile in able:
                 if meets(profile.skills, need):
-                    req.admit(profile)
+                    req.admit(profile, self.idle)
         return req
 
     def line(
@@ -198,7 +209,8 @@ class MatchSpace:
         key = (req, medium, rank, slope, only)
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = Line(req, medium, rank, slope)
+            line = self._lines[key] = Line(req, medium, rank, slope, self.heads)
+            self.lines.append(line)
             if only is not None:
                 self.own_lines.setdefault(only, []).append(line)
             else:
@@ -220,22 +232,14 @@ class MatchSpace:
             or len(self.profiles) > (SPARE + 2 * profiles)
         )
 
-    def became_ready(self, profile: Profile, medium: Medium) -> None:
-        """Count an agent among those who can take a contact of the medium; his entry stands."""
-        idle = profile.idle[medium]
-        idle.living += 1
-        if idle.living == 1:
-            self.ready[medium][profile] = idle
-
-    def no_longer_ready(self, profile: Profile, medium: Medium, token: int) -> None:
-        """Count an agent out of them; his entry with this token is dead already."""
-        idle = profile.idle[medium]
-        idle.living -= 1
-        if idle.living:
-            idle.drop(token)
-        else:
-            idle.heap.clear()
-            del self.ready[medium][profile]
+    def became_ready(self, agent: Agent) -> None:
+        """Put an agent, whose place is given, among the idle of the media he stands in."""
+        place = agent.place
+        wide = self.profiles[agent.profile].wide
+        for medium in agent.stands:
+            self.idle[medium].add(place, agent)
+            for req in wide:
+                req.push(medium, place)
 
 
 def _need(need: Requirement) -> Need:

@@ -25,7 +25,7 @@ def may_prefer(world: World, contact: Contact, agent_id: AgentId) -> bool:
     req, medium = queue.steps[contact.step][1], contact.medium
     return (
         medium in agent.capacity
-        and world.space.profiles[agent.profile] in req.met_by
+        and agent.profile in req.met_by
         and agent_id not in barred(contact, req, medium)
     )
 

@@ -28,6 +28,8 @@ from gkc_engine.ids import Instant, Micros
 _TALKS = ContactState.TALK
 _WITHDRAWN = OfferOutcome.WITHDRAWN
 _ANSWERED = Disposition.ANSWERED
+_CITIZEN = ev.Party.CITIZEN
+_RELEASED, _LEFT = SegmentOutcome.RELEASED, SegmentOutcome.LEFT
 
 WITH_US = Micros(50_000)
 """Who left no later than this after we lost hold of him was still with us: his socket ends a
@@ -116,29 +118,39 @@ def left(world: World, event: ev.ContactLeft) -> None:
     if contact is None:
         return
     talker = contact.state is _TALKS
-    by_agent = talker and event.party is not ev.Party.CITIZEN
-    outcome = SegmentOutcome.RELEASED if by_agent else SegmentOutcome.LEFT
-    ended = world.close_segment(contact, outcome, event.at, event.reason)
-    wait_us = Micros(0)
-    if contact.enqueued is not None:
-        ends = (contact.answered, contact.wait_ended, ended)
-        until = next(end for end in ends if end is not None)
-        wait_us = Micros(max(0, until - contact.enqueued))
+    outcome = _RELEASED if talker and event.party is not _CITIZEN else _LEFT
+    ended = world.next_segment(contact, None, outcome, event.at, event.reason)
+    wait_us = _waited_us(contact, ended)
     disposition = _disposition(world, contact, event, wait_us)
-    freed = clear_offer(world, contact, _WITHDRAWN, event.reason)
+    freed = []
+    if contact.offer is not None:
+        freed = clear_offer(world, contact, _WITHDRAWN, event.reason)
     for offer_id in contact.past_offers:
         if offer_id in world.offers:  # Still being taken back while he talked with another.
             contact.offer = offer_id
             freed += clear_offer(world, contact, OfferOutcome.RESCINDED, "crossed")
-    if contact.state in IN_LINE and event.party is ev.Party.CITIZEN:
+    if not talker and contact.state in IN_LINE and event.party is _CITIZEN:
         keep_place(world, contact)
-    leave_line(world, contact)
+    if not talker or contact.prefer_agent is not None:
+        leave_line(world, contact)
     agent = end_talk(world, contact) if talker else None
     if not contact.consult:
         _record_end(world, contact, event, disposition, ended, wait_us)
     _forget(world, contact)
-    after_talk(world, agent)
-    resume_agents(world, freed)
+    if agent is not None:
+        after_talk(world, agent)
+    if freed:
+        resume_agents(world, freed)
+
+
+def _waited_us(contact: Contact, ended: Instant) -> Micros:
+    """Return how long he waited: from his first queue to the answer, else to the end."""
+    enqueued, until = contact.enqueued, contact.answered
+    if enqueued is None:
+        return Micros(0)
+    if until is None:
+        until = ended if contact.wait_ended is None else contact.wait_ended
+    return Micros(max(0, until - enqueued))
 
 
 def _fell_open(contact: Contact, event: ev.ContactLeft) -> bool:
@@ -192,11 +204,11 @@ def _record_end(
             first_queued=contact.enqueued,
             answered=contact.answered,
             agent_id=contact.first_agent,
-            menu_us=Micros(contact.menu_us),
+            menu_us=contact.menu_us,
             wait_us=wait_us,
-            ring_us=Micros(contact.ring_us),
-            talk_us=Micros(contact.talk_us),
-            hold_us=Micros(contact.hold_us),
+            ring_us=contact.ring_us,
+            talk_us=contact.talk_us,
+            hold_us=contact.hold_us,
             offers=contact.offers,
             article=contact.article,
         )
@@ -205,6 +217,7 @@ def _record_end(
 
 def _forget(world: World, contact: Contact) -> None:
     del world.contacts[contact.contact_id]
-    world.barred.pop(contact.contact_id, None)
+    if contact.excluded:
+        world.barred.pop(contact.contact_id, None)
     for offer_id in contact.past_offers:
         world.past_offers.pop(offer_id, None)

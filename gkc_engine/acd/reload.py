@@ -6,6 +6,7 @@ use (``World.overgrown``) put everything in anew. Both ways give the same comman
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -16,7 +17,7 @@ from gkc_engine.acd.contacts import IN_LINE, announce_queued
 from gkc_engine.acd.preference import keep_preference
 from gkc_engine.acd.routing import leave_config, serve_agent, set_step, step_in_force
 from gkc_engine.acd.settings import AgentSettings, Medium
-from gkc_engine.acd.state import Agent, Contact, ContactState, QueueStatus, Slot
+from gkc_engine.acd.state import Agent, Contact, ContactState, QueueStatus, Slot, shared
 from gkc_engine.acd.world import Queue, World
 from gkc_engine.ids import AgentId, QueueId
 
@@ -217,8 +218,9 @@ def _differs(agent: Agent, settings: AgentSettings, rank: int) -> bool:
     return agent.capacity != settings.capacity and agent.capacity != _capacity(settings)
 
 
-def _capacity(settings: AgentSettings) -> dict[Medium, int]:
-    return {m: n for m in Medium if (n := settings.capacity.get(m, 0)) > 0}
+def _capacity(settings: AgentSettings) -> Mapping[Medium, int]:
+    """Return the places by medium: one object for all who have the same."""
+    return shared({m: n for m in Medium if (n := settings.capacity.get(m, 0)) > 0})
 
 
 def _put_in(

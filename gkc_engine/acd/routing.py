@@ -20,7 +20,7 @@ from gkc_engine.acd.state import (
 )
 from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import World
-from gkc_engine.ids import AgentId, Instant, Micros, OfferId, QueueId
+from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _WAITING, _OFFERED, _TALKS = ContactState.WAITING, ContactState.OFFERED, ContactState.TALK
@@ -37,8 +37,7 @@ _RING_ONE = Ring.ONE
 
 def serve_agent(world: World, agent: Agent) -> None:
     """P2: while the agent can take one, give the waiting contact that comes first."""
-    entries = agent.entries
-    while any(entries.values()):
+    while agent.stands:
         contact = choose_contact(world, agent)
         if contact is None:
             return
@@ -54,7 +53,8 @@ def became_ready(world: World, agent: Agent) -> None:
 def resume_agent(world: World, agent: Agent) -> None:
     """Show the agent's state, keep his idle time, and apply P2."""
     world.settle(agent)
-    serve_agent(world, agent)
+    if agent.stands:
+        serve_agent(world, agent)
 
 
 def free_slot(slot: Slot) -> None:
@@ -66,12 +66,17 @@ def free_slot(slot: Slot) -> None:
 
 def leave_config(world: World, agent: Agent) -> None:
     """Forget an agent who is gone from the config, once nothing is in hand."""
-    if agent.removed and not agent.beyond and all(s.work is _FREE for s in agent.slots):
+    if not agent.removed:
+        return
+    if not agent.beyond and all(s.work is _FREE for s in agent.slots):
         world.agents.pop(agent.agent_id, None)
 
 
 def find_slot(agent: Agent, medium: Medium, work: Work = _FREE) -> int | None:
     """Return the first slot of the medium in that state, whether or not the agent is ready."""
+    slots = agent.slots
+    if slots and slots[0].medium is medium and slots[0].work is work:
+        return 0
     for index, slot in enumerate(agent.slots):
         if slot.medium is medium and slot.work is work:
             return index
@@ -92,6 +97,8 @@ def step_in_force(world: World, contact: Contact) -> int:
     if len(steps) == 1:
         return 0
     reached = world.now - contact.enqueued
+    if reached < steps[1][0]:
+        return 0
     strict = world.kind < Kind.STEP
     step = 0
     for index in range(1, len(steps)):
@@ -114,6 +121,8 @@ def serve_contact(world: World, contact: Contact) -> bool:
     """P1: offer a waiting contact to a ready agent, if there is one; say whether there was."""
     assert contact.state is _WAITING, contact
     assert contact.queue is not None
+    if not world.space.idle[contact.medium].agents:
+        return False
     ring = world.queues[contact.queue].settings.ring
     if ring is _RING_ONE or contact.prefer_agent is not None:
         agent = choose_agent(world, contact)
@@ -140,10 +149,10 @@ def hold(world: World, contact: Contact) -> None:
 
 def wait_again(world: World, contact: Contact) -> None:
     """A contact that waits (again), at its place: present step, line, P1, else music."""
+    assert contact.queue is not None
     contact.state = _WAITING
-    step = step_in_force(world, contact)
-    if step != contact.step:
-        set_step(world, contact, step)
+    if contact.step or len(world.queues[contact.queue].steps) > 1:
+        set_step(world, contact, step_in_force(world, contact))
     if contact.prefer_agent is not None:
         keep_preference(world, contact)
     if not serve_contact(world, contact):
@@ -170,52 +179,55 @@ def release_preferences(world: World, agent: Agent) -> None:
 
 def make_offer(world: World, contact: Contact, agents: list[Agent]) -> None:
     """P6: reserve a slot of each agent and ring."""
-    assert contact.queue is not None
+    contact_id, queue_id, step = contact.contact_id, contact.queue, contact.step
+    assert queue_id is not None
     assert contact.offer is None, contact
-    queue = world.queues[contact.queue].settings
-    world.step_out(contact)
+    if contact.entry:
+        world.step_out(contact)
     world.next_segment(contact, _RING, _WAS_OFFERED)
-    offer_id = OfferId(world.next_offer)
-    world.next_offer += 1
-    offer = Offer(
-        offer_id=offer_id,
-        contact=contact.contact_id,
-        queue=contact.queue,
-        step=contact.step,
-        created=world.now,
-        lease=Instant(world.now + queue.timeout_us + LEASE_US),
-        legs=[],
+    offer_id, now, timeout_us = (
+        world.next_offer,
+        world.now,
+        world.queues[queue_id].settings.timeout_us,
     )
-    world.offers[offer_id] = offer
+    world.next_offer = OfferId(offer_id + 1)
+    alone = len(agents) == 1
+    legs = [_leg(agents[0], contact)] if alone else [_leg(agent, contact) for agent in agents]
+    offer = world.offers[offer_id] = Offer(
+        offer_id=offer_id,
+        contact=contact_id,
+        queue=queue_id,
+        step=step,
+        created=now,
+        lease=Instant(now + timeout_us + LEASE_US),
+        legs=legs,
+    )
     contact.state, contact.offer = _OFFERED, offer_id
     contact.offers += 1
-    contact.agent = agents[0].agent_id if len(agents) == 1 else None
-    slots = [_slot_to_offer(agent, contact.medium) for agent in agents]
+    contact.agent = legs[0].agent if alone else None
     world.out.append(
         cmd.OfferContact(
             offer_id=offer_id,
-            contact_id=contact.contact_id,
-            agent_ids=tuple([agent.agent_id for agent in agents]),
-            queue=contact.queue,
-            timeout_us=queue.timeout_us,
-            step=contact.step,
-            created=world.now,
-            slots=tuple(slots),
+            contact_id=contact_id,
+            agent_ids=(legs[0].agent,) if alone else tuple([leg.agent for leg in legs]),
+            queue=queue_id,
+            timeout_us=timeout_us,
+            step=step,
+            created=now,
+            slots=(legs[0].slot,) if alone else tuple([leg.slot for leg in legs]),
         )
     )
-    for agent, index in zip(agents, slots, strict=True):
-        slot = agent.slots[index]
-        slot.work, slot.contact, slot.queue = _OFFER, contact.contact_id, contact.queue
-        slot.offer = offer_id
-        offer.legs.append(Leg(agent=agent.agent_id, slot=index))
+    for agent, leg in ((agents[0], legs[0]),) if alone else zip(agents, legs, strict=True):
+        slot = agent.slots[leg.slot]
+        slot.work, slot.contact, slot.queue, slot.offer = _OFFER, contact_id, queue_id, offer_id
         world.settle(agent)
     arm_lease(world, offer, contact)
 
 
-def _slot_to_offer(agent: Agent, medium: Medium) -> int:
-    index = find_slot(agent, medium)
+def _leg(agent: Agent, contact: Contact) -> Leg:
+    index = find_slot(agent, contact.medium)
     assert index is not None, f"{agent.agent_id} has no free slot"
-    return index
+    return Leg(agent=agent.agent_id, slot=index)
 
 
 def arm_lease(world: World, offer: Offer, contact: Contact) -> None:
@@ -261,7 +273,8 @@ def end_leg(
         assert slot.work is _OFFER, agent
         assert slot.offer == offer.offer_id, agent
         free_slot(slot)
-        _slot_for_beyond(world, agent, leg.slot)
+        if agent.beyond:
+            _slot_for_beyond(world, agent, leg.slot)
     return agent
 
 
@@ -301,7 +314,7 @@ def resume_agents(world: World, agents: list[Agent]) -> None:
 
 def exclude(world: World, contact: Contact, agent_id: AgentId, until: Instant) -> None:
     """Do not ask this agent for this contact again before ``until`` (P6)."""
-    contact.excluded[agent_id] = until
+    contact.excluded = {**contact.excluded, agent_id: until}
     world.barred[contact.contact_id] = contact
     world.timers.push(until, Kind.STEP, contact.sequence, What.EXCLUSION, contact.contact_id)
 
@@ -322,7 +335,7 @@ def begin_talk(
     agent.last_contact = contact.contact_id
     remember(world, contact, agent)
     if index is None:
-        agent.beyond.append(contact.contact_id)
+        agent.beyond += (contact.contact_id,)
     else:
         take_slot(agent.slots[index], contact)
     world.settle(agent)
@@ -339,9 +352,13 @@ def _next_beyond(world: World, agent: Agent, medium: Medium) -> Contact | None:
     for contact_id in agent.beyond:
         contact = world.contacts[contact_id]
         if contact.medium is medium:
-            agent.beyond.remove(contact_id)
+            _not_beyond(agent, contact_id)
             return contact
     return None
+
+
+def _not_beyond(agent: Agent, contact_id: ContactId) -> None:
+    agent.beyond = tuple(other for other in agent.beyond if other != contact_id)
 
 
 def _slot_for_beyond(world: World, agent: Agent, index: int) -> bool:
@@ -382,16 +399,15 @@ def end_talk(world: World, contact: Contact, *, wrap_up: bool = True) -> Agent |
         return None
     if index is None:
         if contact.contact_id in agent.beyond:  # Else the talk is older than the agent's config.
-            agent.beyond.remove(contact.contact_id)
+            _not_beyond(agent, contact.contact_id)
         return agent
     slot = agent.slots[index]
     assert slot.contact == contact.contact_id, agent
-    if _slot_for_beyond(world, agent, index):
+    if agent.beyond and _slot_for_beyond(world, agent, index):
         return agent
-    wrapup_us = Micros(0)
-    if slot.queue is not None and slot.queue in world.queues and wrap_up and not contact.consult:
-        wrapup_us = world.queues[slot.queue].settings.wrapup_us
-    if wrapup_us > 0:
+    queue = world.queues.get(slot.queue) if slot.queue is not None else None
+    wrapup_us = 0 if queue is None else queue.settings.wrapup_us
+    if wrapup_us > 0 and wrap_up and not contact.consult:
         slot.work, slot.on_hold, slot.parked = Work.WRAP_UP, False, False
         until = slot.until = Instant(world.now + wrapup_us)
         world.timers.push(until, Kind.AGENT_ABLE, agent.rank, What.WRAP_UP, agent.agent_id, index)
@@ -410,5 +426,8 @@ def after_talk(world: World, agent: Agent | None) -> None:
     """The agent's handling ended (or goes on as wrap-up): P2 for what is free."""
     if agent is None:
         return
-    resume_agent(world, agent)
-    leave_config(world, agent)
+    world.settle(agent)
+    if agent.stands:
+        serve_agent(world, agent)
+    if agent.removed:
+        leave_config(world, agent)

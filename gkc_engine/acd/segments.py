@@ -5,7 +5,7 @@ from __future__ import annotations
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.commands import SegmentKind, SegmentOutcome, TransferKind
 from gkc_engine.acd.state import Contact
-from gkc_engine.ids import Instant
+from gkc_engine.ids import Instant, Micros
 
 _WITH_A_PARTY = (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED, SegmentKind.EXTERNAL)
 # Of what every step asks for: a member of an enum costs a look-up in its class.
@@ -27,59 +27,54 @@ class Segments:
     def next_segment(
         self,
         contact: Contact,
-        kind: SegmentKind,
+        kind: SegmentKind | None,
         outcome: SegmentOutcome,
         at: Instant | None = None,
         reason: str = "",
         transfer: TransferKind | None = None,
     ) -> Instant:
-        """Close the present segment, open the next one of ``kind``; return the instant between."""
-        ended = self.close_segment(contact, outcome, at, reason, transfer)
-        contact.segment_n += 1
-        contact.segment_kind = kind
-        contact.segment_started = ended
-        contact.segment_queue = contact.queue
+        """Close the present segment, open the next one of ``kind``; return the instant between.
+
+        ``None``: there is no next one. The present one is put on record, and added to the sums.
+        """
+        started, present = contact.segment_started, contact.segment_kind
+        ended = self.now if at is None else self.instant(at, started)
+        if ended != started:
+            _add(contact, present, ended - started)
+        if not contact.consult:
+            leg = contact.talk_leg
+            self.out.append(
+                cmd.SegmentClosed(
+                    contact_id=contact.contact_id,
+                    n=contact.segment_n,
+                    kind=present,
+                    started=started,
+                    ended=ended,
+                    outcome=outcome,
+                    reason=reason,
+                    queue=contact.segment_queue,
+                    agent_id=contact.agent,
+                    offer_id=contact.offer,
+                    step=contact.step if present is _QUEUE or present is _RING else None,
+                    channel_uniqueid=leg if leg is not None and present in _WITH_A_PARTY else None,
+                    transfer_kind=transfer,
+                )
+            )
+        if kind is not None:
+            contact.segment_n += 1
+            contact.segment_kind = kind
+            contact.segment_started = ended
+            contact.segment_queue = contact.queue
         return ended
 
-    def close_segment(
-        self,
-        contact: Contact,
-        outcome: SegmentOutcome,
-        at: Instant | None,
-        reason: str = "",
-        transfer: TransferKind | None = None,
-    ) -> Instant:
-        """Record the present segment and add it to the contact's sums."""
-        started, kind = contact.segment_started, contact.segment_kind
-        ended = self.now if at is None else self.instant(at, started)
-        spent = ended - started
-        in_line = kind is _QUEUE or kind is _RING
-        if spent:
-            if kind is _TALK:
-                contact.talk_us += spent
-            elif kind is _RING:
-                contact.ring_us += spent
-            elif kind is _HOLD:
-                contact.hold_us += spent
-            elif kind is _MENU:
-                contact.menu_us += spent
-        if contact.consult:
-            return ended
-        self.out.append(
-            cmd.SegmentClosed(
-                contact_id=contact.contact_id,
-                n=contact.segment_n,
-                kind=kind,
-                started=started,
-                ended=ended,
-                outcome=outcome,
-                reason=reason,
-                queue=contact.segment_queue,
-                agent_id=contact.agent,
-                offer_id=contact.offer,
-                step=contact.step if in_line else None,
-                channel_uniqueid=contact.talk_leg if kind in _WITH_A_PARTY else None,
-                transfer_kind=transfer,
-            )
-        )
-        return ended
+
+def _add(contact: Contact, kind: SegmentKind, spent: int) -> None:
+    """Add a part to the contact's sums."""
+    if kind is _TALK:
+        contact.talk_us = Micros(contact.talk_us + spent)
+    elif kind is _RING:
+        contact.ring_us = Micros(contact.ring_us + spent)
+    elif kind is _HOLD:
+        contact.hold_us = Micros(contact.hold_us + spent)
+    elif kind is _MENU:
+        contact.menu_us = Micros(contact.menu_us + spent)

@@ -9,8 +9,10 @@ from gkc_engine.ids import Instant
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _FREE, _OFFER, _TALK = Work.FREE, Work.OFFER, Work.TALK
-_RESERVED, _RINGING = AgentState.RESERVED, AgentState.RINGING
-_TALKS, _IS_READY = AgentState.TALK, AgentState.READY
+_IS_RESERVED = (AgentState.RESERVED, "", None)
+_IS_RINGING = (AgentState.RINGING, "", None)
+_TALKS = (AgentState.TALK, "", None)
+_IS_READY = AgentState.READY
 
 
 def slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant | None]:
@@ -19,17 +21,17 @@ def slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant | Non
     if work is _FREE:
         return _free_slot_state(agent, slot)
     if work is _OFFER:
-        return (_RINGING if slot.ringing else _RESERVED), "", None
+        return _IS_RINGING if slot.ringing else _IS_RESERVED
     if work is _TALK:
         if slot.parked:
             return AgentState.HOLD, "parked", None
-        return (AgentState.HOLD if slot.on_hold else _TALKS), "", None
+        return (AgentState.HOLD, "", None) if slot.on_hold else _TALKS
     return AgentState.WRAP_UP, "", slot.until
 
 
 def _free_slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant | None]:
     if agent.calls and slot.medium is Medium.VOICE:
-        return AgentState.TALK, next(reversed(agent.calls.values())), None
+        return AgentState.TALK, [*agent.calls.values()][-1], None
     if not agent.logged_in:
         return AgentState.OFFLINE, "", None
     if not agent.reachable:

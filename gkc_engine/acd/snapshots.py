@@ -12,6 +12,7 @@ from gkc_engine.acd.state import (
     Contact,
     ContactState,
     Offer,
+    shared,
 )
 from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import Queue, World
@@ -39,21 +40,16 @@ def _copy_agent(agent: Agent) -> Agent:
     return replace(
         agent,
         skills=dict(agent.skills),
-        capacity=dict(agent.capacity),
         slots=[replace(slot) for slot in agent.slots],
-        calls=dict(agent.calls),
-        entries={},
+        place=0,
+        stands=(),
         profile=-1,
         helps=0,
     )
 
 
 def _copy_contact(contact: Contact) -> Contact:
-    return replace(
-        contact,
-        excluded=dict(contact.excluded),
-        entry=0,
-    )
+    return structs.replace(contact, entry=0)
 
 
 def _copy_offer(offer: Offer) -> Offer:
@@ -66,7 +62,7 @@ def restore(state: AcdState) -> World:
     world.now = state.now
     # Whatever is armed here was armed before: what was due at `now` already is due still.
     world.settings = state.settings
-    world.next_offer, world.next_sequence = state.next_offer, state.next_sequence
+    world.next_offer, world.next_sequence = OfferId(state.next_offer), state.next_sequence
     world.emergency = state.emergency
     world.history = {key: (agent, at) for key, agent, at in state.history}
     world.places = {(place.queue, place.citizen): replace(place) for place in state.places}
@@ -86,6 +82,7 @@ def restore(state: AcdState) -> World:
 
 
 def _restore_agent(world: World, agent: Agent) -> None:
+    agent.capacity = shared(agent.capacity)
     world.agents[agent.agent_id] = agent
     world.profile_agent(agent)
     world.settle(agent)

@@ -74,6 +74,10 @@ class LeaveLine(DueLine):
         head = self.early.head()
         return None if head is None else (head[0], head[1])
 
+    def due_next(self, due: Instant, sequence: int) -> bool:
+        """Return whether the contact that is to leave next is this one, and at this instant."""
+        return self.first() == (due, sequence)
+
     def join(self, contact: Contact, now: Instant) -> None:
         """Let a waiting contact stand here from now on."""
         assert contact.enqueued is not None
@@ -129,7 +133,7 @@ class Watch:
             return []
         staffs = self._of_profile.get(profile)
         if staffs is None:
-            staffs = [staff for req, staff in self._staffs.items() if profile in req.met_by]
+            staffs = [staff for req, staff in self._staffs.items() if profile.index in req.met_by]
             self._of_profile[profile] = staffs
         for staff in staffs:
             staff.live += 1 if after else -1

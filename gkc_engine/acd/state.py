@@ -7,9 +7,12 @@ idle agents, timers) stands in ``world.py`` and is built anew at ``restore``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from gkc_engine.acd.commands import AgentState, Disposition, SegmentKind
@@ -31,6 +34,22 @@ PLACES_MAX = 100_000
 
 MENU_US = Micros(600 * SECOND)
 """Who called again in time keeps his place for so long on the way through the menu."""
+
+
+_NOTHING: Final[Mapping[Any, Any]] = {}
+
+
+def _nothing() -> Mapping[Any, Any]:
+    """Return what is empty of most: one object for all, for a mapping here is never changed."""
+    return _NOTHING
+
+
+_shared: dict[tuple[tuple[Medium, int], ...], Mapping[Medium, int]] = {}
+
+
+def shared(capacity: Mapping[Medium, int]) -> Mapping[Medium, int]:
+    """Return the one object for this capacity: thousands of agents have the same."""
+    return _shared.setdefault(tuple(capacity.items()), capacity)
 
 
 class ContactState(StrEnum):
@@ -68,9 +87,11 @@ class Activity(IntEnum):
     HANDLING = 2
 
 
-@dataclass(slots=True, kw_only=True)
-class Contact:
-    """One citizen's matter, from ``ContactStarted`` to ``ContactLeft``."""
+class Contact(Struct, kw_only=True, gc=False):
+    """One citizen's matter, from ``ContactStarted`` to ``ContactLeft``.
+
+    Nothing for the collector, however many wait: there are no references from one to another.
+    """
 
     contact_id: ContactId
     medium: Medium
@@ -102,7 +123,7 @@ class Contact:
     """When a treatment ended the waiting: the announcement is no wait."""
     via: str = "engine"
     article: str | None = None
-    excluded: dict[AgentId, Instant] = field(default_factory=dict)
+    excluded: Mapping[AgentId, Instant] = msgspec.field(default_factory=_nothing)
     """P6 ``same_agent_after``: who is not asked again before when."""
     prefer_agent: AgentId | None = None
     prefer_until: Instant | None = None
@@ -119,14 +140,16 @@ class Contact:
     segment_queue: QueueId | None = None
     talk_leg: str | None = None
     """Uniqueid of the agent's channel in the present talk, for the record."""
-    menu_us: int = 0
-    ring_us: int = 0
-    talk_us: int = 0
-    hold_us: int = 0
+    menu_us: Micros = Micros(0)
+    ring_us: Micros = Micros(0)
+    talk_us: Micros = Micros(0)
+    hold_us: Micros = Micros(0)
     offers: int = 0
     past_offers: tuple[OfferId, ...] = ()
     entry: int = 0
     """Token of its present entry in the lines; 0 = in none. Older entries are dead."""
+    line: int = -1
+    """Index of the line of its present entry."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,7 +181,7 @@ class Agent:
     rank: int
     """Place in the config: the last tie-break of P1."""
     skills: dict[SkillId, int]
-    capacity: dict[Medium, int]
+    capacity: Mapping[Medium, int]
     slots: list[Slot]
     shift_skills: bool = False
     """Skills were changed by a supervisor; the config's return at logout."""
@@ -175,10 +198,10 @@ class Agent:
     rest_until: Instant | None = None
     misses: int = 0
     idle_since: Instant = Instant(0)
-    calls: dict[str, str] = field(default_factory=dict)
+    calls: Mapping[str, str] = field(default_factory=_nothing)
     """Own calls, id to kind, in the order in which they began."""
     last_contact: ContactId | None = None
-    beyond: list[ContactId] = field(default_factory=list)
+    beyond: tuple[ContactId, ...] = ()
     """Talks told of while no slot was free: the end of the one before comes late. In order."""
     removed: bool = False
     """Gone from the config: finishes what is in hand, then disappears."""
@@ -186,14 +209,16 @@ class Agent:
     activity_since: Instant = Instant(0)
     handling_us: int = 0
     ready_us: int = 0
-    entries: dict[Medium, int] = field(default_factory=dict)
-    """Tokens of the present entries among the idle, by medium."""
+    place: int = 0
+    """His place among the idle (``idle.place_of``), the same in all media; only while he stands."""
+    stands: tuple[Medium, ...] = ()
+    """Media of which he can take a contact now."""
     profile: int = -1
     helps: int = 0
     """The watches (``staffing``) that count him as a help, a bit for each."""
 
 
-class Leg(Struct, kw_only=True):
+class Leg(Struct, kw_only=True, gc=False):
     """One agent of an offer."""
 
     agent: AgentId
@@ -201,7 +226,7 @@ class Leg(Struct, kw_only=True):
     ringing: Instant | None = None
 
 
-class Offer(Struct, kw_only=True):
+class Offer(Struct, kw_only=True, gc=False):
     """A contact presented to reserved agents (several only with ``ring: all``)."""
 
     offer_id: OfferId

@@ -61,6 +61,11 @@ class DueLine:
         head = self.line.head()
         return None if head is None else (head[0], head[1])
 
+    def due_next(self, due: Instant, sequence: int) -> bool:
+        """Return whether the contact that is due next is this one, and at this instant."""
+        head = self.line.head()
+        return head is not None and head[0] == due and head[1] == sequence
+
     def take(self) -> Contact:
         """Take out the contact that is due now."""
         head = self.line.head()
@@ -88,7 +93,8 @@ class Timers:
     """The heap of all that is due."""
 
     def __init__(self, alive: Callable[[Timer], bool]) -> None:
-        self._heap: list[Timer] = []
+        self.heap: list[Timer] = []
+        """The first due first, the dead among them."""
         self.alive = alive
         self._n = 0
         self._limit = 1024
@@ -103,17 +109,17 @@ class Timers:
         sub: int = 0,
     ) -> None:
         """Arm a timer. It is never disarmed: it is dead when its owner no longer waits for it."""
-        if len(self._heap) >= self._limit:
-            self._heap = [t for t in self._heap if self.alive(t)]
-            heapify(self._heap)
-            self._limit = max(1024, 2 * len(self._heap))
+        if len(self.heap) >= self._limit:
+            self.heap = [t for t in self.heap if self.alive(t)]
+            heapify(self.heap)
+            self._limit = max(1024, 2 * len(self.heap))
         self._n += 1
         # A named tuple's own constructor costs twice as much.
-        heappush(self._heap, _new(Timer, (due, kind, rank, what, sub, self._n, ref)))
+        heappush(self.heap, _new(Timer, (due, kind, rank, what, sub, self._n, ref)))
 
     def head(self) -> Timer | None:
         """Return the first living timer; a due line whose head left is armed anew."""
-        heap = self._heap
+        heap = self.heap
         while heap:
             timer = heap[0]
             if self.alive(timer):
@@ -125,9 +131,9 @@ class Timers:
 
     def pop(self) -> None:
         """Take the head away (it was returned by ``head``)."""
-        timer = heappop(self._heap)
-        if isinstance(timer.ref, DueLine):
-            timer.ref.armed = None
+        ref = heappop(self.heap).ref
+        if isinstance(ref, DueLine):
+            ref.armed = None
 
     def rearm(self, line: DueLine, dead: Timer) -> None:
         """After a dead timer of a line: arm one for the present head, unless one stands."""
@@ -147,4 +153,5 @@ class Timers:
     def add(self, line: DueLine, due: Instant, contact: Contact) -> None:
         """Put the contact into a due line."""
         line.line.push(due, contact)
-        self.arm(line)
+        if line.armed is None or (due, contact.sequence) < line.armed:
+            self.arm(line)

@@ -143,7 +143,7 @@ def _end_consultation(world: World, target: Agent) -> None:
     In one step with the transfer, so that nobody else is offered to him in between.
     """
     for call_id in [c for c, kind in target.calls.items() if kind == CONSULTED]:
-        del target.calls[call_id]
+        target.calls = {c: kind for c, kind in target.calls.items() if c != call_id}
         world.settle(target)
 
 
@@ -189,5 +189,5 @@ def _seize(world: World, contact: Contact, target: Agent) -> None:
             contact.slot = index
             break
     else:
-        target.beyond.append(contact.contact_id)
+        target.beyond += (contact.contact_id,)
     resume_agent(world, target)

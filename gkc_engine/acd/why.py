@@ -193,7 +193,7 @@ def obstacles(world: World, contact: Contact, agent: Agent) -> tuple[Obstacle, .
         until = contact.prefer_until
         found.append(Obstacle(bar=Bar.PREFERENCE, until=until, agent_id=contact.prefer_agent))
     # Whether he stands among the idle has one definition; if the words above miss it, that holds.
-    if agent.entries.get(medium):
+    if medium in agent.stands:
         return tuple(o for o in found if o.bar in _OF_THE_CONTACT)
     if all(o.bar in _OF_THE_CONTACT for o in found):
         found.append(Obstacle(bar=Bar.OTHER))
@@ -235,7 +235,7 @@ def _busy(world: World, agent: Agent, medium: Medium) -> Iterator[Obstacle]:
         if agent.in_use:
             yield Obstacle(bar=Bar.IN_USE)
         if agent.calls:
-            yield Obstacle(bar=Bar.OWN_CALL, reason=next(reversed(agent.calls.values())))
+            yield Obstacle(bar=Bar.OWN_CALL, reason=[*agent.calls.values()][-1])
     for slot in agent.slots:
         if slot.medium is medium or not _holds(slot):
             continue

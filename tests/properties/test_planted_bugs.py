@@ -59,19 +59,14 @@ def talk_takes_a_slot_that_is_taken(patch: pytest.MonkeyPatch) -> None:
 
 
 def segment_begins_too_early(patch: pytest.MonkeyPatch) -> None:
-    close = World.close_segment
+    next_segment = World.next_segment
 
-    def planted(
-        self: World,
-        contact: Contact,
-        outcome: commands.SegmentOutcome,
-        at: Instant | None,
-        reason: str = "",
-        transfer: commands.TransferKind | None = None,
-    ) -> Instant:
-        return Instant(close(self, contact, outcome, at, reason, transfer) - 1)
+    def planted(self: World, contact: Contact, *args: object) -> Instant:
+        ended = Instant(next_segment(self, contact, *args) - 1)  # type: ignore[arg-type]
+        contact.segment_started = ended
+        return ended
 
-    patch.setattr(World, "close_segment", planted)
+    patch.setattr(World, "next_segment", planted)
 
 
 def contact_lives_on(patch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from gkc_engine.acd import (
     staffing,
 )
 from gkc_engine.acd.events import Phone
-from gkc_engine.acd.lazyheap import IdleEntry
+from gkc_engine.acd.idle import IDLE_SINCE_SHIFT, Place
 from gkc_engine.acd.queues import Queue
 from gkc_engine.acd.settings import EmptyFactor
 from gkc_engine.acd.state import Agent, Contact, Work
@@ -94,7 +94,6 @@ def changed_skills_leave_the_counts_as_they_were(patch: pytest.MonkeyPatch) -> N
         self.count_login(agent, -1)
         if agent.profile >= 0:
             self.set_aside(agent)
-        agent.entries.clear()
         agent.profile = self.space.profile(agent.skills)
         self.count_login(agent, +1)
 
@@ -230,9 +229,9 @@ def ring_all_rings_one(patch: pytest.MonkeyPatch) -> None:
 def wide_requirement_loses_who_is_idle(patch: pytest.MonkeyPatch) -> None:
     push = matchspace.Req.push
 
-    def planted(self: matchspace.Req, medium: object, entry: IdleEntry) -> None:
-        if entry[3] % 3:
-            push(self, medium, entry)  # type: ignore[arg-type]
+    def planted(self: matchspace.Req, medium: object, place: Place) -> None:
+        if (place >> IDLE_SINCE_SHIFT) % 3:
+            push(self, medium, place)  # type: ignore[arg-type]
 
     patch.setattr(matchspace.Req, "push", planted)
 
