@@ -34,7 +34,7 @@ from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _OFFER_RESULT, _AGENT_ABLE, _LEAVING = Kind.OFFER_RESULT, Kind.AGENT_ABLE, Kind.LEAVING
-_TICK = Kind.TICK
+_TICK, _STEP, _LEASE = Kind.TICK, What.STEP, What.LEASE
 _RESTARTED = ev.EngineRestarted
 _TALKS = ContactState.TALK
 
@@ -160,7 +160,8 @@ class Acd:
             center.restarted(world, now)
         heap = world.timers.heap
         if heap and heap[0].due <= now:
-            self._run_due(now, kind, self._rank_of(event))
+            rank = _RANKS.get(what)
+            self._run_due(now, kind, self._rank_of(event) if rank is None else rank)
         world.now, world.kind = now, kind
         handler = _HANDLERS.get(what)
         if handler is not None:
@@ -197,11 +198,13 @@ class Acd:
     def _run_due(self, now: Instant, kind: Kind, rank: int) -> None:
         """Handle what is due before ``now``, and at ``now`` what precedes (kind, rank)."""
         world = self._world
-        timer = world.timers.head()
-        # By due, kind and rank: what follows in a timer does not decide.
-        while timer is not None and timer < (now, kind, rank):
+        timers = world.timers
+        while timers.heap and timers.heap[0].due <= now:
+            timer = timers.head()
+            # By due, kind and rank: what follows in a timer does not decide.
+            if timer is None or not timer < (now, kind, rank):
+                break
             self._run(timer)
-            timer = world.timers.head()
 
     def _run(self, timer: Timer) -> None:
         """Handle what the head of the timers stands for."""
@@ -210,14 +213,14 @@ class Acd:
         world.now, world.kind = max(world.now, timer.due), timer.kind
         if isinstance(timer.ref, DueLine):
             agents.line_due(world, timer.ref)
-        elif what == What.LEASE:
+        elif what is _LEASE:
             assert isinstance(timer.ref, int)
             results.lease_expired(world, OfferId(timer.ref))
         elif what in _OF_AGENTS:
             agents.agent_timer(world, timer)
         else:
             agents.contact_timer(world, timer)
-        assert what is What.STEP or not world.timers.alive(timer), f"no progress: {timer}"
+        assert what is _STEP or not world.timers.alive(timer), f"no progress: {timer}"
 
     def _talks(self, event: ev.Event) -> bool:
         """Return whether it ends a talk: his agent is able again (P5)."""
@@ -226,10 +229,7 @@ class Acd:
         return contact is not None and contact.state is _TALKS
 
     def _rank_of(self, event: ev.Event) -> int:
-        """P5: return the event's rank inside its kind."""
-        fixed = _RANKS.get(type(event))
-        if fixed is not None:
-            return fixed
+        """P5: return the rank, inside its kind, of an event whose rank depends on whom it names."""
         match event:
             case ev.OfferRinging() | ev.OfferAccepted() | ev.OfferFailed():
                 offer = self._world.offers.get(event.offer_id)

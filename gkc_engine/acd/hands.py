@@ -92,8 +92,11 @@ class Hands(Segments):
         rules = self.settings.blending
         return one in rules and other in rules[one].interrupts
 
-    def settle(self, agent: Agent) -> None:
-        """After any change to an agent: show it, and put it among the idle or take it out."""
+    def settle(self, agent: Agent, *, seeks: bool = False) -> None:
+        """After any change to an agent: show it, and put it among the idle or take it out.
+
+        ``seeks``: he is about to look for a contact, and may need no place; ``stand`` follows.
+        """
         slots = agent.slots
         if len(slots) == 1:
             slot = slots[0]
@@ -107,8 +110,9 @@ class Hands(Segments):
             if place != agent.place or stands != agent.stands:
                 if agent.stands:
                     self._withdraw(agent)
-                agent.place, agent.stands = place, stands
-                self.space.became_ready(agent)
+                agent.place, agent.stands = -place, stands
+                if not seeks:
+                    self.stand(agent)
         elif agent.stands:
             self._withdraw(agent)
         activity = _HANDLING if handling else (_READY if agent.stands else _NEITHER)
@@ -157,10 +161,17 @@ class Hands(Segments):
         self._withdraw(agent)
 
     def _withdraw(self, agent: Agent) -> None:
-        idle = self.space.idle
-        for medium in agent.stands:
-            idle[medium].remove(agent.place)
-        agent.stands = ()
+        if agent.place > 0:
+            idle = self.space.idle
+            for medium in agent.stands:
+                idle[medium].remove(agent.place)
+        agent.place, agent.stands = 0, ()
+
+    def stand(self, agent: Agent) -> None:
+        """Give the agent his place among the idle, if he still has to take it."""
+        if agent.place < 0:
+            agent.place = -agent.place
+            self.space.became_ready(agent)
 
     def _park(self, agent: Agent) -> None:
         """P8: park what a call in hand interrupts, and take it up again when that is over."""

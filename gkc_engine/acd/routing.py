@@ -52,9 +52,10 @@ def became_ready(world: World, agent: Agent) -> None:
 
 def resume_agent(world: World, agent: Agent) -> None:
     """Show the agent's state, keep his idle time, and apply P2."""
-    world.settle(agent)
+    world.settle(agent, seeks=True)
     if agent.stands:
         serve_agent(world, agent)
+        world.stand(agent)
 
 
 def free_slot(slot: Slot) -> None:
@@ -426,8 +427,9 @@ def after_talk(world: World, agent: Agent | None) -> None:
     """The agent's handling ended (or goes on as wrap-up): P2 for what is free."""
     if agent is None:
         return
-    world.settle(agent)
+    world.settle(agent, seeks=True)
     if agent.stands:
         serve_agent(world, agent)
+        world.stand(agent)
     if agent.removed:
         leave_config(world, agent)

@@ -45,6 +45,10 @@ class What(IntEnum):
     EMPTY = 9
 
 
+# Of what every step asks for: a member of an enum costs a look-up in its class.
+_OF_STEPS, _LEAVING, _STEP = Kind.STEP, Kind.LEAVING, What.STEP
+
+
 class DueLine:
     """Contacts of one queue that are due for the same thing, the first due at the head."""
 
@@ -63,8 +67,13 @@ class DueLine:
 
     def due_next(self, due: Instant, sequence: int) -> bool:
         """Return whether the contact that is due next is this one, and at this instant."""
-        head = self.line.head()
-        return head is not None and head[0] == due and head[1] == sequence
+        line = self.line
+        if line.late or not line.run:
+            return self.first() == (due, sequence)
+        head = line.run[0]
+        if head[3].entry != head[2]:
+            return self.first() == (due, sequence)
+        return head[0] == due and head[1] == sequence
 
     def take(self) -> Contact:
         """Take out the contact that is due now."""
@@ -122,11 +131,16 @@ class Timers:
         heap = self.heap
         while heap:
             timer = heap[0]
-            if self.alive(timer):
+            ref = timer.ref
+            if isinstance(ref, DueLine):
+                if ref.due_next(timer.due, timer.rank):
+                    return timer
+                heappop(heap)
+                self.rearm(ref, timer)
+            elif self.alive(timer):
                 return timer
-            heappop(heap)
-            if isinstance(timer.ref, DueLine):
-                self.rearm(timer.ref, timer)
+            else:
+                heappop(heap)
         return None
 
     def pop(self) -> None:
@@ -144,13 +158,13 @@ class Timers:
 
     def arm(self, line: DueLine) -> None:
         """Make sure that a timer stands for the head of the line."""
-        due = line.first()
+        due, what = line.first(), line.what
         if due is not None and (line.armed is None or due < line.armed):
             line.armed = due
-            kind = Kind.STEP if line.what is What.STEP else Kind.LEAVING
-            self.push(Instant(due[0]), kind, due[1], line.what, line)
+            kind = _OF_STEPS if what is _STEP else _LEAVING
+            self.push(Instant(due[0]), kind, due[1], what, line)
 
-    def add(self, line: DueLine, due: Instant, contact: Contact) -> None:
+    def add(self, line: DueLine, due: int, contact: Contact) -> None:
         """Put the contact into a due line."""
         line.line.push(due, contact)
         if line.armed is None or (due, contact.sequence) < line.armed:

@@ -80,7 +80,8 @@ class World(Hands):
         """Forget who could serve whom: queues, agents and waiting contacts are put in anew."""
         self.space, self.staffing = MatchSpace(), Staffing()
         for agent in self.agents.values():
-            agent.profile, agent.helps, agent.stands = -1, 0, ()
+            agent.profile, agent.helps = -1, 0
+            agent.place, agent.stands = 0, ()
         for contact in self.contacts.values():
             contact.entry = 0
 
@@ -107,17 +108,14 @@ class World(Hands):
     def order_key(self, contact: Contact) -> tuple[int, int, int]:
         """Return (class rank, instant, sequence): the order of equals in one line."""
         assert contact.queue is not None
-        assert contact.enqueued is not None
-        settings = self.queues[contact.queue].settings
-        own_class, key = contact.own_class, contact.enqueued
+        settings, own_class = self.queues[contact.queue].settings, contact.own_class
+        rank = CLASS_RANK[settings.contact_class if own_class is None else own_class]
+        enqueued, own = contact.enqueued, contact.own_head_start
+        assert enqueued is not None
         if self.settings.order is _ACCUMULATING:
             slope = settings.slope_milli if contact.own_slope is None else contact.own_slope
-            key = key if slope > 0 else Instant(0)
-        else:
-            own = contact.own_head_start
-            key = Instant(key - (settings.head_start_us if own is None else own))
-        rank = CLASS_RANK[settings.contact_class if own_class is None else own_class]
-        return rank, key, contact.sequence
+            return rank, enqueued if slope > 0 else 0, contact.sequence
+        return rank, enqueued - (settings.head_start_us if own is None else own), contact.sequence
 
     def line_up(self, contact: Contact) -> None:
         """Put a waiting contact into the line of its present step, and into its due lines."""
@@ -126,12 +124,13 @@ class World(Hands):
         assert contact.queue is not None
         assert contact.enqueued is not None
         queue, step = self.queues[contact.queue], contact.step
-        if step + 1 < len(queue.steps):
-            due = contact.enqueued + queue.steps[step + 1][0]
-            self.timers.add(queue.aging[step], Instant(max(due, self.now)), contact)
-        if queue.settings.maxwait_us is not None:
-            due = contact.enqueued + queue.settings.maxwait_us
-            self.timers.add(queue.maxwait, Instant(max(due, self.now)), contact)
+        steps, maxwait_us = queue.steps, queue.settings.maxwait_us
+        if step + 1 < len(steps):
+            due = contact.enqueued + steps[step + 1][0]
+            self.timers.add(queue.aging[step], max(self.now, due), contact)
+        if maxwait_us is not None:
+            due = contact.enqueued + maxwait_us
+            self.timers.add(queue.maxwait, max(self.now, due), contact)
         if queue.leaving[step]:
             self._join_leaving(contact)
 
@@ -157,10 +156,9 @@ class World(Hands):
         assert contact.state is _WAITING, contact
         assert contact.queue is not None
         rank, key, _ = self.order_key(contact)
-        slope = 0
-        if self.settings.order is _ACCUMULATING:
-            slope = self.precedence(contact)[2]
-        self.step_out(contact)
+        slope = self.precedence(contact)[2] if self.settings.order is _ACCUMULATING else 0
+        if contact.entry:
+            self.step_out(contact)
         req = self.queues[contact.queue].steps[contact.step][1]
         line = self.space.line(req, contact.medium, rank, slope, contact.prefer_agent)
         self._token += 1

@@ -199,9 +199,9 @@ def test_invariant_finds(
 def last_in_the_config_wins_a_tie(patch: pytest.MonkeyPatch) -> None:
     settle = World.settle
 
-    def planted(self: World, agent: Agent) -> None:
+    def planted(self: World, agent: Agent, *, seeks: bool = False) -> None:
         agent.rank = -agent.rank
-        settle(self, agent)
+        settle(self, agent, seeks=seeks)
         agent.rank = -agent.rank
 
     patch.setattr(World, "settle", planted)
