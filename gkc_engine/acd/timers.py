@@ -119,12 +119,22 @@ class Timers:
     ) -> None:
         """Arm a timer. It is never disarmed: it is dead when its owner no longer waits for it."""
         if len(self.heap) >= self._limit:
-            self.heap = [t for t in self.heap if self.alive(t)]
-            heapify(self.heap)
-            self._limit = max(1024, 2 * len(self.heap))
+            self._drop_dead()
         self._n += 1
         # A named tuple's own constructor costs twice as much.
         heappush(self.heap, _new(Timer, (due, kind, rank, what, sub, self._n, ref)))
+
+    def _drop_dead(self) -> None:
+        alive: list[Timer] = []
+        dead: list[Timer] = []
+        for timer in self.heap:
+            (alive if self.alive(timer) else dead).append(timer)
+        heapify(alive)
+        self.heap = alive
+        self._limit = max(1024, 2 * len(alive))
+        for timer in dead:  # It stood for its line, although the head has changed meanwhile.
+            if isinstance(timer.ref, DueLine):
+                self.rearm(timer.ref, timer)
 
     def head(self) -> Timer | None:
         """Return the first living timer; a due line whose head left is armed anew."""
