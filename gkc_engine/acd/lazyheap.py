@@ -8,7 +8,7 @@ and all at once when they could outnumber the living: every operation is O(log n
 from __future__ import annotations
 
 from collections import deque
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from gkc_engine.acd.state import Contact
 from gkc_engine.ids import AgentId
@@ -41,13 +41,19 @@ class ContactRun:
         """Add the contact under its present token."""
         run = self.run
         if len(run) + len(self.late) >= self._limit:
-            self.extend([])
+            self._drop_dead()
             run = self.run
         entry = (key, contact.sequence, contact.entry, contact)
         if not run or entry > run[-1]:
             run.append(entry)
         else:
             heappush(self.late, entry)
+
+    def _drop_dead(self) -> None:
+        self.run = deque([e for e in self.run if e[3].entry == e[2]])
+        self.late = [e for e in self.late if e[3].entry == e[2]]
+        heapify(self.late)
+        self._limit = max(_COMPACT_AT, 2 * len(self))
 
     def extend(self, entries: list[LineEntry]) -> None:
         """Add many at once, and drop the dead."""

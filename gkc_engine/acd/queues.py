@@ -29,7 +29,7 @@ _OF_LINES: Final = (
 class Queue:
     """A queue at run time: its settings, its status and its due lines."""
 
-    __slots__ = ("_join", "aging", "count", "leaving", "maxwait", "settings", "status", "steps")
+    __slots__ = ("_join", "count", "leaving", "maxwait", "settings", "status", "steps")
 
     def __init__(self, status: QueueStatus, space: MatchSpace, staffing: Staffing) -> None:
         self.status = status
@@ -37,8 +37,6 @@ class Queue:
         """The rules its contacts wait under."""
         needs = [(0, settings.require), *((s.after_us, s.require) for s in settings.relax)]
         self.steps: list[tuple[int, Req]] = [(after, space.req(need)) for after, need in needs]
-        self.aging = [DueLine(What.STEP) for _ in self.steps]
-        """Contacts at each step, by the instant at which the next one begins."""
         self.maxwait = DueLine(What.MAXWAIT)
         self.leaving: list[list[LeaveLine]] = [[] for _ in self.steps]
         """Contacts at each step that leave when nobody is left (P4); without the keys, none."""
@@ -86,11 +84,9 @@ class Queue:
         pairs = zip(self.steps, before.steps, strict=True)
         return frozenset(n for n, (new, old) in enumerate(pairs) if new[1].need == old[1].need)
 
-    def keep(self, before: Queue, steps: frozenset[int]) -> None:
-        """Take over what is due for the contacts at these steps; they stay where they stand."""
+    def keep(self, before: Queue) -> None:
+        """Take over what is due for the contacts that stay where they stand."""
         self.maxwait = before.maxwait
-        for step in steps:
-            self.aging[step] = before.aging[step]
 
     def detach(self) -> None:
         """The queue is gone: nobody leaves its lines any more."""

@@ -138,7 +138,7 @@ def _install(
         same = queue.steps_alike(before) if before is not None else frozenset()
         changes.steps[queue_id] = same
         if before is not None and not changes.anew:
-            queue.keep(before, same)
+            queue.keep(before)
     changes.queues.add(queue_id)
 
 

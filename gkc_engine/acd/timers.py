@@ -1,7 +1,7 @@
 """Everything that is due at an instant, in the order of P5. One heap, lazily cleaned.
 
-Contacts have no timers of their own for steps and longest waits: a ``DueLine`` orders those of one
-queue and arms a single timer for its head.
+Contacts have no timers of their own for steps and longest waits: a ``DueLine`` orders those who are
+due for the same thing and arms a single timer for its head.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _OF_STEPS, _LEAVING, _STEP = Kind.STEP, Kind.LEAVING, What.STEP
 
 
 class DueLine:
-    """Contacts of one queue that are due for the same thing, the first due at the head."""
+    """Contacts that are due for the same thing, the first due at the head."""
 
     __slots__ = ("armed", "line", "what")
 
@@ -105,6 +105,7 @@ class Timers:
         self.heap: list[Timer] = []
         """The first due first, the dead among them."""
         self.alive = alive
+        self._aging: dict[int, DueLine] = {}
         self._n = 0
         self._limit = 1024
 
@@ -173,6 +174,13 @@ class Timers:
             line.armed = due
             kind = _OF_STEPS if what is _STEP else _LEAVING
             self.push(Instant(due[0]), kind, due[1], what, line)
+
+    def aging(self, after_us: int) -> DueLine:
+        """Return the line of those, in whatever queue, whose next step begins after so long."""
+        line = self._aging.get(after_us)
+        if line is None:
+            line = self._aging[after_us] = DueLine(What.STEP)
+        return line
 
     def add(self, line: DueLine, due: int, contact: Contact) -> None:
         """Put the contact into a due line."""

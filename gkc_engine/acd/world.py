@@ -127,7 +127,7 @@ class World(Hands):
         steps, maxwait_us = queue.steps, queue.settings.maxwait_us
         if step + 1 < len(steps):
             due = contact.enqueued + steps[step + 1][0]
-            self.timers.add(queue.aging[step], max(self.now, due), contact)
+            self.timers.add(self.timers.aging(steps[step + 1][0]), max(self.now, due), contact)
         if maxwait_us is not None:
             due = contact.enqueued + maxwait_us
             self.timers.add(queue.maxwait, max(self.now, due), contact)
@@ -173,7 +173,8 @@ class World(Hands):
         found: list[tuple[DueLine, Instant]] = []
         if step + 1 < len(queue.steps):
             due = contact.enqueued + queue.steps[step + 1][0]
-            found.append((queue.aging[step], Instant(max(due, self.now))))
+            aging = self.timers.aging(queue.steps[step + 1][0])
+            found.append((aging, Instant(max(due, self.now))))
         if queue.settings.maxwait_us is not None:
             due = contact.enqueued + queue.settings.maxwait_us
             found.append((queue.maxwait, Instant(max(due, self.now))))
