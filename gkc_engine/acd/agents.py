@@ -220,10 +220,10 @@ def supply_shrank(world: World) -> None:
 
 def agent_timer(world: World, timer: Timer) -> None:
     """P5's kind 1: the end of a wrap-up, a rest or a pause."""
-    agent = world.agents[AgentId(str(timer.ref))]
-    match timer.what:
+    agent = world.agents[AgentId(str(timer[6]))]
+    match timer[3]:
         case What.WRAP_UP:
-            handling_over(world, agent, agent.slots[timer.sub])
+            handling_over(world, agent, agent.slots[timer[4]])
             after_talk(world, agent)
         case What.REST:
             agent.rest_until, agent.rest_reason = None, ""
@@ -258,8 +258,8 @@ def line_due(world: World, line: DueLine) -> None:
 
 def contact_timer(world: World, timer: Timer) -> None:
     """The end of an exclusion or of a preference."""
-    contact = world.contacts[ContactId(str(timer.ref))]
-    if timer.what == What.PREFERENCE:
+    contact = world.contacts[ContactId(str(timer[6]))]
+    if timer[3] is What.PREFERENCE:
         _preference_over(world, contact)
         return
     contact.excluded = {a: until for a, until in contact.excluded.items() if until > world.now}

@@ -159,7 +159,7 @@ class Acd:
         if what is _RESTARTED:
             center.restarted(world, now)
         heap = world.timers.heap
-        if heap and heap[0].due <= now:
+        if heap and heap[0][0] <= now:
             rank = _RANKS.get(what)
             self._run_due(now, kind, self._rank_of(event) if rank is None else rank)
         world.now, world.kind = now, kind
@@ -175,12 +175,12 @@ class Acd:
     def next_deadline(self) -> Instant | None:
         """Return when ``Tick`` is next due; None when nothing is timed. Never in the past."""
         timer = self._world.timers.head()
-        return None if timer is None else timer.due
+        return None if timer is None else timer[0]
 
     def next_due(self) -> tuple[Instant, Kind, int] | None:
         """Return the place in P5's line of what is due next: instant, kind, rank; None as above."""
         timer = self._world.timers.head()
-        return None if timer is None else (timer.due, timer.kind, timer.rank)
+        return None if timer is None else timer[:3]
 
     def run_next(self) -> list[Command]:
         """Handle the one thing that is due next, at its own instant, and nothing after it.
@@ -190,7 +190,7 @@ class Acd:
         """
         timer = self._world.timers.head()
         assert timer is not None, "nothing is due"
-        self._latest = max(self._latest, timer.due)
+        self._latest = max(self._latest, timer[0])
         self._run(timer)
         out, self._world.out = self._world.out, []
         return out
@@ -199,7 +199,7 @@ class Acd:
         """Handle what is due before ``now``, and at ``now`` what precedes (kind, rank)."""
         world = self._world
         timers = world.timers
-        while timers.heap and timers.heap[0].due <= now:
+        while timers.heap and timers.heap[0][0] <= now:
             timer = timers.head()
             # By due, kind and rank: what follows in a timer does not decide.
             if timer is None or not timer < (now, kind, rank):
@@ -208,14 +208,15 @@ class Acd:
 
     def _run(self, timer: Timer) -> None:
         """Handle what the head of the timers stands for."""
-        world, what = self._world, timer.what
+        world = self._world
+        due, kind, _, what, _, _, ref = timer
         world.timers.pop()
-        world.now, world.kind = max(world.now, timer.due), timer.kind
-        if isinstance(timer.ref, DueLine):
-            agents.line_due(world, timer.ref)
+        world.now, world.kind = max(world.now, due), kind
+        if isinstance(ref, DueLine):
+            agents.line_due(world, ref)
         elif what is _LEASE:
-            assert isinstance(timer.ref, int)
-            results.lease_expired(world, OfferId(timer.ref))
+            assert isinstance(ref, int)
+            results.lease_expired(world, OfferId(ref))
         elif what in _OF_AGENTS:
             agents.agent_timer(world, timer)
         else:

@@ -222,25 +222,25 @@ class World(Hands):
 
     def _alive(self, timer: Timer) -> bool:
         """Return whether the timer's owner still waits for it."""
-        ref, due = timer.ref, timer.due
+        due, _, rank, what, sub, _, ref = timer
         if isinstance(ref, DueLine):
-            return ref.due_next(due, timer.rank)
+            return ref.due_next(due, rank)
         if isinstance(ref, int):
             offer = self.offers.get(ref)
             return offer is not None and offer.lease == due
-        if timer.what in (What.EXCLUSION, What.PREFERENCE):
+        if what in (What.EXCLUSION, What.PREFERENCE):
             contact = self.contacts.get(ContactId(ref))
             if contact is None:
                 return False
-            if timer.what == What.PREFERENCE:
+            if what is What.PREFERENCE:
                 return contact.prefer_until == due
             return due in contact.excluded.values()
         agent = self.agents.get(AgentId(ref))
-        if agent is None or agent.rank != timer.rank:
+        if agent is None or agent.rank != rank:
             return False
-        if timer.what == What.REST:
+        if what is What.REST:
             return agent.rest_until == due
-        if timer.what == What.PAUSE:
+        if what is What.PAUSE:
             return agent.pause_until == due
-        slot = agent.slots[timer.sub]
+        slot = agent.slots[sub]
         return slot.work is _WRAP_UP and slot.until == due
