@@ -74,8 +74,7 @@ def queue_requested(world: World, event: ev.QueueRequested) -> None:
         world.out.append(cmd.EventRejected(kind="QueueRequested", reason=f"queue {event.queue}?"))
         return
     if contact.decided is not None or contact.wait_ended is not None:
-        contact.decided, contact.then_queue, contact.decided_reason = None, None, ""
-        contact.wait_ended = None
+        _undecide(contact)
     changed = _own_priority(contact, event)
     state = contact.state
     moved = contact.queue != event.queue or state not in IN_LINE
@@ -93,6 +92,11 @@ def queue_requested(world: World, event: ev.QueueRequested) -> None:
         move_offered(world, contact, event.queue)
     elif changed:
         _reorder(world, contact)
+
+
+def _undecide(contact: Contact) -> None:
+    contact.decided, contact.then_queue, contact.decided_reason = None, None, ""
+    contact.wait_ended = None
 
 
 def consult_started(world: World, event: ev.ConsultStarted) -> None:
@@ -208,7 +212,7 @@ def enter_queue(
     if contact.queue is not None:
         leave_line(world, contact)
     queue = world.queues[queue_id]
-    status = queue.status
+    status, settings = queue.status, queue.settings
     if status.emergency is not None or not status.open:
         queue_id, closed = _open_queue(world, contact, queue_id)
         if closed is not None:
@@ -216,22 +220,25 @@ def enter_queue(
             _turn_away(world, contact, Disposition.CLOSED, closed, arrival=arrival)
             return
         queue = world.queues[queue_id]
+        settings = queue.settings
     contact.queue = queue_id
     at_the_door = arrival and not (world.places and take_place(world, contact, queue))
-    contact.step = step_in_force(world, contact) if len(queue.steps) > 1 else 0
-    if at_the_door and queue.settings.joinempty and not queue.may_join(contact.step):
-        _refuse(world, contact, Disposition.NO_AGENT, queue.settings.unstaffed)
+    if contact.step or len(queue.steps) > 1:
+        contact.step = step_in_force(world, contact)
+    if at_the_door and settings.joinempty and not queue.may_join(contact.step):
+        _refuse(world, contact, Disposition.NO_AGENT, settings.unstaffed)
         return
     queue.count += 1
     world.count += 1
     contact.state = _WAITING
-    if queue.settings.prefer is not None:
-        _prefer_last(world, contact, queue.settings.prefer)
+    if settings.prefer is not None:
+        _prefer_last(world, contact, settings.prefer)
     if at_the_door and _no_room(world, contact, queue):
         leave_line(world, contact)
-        _refuse(world, contact, Disposition.FULL, queue.settings.full)
+        _refuse(world, contact, Disposition.FULL, settings.full)
         return
-    contact.step = 0  # What step it enters at is put on record after its place.
+    if contact.step:
+        contact.step = 0  # What step it enters at is put on record after its place.
     if opened:
         contact.segment_queue = queue_id
     else:
@@ -331,15 +338,16 @@ def announce_queued(world: World, contact: Contact) -> None:
     """Put the contact's place on record."""
     if contact.consult:
         return
-    assert contact.queue is not None
-    assert contact.enqueued is not None
-    settings, own_class = world.queues[contact.queue].settings, contact.own_class
+    queue_id, enqueued = contact.queue, contact.enqueued
+    assert queue_id is not None
+    assert enqueued is not None
+    settings, own_class = world.queues[queue_id].settings, contact.own_class
     own_start = contact.own_head_start
     world.out.append(
         cmd.ContactQueued(
             contact_id=contact.contact_id,
-            queue=contact.queue,
-            enqueued=contact.enqueued,
+            queue=queue_id,
+            enqueued=enqueued,
             sequence=contact.sequence,
             contact_class=settings.contact_class if own_class is None else own_class,
             head_start_us=settings.head_start_us if own_start is None else own_start,

@@ -10,7 +10,7 @@ from gkc_engine.acd.idle import place_of
 from gkc_engine.acd.matchspace import MatchSpace, Profile
 from gkc_engine.acd.segments import Segments
 from gkc_engine.acd.settings import EmptyFactor, Medium, Settings
-from gkc_engine.acd.slots import slot_state
+from gkc_engine.acd.slots import RESERVED, TALKS, slot_state
 from gkc_engine.acd.staffing import BIT, Staff, Staffing, of_work
 from gkc_engine.acd.state import Activity, Agent, Contact, Slot, Work
 from gkc_engine.acd.timers import Timers
@@ -222,7 +222,13 @@ class Hands(Segments):
         return handling, ready
 
     def _show(self, agent: Agent, index: int, slot: Slot) -> None:
-        state, reason, until = slot_state(agent, slot)
+        work = slot.work
+        if work is _TALKING and not slot.on_hold and not slot.parked:
+            state, reason, until = TALKS
+        elif work is _OFFER and not slot.ringing:
+            state, reason, until = RESERVED
+        else:
+            state, reason, until = slot_state(agent, slot)
         contact_id = slot.contact
         if (
             state is slot.shown

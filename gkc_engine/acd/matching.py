@@ -130,19 +130,17 @@ def all_agents(world: World, contact: Contact) -> list[Agent]:
 
 def choose_contact(world: World, agent: Agent) -> Contact | None:
     """P2: return the waiting contact that the agent, able to take one, is to take."""
-    space = world.space
-    profile = space.profiles[agent.profile]
+    space, stands = world.space, agent.stands
+    profile, heads = space.profiles[agent.profile], space.heads
     own = space.own_lines.get(agent.agent_id) if space.own_lines else None
     if own or world.settings.order is not _FCFS:
         return _by_law(world, agent, profile, own or [])
-    best = EMPTY
-    for medium in agent.stands:
-        head = profile.first_in_line(medium, space.heads)
-        if head < best:
-            best = head
-    if best is EMPTY:
+    head = profile.first_in_line(stands[0], heads)
+    for medium in stands[1:]:
+        head = min(head, profile.first_in_line(medium, heads))
+    if head is EMPTY:
         return None
-    entry = space.lines[best & LINE].first()
+    entry = space.lines[head & LINE].first()
     assert entry is not None
     contact = entry[3]
     return _by_law(world, agent, profile, []) if contact.excluded else contact

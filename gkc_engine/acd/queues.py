@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gkc_engine.acd.matchspace import MatchSpace, Req
-from gkc_engine.acd.settings import QueueSettings
+from gkc_engine.acd.settings import QueueSettings, Ring, Strategy
 from gkc_engine.acd.staffing import LeaveLine, Staffing, Watch
 from gkc_engine.acd.state import QueueStatus
 from gkc_engine.acd.timers import DueLine, What
@@ -29,12 +29,15 @@ _OF_LINES: Final = (
 class Queue:
     """A queue at run time: its settings, its status and its due lines."""
 
-    __slots__ = ("_join", "count", "leaving", "maxwait", "settings", "status", "steps")
+    __slots__ = ("_join", "count", "leaving", "maxwait", "plain", "settings", "status", "steps")
 
     def __init__(self, status: QueueStatus, space: MatchSpace, staffing: Staffing) -> None:
         self.status = status
-        settings = self.settings = status.settings
+        self.settings = settings = status.settings
         """The rules its contacts wait under."""
+        self.plain = False
+        """Whether who serves a contact is the longest idle, alone: by far the most of queues."""
+        self.go_by(settings)
         needs = [(0, settings.require), *((s.after_us, s.require) for s in settings.relax)]
         self.steps: list[tuple[int, Req]] = [(after, space.req(need)) for after, need in needs]
         self.maxwait = DueLine(What.MAXWAIT)
@@ -43,6 +46,11 @@ class Queue:
         self._watch_staff(staffing)
         self.count = 0
         """Waiting, offered and detached contacts (P9)."""
+
+    def go_by(self, settings: QueueSettings) -> None:
+        """Take other rules, under which its contacts stand where they do."""
+        self.settings = settings
+        self.plain = settings.strategy is Strategy.LONGEST_IDLE and settings.ring is Ring.ONE
 
     def _watch_staff(self, staffing: Staffing) -> None:
         """P4: have those counted on whom joining, waiting and the unstaffed wait depend."""

@@ -127,7 +127,7 @@ def _install(
     """Put a queue in, as it was if its contacts wait ``alike``, else made from its settings."""
     queue_id = status.settings.queue_id
     if alike and before is not None and not changes.anew:
-        before.settings = status.settings
+        before.go_by(status.settings)
         world.queues[queue_id] = before
         return
     if before is not None:

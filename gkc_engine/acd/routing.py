@@ -122,15 +122,23 @@ def serve_contact(world: World, contact: Contact) -> bool:
     """P1: offer a waiting contact to a ready agent, if there is one; say whether there was."""
     assert contact.state is _WAITING, contact
     assert contact.queue is not None
-    if not world.space.idle[contact.medium].agents:
+    queue, idle = world.queues[contact.queue], world.space.idle[contact.medium]
+    if not idle.agents:
         return False
-    ring = world.queues[contact.queue].settings.ring
-    if ring is _RING_ONE or contact.prefer_agent is not None:
+    if queue.plain and not contact.excluded and contact.prefer_agent is None:
+        req = queue.steps[contact.step][1]
+        agent = idle.agents.get(req.longest_idle(contact.medium, idle))
+    elif queue.settings.ring is _RING_ONE or contact.prefer_agent is not None:
         agent = choose_agent(world, contact)
-        if agent is None:
-            return False
-        make_offer(world, contact, [agent])
-        return True
+    else:
+        return _ring_all(world, contact)
+    if agent is None:
+        return False
+    make_offer(world, contact, [agent])
+    return True
+
+
+def _ring_all(world: World, contact: Contact) -> bool:
     agents = all_agents(world, contact)
     if agents:
         make_offer(world, contact, agents)
@@ -151,7 +159,8 @@ def hold(world: World, contact: Contact) -> None:
 def wait_again(world: World, contact: Contact) -> None:
     """A contact that waits (again), at its place: present step, line, P1, else music."""
     assert contact.queue is not None
-    contact.state = _WAITING
+    if contact.state is not _WAITING:
+        contact.state = _WAITING
     if contact.step or len(world.queues[contact.queue].steps) > 1:
         set_step(world, contact, step_in_force(world, contact))
     if contact.prefer_agent is not None:

@@ -9,9 +9,9 @@ from gkc_engine.ids import Instant
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _FREE, _OFFER, _TALK = Work.FREE, Work.OFFER, Work.TALK
-_IS_RESERVED = (AgentState.RESERVED, "", None)
+RESERVED = (AgentState.RESERVED, "", None)
 _IS_RINGING = (AgentState.RINGING, "", None)
-_TALKS = (AgentState.TALK, "", None)
+TALKS = (AgentState.TALK, "", None)
 _IS_READY = AgentState.READY
 
 
@@ -21,11 +21,11 @@ def slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant | Non
     if work is _FREE:
         return _free_slot_state(agent, slot)
     if work is _OFFER:
-        return _IS_RINGING if slot.ringing else _IS_RESERVED
+        return _IS_RINGING if slot.ringing else RESERVED
     if work is _TALK:
         if slot.parked:
             return AgentState.HOLD, "parked", None
-        return (AgentState.HOLD, "", None) if slot.on_hold else _TALKS
+        return (AgentState.HOLD, "", None) if slot.on_hold else TALKS
     return AgentState.WRAP_UP, "", slot.until
 
 
