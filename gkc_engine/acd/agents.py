@@ -6,15 +6,14 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.acd.contacts import end_waiting
+from gkc_engine.acd.offers import free_slot, rescind
 from gkc_engine.acd.preference import drop_preference, keep_preference
 from gkc_engine.acd.routing import (
     after_talk,
     became_ready,
-    free_slot,
     handling_over,
     leave_config,
     release_preferences,
-    rescind,
     resume_agent,
     serve_agent,
     serve_contact,

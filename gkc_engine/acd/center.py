@@ -6,8 +6,8 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.acd.contacts import end_waiting, turned_out
+from gkc_engine.acd.offers import arm_lease
 from gkc_engine.acd.presence import detach
-from gkc_engine.acd.routing import arm_lease
 from gkc_engine.acd.settings import Then, Treatment
 from gkc_engine.acd.state import DOUBT_US, Contact, ContactState
 from gkc_engine.acd.world import Queue, World

@@ -9,14 +9,10 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome
 from gkc_engine.acd.matching import choose_agent
-from gkc_engine.acd.places import take_place
+from gkc_engine.acd.offers import rescind
+from gkc_engine.acd.places import announce_queued, take_place
 from gkc_engine.acd.preference import drop_preference, may_prefer
-from gkc_engine.acd.routing import (
-    rescind,
-    service_key,
-    step_in_force,
-    wait_again,
-)
+from gkc_engine.acd.routing import service_key, step_in_force, wait_again
 from gkc_engine.acd.settings import Prefer, Then, Treatment
 from gkc_engine.acd.state import Contact, ContactState
 from gkc_engine.acd.timers import Kind, What
@@ -332,29 +328,6 @@ def _prefer_last(world: World, contact: Contact, prefer: Prefer) -> None:
         contact.prefer_agent, contact.prefer_until = agent_id, until
         world.preferring.setdefault(agent_id, {})[contact.contact_id] = contact
         world.timers.push(until, Kind.STEP, contact.sequence, What.PREFERENCE, contact.contact_id)
-
-
-def announce_queued(world: World, contact: Contact) -> None:
-    """Put the contact's place on record."""
-    if contact.consult:
-        return
-    queue_id, enqueued = contact.queue, contact.enqueued
-    assert queue_id is not None
-    assert enqueued is not None
-    settings, own_class = world.queues[queue_id].settings, contact.own_class
-    own_start = contact.own_head_start
-    world.out.append(
-        cmd.ContactQueued(
-            contact_id=contact.contact_id,
-            queue=queue_id,
-            enqueued=enqueued,
-            sequence=contact.sequence,
-            contact_class=settings.contact_class if own_class is None else own_class,
-            head_start_us=settings.head_start_us if own_start is None else own_start,
-            medium=contact.medium,
-            resumes=contact.resumes,
-        )
-    )
 
 
 def leave_line(world: World, contact: Contact) -> None:

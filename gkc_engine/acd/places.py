@@ -1,9 +1,33 @@
-"""``resume_within``: who was cut off while he waited and calls again in time has his old place."""
+"""Places in line: put on record, and kept for who was cut off and calls again in time."""
 
 from __future__ import annotations
 
+from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.state import MENU_US, PLACES_MAX, Contact, KeptPlace
 from gkc_engine.acd.world import Queue, World
+
+
+def announce_queued(world: World, contact: Contact) -> None:
+    """Put the contact's place on record."""
+    if contact.consult:
+        return
+    queue_id, enqueued = contact.queue, contact.enqueued
+    assert queue_id is not None
+    assert enqueued is not None
+    settings, own_class = world.queues[queue_id].settings, contact.own_class
+    own_start = contact.own_head_start
+    world.out.append(
+        cmd.ContactQueued(
+            contact_id=contact.contact_id,
+            queue=queue_id,
+            enqueued=enqueued,
+            sequence=contact.sequence,
+            contact_class=settings.contact_class if own_class is None else own_class,
+            head_start_us=settings.head_start_us if own_start is None else own_start,
+            medium=contact.medium,
+            resumes=contact.resumes,
+        )
+    )
 
 
 def keep_place(world: World, contact: Contact) -> None:

@@ -11,15 +11,9 @@ from gkc_engine.acd.contacts import (
     enqueue,
     leave_line,
 )
+from gkc_engine.acd.offers import clear_offer, find_slot
 from gkc_engine.acd.places import keep_place
-from gkc_engine.acd.routing import (
-    after_talk,
-    begin_talk,
-    clear_offer,
-    end_talk,
-    find_slot,
-    resume_agents,
-)
+from gkc_engine.acd.routing import after_talk, begin_talk, end_talk, resume_agents
 from gkc_engine.acd.state import Contact, ContactState, Work
 from gkc_engine.acd.world import World
 from gkc_engine.ids import Instant, Micros

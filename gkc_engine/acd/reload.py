@@ -13,7 +13,8 @@ from operator import attrgetter
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.agents import go_home, supply_shrank
 from gkc_engine.acd.commands import SegmentKind, SegmentOutcome
-from gkc_engine.acd.contacts import IN_LINE, announce_queued
+from gkc_engine.acd.contacts import IN_LINE
+from gkc_engine.acd.places import announce_queued
 from gkc_engine.acd.preference import keep_preference
 from gkc_engine.acd.routing import leave_config, serve_agent, set_step, step_in_force
 from gkc_engine.acd.settings import AgentSettings, Medium

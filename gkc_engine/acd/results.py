@@ -6,15 +6,11 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import OfferOutcome, SegmentKind, SegmentOutcome
 from gkc_engine.acd.contacts import come_back, leave_line
+from gkc_engine.acd.offers import end_leg, exclude, find_slot, forget_offer, rescind
 from gkc_engine.acd.routing import (
     begin_talk,
-    end_leg,
-    exclude,
-    find_slot,
-    forget_offer,
     leave_config,
     release_preferences,
-    rescind,
     resume_agents,
     serve_agent,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import structs
 
 from gkc_engine.acd.copies import replace
-from gkc_engine.acd.routing import arm_lease
+from gkc_engine.acd.offers import arm_lease
 from gkc_engine.acd.state import (
     AcdState,
     Agent,

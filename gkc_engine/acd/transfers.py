@@ -5,15 +5,10 @@ from __future__ import annotations
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome, TransferKind
-from gkc_engine.acd.contacts import announce_queued, come_back, enter_queue
-from gkc_engine.acd.routing import (
-    after_talk,
-    end_talk,
-    exclude,
-    make_offer,
-    resume_agent,
-    take_slot,
-)
+from gkc_engine.acd.contacts import come_back, enter_queue
+from gkc_engine.acd.offers import exclude, make_offer, take_slot
+from gkc_engine.acd.places import announce_queued
+from gkc_engine.acd.routing import after_talk, end_talk, resume_agent
 from gkc_engine.acd.state import Agent, Contact, ContactState, Work
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId

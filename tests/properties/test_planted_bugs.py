@@ -14,6 +14,7 @@ from gkc_engine.acd import (
     contacts,
     core,
     matching,
+    offers,
     presence,
     reload,
     results,
@@ -151,7 +152,7 @@ def queue_of_a_former_config_goes_on(patch: pytest.MonkeyPatch) -> None:
 
 
 def offer_ends_twice(patch: pytest.MonkeyPatch) -> None:
-    end_leg = routing.end_leg
+    end_leg = offers.end_leg
 
     def planted(world: World, *rest: object) -> object:
         agent = end_leg(world, *rest)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from gkc_engine.acd import (
     contacts,
     matching,
     matchspace,
+    offers,
     places,
     presence,
     routing,
@@ -199,7 +200,7 @@ def own_call_takes_no_slot(patch: pytest.MonkeyPatch) -> None:
 
 def second_handling_leaves_the_idle_time(patch: pytest.MonkeyPatch) -> None:
     def planted(world: World, agent: Agent, slot: object) -> None:
-        routing.free_slot(slot)  # type: ignore[arg-type]
+        offers.free_slot(slot)  # type: ignore[arg-type]
         if all(slot.work is Work.FREE for slot in agent.slots):
             agent.idle_since = world.now
 
