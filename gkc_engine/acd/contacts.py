@@ -63,16 +63,15 @@ def article_heard(world: World, event: ev.ArticleHeard) -> None:
 def queue_requested(world: World, event: ev.QueueRequested) -> None:
     """The contact is to wait in a queue; from another queue it is a move."""
     contact = world.contacts.get(event.contact_id)
-    if contact is None or not _may_queue(contact, event.queue):
+    if contact is None or not (contact.state is _IN_MENU or _may_queue(contact, event.queue)):
         return
     queue = world.queues.get(event.queue)
     if queue is None or queue.status.draining:
-        world.out.append(cmd.EventRejected(kind="QueueRequested", reason=f"queue {event.queue}?"))
+        _unknown(world, event)
         return
     if contact.decided is not None or contact.wait_ended is not None:
         _undecide(contact)
-    changed = _own_priority(contact, event)
-    state = contact.state
+    changed, state = _own_priority(contact, event), contact.state
     moved = contact.queue != event.queue or state not in IN_LINE
     arrival = contact.enqueued is None and event.enqueued is None
     if contact.enqueued is None:
@@ -90,6 +89,11 @@ def queue_requested(world: World, event: ev.QueueRequested) -> None:
         _reorder(world, contact)
 
 
+def _unknown(world: World, event: ev.QueueRequested | ev.ConsultStarted) -> None:
+    kind = type(event).__name__
+    world.out.append(cmd.EventRejected(kind=kind, reason=f"queue {event.queue}?"))
+
+
 def _undecide(contact: Contact) -> None:
     contact.decided, contact.then_queue, contact.decided_reason = None, None, ""
     contact.wait_ended = None
@@ -99,7 +103,7 @@ def consult_started(world: World, event: ev.ConsultStarted) -> None:
     """An agent's call for advice waits in a queue, at the place that his citizen would have."""
     queue = world.queues.get(event.queue)
     if queue is None or queue.status.draining:
-        world.out.append(cmd.EventRejected(kind="ConsultStarted", reason=f"queue {event.queue}?"))
+        _unknown(world, event)
         return
     if event.contact_id in world.contacts:
         return
@@ -121,8 +125,6 @@ def consult_started(world: World, event: ev.ConsultStarted) -> None:
 
 def _may_queue(contact: Contact, queue_id: QueueId) -> bool:
     """Return False for a late request: served already, or decided otherwise."""
-    if contact.state is _IN_MENU:
-        return True
     if contact.state is _TREATED:
         return contact.then_queue == queue_id  # The way that the announcement promised.
     return contact.state not in (_TALKS, _EXTERNAL)

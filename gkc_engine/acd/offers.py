@@ -37,9 +37,6 @@ def free_slot(slot: Slot) -> None:
 
 def find_slot(agent: Agent, medium: Medium, work: Work = _FREE) -> int | None:
     """Return the first slot of the medium in that state, whether or not the agent is ready."""
-    slots = agent.slots
-    if slots and slots[0].medium is medium and slots[0].work is work:
-        return 0
     for index, slot in enumerate(agent.slots):
         if slot.medium is medium and slot.work is work:
             return index
@@ -121,11 +118,14 @@ def make_offer(world: World, contact: Contact, agents: list[Agent]) -> None:
         slot = agent.slots[leg.slot]
         slot.work, slot.contact, slot.queue, slot.offer = _OFFER, contact_id, queue_id, offer_id
         world.settle(agent)
-    arm_lease(world, offer, contact)
+    world.timers.push(offer.lease, _OFFER_RESULT, contact.sequence, _LEASE, offer_id)
 
 
 def _leg(agent: Agent, contact: Contact) -> Leg:
-    index = find_slot(agent, contact.medium)
+    slots, medium = agent.slots, contact.medium
+    if slots[0].medium is medium and slots[0].work is _FREE:
+        return Leg(agent=agent.agent_id, slot=0)
+    index = find_slot(agent, medium)
     assert index is not None, f"{agent.agent_id} has no free slot"
     return Leg(agent=agent.agent_id, slot=index)
 

@@ -6,9 +6,10 @@ use (``World.overgrown``) put everything in anew. Both ways give the same comman
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import Final
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.agents import go_home, supply_shrank
@@ -21,6 +22,9 @@ from gkc_engine.acd.settings import AgentSettings, Medium
 from gkc_engine.acd.state import Agent, Contact, ContactState, QueueStatus, Slot, shared
 from gkc_engine.acd.world import Queue, World
 from gkc_engine.ids import AgentId, QueueId
+
+_EVERY: Final = range(1 << 30)
+"""The steps at which contacts of a queue stay that nothing changes."""
 
 
 @dataclass(slots=True)
@@ -149,12 +153,12 @@ def _touched(world: World, changes: _Changes) -> list[Contact]:
     found = [c for waiting in world.preferring.values() for c in waiting.values()]
     if queues:
         # For who stands at one of these nothing changes, although his queue does.
-        stay = {} if changes.anew else changes.steps
+        alike = {} if changes.anew else changes.steps
+        stay: dict[QueueId | None, Container[int]] = {q: alike.get(q, ()) for q in queues}
         found += [
             contact
             for contact in world.contacts.values()
-            if contact.queue in queues and contact.prefer_agent is None
-            if contact.step not in stay.get(contact.queue, ())
+            if contact.step not in stay.get(contact.queue, _EVERY) and contact.prefer_agent is None
         ]
     return sorted((c for c in found if c.state in IN_LINE), key=attrgetter("sequence"))
 
