@@ -20,6 +20,9 @@ from gkc_engine.ids import ContactId
 _FREE, _OFFER, _TALKING, _WRAP_UP = Work.FREE, Work.OFFER, Work.TALK, Work.WRAP_UP
 _NEITHER, _READY, _HANDLING = Activity.NEITHER, Activity.READY, Activity.HANDLING
 
+_LATER: Final = -1
+"""In the stead of a place: he has yet to take it."""
+
 _ALONE: Final = {medium: (medium,) for medium in Medium}
 
 
@@ -37,14 +40,9 @@ class Hands(Segments):
 
     def can_take(self, agent: Agent, medium: Medium) -> bool:
         """Return whether the agent may be offered a contact of the medium at this instant."""
-        mine = medium in agent.capacity
-        return mine and self._at_work(agent) and self._has_room(agent, medium)
-
-    @staticmethod
-    def _at_work(agent: Agent) -> bool:
-        if agent.paused or not agent.logged_in or agent.rest_until is not None:
+        if len(agent.slots) == 1 and agent.slots[0].work is not _FREE:
             return False
-        return agent.reachable and not agent.removed
+        return medium in self._able(agent) and any(slot.work is _FREE for slot in agent.slots)
 
     def _has_room(self, agent: Agent, medium: Medium) -> bool:
         """Return whether one of his places for the medium is free, and nothing shuts him out."""
@@ -106,13 +104,10 @@ class Hands(Segments):
         else:
             in_hand, handling = self._show_all(agent)
         if in_hand < len(slots) and (stands := self._able(agent)):
-            place = place_of(in_hand, agent.idle_since, agent.rank, agent.profile)
-            if place != agent.place or stands != agent.stands:
-                if agent.stands:
-                    self._withdraw(agent)
-                agent.place, agent.stands = -place, stands
-                if not seeks:
-                    self.stand(agent)
+            if seeks and not agent.stands:
+                agent.place, agent.stands = _LATER, stands
+            else:
+                self._stand(agent, in_hand, stands)
         elif agent.stands:
             self._withdraw(agent)
         activity = _HANDLING if handling else (_READY if agent.stands else _NEITHER)
@@ -145,7 +140,9 @@ class Hands(Segments):
 
     def _able(self, agent: Agent) -> tuple[Medium, ...]:
         """Return the media of which the agent, of whom a slot is free, can take a contact."""
-        if not self._at_work(agent):
+        if agent.paused or not agent.logged_in or agent.rest_until is not None:
+            return ()
+        if not agent.reachable or agent.removed:
             return ()
         if len(agent.slots) == 1 and not agent.in_use and not agent.calls:
             medium = agent.slots[0].medium  # The short way: nothing else can shut him out.
@@ -169,8 +166,17 @@ class Hands(Segments):
 
     def stand(self, agent: Agent) -> None:
         """Give the agent his place among the idle, if he still has to take it."""
-        if agent.place < 0:
-            agent.place = -agent.place
+        if agent.place == _LATER:
+            slots = agent.slots
+            in_hand = 0 if len(slots) == 1 else sum(slot.work is not _FREE for slot in slots)
+            self._stand(agent, in_hand, agent.stands)
+
+    def _stand(self, agent: Agent, in_hand: int, stands: tuple[Medium, ...]) -> None:
+        place = place_of(in_hand, agent.idle_since, agent.rank, agent.profile)
+        if place != agent.place or stands != agent.stands:
+            if agent.place > 0:
+                self._withdraw(agent)
+            agent.place, agent.stands = place, stands
             self.space.became_ready(agent)
 
     def _park(self, agent: Agent) -> None:

@@ -211,7 +211,7 @@ class Agent:
     ready_us: int = 0
     place: int = 0
     """His place among the idle (``idle.place_of``), the same in all media; 0 = he does not stand,
-    negative: he looks for a contact before he takes it."""
+    -1: he looks for a contact before he takes it."""
     stands: tuple[Medium, ...] = ()
     """Media of which he can take a contact now."""
     profile: int = -1
