@@ -12,7 +12,7 @@ from gkc_engine.acd.segments import Segments
 from gkc_engine.acd.settings import EmptyFactor, Medium, Settings
 from gkc_engine.acd.slots import RESERVED, TALKS, slot_state
 from gkc_engine.acd.staffing import BIT, Staff, Staffing, of_work
-from gkc_engine.acd.state import Activity, Agent, Contact, Slot, Work
+from gkc_engine.acd.state import Activity, Agent, Contact, Offer, Slot, Work
 from gkc_engine.acd.timers import Timers
 from gkc_engine.ids import ContactId
 
@@ -116,6 +116,36 @@ class Hands(Segments):
             agent.activity = activity
         if self.staffing.watches:
             self._count_help(agent, self.space.profiles[agent.profile])
+
+    def reserve(self, agent: Agent, index: int, offer: Offer) -> None:
+        """Let an offer hold a free slot of the agent, and settle him: the short way of most."""
+        slot, contact_id, queue_id = agent.slots[index], offer.contact, offer.queue
+        slot.work, slot.contact, slot.queue, slot.offer = (
+            _OFFER,
+            contact_id,
+            queue_id,
+            offer.offer_id,
+        )
+        if len(agent.slots) > 1 or self.staffing.watches:
+            self.settle(agent)
+            return
+        slot.shown, slot.shown_reason, slot.shown_until = RESERVED
+        slot.shown_contact = contact_id
+        self.out.append(
+            cmd.AgentStateChanged(
+                agent_id=agent.agent_id,
+                slot=0,
+                state=slot.shown,
+                since=self.now,
+                contact_id=contact_id,
+                queue=queue_id,
+            )
+        )
+        if agent.stands:
+            self._withdraw(agent)
+        if agent.activity is not _NEITHER:
+            self._spent(agent)
+            agent.activity = _NEITHER
 
     def _show_all(self, agent: Agent) -> tuple[int, bool]:
         """Show all slots; return how many are in use, and whether one is by more than an offer."""

@@ -115,9 +115,7 @@ def make_offer(world: World, contact: Contact, agents: list[Agent]) -> None:
         )
     )
     for agent, leg in ((agents[0], legs[0]),) if alone else zip(agents, legs, strict=True):
-        slot = agent.slots[leg.slot]
-        slot.work, slot.contact, slot.queue, slot.offer = _OFFER, contact_id, queue_id, offer_id
-        world.settle(agent)
+        world.reserve(agent, leg.slot, offer)
     world.timers.push(offer.lease, _OFFER_RESULT, contact.sequence, _LEASE, offer_id)
 
 
