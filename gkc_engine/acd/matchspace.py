@@ -29,7 +29,9 @@ SPARE = 256
 
 def meets(skills: Mapping[SkillId, int], need: Requirement) -> bool:
     """Return whether every needed skill is there, at least at the needed level."""
-    return all(skills.get(skill, 0) >= level for skill, level in need.items())
+    # A reload asks some 20 000 times: a generator takes half as long again.
+    lacking = [skill for skill, level in need.items() if skills.get(skill, 0) < level]
+    return not lacking
 
 
 class Req:

@@ -23,6 +23,8 @@ from gkc_engine.acd.state import Agent, Contact, ContactState, QueueStatus, Slot
 from gkc_engine.acd.world import Queue, World
 from gkc_engine.ids import AgentId, QueueId
 
+_PLACE = attrgetter("rank", "agent_id")
+
 _EVERY: Final = range(1 << 30)
 """The steps at which contacts of a queue stay that nothing changes."""
 
@@ -96,7 +98,7 @@ def _serve(world: World, changes: _Changes) -> None:
 
 def by_rank(world: World) -> list[Agent]:
     """Return the agents in config order."""
-    return sorted(world.agents.values(), key=lambda a: (a.rank, a.agent_id))
+    return sorted(world.agents.values(), key=_PLACE)
 
 
 # --- queues ----------------------------------------------------------------------------------
