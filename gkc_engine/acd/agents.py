@@ -244,7 +244,7 @@ def line_due(world: World, line: DueLine) -> None:
         assert contact.step == step, f"no progress: {contact}"
         if contact.prefer_agent is not None:
             keep_preference(world, contact)
-        world.line_up(contact)
+        world.age(contact)
         serve_contact(world, contact)
     else:
         settings = world.queues[contact.queue].settings

@@ -122,15 +122,38 @@ class World(Hands):
         line, key = self._line_of(contact)
         line.push(key, contact)
         assert contact.queue is not None
+        self._await(contact, self.queues[contact.queue])
+
+    def age(self, contact: Contact) -> None:
+        """The same for one whose next step has begun: all but the requirement is as it was.
+
+        Who waited longest ages first, so he mostly stands at the head of his line.
+        """
+        assert contact.queue is not None
+        before, queue = self.space.lines[contact.line], self.queues[contact.queue]
+        run = before.run
+        if before.late or not run or run[0][2] != contact.entry:
+            self.line_up(contact)
+            return
+        key = run.popleft()[0]
+        before.renew()
+        req = queue.steps[contact.step][1]
+        line = self.space.line(req, contact.medium, before.rank, before.slope, contact.prefer_agent)
+        self._token += 1
+        contact.entry, contact.line = self._token, line.index
+        line.push(key, contact)
+        self._await(contact, queue)
+
+    def _await(self, contact: Contact, queue: Queue) -> None:
+        """Put a waiting contact into its due lines."""
         assert contact.enqueued is not None
-        queue, step = self.queues[contact.queue], contact.step
-        steps, maxwait_us = queue.steps, queue.settings.maxwait_us
+        steps, step, maxwait_us = queue.steps, contact.step, queue.settings.maxwait_us
         if step + 1 < len(steps):
-            due = contact.enqueued + steps[step + 1][0]
-            self.timers.add(self.timers.aging(steps[step + 1][0]), max(self.now, due), contact)
+            after_us = steps[step + 1][0]
+            due = max(self.now, contact.enqueued + after_us)
+            self.timers.add(self.timers.aging(after_us), due, contact)
         if maxwait_us is not None:
-            due = contact.enqueued + maxwait_us
-            self.timers.add(queue.maxwait, max(self.now, due), contact)
+            self.timers.add(queue.maxwait, max(self.now, contact.enqueued + maxwait_us), contact)
         if queue.leaving[step]:
             self._join_leaving(contact)
 
