@@ -201,6 +201,23 @@ async def test_three_who_talk_are_known_as_three(tmp_path: Path) -> None:
         assert here.agent("anna") == "ready"
 
 
+async def test_who_leaves_the_three_while_all_is_read_anew_hands_over(tmp_path: Path) -> None:
+    async with world(cel=cel(tmp_path), agents=["anna", "boris"]) as here:
+        await talking(here)
+        for agent_id, kind in ((ANNA, "consult"), (BORIS, "consulted")):
+            await here.said(ev.AgentCallStarted(agent_id=agent_id, call_id=leg(5), kind=kind))
+        two = citizen_row(1, app="Dial", bridge="a"), phone_row(3, "102", 1, bridge="a")
+        here.ami.channels(*two, phone_row(2, "101", 1, bridge="a"))
+        await here.restart(20, 1)
+        here.ami.channels(*two)  # she hung up between the resync's list and this one
+        await here.channel.transfers.consults.reconcile()
+        await asyncio.gather(*here.channel._tasks)
+        await here.engine.drain()
+        view = here.view("c1")
+        assert view is not None
+        assert view.agent_id == BORIS
+
+
 async def test_a_place_that_the_last_engine_held_for_advice_is_given_up() -> None:
     async with world(cel=None, agents=["anna"]) as here:
         await talking(here)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -314,9 +315,13 @@ class Consults:
             consult = Consult(leg=call_id, caller=caller, target=parties.get("consulted"))
             leg = live.by_id.get(call_id)
             consult.by_code = leg is not None and leg.channel.startswith(LOCAL)
-            self.running[self._three(consult, live) or call_id] = consult
+            talking = self._with_citizen(consult, live)
+            self.running[self._three(consult, talking) or call_id] = consult
             if leg is None and consult.three is None:
                 self.over(call_id)
+                if consult.target in talking and consult.caller not in talking:
+                    # The caller has left since the resync's own list: nobody else would tell.
+                    channel.spawn(channel.ask_anew())
 
     def _forget_places(self) -> None:
         """No call for advice stands in our queues any more that the last engine put there."""
@@ -325,15 +330,18 @@ class Consults:
             if contact_id.startswith(_PREFIX) and contact_id not in channel.calls.by_contact:
                 channel.submit(ev.ContactLeft(contact_id=contact_id, party=ev.Party.SYSTEM), None)
 
-    def _three(self, consult: Consult, live: Live) -> str | None:
-        """Return the colleague's leg if he is in one bridge with the caller and his citizen."""
+    def _with_citizen(self, consult: Consult, live: Live) -> dict[AgentId | None, str]:
+        """Return who talks with the caller's citizen, and by which leg."""
         call = self.citizen_of(consult.caller)
         citizen = live.by_id.get(call.leg) if call is not None else None
         with_him = live.with_him(citizen) if citizen is not None else []
-        talking = {self._channel.roster.agent_of(leg.endpoint): leg.uniqueid for leg in with_him}
+        return {self._channel.roster.agent_of(leg.endpoint): leg.uniqueid for leg in with_him}
+
+    def _three(self, consult: Consult, talking: Mapping[AgentId | None, str]) -> str | None:
+        """Return the colleague's leg if he is in one bridge with the caller and his citizen."""
         if consult.target is None or not {consult.caller, consult.target} <= talking.keys():
             return None
-        consult.three = call
+        consult.three = self.citizen_of(consult.caller)
         return talking[consult.target]
 
 
