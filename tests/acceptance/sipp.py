@@ -80,17 +80,6 @@ class SippBench:
             "phone", {"RING": ring_ms, "TALK": talk_ms}, host=host, port=port, args=["-aa"]
         )
 
-    async def refusing(self, code: int, *, ringing: bool = True, port: int = 0) -> Sipp:
-        """Start phones that refuse every call with ``code``."""
-        ring = (
-            "<send><![CDATA[\nSIP/2.0 180 Ringing\n[last_Via:]\n[last_From:]\n"
-            "[last_To:];tag=[pid]r[call_number]\n[last_Call-ID:]\n[last_CSeq:]\n"
-            "Contact: <sip:phone@[local_ip]:[local_port]>\nContent-Length: 0\n]]></send>\n"
-            '<pause milliseconds="300"/>'
-        )
-        values = {"CODE": code, "RINGING": ring if ringing else ""}
-        return await self._start("refuse", values, host="127.0.0.1", port=port, args=["-aa"])
-
     async def citizens(
         self,
         number: str,

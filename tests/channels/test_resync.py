@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import structlog
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, OfferContact
@@ -286,6 +287,17 @@ async def test_a_patrol_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(here.channel.resync, "patrol", patrol)
         here.channel.spawn(here.channel._patrol())
         await rounds.count(3)
+
+
+async def test_a_task_that_ends_by_a_bug_is_logged() -> None:
+    async def broken() -> None:
+        raise RuntimeError("a bug")
+
+    async with world() as here:
+        with structlog.testing.capture_logs() as logged:
+            await asyncio.wait({here.channel.spawn(broken())})
+            await asyncio.sleep(0)  # done callbacks run in the loop's next round
+    assert [row["event"] for row in logged if row["log_level"] == "error"] == ["task_failed"]
 
 
 async def test_a_link_that_does_not_answer_is_not_trusted() -> None:
