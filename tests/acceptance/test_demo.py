@@ -58,15 +58,13 @@ def test_its_record_plans_worse_with_one_operator_s_skill_removed(ran: Home) -> 
     recorded.plans(ran)
 
 
-def test_its_record_explains_who_was_overtaken_by_an_emergency(ran: Home) -> None:
-    recorded.explains(ran)
-
-
 def test_simulate_gives_each_operator_the_citizens_that_he_had(
     home: Home, install: Install
 ) -> None:
     simulated.run(home, install, seconds=12, rate=4, seed=1)
     simulated.agrees(home)
+    # In this run the same are overtaken each time; in the other that is left to chance.
+    recorded.explains(home)
 
 
 @pytest.mark.long
