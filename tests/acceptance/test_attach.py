@@ -125,6 +125,13 @@ class Attached(City):
             (etc / "gkc.d" / f"{name}.conf").unlink(missing_ok=True)
         await self.asterisk.start()
 
+        async def known() -> bool:
+            lines = (await self.asterisk.cli("pjsip show contacts")).splitlines()
+            return sum(" Avail " in line for line in lines) == len(self.desk.phones)
+
+        # Before its first OPTIONS a static contact counts as gone, and the engine is told so.
+        await until(known, "Asterisk has reached every phone", 15)
+
     async def shows(self, channels: str, count: int = 1) -> None:
         """Wait until ``count`` lines of ``core show channels concise`` hold this text."""
 
