@@ -252,7 +252,6 @@ def line_due(world: World, line: DueLine) -> None:
             end_waiting(world, contact, Disposition.TIMEOUT, settings.timed_out)
         else:
             end_waiting(world, contact, Disposition.NO_AGENT, settings.unstaffed)
-    world.timers.arm(line)
 
 
 def contact_timer(world: World, timer: Timer) -> None:

@@ -23,6 +23,7 @@ def hours_changed(world: World, event: ev.HoursChanged) -> None:
         world.out.append(cmd.EventRejected(kind="HoursChanged", reason=f"queue {event.queue}?"))
         return
     queue.status.open = event.open
+    queue.look_at_the_door()
     if not event.open and queue.settings.leave_at_closing:
         _send_away(world, {event.queue})
 
@@ -44,6 +45,7 @@ def emergency_closed(world: World, event: ev.EmergencyClosed) -> None:
     for queue in queues:
         queue.status.emergency = said or queue.settings.emergency_closed
         queue.status.emergency_reason = event.reason
+        queue.look_at_the_door()
     _send_away(world, {queue.settings.queue_id for queue in queues})
 
 
@@ -76,6 +78,7 @@ def emergency_opened(world: World, event: ev.EmergencyOpened) -> None:
         world.emergency = None
     for queue in _named(world, "EmergencyOpened", event.queue):
         queue.status.emergency, queue.status.emergency_reason = None, ""
+        queue.look_at_the_door()
 
 
 def _named(world: World, kind: str, queue_id: QueueId | None) -> list[Queue]:

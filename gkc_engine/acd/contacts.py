@@ -12,7 +12,7 @@ from gkc_engine.acd.matching import choose_agent
 from gkc_engine.acd.offers import rescind
 from gkc_engine.acd.places import announce_queued, take_place
 from gkc_engine.acd.preference import drop_preference, may_prefer
-from gkc_engine.acd.routing import service_key, step_in_force, wait_again
+from gkc_engine.acd.routing import hold, serve_contact, service_key, step_in_force, wait_again
 from gkc_engine.acd.settings import Prefer, Then, Treatment
 from gkc_engine.acd.state import Contact, ContactState
 from gkc_engine.acd.timers import Kind, What
@@ -62,13 +62,26 @@ def article_heard(world: World, event: ev.ArticleHeard) -> None:
 
 def queue_requested(world: World, event: ev.QueueRequested) -> None:
     """The contact is to wait in a queue; from another queue it is a move."""
-    contact = world.contacts.get(event.contact_id)
-    if contact is None or not (contact.state is _IN_MENU or _may_queue(contact, event.queue)):
-        return
-    queue = world.queues.get(event.queue)
-    if queue is None or queue.status.draining:
-        _unknown(world, event)
-        return
+    contact, queue = world.contacts.get(event.contact_id), world.queues.get(event.queue)
+    if (
+        contact is not None
+        and queue is not None
+        and queue.straight
+        and contact.state is _IN_MENU
+        and event.enqueued is None is contact.enqueued
+        and world.count < world.settings.maxlen
+    ):
+        _own_priority(contact, event)
+        _straight_in(world, contact, queue, event.queue)
+    elif contact is not None and (contact.state is _IN_MENU or _may_queue(contact, event.queue)):
+        if queue is None or queue.status.draining:
+            _unknown(world, event)
+        else:
+            _long_in(world, contact, event)
+
+
+def _long_in(world: World, contact: Contact, event: ev.QueueRequested) -> None:
+    """The way in past all that may be in force, from wherever the contact is."""
     if contact.decided is not None or contact.wait_ended is not None:
         _undecide(contact)
     changed, state = _own_priority(contact, event), contact.state
@@ -87,6 +100,21 @@ def queue_requested(world: World, event: ev.QueueRequested) -> None:
         move_offered(world, contact, event.queue)
     elif changed:
         _reorder(world, contact)
+
+
+def _straight_in(world: World, contact: Contact, queue: Queue, queue_id: QueueId) -> None:
+    """The short way of most: what ``enter_queue`` comes to when there is nothing to ask."""
+    contact.enqueued, contact.sequence = world.now, world.next_sequence
+    world.next_sequence += 1
+    contact.queue, contact.state = queue_id, _WAITING
+    queue.count += 1
+    world.count += 1
+    outcome = _ENTRY_OUTCOMES.get(contact.segment_kind, _QUEUED)
+    world.next_segment(contact, _QUEUE, outcome)
+    announce_queued(world, contact)
+    if not serve_contact(world, contact):
+        world.line_up(contact)
+        hold(world, contact)
 
 
 def _unknown(world: World, event: ev.QueueRequested | ev.ConsultStarted) -> None:

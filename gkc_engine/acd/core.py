@@ -34,7 +34,7 @@ from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _OFFER_RESULT, _AGENT_ABLE, _LEAVING = Kind.OFFER_RESULT, Kind.AGENT_ABLE, Kind.LEAVING
-_TICK, _STEP, _LEASE = Kind.TICK, What.STEP, What.LEASE
+_TICK, _LEASE = Kind.TICK, What.LEASE
 _RESTARTED = ev.EngineRestarted
 _TALKS = ContactState.TALK
 
@@ -134,6 +134,9 @@ _KINDS: Final[Mapping[type[Any], Kind | None]] = {
 }
 """P5: the kind of each event; ``None``: it depends."""
 
+_KINDS_AND_RANKS: Final = {what: (kind, _RANKS.get(what)) for what, kind in _KINDS.items()}
+"""Both of each event: one look-up, not two."""
+
 
 class Acd:
     """Distributes contacts to agents. One per center; not thread-safe, not re-entrant."""
@@ -153,14 +156,13 @@ class Acd:
         assert now >= self._latest, f"time went back: {self._latest} -> {now}"
         self._latest = now
         before, what = world.now, type(event)
-        kind = _KINDS[what]
+        kind, rank = _KINDS_AND_RANKS[what]
         if kind is None:  # Of a contact that leaves: a talk that ends lets an agent be able again.
             kind = _AGENT_ABLE if self._talks(event) else _LEAVING
         if what is _RESTARTED:
             center.restarted(world, now)
         heap = world.timers.heap
         if heap and heap[0][0] <= now:
-            rank = _RANKS.get(what)
             self._run_due(now, kind, self._rank_of(event) if rank is None else rank)
         world.now, world.kind = now, kind
         handler = _HANDLERS.get(what)
@@ -210,18 +212,22 @@ class Acd:
         """Handle what the head of the timers stands for."""
         world = self._world
         due, kind, _, what, _, _, ref = timer
-        world.timers.pop()
-        world.now, world.kind = max(world.now, due), kind
+        if due > world.now:
+            world.now = due
+        world.kind = kind
         if isinstance(ref, DueLine):
             agents.line_due(world, ref)
-        elif what is _LEASE:
+            world.timers.advance(timer, ref)
+            return
+        world.timers.pop()
+        if what is _LEASE:
             assert isinstance(ref, int)
             results.lease_expired(world, OfferId(ref))
         elif what in _OF_AGENTS:
             agents.agent_timer(world, timer)
         else:
             agents.contact_timer(world, timer)
-        assert what is _STEP or not world.timers.alive(timer), f"no progress: {timer}"
+        assert not world.timers.alive(timer), f"no progress: {timer}"
 
     def _talks(self, event: ev.Event) -> bool:
         """Return whether it ends a talk: his agent is able again (P5)."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from gkc_engine.acd import commands as cmd
-from gkc_engine.acd.commands import SegmentKind, SegmentOutcome
+from gkc_engine.acd.commands import AgentState, SegmentKind, SegmentOutcome
 from gkc_engine.acd.idle import place_of
 from gkc_engine.acd.matchspace import MatchSpace, Profile
 from gkc_engine.acd.segments import Segments
 from gkc_engine.acd.settings import EmptyFactor, Medium, Settings
-from gkc_engine.acd.slots import RESERVED, TALKS, slot_state
+from gkc_engine.acd.slots import IS_READY, RESERVED, TALKS, slot_state
 from gkc_engine.acd.staffing import BIT, Staff, Staffing, of_work
 from gkc_engine.acd.state import Activity, Agent, Contact, Offer, Slot, Work
 from gkc_engine.acd.timers import Timers
@@ -18,6 +18,7 @@ from gkc_engine.ids import ContactId
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _FREE, _OFFER, _TALKING, _WRAP_UP = Work.FREE, Work.OFFER, Work.TALK, Work.WRAP_UP
+_RESERVED = AgentState.RESERVED
 _NEITHER, _READY, _HANDLING = Activity.NEITHER, Activity.READY, Activity.HANDLING
 
 _LATER: Final = -1
@@ -90,6 +91,46 @@ class Hands(Segments):
         rules = self.settings.blending
         return one in rules and other in rules[one].interrupts
 
+    def freed(self, agent: Agent) -> None:
+        """Settle an agent who is about to look for a contact: the short way of most.
+
+        He may need no place among the idle; ``stand`` follows.
+        """
+        if (
+            len(agent.slots) != 1
+            or agent.stands
+            or agent.paused
+            or not agent.logged_in
+            or not agent.reachable
+            or agent.in_use
+            or agent.calls
+            or agent.rest_until is not None
+            or agent.removed
+            or self.staffing.watches
+        ):
+            self.settle(agent, seeks=True)
+            return
+        (slot,) = agent.slots
+        medium = slot.medium
+        if slot.work is not _FREE or medium not in agent.capacity:
+            self.settle(agent, seeks=True)
+            return
+        if slot.shown is not IS_READY or slot.shown_reason or slot.shown_contact is not None:
+            slot.shown, slot.shown_reason = IS_READY, ""
+            slot.shown_until = slot.shown_contact = None
+            self.out.append(
+                cmd.AgentStateChanged(
+                    agent_id=agent.agent_id, slot=0, state=IS_READY, since=self.now
+                )
+            )
+        agent.place, agent.stands = _LATER, _ALONE[medium]
+        if agent.activity is _HANDLING:  # As ``_spent`` counts it.
+            agent.handling_us += self.now - agent.activity_since
+            agent.activity, agent.activity_since = _READY, self.now
+        elif agent.activity is not _READY:
+            self._spent(agent)
+            agent.activity = _READY
+
     def settle(self, agent: Agent, *, seeks: bool = False) -> None:
         """After any change to an agent: show it, and put it among the idle or take it out.
 
@@ -119,31 +160,32 @@ class Hands(Segments):
 
     def reserve(self, agent: Agent, index: int, offer: Offer) -> None:
         """Let an offer hold a free slot of the agent, and settle him: the short way of most."""
-        slot, contact_id, queue_id = agent.slots[index], offer.contact, offer.queue
-        slot.work, slot.contact, slot.queue, slot.offer = (
-            _OFFER,
-            contact_id,
-            queue_id,
-            offer.offer_id,
-        )
-        if len(agent.slots) > 1 or self.staffing.watches:
+        slots = agent.slots
+        slot, contact_id, queue_id = slots[index], offer.contact, offer.queue
+        slot.work, slot.offer = _OFFER, offer.offer_id
+        slot.contact, slot.queue = contact_id, queue_id
+        if len(slots) > 1 or self.staffing.watches:
             self.settle(agent)
             return
-        slot.shown, slot.shown_reason, slot.shown_until = RESERVED
-        slot.shown_contact = contact_id
+        slot.shown, slot.shown_reason = _RESERVED, ""
+        slot.shown_until, slot.shown_contact = None, contact_id
         self.out.append(
             cmd.AgentStateChanged(
                 agent_id=agent.agent_id,
                 slot=0,
-                state=slot.shown,
+                state=_RESERVED,
                 since=self.now,
                 contact_id=contact_id,
                 queue=queue_id,
             )
         )
-        if agent.stands:
-            self._withdraw(agent)
-        if agent.activity is not _NEITHER:
+        if agent.place > 0:
+            self.space.idle[slot.medium].remove(agent.place)  # He has no other.
+        agent.place, agent.stands = 0, ()
+        if agent.activity is _READY:  # As ``_spent`` counts it.
+            agent.ready_us += self.now - agent.activity_since
+            agent.activity, agent.activity_since = _NEITHER, self.now
+        elif agent.activity is not _NEITHER:
             self._spent(agent)
             agent.activity = _NEITHER
 
@@ -199,7 +241,8 @@ class Hands(Segments):
         if agent.place == _LATER:
             slots = agent.slots
             in_hand = 0 if len(slots) == 1 else sum(slot.work is not _FREE for slot in slots)
-            self._stand(agent, in_hand, agent.stands)
+            agent.place = place_of(in_hand, agent.idle_since, agent.rank, agent.profile)
+            self.space.became_ready(agent)
 
     def _stand(self, agent: Agent, in_hand: int, stands: tuple[Medium, ...]) -> None:
         place = place_of(in_hand, agent.idle_since, agent.rank, agent.profile)

@@ -37,13 +37,12 @@ class ContactRun:
         """Return how many entries there are, dead ones among them."""
         return len(self.run) + len(self.late)
 
-    def push(self, key: int, contact: Contact) -> None:
-        """Add the contact under its present token."""
+    def put(self, entry: LineEntry) -> None:
+        """Add an entry; its token is to be its contact's."""
         run = self.run
         if len(run) + len(self.late) >= self._limit:
             self._drop_dead()
             run = self.run
-        entry = (key, contact.sequence, contact.entry, contact)
         if not run or entry > run[-1]:
             run.append(entry)
         else:
@@ -85,11 +84,19 @@ class ContactRun:
         return None
 
     def _head_of_both(self) -> LineEntry | None:
-        entry = self.first()
-        while entry is not None and entry[3].entry != entry[2]:
-            self.pop()
-            entry = self.first()
-        return entry
+        run, late = self.run, self.late
+        while late:
+            entry = late[0]
+            if run and run[0] < entry:
+                entry = run[0]
+                if entry[3].entry == entry[2]:
+                    return entry
+                run.popleft()
+            elif entry[3].entry == entry[2]:
+                return entry
+            else:
+                heappop(late)
+        return self.head()
 
     def pop(self) -> None:
         """Take the first away."""
@@ -98,6 +105,19 @@ class ContactRun:
             heappop(late)
         else:
             run.popleft()
+
+    def take(self) -> LineEntry:
+        """Take out the first living entry; there must be one."""
+        run = self.run
+        if not self.late:
+            while True:
+                entry = run.popleft()
+                if entry[3].entry == entry[2]:
+                    return entry
+        first = self._head_of_both()
+        assert first is not None
+        self.pop()
+        return first
 
     def head_for(self, agent_id: AgentId) -> LineEntry | None:
         """Return the first living entry whose contact does not exclude the agent."""

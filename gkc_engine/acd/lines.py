@@ -31,27 +31,43 @@ EMPTY: Final[Head] = 1 << (_KEY_BITS + _SEQUENCE_BITS + _LINE_BITS + 16)
 class Line(ContactRun):
     """Contacts that wait alike. Compared by heads; order inside is that of the law."""
 
-    __slots__ = ("_heads", "index", "medium", "rank", "req", "slope")
+    __slots__ = ("_base", "_heads", "_occupied", "index", "medium", "rank", "req", "slope")
 
-    def __init__(self, req: Req, medium: Medium, rank: int, slope: int, heads: list[Head]) -> None:
+    def __init__(
+        self,
+        req: Req,
+        medium: Medium,
+        rank: int,
+        slope: int,
+        heads: list[Head],
+        occupied: set[int],
+    ) -> None:
         super().__init__()
         self.req = req
         self.medium = medium
         self.rank = rank
         self.slope = slope
         self.index = len(heads)
+        self._base = (rank << _KEY_BITS + _SEQUENCE_BITS + _LINE_BITS) + self.index
+        """What all its heads have in common."""
         self._heads = heads
         """Of all lines, this one's at ``index``. Never of a contact that has left it."""
+        self._occupied = occupied
+        """The indices of those lines in which somebody stands."""
         heads.append(EMPTY)
 
-    def push(self, key: int, contact: Contact) -> None:
-        """Add the contact under its present token."""
-        ContactRun.push(self, key, contact)
-        if self.run[-1][2] == contact.entry and len(self.run) > 1:
-            return  # Somebody stands before him.
-        head = self._head(key, contact.sequence)
-        if head < self._heads[self.index]:
+    def put(self, entry: LineEntry) -> None:
+        """Add an entry; its token is to be its contact's."""
+        run = self.run
+        if run and entry > run[-1] and len(run) + len(self.late) < self._limit:
+            run.append(entry)  # The short way of most: somebody stands before him.
+            return
+        ContactRun.put(self, entry)
+        head, before = self._head(entry[0], entry[1]), self._heads[self.index]
+        if head < before:
             self._heads[self.index] = head
+            if before is EMPTY:
+                self._occupied.add(self.index)
 
     def extend(self, entries: list[LineEntry]) -> None:
         """Add many at once, and drop the dead."""
@@ -67,8 +83,12 @@ class Line(ContactRun):
     def renew(self) -> None:
         """Find the head anew."""
         entry = self.head()
-        self._heads[self.index] = EMPTY if entry is None else self._head(entry[0], entry[1])
+        if entry is None:
+            self._heads[self.index] = EMPTY
+            self._occupied.discard(self.index)
+        else:
+            self._heads[self.index] = self._head(entry[0], entry[1])
+            self._occupied.add(self.index)
 
     def _head(self, key: int, sequence: int) -> Head:
-        before = ((self.rank << _KEY_BITS) + key << _SEQUENCE_BITS) + sequence
-        return (before << _LINE_BITS) | self.index
+        return ((key << _SEQUENCE_BITS) + sequence << _LINE_BITS) + self._base

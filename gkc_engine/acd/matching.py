@@ -131,13 +131,13 @@ def all_agents(world: World, contact: Contact) -> list[Agent]:
 def choose_contact(world: World, agent: Agent) -> Contact | None:
     """P2: return the waiting contact that the agent, able to take one, is to take."""
     space, stands = world.space, agent.stands
-    profile, heads = space.profiles[agent.profile], space.heads
+    profile, heads, occupied = space.profiles[agent.profile], space.heads, space.occupied
     own = space.own_lines.get(agent.agent_id) if space.own_lines else None
     if own or world.settings.order is not _FCFS:
         return _by_law(world, agent, profile, own or [])
-    head = profile.first_in_line(stands[0], heads)
+    head = profile.first_in_line(stands[0], heads, occupied)
     for medium in stands[1:]:
-        head = min(head, profile.first_in_line(medium, heads))
+        head = min(head, profile.first_in_line(medium, heads, occupied))
     if head is EMPTY:
         return None
     entry = space.lines[head & LINE].first()

@@ -19,9 +19,15 @@ from gkc_engine.ids import AgentId, SkillId
 
 Need = tuple[tuple[SkillId, int], ...]
 
+_NONE: frozenset[int] = frozenset()
+
 WIDE = 64
 """Profiles beyond which a requirement keeps one heap of all who are idle: comparing the heads of
 so many profiles costs more than a push for each agent who becomes ready."""
+
+FEW = 16
+"""Occupied lines up to which they are compared with those that a profile may serve, not all its
+heads with one another."""
 
 SPARE = 256
 """Requirements and profiles of former configs that may stay until everything is made anew."""
@@ -96,14 +102,14 @@ class Req:
             return first(self._wide.get(medium, []), idle.agents, ())
         heads = self._heads
         if heads is None:
-            heads = self._heads = _reader([profile.index for profile in self.profiles])
-        return min(heads(idle.heads), default=NOBODY)
+            heads = self._heads = _reader([profile.index for profile in self.profiles], NOBODY)
+        return min(heads(idle.heads))
 
 
-def _reader(indices: list[int]) -> Callable[[list[int]], tuple[int, ...]]:
-    """Return what reads the heads of these profiles or lines, all in one call."""
+def _reader(indices: list[int], none: int) -> Callable[[list[int]], tuple[int, ...]]:
+    """Return what reads the heads of these profiles or lines, in one call; of none, ``none``."""
     if not indices:
-        return lambda _: ()
+        return lambda _: (none,)
     # Of a single index ``itemgetter`` returns no tuple.
     return itemgetter(*indices, indices[0])
 
@@ -115,7 +121,17 @@ LineKey = tuple[Req, Medium, int, int, AgentId | None]
 class Profile:
     """Agents with the same skills."""
 
-    __slots__ = ("_heads", "breadth", "index", "lines", "logged_in", "reqs", "skills", "wide")
+    __slots__ = (
+        "_heads",
+        "_indices",
+        "breadth",
+        "index",
+        "lines",
+        "logged_in",
+        "reqs",
+        "skills",
+        "wide",
+    )
 
     def __init__(self, index: int, skills: dict[SkillId, int]) -> None:
         self.index = index
@@ -125,6 +141,8 @@ class Profile:
         self.lines: dict[Medium, list[Line]] = {}
         """Lines that it may serve; of preferred agents see ``MatchSpace.own_lines``."""
         self._heads: dict[Medium, Callable[[list[Head]], tuple[Head, ...]]] = {}
+        self._indices: dict[Medium, set[int]] = {}
+        """Those of ``lines``."""
         self.logged_in: dict[Medium, int] = {}
         self.breadth: dict[Medium, int] = {}
         """Queues of the medium whose first requirement it meets; filled when first asked for."""
@@ -138,15 +156,22 @@ class Profile:
     def add_line(self, line: Line) -> None:
         """Note that it may serve a line."""
         self.lines.setdefault(line.medium, []).append(line)
+        self._indices.setdefault(line.medium, set()).add(line.index)
         self._heads.pop(line.medium, None)
 
-    def first_in_line(self, medium: Medium, heads: list[Head]) -> Head:
-        """Return the first head of the lines that it may serve; ``EMPTY``: nobody waits."""
+    def first_in_line(self, medium: Medium, heads: list[Head], occupied: set[int]) -> Head:
+        """Return the first head of the lines that it may serve; ``EMPTY``: nobody waits.
+
+        ``occupied``: the lines in which somebody stands: where few do, only those are looked at.
+        """
+        if len(occupied) <= FEW:
+            here = self._indices.get(medium, _NONE) & occupied
+            return min([heads[index] for index in here]) if here else EMPTY
         mine = self._heads.get(medium)
         if mine is None:
             indices = [line.index for line in self.lines.get(medium, ())]
-            mine = self._heads[medium] = _reader(indices)
-        return min(mine(heads), default=EMPTY)
+            mine = self._heads[medium] = _reader(indices, EMPTY)
+        return min(mine(heads))
 
 
 class MatchSpace:
@@ -164,6 +189,8 @@ class MatchSpace:
         """All, by their index."""
         self.heads: list[Head] = []
         """Their heads."""
+        self.occupied: set[int] = set()
+        """The indices of those in which somebody stands."""
         self.own_lines: dict[AgentId, list[Line]] = {}
         """P7: lines that only one agent may serve."""
         self.idle: dict[Medium, Idle] = {medium: Idle() for medium in Medium}
@@ -211,7 +238,7 @@ class MatchSpace:
         key = (req, medium, rank, slope, only)
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = Line(req, medium, rank, slope, self.heads)
+            line = self._lines[key] = Line(req, medium, rank, slope, self.heads, self.occupied)
             self.lines.append(line)
             if only is not None:
                 self.own_lines.setdefault(only, []).append(line)

@@ -17,7 +17,7 @@ from gkc_engine.acd.state import (
 )
 from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import World
-from gkc_engine.ids import AgentId, ContactId, Instant, OfferId
+from gkc_engine.ids import AgentId, ContactId, Instant
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _OFFERED = ContactState.OFFERED
@@ -82,40 +82,43 @@ def make_offer(world: World, contact: Contact, agents: list[Agent]) -> None:
     if contact.entry:
         world.step_out(contact)
     world.next_segment(contact, _RING, _WAS_OFFERED)
-    offer_id, now, timeout_us = (
-        world.next_offer,
-        world.now,
-        world.queues[queue_id].settings.timeout_us,
-    )
-    world.next_offer = OfferId(offer_id + 1)
-    alone = len(agents) == 1
-    legs = [_leg(agents[0], contact)] if alone else [_leg(agent, contact) for agent in agents]
+    offer_id, now = world.next_offer, world.now
+    timeout_us = world.queues[queue_id].timeout_us
+    world.next_offer += 1  # type: ignore[assignment]  # A NewType's call is dear.
+    if len(agents) == 1:  # The short way of most.
+        leg = _leg(agents[0], contact)
+        legs, alone = [leg], leg.agent
+        ids: tuple[AgentId, ...] = (alone,)
+        slots: tuple[int, ...] = (leg.slot,)
+    else:
+        legs, alone = [_leg(agent, contact) for agent in agents], None
+        ids, slots = tuple([leg.agent for leg in legs]), tuple([leg.slot for leg in legs])
     offer = world.offers[offer_id] = Offer(
         offer_id=offer_id,
         contact=contact_id,
         queue=queue_id,
         step=step,
         created=now,
-        lease=Instant(now + timeout_us + LEASE_US),
+        lease=now + timeout_us + LEASE_US,  # type: ignore[arg-type]
         legs=legs,
     )
     contact.state, contact.offer = _OFFERED, offer_id
     contact.offers += 1
-    contact.agent = legs[0].agent if alone else None
+    contact.agent = alone
     world.out.append(
         cmd.OfferContact(
             offer_id=offer_id,
             contact_id=contact_id,
-            agent_ids=(legs[0].agent,) if alone else tuple([leg.agent for leg in legs]),
+            agent_ids=ids,
             queue=queue_id,
             timeout_us=timeout_us,
             step=step,
             created=now,
-            slots=(legs[0].slot,) if alone else tuple([leg.slot for leg in legs]),
+            slots=slots,
         )
     )
-    for agent, leg in ((agents[0], legs[0]),) if alone else zip(agents, legs, strict=True):
-        world.reserve(agent, leg.slot, offer)
+    for agent, slot in [(agents[0], slots[0])] if alone else zip(agents, slots, strict=True):
+        world.reserve(agent, slot, offer)
     world.timers.push(offer.lease, _OFFER_RESULT, contact.sequence, _LEASE, offer_id)
 
 

@@ -14,16 +14,15 @@ def announce_queued(world: World, contact: Contact) -> None:
     queue_id, enqueued = contact.queue, contact.enqueued
     assert queue_id is not None
     assert enqueued is not None
-    settings, own_class = world.queues[queue_id].settings, contact.own_class
-    own_start = contact.own_head_start
+    queue, own_class, own_start = world.queues[queue_id], contact.own_class, contact.own_head_start
     world.out.append(
         cmd.ContactQueued(
             contact_id=contact.contact_id,
             queue=queue_id,
             enqueued=enqueued,
             sequence=contact.sequence,
-            contact_class=settings.contact_class if own_class is None else own_class,
-            head_start_us=settings.head_start_us if own_start is None else own_start,
+            contact_class=queue.contact_class if own_class is None else own_class,
+            head_start_us=queue.head_start_us if own_start is None else own_start,
             medium=contact.medium,
             resumes=contact.resumes,
         )

@@ -24,6 +24,7 @@ _WITHDRAWN = OfferOutcome.WITHDRAWN
 _ANSWERED = Disposition.ANSWERED
 _CITIZEN = ev.Party.CITIZEN
 _RELEASED, _LEFT = SegmentOutcome.RELEASED, SegmentOutcome.LEFT
+_NO_TIME = Micros(0)
 
 WITH_US = Micros(50_000)
 """Who left no later than this after we lost hold of him was still with us: his socket ends a
@@ -115,7 +116,8 @@ def left(world: World, event: ev.ContactLeft) -> None:
     outcome = _RELEASED if talker and event.party is not _CITIZEN else _LEFT
     ended = world.next_segment(contact, None, outcome, event.at, event.reason)
     wait_us = _waited_us(contact, ended)
-    disposition = _disposition(world, contact, event, wait_us)
+    answered = contact.answered is not None
+    disposition = _ANSWERED if answered else _disposition(world, contact, event, wait_us)
     freed = []
     if contact.offer is not None:
         freed = clear_offer(world, contact, _WITHDRAWN, event.reason)
@@ -140,11 +142,11 @@ def left(world: World, event: ev.ContactLeft) -> None:
 def _waited_us(contact: Contact, ended: Instant) -> Micros:
     """Return how long he waited: from his first queue to the answer, else to the end."""
     enqueued, until = contact.enqueued, contact.answered
-    if enqueued is None:
-        return Micros(0)
     if until is None:
         until = ended if contact.wait_ended is None else contact.wait_ended
-    return Micros(max(0, until - enqueued))
+    if enqueued is None or until <= enqueued:
+        return _NO_TIME
+    return until - enqueued  # type: ignore[return-value]  # A NewType's call is dear.
 
 
 def _fell_open(contact: Contact, event: ev.ContactLeft) -> bool:
@@ -157,9 +159,7 @@ def _fell_open(contact: Contact, event: ev.ContactLeft) -> bool:
 def _disposition(
     world: World, contact: Contact, event: ev.ContactLeft, wait_us: Micros
 ) -> Disposition:
-    """Return the first disposition that applies (docs/statistics.md)."""
-    if contact.answered is not None:
-        return _ANSWERED
+    """Return the first disposition that applies, if it is not answered (docs/statistics.md)."""
     if contact.decided is not None:
         return contact.decided
     if _fell_open(contact, event):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gkc_engine.acd.matchspace import MatchSpace, Req
-from gkc_engine.acd.settings import QueueSettings, Ring, Strategy
+from gkc_engine.acd.settings import CLASS_RANK, QueueSettings, Ring, Strategy
 from gkc_engine.acd.staffing import LeaveLine, Staffing, Watch
 from gkc_engine.acd.state import QueueStatus
 from gkc_engine.acd.timers import DueLine, What
@@ -29,7 +29,24 @@ _OF_LINES: Final = (
 class Queue:
     """A queue at run time: its settings, its status and its due lines."""
 
-    __slots__ = ("_join", "count", "leaving", "maxwait", "plain", "settings", "status", "steps")
+    __slots__ = (
+        "_join",
+        "contact_class",
+        "count",
+        "head_start_us",
+        "leaving",
+        "maxwait",
+        "maxwait_us",
+        "may_leave",
+        "plain",
+        "rank",
+        "settings",
+        "status",
+        "steps",
+        "straight",
+        "timeout_us",
+        "wrapup_us",
+    )
 
     def __init__(self, status: QueueStatus, space: MatchSpace, staffing: Staffing) -> None:
         self.status = status
@@ -37,6 +54,8 @@ class Queue:
         """The rules its contacts wait under."""
         self.plain = False
         """Whether who serves a contact is the longest idle, alone: by far the most of queues."""
+        self.straight = False
+        """Whether the door stands open and no rule of the queue concerns who comes: most do."""
         self.go_by(settings)
         needs = [(0, settings.require), *((s.after_us, s.require) for s in settings.relax)]
         self.steps: list[tuple[int, Req]] = [(after, space.req(need)) for after, need in needs]
@@ -44,13 +63,28 @@ class Queue:
         self.leaving: list[list[LeaveLine]] = [[] for _ in self.steps]
         """Contacts at each step that leave when nobody is left (P4); without the keys, none."""
         self._watch_staff(staffing)
+        self.may_leave = any(self.leaving)
         self.count = 0
         """Waiting, offered and detached contacts (P9)."""
 
     def go_by(self, settings: QueueSettings) -> None:
         """Take other rules, under which its contacts stand where they do."""
         self.settings = settings
+        # What each decision asks for: from here it is one object to read, not two.
+        self.contact_class, self.head_start_us = settings.contact_class, settings.head_start_us
+        self.rank = CLASS_RANK[settings.contact_class]
+        self.timeout_us, self.wrapup_us = settings.timeout_us, settings.wrapup_us
+        self.maxwait_us = settings.maxwait_us
         self.plain = settings.strategy is Strategy.LONGEST_IDLE and settings.ring is Ring.ONE
+        self.look_at_the_door()
+
+    def look_at_the_door(self) -> None:
+        """Find ``straight`` anew: the queue's rules or its status have changed."""
+        status, settings = self.status, self.settings
+        closed = not status.open or status.emergency is not None or status.draining
+        ruled = settings.joinempty or settings.prefer or settings.resume_within_us
+        at_once = bool(settings.relax) and settings.relax[0].after_us <= 0
+        self.straight = not (closed or ruled or at_once) and settings.maxlen is None
 
     def _watch_staff(self, staffing: Staffing) -> None:
         """P4: have those counted on whom joining, waiting and the unstaffed wait depend."""

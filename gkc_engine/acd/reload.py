@@ -203,7 +203,7 @@ def _apply_agents(world: World, changes: _Changes) -> list[Agent]:
         agent = world.agents.get(settings.agent_id)
         if agent is None:
             agent = world.agents[settings.agent_id] = Agent(
-                agent_id=settings.agent_id, rank=-1, skills={}, capacity={}, slots=[]
+                agent_id=settings.agent_id, rank=-1, skills={}, capacity={}, slots=()
             )
         if changes.anew or _differs(agent, settings, rank):
             if not agent.shift_skills:
@@ -253,4 +253,4 @@ def _resize(agent: Agent, settings: AgentSettings) -> None:
     for medium in Medium:
         have = sum(slot.medium is medium for slot in agent.slots)
         want = agent.capacity.get(medium, 0)
-        agent.slots += [Slot(medium=medium) for _ in range(want - have)]
+        agent.slots += tuple([Slot(medium=medium) for _ in range(want - have)])

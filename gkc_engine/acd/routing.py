@@ -48,7 +48,7 @@ def became_ready(world: World, agent: Agent) -> None:
 
 def resume_agent(world: World, agent: Agent) -> None:
     """Show the agent's state, keep his idle time, and apply P2."""
-    world.settle(agent, seeks=True)
+    world.freed(agent)
     if agent.stands:
         serve_agent(world, agent)
         world.stand(agent)
@@ -228,7 +228,7 @@ def end_talk(world: World, contact: Contact, *, wrap_up: bool = True) -> Agent |
     if agent.beyond and slot_for_beyond(world, agent, index):
         return agent
     queue = world.queues.get(slot.queue) if slot.queue is not None else None
-    wrapup_us = 0 if queue is None else queue.settings.wrapup_us
+    wrapup_us = 0 if queue is None else queue.wrapup_us
     if wrapup_us > 0 and wrap_up and not contact.consult:
         slot.work, slot.on_hold, slot.parked = Work.WRAP_UP, False, False
         until = slot.until = Instant(world.now + wrapup_us)
@@ -248,7 +248,7 @@ def after_talk(world: World, agent: Agent | None) -> None:
     """The agent's handling ended (or goes on as wrap-up): P2 for what is free."""
     if agent is None:
         return
-    world.settle(agent, seeks=True)
+    world.freed(agent)
     if agent.stands:
         serve_agent(world, agent)
         world.stand(agent)

@@ -71,7 +71,7 @@ class Segments:
 def _add(contact: Contact, kind: SegmentKind, spent: int) -> None:
     """Add a part to the contact's sums."""
     if kind is _TALK:
-        contact.talk_us = Micros(contact.talk_us + spent)
+        contact.talk_us += spent  # type: ignore[assignment]  # A NewType's call is dear.
     elif kind is _RING:
         contact.ring_us = Micros(contact.ring_us + spent)
     elif kind is _HOLD:

@@ -12,7 +12,7 @@ _FREE, _OFFER, _TALK = Work.FREE, Work.OFFER, Work.TALK
 RESERVED = (AgentState.RESERVED, "", None)
 _IS_RINGING = (AgentState.RINGING, "", None)
 TALKS = (AgentState.TALK, "", None)
-_IS_READY = AgentState.READY
+IS_READY = AgentState.READY
 
 
 def slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant | None]:
@@ -40,4 +40,4 @@ def _free_slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant
         return AgentState.NOT_READY, agent.pause_reason, agent.pause_until
     if agent.in_use and slot.medium is Medium.VOICE:
         return AgentState.NOT_READY, "in_use", None
-    return _IS_READY, agent.rest_reason, agent.rest_until
+    return IS_READY, agent.rest_reason, agent.rest_until

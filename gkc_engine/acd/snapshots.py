@@ -40,7 +40,7 @@ def _copy_agent(agent: Agent) -> Agent:
     return replace(
         agent,
         skills=dict(agent.skills),
-        slots=[replace(slot) for slot in agent.slots],
+        slots=tuple([replace(slot) for slot in agent.slots]),
         place=0,
         stands=(),
         profile=-1,

@@ -74,18 +74,12 @@ class LeaveLine(DueLine):
         head = self.early.head()
         return None if head is None else (head[0], head[1])
 
-    def due_next(self, due: Instant, sequence: int) -> bool:
-        """Return whether the contact that is to leave next is this one, and at this instant."""
-        return self.first() == (due, sequence)
-
     def join(self, contact: Contact, now: Instant) -> None:
         """Let a waiting contact stand here from now on."""
         assert contact.enqueued is not None
         due = contact.enqueued + self.after_us
-        if due <= now:
-            self.line.push(0, contact)
-        else:
-            self.early.push(due, contact)
+        line, key = (self.line, 0) if due <= now else (self.early, due)
+        line.put((key, contact.sequence, contact.entry, contact))
         self.ripen(now)
 
     def ripen(self, now: Instant) -> None:
@@ -96,7 +90,7 @@ class LeaveLine(DueLine):
         head = self.early.head()
         while head is not None and head[0] <= now:
             self.early.pop()
-            self.line.push(0, head[3])
+            self.line.put((0, *head[1:]))
             head = self.early.head()
 
 

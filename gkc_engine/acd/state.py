@@ -87,34 +87,53 @@ class Activity(IntEnum):
     HANDLING = 2
 
 
-class Contact(Struct, kw_only=True, gc=False):
+class Standing(Struct, kw_only=True, gc=False):
+    """What every decision reads of a contact: a base, so that it lies together in memory."""
+
+    contact_id: ContactId
+    medium: Medium
+    state: ContactState = ContactState.MENU
+    queue: QueueId | None = None
+    step: int = 0
+    sequence: int = -1
+    """Order of first queue entry in this core; -1 before."""
+    enqueued: Instant | None = None
+    """First queue entry in the city; never changes once set."""
+    entry: int = 0
+    """Token of its present entry in the lines; 0 = in none. Older entries are dead."""
+    line: int = -1
+    """Index of the line of its present entry."""
+    excluded: Mapping[AgentId, Instant] = msgspec.field(default_factory=_nothing)
+    """P6 ``same_agent_after``: who is not asked again before when."""
+    prefer_agent: AgentId | None = None
+    segment_started: Instant = Instant(0)
+    segment_kind: SegmentKind = SegmentKind.MENU
+    segment_n: int = 0
+    segment_queue: QueueId | None = None
+    agent: AgentId | None = None
+    offer: OfferId | None = None
+    offers: int = 0
+    consult: bool = False
+    """No citizen but an agent who asks a queue for a colleague: no part of the record."""
+    talk_leg: str | None = None
+    """Uniqueid of the agent's channel in the present talk, for the record."""
+
+
+class Contact(Standing, kw_only=True, gc=False):
     """One citizen's matter, from ``ContactStarted`` to ``ContactLeft``.
 
     Nothing for the collector, however many wait: there are no references from one to another.
     """
 
-    contact_id: ContactId
-    medium: Medium
     started: Instant
     citizen: str | None = None
-    consult: bool = False
-    """No citizen but an agent who asks a queue for a colleague: no part of the record."""
-    state: ContactState = ContactState.MENU
     held: bool = True
     """Whether an adapter holds it; False while the native queue does."""
-    queue: QueueId | None = None
     own_class: ContactClass | None = None
     own_head_start: Micros | None = None
     own_slope: int | None = None
-    enqueued: Instant | None = None
-    """First queue entry in the city; never changes once set."""
-    sequence: int = -1
-    """Order of first queue entry in this core; -1 before."""
     resumes: ContactId | None = None
     """The contact whose place it took over (``resume_within``)."""
-    step: int = 0
-    offer: OfferId | None = None
-    agent: AgentId | None = None
     slot: int | None = None
     """The agent's slot that the talk holds; None when the agent is not one of ours."""
     answered: Instant | None = None
@@ -123,9 +142,6 @@ class Contact(Struct, kw_only=True, gc=False):
     """When a treatment ended the waiting: the announcement is no wait."""
     via: str = "engine"
     article: str | None = None
-    excluded: Mapping[AgentId, Instant] = msgspec.field(default_factory=_nothing)
-    """P6 ``same_agent_after``: who is not asked again before when."""
-    prefer_agent: AgentId | None = None
     prefer_until: Instant | None = None
     decided: Disposition | None = None
     decided_party: Party | None = None
@@ -134,22 +150,11 @@ class Contact(Struct, kw_only=True, gc=False):
     """Where the announcement of a treatment leads, if to a queue."""
     sent_on: tuple[QueueId, ...] = ()
     """Queues whose treatments sent it on to another: none is entered twice in this way."""
-    segment_n: int = 0
-    segment_kind: SegmentKind = SegmentKind.MENU
-    segment_started: Instant = Instant(0)
-    segment_queue: QueueId | None = None
-    talk_leg: str | None = None
-    """Uniqueid of the agent's channel in the present talk, for the record."""
     menu_us: Micros = Micros(0)
     ring_us: Micros = Micros(0)
     talk_us: Micros = Micros(0)
     hold_us: Micros = Micros(0)
-    offers: int = 0
     past_offers: tuple[OfferId, ...] = ()
-    entry: int = 0
-    """Token of its present entry in the lines; 0 = in none. Older entries are dead."""
-    line: int = -1
-    """Index of the line of its present entry."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -174,47 +179,53 @@ class Slot:
 
 
 @dataclass(slots=True, kw_only=True)
-class Agent:
-    """A person who answers, from the config, logged in or not."""
+class Worker:
+    """What every decision reads of an agent: a base, so that it lies together in memory."""
 
     agent_id: AgentId
-    rank: int
-    """Place in the config: the last tie-break of P1."""
-    skills: dict[SkillId, int]
-    capacity: Mapping[Medium, int]
-    slots: list[Slot]
-    shift_skills: bool = False
-    """Skills were changed by a supervisor; the config's return at logout."""
-    logged_in: bool = False
-    logged_in_by: str = ""
-    """How he came: ``phone``, ``cli``, ``always``, or the phone (``PJSIP/103``) of hot-desking."""
-    reachable: bool = True
-    in_use: bool = False
-    phone: Phone = Phone.KNOWN
-    paused: bool = False
-    pause_reason: str = ""
-    pause_until: Instant | None = None
-    rest_reason: str = ""
-    rest_until: Instant | None = None
-    misses: int = 0
-    idle_since: Instant = Instant(0)
-    calls: Mapping[str, str] = field(default_factory=_nothing)
-    """Own calls, id to kind, in the order in which they began."""
-    last_contact: ContactId | None = None
-    beyond: tuple[ContactId, ...] = ()
-    """Talks told of while no slot was free: the end of the one before comes late. In order."""
-    removed: bool = False
-    """Gone from the config: finishes what is in hand, then disappears."""
+    slots: tuple[Slot, ...]
+    stands: tuple[Medium, ...] = ()
+    """Media of which he can take a contact now."""
+    place: int = 0
+    """His place among the idle (``idle.place_of``), the same in all media; 0 = he does not stand,
+    -1: he looks for a contact before he takes it."""
     activity: Activity = Activity.NEITHER
     activity_since: Instant = Instant(0)
     handling_us: int = 0
     ready_us: int = 0
-    place: int = 0
-    """His place among the idle (``idle.place_of``), the same in all media; 0 = he does not stand,
-    -1: he looks for a contact before he takes it."""
-    stands: tuple[Medium, ...] = ()
-    """Media of which he can take a contact now."""
+    idle_since: Instant = Instant(0)
+    rank: int
+    """Place in the config: the last tie-break of P1."""
     profile: int = -1
+    logged_in: bool = False
+    reachable: bool = True
+    in_use: bool = False
+    paused: bool = False
+    rest_until: Instant | None = None
+    calls: Mapping[str, str] = field(default_factory=_nothing)
+    """Own calls, id to kind, in the order in which they began."""
+    removed: bool = False
+    """Gone from the config: finishes what is in hand, then disappears."""
+    beyond: tuple[ContactId, ...] = ()
+    """Talks told of while no slot was free: the end of the one before comes late. In order."""
+    capacity: Mapping[Medium, int]
+
+
+@dataclass(slots=True, kw_only=True)
+class Agent(Worker):
+    """A person who answers, from the config, logged in or not."""
+
+    skills: dict[SkillId, int]
+    shift_skills: bool = False
+    """Skills were changed by a supervisor; the config's return at logout."""
+    logged_in_by: str = ""
+    """How he came: ``phone``, ``cli``, ``always``, or the phone (``PJSIP/103``) of hot-desking."""
+    phone: Phone = Phone.KNOWN
+    pause_reason: str = ""
+    pause_until: Instant | None = None
+    rest_reason: str = ""
+    misses: int = 0
+    last_contact: ContactId | None = None
     helps: int = 0
     """The watches (``staffing``) that count him as a help, a bit for each."""
 

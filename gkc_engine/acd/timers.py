@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 
 from gkc_engine.acd.lazyheap import ContactRun
 from gkc_engine.acd.state import Contact
@@ -62,24 +62,15 @@ class DueLine:
     def first(self) -> tuple[int, int] | None:
         """Return (due, sequence) of the contact that is due next."""
         head = self.line.head()
-        return None if head is None else (head[0], head[1])
+        return None if head is None else head[:2]
 
     def due_next(self, due: Instant, sequence: int) -> bool:
         """Return whether the contact that is due next is this one, and at this instant."""
-        line = self.line
-        if line.late or not line.run:
-            return self.first() == (due, sequence)
-        head = line.run[0]
-        if head[3].entry != head[2]:
-            return self.first() == (due, sequence)
-        return head[0] == due and head[1] == sequence
+        return self.first() == (due, sequence)
 
     def take(self) -> Contact:
         """Take out the contact that is due now."""
-        head = self.line.head()
-        assert head is not None
-        self.line.pop()
-        return head[3]
+        return self.line.take()[3]
 
 
 Ref = AgentId | ContactId | OfferId | DueLine
@@ -136,6 +127,11 @@ class Timers:
             timer = heap[0]
             ref = timer[6]
             if isinstance(ref, DueLine):
+                run = ref.line.run
+                if type(ref) is DueLine and run and not ref.line.late:  # The short way of most.
+                    first = run[0]
+                    if first[1] == timer[2] and first[3].entry == first[2] and first[0] == timer[0]:
+                        return timer
                 if ref.due_next(timer[0], timer[2]):
                     return timer
                 heappop(heap)
@@ -147,10 +143,26 @@ class Timers:
         return None
 
     def pop(self) -> None:
-        """Take the head away (it was returned by ``head``)."""
-        ref = heappop(self.heap)[6]
-        if isinstance(ref, DueLine):
-            ref.armed = None
+        """Take the head away (it was returned by ``head``, and stands for no line)."""
+        heappop(self.heap)
+
+    def advance(self, timer: Timer, line: DueLine) -> None:
+        """The contact for whom a line's timer stood is taken out: let one stand for the next.
+
+        Who came before it meanwhile leaves it where it is: it is dead, and ``head`` finds that.
+        """
+        heap = self.heap
+        if heap[0] is not timer:
+            return
+        first = line.first()
+        if first is None:
+            line.armed = None
+            heappop(heap)
+            return
+        line.armed = first
+        due, sequence = first
+        self._n += 1
+        heapreplace(heap, (Instant(due), timer[1], sequence, timer[3], 0, self._n, line))
 
     def rearm(self, line: DueLine, dead: Timer) -> None:
         """After a dead timer of a line: arm one for the present head, unless one stands."""
@@ -176,6 +188,7 @@ class Timers:
 
     def add(self, line: DueLine, due: int, contact: Contact) -> None:
         """Put the contact into a due line."""
-        line.line.push(due, contact)
-        if line.armed is None or (due, contact.sequence) < line.armed:
+        sequence, armed = contact.sequence, line.armed
+        line.line.put((due, sequence, contact.entry, contact))
+        if armed is None or (due, sequence) < armed:
             self.arm(line)

@@ -108,19 +108,20 @@ class World(Hands):
     def order_key(self, contact: Contact) -> tuple[int, int, int]:
         """Return (class rank, instant, sequence): the order of equals in one line."""
         assert contact.queue is not None
-        settings, own_class = self.queues[contact.queue].settings, contact.own_class
-        rank = CLASS_RANK[settings.contact_class if own_class is None else own_class]
+        queue, own_class = self.queues[contact.queue], contact.own_class
+        rank = queue.rank if own_class is None else CLASS_RANK[own_class]
         enqueued, own = contact.enqueued, contact.own_head_start
         assert enqueued is not None
         if self.settings.order is _ACCUMULATING:
-            slope = settings.slope_milli if contact.own_slope is None else contact.own_slope
+            own_slope = contact.own_slope
+            slope = queue.settings.slope_milli if own_slope is None else own_slope
             return rank, enqueued if slope > 0 else 0, contact.sequence
-        return rank, enqueued - (settings.head_start_us if own is None else own), contact.sequence
+        return rank, enqueued - (queue.head_start_us if own is None else own), contact.sequence
 
     def line_up(self, contact: Contact) -> None:
         """Put a waiting contact into the line of its present step, and into its due lines."""
         line, key = self._line_of(contact)
-        line.push(key, contact)
+        line.put((key, contact.sequence, contact.entry, contact))
         assert contact.queue is not None
         self._await(contact, self.queues[contact.queue])
 
@@ -130,31 +131,39 @@ class World(Hands):
         Who waited longest ages first, so he mostly stands at the head of his line.
         """
         assert contact.queue is not None
-        before, queue = self.space.lines[contact.line], self.queues[contact.queue]
+        space, queue = self.space, self.queues[contact.queue]
+        before = space.lines[contact.line]
         run = before.run
-        if before.late or not run or run[0][2] != contact.entry:
+        if before.late or not run or run[0][2] != contact.entry or queue.may_leave:
             self.line_up(contact)
             return
-        key = run.popleft()[0]
+        entry = run.popleft()
         before.renew()
-        req = queue.steps[contact.step][1]
-        line = self.space.line(req, contact.medium, before.rank, before.slope, contact.prefer_agent)
-        self._token += 1
-        contact.entry, contact.line = self._token, line.index
-        line.push(key, contact)
-        self._await(contact, queue)
+        steps, step = queue.steps, contact.step
+        req, only = steps[step][1], contact.prefer_agent
+        line = space.line(req, contact.medium, before.rank, before.slope, only)
+        contact.line = line.index
+        line.put(entry)  # Under its old token: what is due for it by ``maxwait`` stays due.
+        if step + 1 < len(steps):
+            after_us, enqueued = steps[step + 1][0], contact.enqueued
+            assert enqueued is not None
+            due, now = enqueued + after_us, self.now
+            due = due if due > now else now  # noqa: FURB136 - a call is dear
+            self.timers.add(self.timers.aging(after_us), due, contact)
 
     def _await(self, contact: Contact, queue: Queue) -> None:
         """Put a waiting contact into its due lines."""
         assert contact.enqueued is not None
-        steps, step, maxwait_us = queue.steps, contact.step, queue.settings.maxwait_us
+        steps, step, now = queue.steps, contact.step, self.now
         if step + 1 < len(steps):
             after_us = steps[step + 1][0]
-            due = max(self.now, contact.enqueued + after_us)
+            due = contact.enqueued + after_us
+            due = due if due > now else now  # noqa: FURB136 - a call is dear
             self.timers.add(self.timers.aging(after_us), due, contact)
-        if maxwait_us is not None:
-            self.timers.add(queue.maxwait, max(self.now, contact.enqueued + maxwait_us), contact)
-        if queue.leaving[step]:
+        if queue.maxwait_us is not None:
+            due = contact.enqueued + queue.maxwait_us
+            self.timers.add(queue.maxwait, max(due, now), contact)
+        if queue.may_leave:
             self._join_leaving(contact)
 
     def line_up_all(self, contacts: Iterable[Contact]) -> None:

@@ -12,7 +12,7 @@ from gkc_engine.acd.state import Agent, KeptPlace, QueueStatus, Slot
 from gkc_engine.ids import AgentId
 
 RECORDS: tuple[tuple[Agent | Slot, dict[str, object]], ...] = (
-    (Agent(agent_id=AgentId("a"), rank=1, skills={}, capacity={}, slots=[]), {"rank": 7}),
+    (Agent(agent_id=AgentId("a"), rank=1, skills={}, capacity={}, slots=()), {"rank": 7}),
     (Slot(medium=Medium.VOICE), {"medium": Medium.EMAIL}),
 )
 

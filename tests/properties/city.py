@@ -250,3 +250,12 @@ def drawn_city(pick: Pick) -> Settings:
             for n, s in SKILLS.items()
         ),
     )
+
+
+def without_staffing(settings: Settings) -> Settings:
+    """Return the city without the rules that ask whether anybody is left to serve."""
+    queues = [
+        replace(queue, joinempty=(), leavewhenempty=(), maxwait_unstaffed_us=None)
+        for queue in settings.queues
+    ]
+    return replace(settings, queues=tuple(queues))

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gkc_engine.acd import matchspace
-from tests.properties.city import drawn_city
+from gkc_engine.acd.settings import Settings
+from tests.properties.city import drawn_city, without_staffing
 from tests.properties.driver import Driver
 from tests.properties.support import Pick
 
@@ -26,8 +27,8 @@ class Seeded:
 
 def history(seed: int, *, with_oracle: bool) -> None:
     pick = Seeded(seed)
-    with wide_or_not(pick):
-        driver = Driver(drawn_city(pick), pick, with_oracle=with_oracle)
+    with ways_of_many(pick) as settings:
+        driver = Driver(settings, pick, with_oracle=with_oracle)
         for _ in range(ACTIONS):
             driver.act()
         driver.finish()
@@ -44,11 +45,18 @@ def first_failure(first: int, *, with_oracle: bool) -> str | None:
 
 
 @contextmanager
-def wide_or_not(pick: Pick) -> Iterator[None]:
-    """In some histories every requirement is a wide one: eight agents never need it."""
-    before = matchspace.WIDE
-    matchspace.WIDE = pick.number(0, 1) * before
+def ways_of_many(pick: Pick) -> Iterator[Settings]:
+    """Yield a drawn city; eight agents and three queues of it go the ways of thousands.
+
+    In some histories every requirement is a wide one and many lines are occupied. In the others
+    nobody is counted whom ``joinempty`` and its kin ask for, as in most of cities: only then do
+    offers and releases go the short way.
+    """
+    wide, few = matchspace.WIDE, matchspace.FEW
+    small = pick.number(0, 1)
+    matchspace.WIDE, matchspace.FEW = small * wide, small * (few + 1) - 1
     try:
-        yield
+        city = drawn_city(pick)
+        yield without_staffing(city) if small else city
     finally:
-        matchspace.WIDE = before
+        matchspace.WIDE, matchspace.FEW = wide, few

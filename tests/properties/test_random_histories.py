@@ -19,9 +19,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.properties.city import drawn_city
 from tests.properties.driver import Driver
-from tests.properties.seeded import wide_or_not
+from tests.properties.seeded import ways_of_many
 
 EXAMPLES = int(os.environ.get("GKC_EXAMPLES", "60"))
 LONG = max(EXAMPLES, 2_500)
@@ -46,9 +45,8 @@ class _History(RuleBasedStateMachine):
     def begin(self, data: st.DataObject) -> None:
         type(self).begun += 1
         pick = _Drawn(data)
-        self.wide = wide_or_not(pick)
-        self.wide.__enter__()
-        self.driver = Driver(drawn_city(pick), pick, with_oracle=self.with_oracle)
+        self.ways = ways_of_many(pick)
+        self.driver = Driver(self.ways.__enter__(), pick, with_oracle=self.with_oracle)
 
     @rule(data=st.data())
     def anything(self, data: st.DataObject) -> None:
@@ -56,8 +54,8 @@ class _History(RuleBasedStateMachine):
         self.driver.act()
 
     def teardown(self) -> None:
-        if hasattr(self, "wide"):
-            self.wide.__exit__(None, None, None)
+        if hasattr(self, "ways"):
+            self.ways.__exit__(None, None, None)
         if hasattr(self, "driver"):
             self.driver.finish()
 
