@@ -236,7 +236,7 @@ def line_due(world: World, line: DueLine) -> None:
     """P5's kinds 2 and 3: the next step of the first of a line, or the end of its waiting."""
     if isinstance(line, LeaveLine):
         line.ripen(world.now)
-    contact = line.take()
+    contact = line.line.take()[3]
     assert contact.queue is not None
     if line.what is _STEP:
         step = contact.step + 1
@@ -245,7 +245,8 @@ def line_due(world: World, line: DueLine) -> None:
         if contact.prefer_agent is not None:
             keep_preference(world, contact)
         world.age(contact)
-        serve_contact(world, contact)
+        if world.space.idle[contact.medium].agents:
+            serve_contact(world, contact)
     else:
         settings = world.queues[contact.queue].settings
         if line.what is What.MAXWAIT:

@@ -30,11 +30,11 @@ from gkc_engine.acd.commands import Command
 from gkc_engine.acd.state import AcdState, ContactState
 from gkc_engine.acd.timers import DueLine, Kind, Timer, What
 from gkc_engine.acd.world import World
-from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
+from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _OFFER_RESULT, _AGENT_ABLE, _LEAVING = Kind.OFFER_RESULT, Kind.AGENT_ABLE, Kind.LEAVING
-_TICK, _LEASE = Kind.TICK, What.LEASE
+_TICK = Kind.TICK
 _RESTARTED = ev.EngineRestarted
 _TALKS = ContactState.TALK
 
@@ -220,9 +220,8 @@ class Acd:
             world.timers.advance(timer, ref)
             return
         world.timers.pop()
-        if what is _LEASE:
-            assert isinstance(ref, int)
-            results.lease_expired(world, OfferId(ref))
+        if isinstance(ref, int):
+            results.lease_expired(world, world.offers[ref])
         elif what in _OF_AGENTS:
             agents.agent_timer(world, timer)
         else:

@@ -72,6 +72,7 @@ class Line(ContactRun):
     def extend(self, entries: list[LineEntry]) -> None:
         """Add many at once, and drop the dead."""
         super().extend(entries)
+        self._occupied.add(self.index)
         self.renew()
 
     def left_by(self, contact: Contact) -> None:
@@ -81,14 +82,13 @@ class Line(ContactRun):
             self.renew()
 
     def renew(self) -> None:
-        """Find the head anew."""
+        """Find the head anew, for who stood there is gone."""
         entry = self.head()
         if entry is None:
             self._heads[self.index] = EMPTY
             self._occupied.discard(self.index)
         else:
             self._heads[self.index] = self._head(entry[0], entry[1])
-            self._occupied.add(self.index)
 
     def _head(self, key: int, sequence: int) -> Head:
         return ((key << _SEQUENCE_BITS) + sequence << _LINE_BITS) + self._base

@@ -117,8 +117,11 @@ def make_offer(world: World, contact: Contact, agents: list[Agent]) -> None:
             slots=slots,
         )
     )
-    for agent, slot in [(agents[0], slots[0])] if alone else zip(agents, slots, strict=True):
-        world.reserve(agent, slot, offer)
+    if alone:
+        world.reserve(agents[0], slots[0], offer)
+    else:
+        for agent, slot in zip(agents, slots, strict=True):
+            world.reserve(agent, slot, offer)
     world.timers.push(offer.lease, _OFFER_RESULT, contact.sequence, _LEASE, offer_id)
 
 

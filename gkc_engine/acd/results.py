@@ -17,7 +17,7 @@ from gkc_engine.acd.routing import (
 from gkc_engine.acd.state import Agent, Contact, ContactState, Leg, Offer, Work
 from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import World
-from gkc_engine.ids import ContactId, Instant, OfferId
+from gkc_engine.ids import ContactId, Instant
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _ACCEPTED = OfferOutcome.ACCEPTED
@@ -240,13 +240,13 @@ def _resume_failed(world: World, agents: list[Agent]) -> None:
 # --- leases ----------------------------------------------------------------------------------
 
 
-def lease_expired(world: World, offer_id: OfferId) -> None:
+def lease_expired(world: World, offer: Offer) -> None:
     """The adapter did not answer: the core names the end itself, and has the ring stopped."""
-    offer = world.offers[offer_id]
     if offer.rescinding:
         fail_offer(world, offer, OfferOutcome.RESCINDED, offer.rescind_reason, None)
         return
     outcome = OfferOutcome.UNREACHABLE if offer.doubt else OfferOutcome.NO_ANSWER
     reason = "in doubt after restart" if offer.doubt else "no answer from the adapter"
-    world.out.append(cmd.RescindOffer(offer_id=offer_id, contact_id=offer.contact, reason=reason))
+    offer_id, contact_id = offer.offer_id, offer.contact
+    world.out.append(cmd.RescindOffer(offer_id=offer_id, contact_id=contact_id, reason=reason))
     fail_offer(world, offer, outcome, reason, None)

@@ -6,12 +6,12 @@ due for the same thing and arms a single timer for its head.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from heapq import heapify, heappop, heappush, heapreplace
 
 from gkc_engine.acd.lazyheap import ContactRun
-from gkc_engine.acd.state import Contact
+from gkc_engine.acd.state import Contact, Offer
 from gkc_engine.ids import AgentId, ContactId, Instant, OfferId
 
 
@@ -68,10 +68,6 @@ class DueLine:
         """Return whether the contact that is due next is this one, and at this instant."""
         return self.first() == (due, sequence)
 
-    def take(self) -> Contact:
-        """Take out the contact that is due now."""
-        return self.line.take()[3]
-
 
 Ref = AgentId | ContactId | OfferId | DueLine
 
@@ -85,10 +81,12 @@ A plain tuple, for it is the cheapest to make and to take apart, and nothing to 
 class Timers:
     """The heap of all that is due."""
 
-    def __init__(self, alive: Callable[[Timer], bool]) -> None:
+    def __init__(self, alive: Callable[[Timer], bool], offers: Mapping[OfferId, Offer]) -> None:
         self.heap: list[Timer] = []
         """The first due first, the dead among them."""
         self.alive = alive
+        self._offers = offers
+        """The open ones. Nearly all leases have lost theirs by then: no call is made for those."""
         self._aging: dict[int, DueLine] = {}
         self._n = 0
         self._limit = 1024
@@ -112,7 +110,9 @@ class Timers:
         alive: list[Timer] = []
         dead: list[Timer] = []
         for timer in self.heap:
-            (alive if self.alive(timer) else dead).append(timer)
+            ref = timer[6]
+            over = isinstance(ref, int) and ref not in self._offers
+            (dead if over or not self.alive(timer) else alive).append(timer)
         heapify(alive)
         self.heap = alive
         self._limit = max(1024, 2 * len(alive))
@@ -136,6 +136,8 @@ class Timers:
                     return timer
                 heappop(heap)
                 self.rearm(ref, timer)
+            elif isinstance(ref, int) and ref not in self._offers:
+                heappop(heap)
             elif self.alive(timer):
                 return timer
             else:
@@ -154,7 +156,11 @@ class Timers:
         heap = self.heap
         if heap[0] is not timer:
             return
-        first = line.first()
+        run = line.line.run
+        if type(line) is DueLine and run and not line.line.late and run[0][3].entry == run[0][2]:
+            first: tuple[int, int] | None = run[0][:2]  # The short way of most.
+        else:
+            first = line.first()
         if first is None:
             line.armed = None
             heappop(heap)

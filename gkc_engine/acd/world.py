@@ -55,10 +55,10 @@ class World(Hands):
         """P5: what kind of event is being handled."""
         self.overgrown = True
         """The indices hold much that no config in force needs; see ``measure``."""
-        self.timers = Timers(self._alive)
+        self.offers: dict[OfferId, Offer] = {}
+        self.timers = Timers(self._alive, self.offers)
         self.queues: dict[QueueId, Queue] = {}
         self.agents: dict[AgentId, Agent] = {}
-        self.offers: dict[OfferId, Offer] = {}
         self.past_offers: dict[OfferId, ContactId] = {}
         """Ended offers of living contacts: an answer may still come (crossing)."""
         self.barred: dict[ContactId, Contact] = {}
