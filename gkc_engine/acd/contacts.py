@@ -28,7 +28,7 @@ _IN_MENU, _WAITING, _OFFERED, _TREATED, _TALKS, _EXTERNAL = (
     ContactState.TALK,
     ContactState.EXTERNAL,
 )
-_QUEUE, _QUEUED = SegmentKind.QUEUE, SegmentOutcome.QUEUED
+_MENU, _QUEUE, _QUEUED = SegmentKind.MENU, SegmentKind.QUEUE, SegmentOutcome.QUEUED
 
 IN_LINE = frozenset((_WAITING, _OFFERED, ContactState.DETACHED))
 """States in which a contact that has a queue occupies a place of it (P9)."""
@@ -71,7 +71,8 @@ def queue_requested(world: World, event: ev.QueueRequested) -> None:
         and event.enqueued is None is contact.enqueued
         and world.count < world.settings.maxlen
     ):
-        _own_priority(contact, event)
+        if event.contact_class or event.head_start_us is not None or event.slope_milli is not None:
+            _own_priority(contact, event)
         _straight_in(world, contact, queue, event.queue)
     elif contact is not None and (contact.state is _IN_MENU or _may_queue(contact, event.queue)):
         if queue is None or queue.status.draining:
@@ -109,7 +110,8 @@ def _straight_in(world: World, contact: Contact, queue: Queue, queue_id: QueueId
     contact.queue, contact.state = queue_id, _WAITING
     queue.count += 1
     world.count += 1
-    outcome = _ENTRY_OUTCOMES.get(contact.segment_kind, _QUEUED)
+    kind = contact.segment_kind
+    outcome = _QUEUED if kind is _MENU else _ENTRY_OUTCOMES.get(kind, _QUEUED)
     world.next_segment(contact, _QUEUE, outcome)
     announce_queued(world, contact)
     if not serve_contact(world, contact):

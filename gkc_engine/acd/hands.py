@@ -6,7 +6,7 @@ from typing import Final
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.commands import AgentState, SegmentKind, SegmentOutcome
-from gkc_engine.acd.idle import place_of
+from gkc_engine.acd.idle import IDLE_SINCE_SHIFT, place_of
 from gkc_engine.acd.matchspace import MatchSpace, Profile
 from gkc_engine.acd.segments import Segments
 from gkc_engine.acd.settings import EmptyFactor, Medium, Settings
@@ -14,7 +14,7 @@ from gkc_engine.acd.slots import IS_READY, RESERVED, TALKS, slot_state
 from gkc_engine.acd.staffing import BIT, Staff, Staffing, of_work
 from gkc_engine.acd.state import Activity, Agent, Contact, Offer, Slot, Work
 from gkc_engine.acd.timers import Timers
-from gkc_engine.ids import ContactId
+from gkc_engine.ids import ContactId, Instant
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _FREE, _OFFER, _TALKING, _WRAP_UP = Work.FREE, Work.OFFER, Work.TALK, Work.WRAP_UP
@@ -180,7 +180,7 @@ class Hands(Segments):
             )
         )
         if agent.place > 0:
-            self.space.idle[slot.medium].remove(agent.place)  # He has no other.
+            self.space.idle[slot.medium].remove(agent)  # He has no other.
         agent.place, agent.stands = 0, ()
         if agent.activity is _READY:  # As ``_spent`` counts it.
             agent.ready_us += self.now - agent.activity_since
@@ -233,15 +233,17 @@ class Hands(Segments):
         if agent.place > 0:
             idle = self.space.idle
             for medium in agent.stands:
-                idle[medium].remove(agent.place)
+                idle[medium].remove(agent)
         agent.place, agent.stands = 0, ()
 
     def stand(self, agent: Agent) -> None:
         """Give the agent his place among the idle, if he still has to take it."""
         if agent.place == _LATER:
-            slots = agent.slots
-            in_hand = 0 if len(slots) == 1 else sum(slot.work is not _FREE for slot in slots)
-            agent.place = place_of(in_hand, agent.idle_since, agent.rank, agent.profile)
+            if len(agent.slots) == 1:
+                agent.place = (agent.idle_since << IDLE_SINCE_SHIFT) + agent.tail
+            else:
+                in_hand = sum(slot.work is not _FREE for slot in agent.slots)
+                agent.place = place_of(in_hand, agent.idle_since, agent.rank, agent.profile)
             self.space.became_ready(agent)
 
     def _stand(self, agent: Agent, in_hand: int, stands: tuple[Medium, ...]) -> None:
@@ -338,6 +340,7 @@ class Hands(Segments):
         """
         self.take_out(agent)
         agent.profile = self.space.profile(agent.skills)
+        agent.tail = place_of(0, Instant(0), agent.rank, agent.profile)
         self.count_login(agent, +1)
 
     def take_out(self, agent: Agent) -> None:

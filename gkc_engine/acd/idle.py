@@ -60,7 +60,7 @@ class Idle:
 
     def add(self, place: Place, agent: Agent) -> None:
         """Let the agent stand among the idle."""
-        index = (place & PROFILE) - 1
+        index = agent.profile
         heap = self._heaps[index]
         self.agents[place] = agent
         if len(heap) >= self._limits[index]:
@@ -71,11 +71,10 @@ class Idle:
         if place < self.heads[index]:
             self.heads[index] = place
 
-    def remove(self, place: Place) -> None:
-        """Take the agent with this place away; he mostly stands at the head."""
-        agents = self.agents
+    def remove(self, agent: Agent) -> None:
+        """Take the agent away from his place; he mostly stands at the head."""
+        agents, place, index = self.agents, agent.place, agent.profile
         del agents[place]
-        index = (place & PROFILE) - 1
         if self.heads[index] == place:
             heap = self._heaps[index]
             heappop(heap)

@@ -136,8 +136,8 @@ def choose_contact(world: World, agent: Agent) -> Contact | None:
     if own or world.settings.order is not _FCFS:
         return _by_law(world, agent, profile, own or [])
     head = profile.first_in_line(stands[0], heads, occupied)
-    for medium in stands[1:]:
-        head = min(head, profile.first_in_line(medium, heads, occupied))
+    if len(stands) > 1:
+        head = min(head, *(profile.first_in_line(other, heads, occupied) for other in stands[1:]))
     if head is EMPTY:
         return None
     entry = space.lines[head & LINE].first()

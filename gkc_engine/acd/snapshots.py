@@ -42,6 +42,7 @@ def _copy_agent(agent: Agent) -> Agent:
         skills=dict(agent.skills),
         slots=tuple([replace(slot) for slot in agent.slots]),
         place=0,
+        tail=0,
         stands=(),
         profile=-1,
         helps=0,

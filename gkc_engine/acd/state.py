@@ -186,6 +186,8 @@ class Worker:
     slots: tuple[Slot, ...]
     stands: tuple[Medium, ...] = ()
     """Media of which he can take a contact now."""
+    tail: int = 0
+    """What his places have in common: rank and profile."""
     place: int = 0
     """His place among the idle (``idle.place_of``), the same in all media; 0 = he does not stand,
     -1: he looks for a contact before he takes it."""

@@ -168,7 +168,8 @@ class Timers:
         line.armed = first
         due, sequence = first
         self._n += 1
-        heapreplace(heap, (Instant(due), timer[1], sequence, timer[3], 0, self._n, line))
+        due_at: Instant = due  # type: ignore[assignment]  # A NewType's call is dear.
+        heapreplace(heap, (due_at, timer[1], sequence, timer[3], 0, self._n, line))
 
     def rearm(self, line: DueLine, dead: Timer) -> None:
         """After a dead timer of a line: arm one for the present head, unless one stands."""
