@@ -31,7 +31,7 @@ EMPTY: Final[Head] = 1 << (_KEY_BITS + _SEQUENCE_BITS + _LINE_BITS + 16)
 class Line(ContactRun):
     """Contacts that wait alike. Compared by heads; order inside is that of the law."""
 
-    __slots__ = ("_base", "_heads", "_occupied", "index", "medium", "rank", "req", "slope")
+    __slots__ = ("_base", "_heads", "_occupied", "index", "medium", "rank", "req", "slope", "top")
 
     def __init__(
         self,
@@ -54,6 +54,8 @@ class Line(ContactRun):
         """Of all lines, this one's at ``index``. Never of a contact that has left it."""
         self._occupied = occupied
         """The indices of those lines in which somebody stands."""
+        self.top: LineEntry | None = None
+        """The entry of which its head tells."""
         heads.append(EMPTY)
 
     def put(self, entry: LineEntry) -> None:
@@ -65,7 +67,7 @@ class Line(ContactRun):
         ContactRun.put(self, entry)
         head, before = self._head(entry[0], entry[1]), self._heads[self.index]
         if head < before:
-            self._heads[self.index] = head
+            self._heads[self.index], self.top = head, entry
             if before is EMPTY:
                 self._occupied.add(self.index)
 
@@ -77,13 +79,13 @@ class Line(ContactRun):
 
     def left_by(self, contact: Contact) -> None:
         """Note that the contact, whose entry is dead now, stands here no more."""
-        run, late = self.run, self.late
-        if (run and run[0][3] is contact) or (late and late[0][3] is contact):
+        top = self.top
+        if top is not None and top[3] is contact:
             self.renew()
 
     def renew(self) -> None:
         """Find the head anew, for who stood there is gone."""
-        entry = self.head()
+        entry = self.top = self.head()
         if entry is None:
             self._heads[self.index] = EMPTY
             self._occupied.discard(self.index)

@@ -140,7 +140,7 @@ def choose_contact(world: World, agent: Agent) -> Contact | None:
         head = min(head, *(profile.first_in_line(other, heads, occupied) for other in stands[1:]))
     if head is EMPTY:
         return None
-    entry = space.lines[head & LINE].first()
+    entry = space.lines[head & LINE].top
     assert entry is not None
     contact = entry[3]
     return _by_law(world, agent, profile, []) if contact.excluded else contact
