@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gkc_engine.acd.lines import Line
 from gkc_engine.acd.matchspace import MatchSpace, Req
 from gkc_engine.acd.settings import CLASS_RANK, QueueSettings, Ring, Strategy
 from gkc_engine.acd.staffing import LeaveLine, Staffing, Watch
@@ -35,6 +36,7 @@ class Queue:
         "count",
         "head_start_us",
         "leaving",
+        "lines",
         "maxwait",
         "maxwait_us",
         "may_leave",
@@ -72,11 +74,24 @@ class Queue:
         self.settings = settings
         # What each decision asks for: from here it is one object to read, not two.
         self.contact_class, self.head_start_us = settings.contact_class, settings.head_start_us
+        self.lines: list[Line | None] = [None] * (1 + len(settings.relax))
+        """Of each step, the line of those without a priority of their own; see ``usual_line``."""
         self.rank = CLASS_RANK[settings.contact_class]
         self.timeout_us, self.wrapup_us = settings.timeout_us, settings.wrapup_us
         self.maxwait_us = settings.maxwait_us
         self.plain = settings.strategy is Strategy.LONGEST_IDLE and settings.ring is Ring.ONE
         self.look_at_the_door()
+
+    def usual_line(self, step: int, space: MatchSpace) -> Line:
+        """Return the line in which a contact without a priority of its own waits at a step.
+
+        Not under ``accumulating``, by which lines differ in their slopes too.
+        """
+        line = self.lines[step]
+        if line is None:
+            req, medium = self.steps[step][1], self.settings.medium
+            line = self.lines[step] = space.line(req, medium, self.rank, 0)
+        return line
 
     def look_at_the_door(self) -> None:
         """Find ``straight`` anew: the queue's rules or its status have changed."""

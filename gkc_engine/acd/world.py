@@ -139,9 +139,12 @@ class World(Hands):
             return
         entry = run.popleft()
         before.renew()
-        steps, step = queue.steps, contact.step
-        req, only = steps[step][1], contact.prefer_agent
-        line = space.line(req, contact.medium, before.rank, before.slope, only)
+        steps, step, only = queue.steps, contact.step, contact.prefer_agent
+        if before is queue.lines[step - 1] and only is None:
+            line = queue.usual_line(step, space)
+        else:
+            req = steps[step][1]
+            line = space.line(req, contact.medium, before.rank, before.slope, only)
         contact.line = line.index
         line.put(entry)  # Under its old token: what is due for it by ``maxwait`` stays due.
         if step + 1 < len(steps):
@@ -187,14 +190,23 @@ class World(Hands):
         """Give the contact a new token; return its line and its key there."""
         assert contact.state is _WAITING, contact
         assert contact.queue is not None
-        rank, key, _ = self.order_key(contact)
-        slope = self.precedence(contact)[2] if self.settings.order is _ACCUMULATING else 0
         if contact.entry:
             self.step_out(contact)
-        req = self.queues[contact.queue].steps[contact.step][1]
-        line = self.space.line(req, contact.medium, rank, slope, contact.prefer_agent)
+        queue, step = self.queues[contact.queue], contact.step
         self._token += 1
-        contact.entry, contact.line = self._token, line.index
+        contact.entry = self._token
+        own = contact.own_class or contact.own_head_start is not None or contact.prefer_agent
+        if not own and self.settings.order is not _ACCUMULATING:  # The short way of most.
+            line = queue.usual_line(step, self.space)
+            if line.medium is contact.medium:
+                contact.line = line.index
+                assert contact.enqueued is not None
+                return line, contact.enqueued - queue.head_start_us
+        rank, key, _ = self.order_key(contact)
+        slope = self.precedence(contact)[2] if self.settings.order is _ACCUMULATING else 0
+        req = queue.steps[step][1]
+        line = self.space.line(req, contact.medium, rank, slope, contact.prefer_agent)
+        contact.line = line.index
         return line, key
 
     def _dues(self, contact: Contact) -> list[tuple[DueLine, Instant]]:
