@@ -239,12 +239,14 @@ class Hands(Segments):
     def stand(self, agent: Agent) -> None:
         """Give the agent his place among the idle, if he still has to take it."""
         if agent.place == _LATER:
-            if len(agent.slots) == 1:
-                agent.place = (agent.idle_since << IDLE_SINCE_SHIFT) + agent.tail
-            else:
+            space = self.space
+            if len(agent.slots) > 1 or space.profiles[agent.profile].wide:
                 in_hand = sum(slot.work is not _FREE for slot in agent.slots)
                 agent.place = place_of(in_hand, agent.idle_since, agent.rank, agent.profile)
-            self.space.became_ready(agent)
+                space.became_ready(agent)
+            else:  # The short way of most.
+                place = agent.place = (agent.idle_since << IDLE_SINCE_SHIFT) + agent.tail
+                space.idle[agent.stands[0]].add(place, agent)
 
     def _stand(self, agent: Agent, in_hand: int, stands: tuple[Medium, ...]) -> None:
         place = place_of(in_hand, agent.idle_since, agent.rank, agent.profile)

@@ -51,7 +51,8 @@ def resume_agent(world: World, agent: Agent) -> None:
     world.freed(agent)
     if agent.stands:
         serve_agent(world, agent)
-        world.stand(agent)
+        if agent.stands:
+            world.stand(agent)
 
 
 def leave_config(world: World, agent: Agent) -> None:
@@ -252,6 +253,7 @@ def after_talk(world: World, agent: Agent | None) -> None:
     world.freed(agent)
     if agent.stands:
         serve_agent(world, agent)
-        world.stand(agent)
+        if agent.stands:
+            world.stand(agent)
     if agent.removed:
         leave_config(world, agent)

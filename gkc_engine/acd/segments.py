@@ -39,7 +39,9 @@ class Segments:
         """
         started, present = contact.segment_started, contact.segment_kind
         ended = self.now if at is None else self.instant(at, started)
-        if ended != started:
+        if present is _TALK:
+            contact.talk_us += ended - started  # type: ignore[assignment]  # A NewType is dear.
+        elif ended != started:
             _add(contact, present, ended - started)
         if not contact.consult:
             leg = contact.talk_leg
@@ -69,10 +71,8 @@ class Segments:
 
 
 def _add(contact: Contact, kind: SegmentKind, spent: int) -> None:
-    """Add a part to the contact's sums."""
-    if kind is _TALK:
-        contact.talk_us += spent  # type: ignore[assignment]  # A NewType's call is dear.
-    elif kind is _RING:
+    """Add a part, of any kind but a talk, to the contact's sums."""
+    if kind is _RING:
         contact.ring_us = Micros(contact.ring_us + spent)
     elif kind is _HOLD:
         contact.hold_us = Micros(contact.hold_us + spent)
