@@ -15,19 +15,15 @@ import argparse
 import gc
 import json
 import os
-import random
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from heapq import heapify, heappop, heappush
 from pathlib import Path
 
 from bench.acd_load import Center, Decisions, Size, decisions
+from bench.yardsticks import PARTS, heap_pair_us, naive_us
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.settings import Medium, Requirement
-from gkc_engine.acd.state import Agent, Contact, ContactState
-from gkc_engine.ids import QueueId
 
 DECISIONS = 40_000
 SMALL_LINE = 1_000
@@ -100,72 +96,6 @@ def quick_scale() -> Scale:
     )
 
 
-# --- yardsticks -------------------------------------------------------------------------------
-
-
-def heap_pair_us(n: int, clock: Callable[[], int], pairs: int) -> float:
-    """Return the cost of one push + pop of (int, int, object) on a heap of ``n``, in µs."""
-    rng, thing = random.Random(1), object()
-    heap = [(rng.randrange(10**12), i, thing) for i in range(n)]
-    heapify(heap)
-    new = [(rng.randrange(10**12), n + i, thing) for i in range(pairs)]
-    begun = clock()
-    for entry in new:
-        heappush(heap, entry)
-        heappop(heap)
-    return (clock() - begun) / pairs / 1e3
-
-
-def naive_us(center: Center, count: int) -> float:
-    """Return what an arrival or a release costs when everybody is looked at, on average, in µs.
-
-    The same choices by the same keys (P1 longest idle, P2 first come), nothing kept but lists.
-    """
-    world = center.acd._world
-    waiting = [c for c in world.contacts.values() if c.state is ContactState.WAITING]
-    agents = list(world.agents.values())
-    needs = {q: [req.need for _, req in queue.steps] for q, queue in world.queues.items()}
-    rng, taken = random.Random(2), 0
-    begun = center.clock()
-    for n in range(count):
-        if n % 2:
-            taken += _scan_agents(world.can_take, agents, needs[QueueId("q0")][0]) is not None
-        else:
-            taken += _scan_waiting(waiting, rng.choice(agents).skills, needs) is not None
-    took = center.clock() - begun
-    assert taken, "the full scan found nothing to do"
-    return took / count / 1e3
-
-
-def _meets(skills: Requirement, need: Requirement) -> bool:
-    return all(skills.get(skill, 0) >= level for skill, level in need.items())
-
-
-def _scan_waiting(
-    waiting: list[Contact], skills: Requirement, needs: Mapping[QueueId, Sequence[Requirement]]
-) -> Contact | None:
-    best, best_key = None, None
-    for contact in waiting:
-        assert contact.queue is not None
-        if _meets(skills, needs[contact.queue][contact.step]):
-            key = (contact.enqueued, contact.sequence)
-            if best_key is None or key < best_key:
-                best, best_key = contact, key
-    return best
-
-
-def _scan_agents(
-    can_take: Callable[[Agent, Medium], bool], agents: list[Agent], need: Requirement
-) -> Agent | None:
-    best, best_key = None, None
-    for agent in agents:
-        if _meets(agent.skills, need) and can_take(agent, Medium.VOICE):
-            key = (agent.idle_since, agent.rank)
-            if best_key is None or key < best_key:
-                best, best_key = agent, key
-    return best
-
-
 # --- rows -------------------------------------------------------------------------------------
 
 
@@ -192,10 +122,14 @@ def filled(size: Size, clock: Callable[[], int]) -> tuple[Center, float]:
 
 
 def measured(center: Center, count: int) -> Decisions:
-    """Return what decisions cost, after some that do not count."""
+    """Return what decisions cost after some that do not count; the longest step is of all parts."""
     center.run(count // 10)
-    center.clear()
-    return decisions(center.run(count))
+    parts = []
+    for _ in range(PARTS):
+        center.clear()
+        parts.append(decisions(center.run(max(1, count // PARTS))))
+    middle = sorted(parts, key=lambda part: part.us)[PARTS // 2]
+    return replace(middle, longest_ms=max(part.longest_ms for part in parts))
 
 
 def say(text: str) -> None:
@@ -207,7 +141,7 @@ def small_rows(scale: Scale) -> list[Figure]:
     """A center that keeps up with its load."""
     center, _ = filled(scale.small, scale.clock)
     found = measured(center, scale.decisions)
-    pair = heap_pair_us(scale.small.agents, scale.clock, 5 * scale.decisions)
+    pair = heap_pair_us(scale.small.agents, scale.clock, scale.decisions)
     row = _named(scale.small)
     return [
         *_parts(row, found, must=10.0, aim=3.0),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import acd, ewt
+from bench import acd, ewt, yardsticks
 from bench.acd import Figure, quick_scale
 from bench.acd_load import ACCEPT, ARRIVE, REGISTER, RELEASE, TICK, Center, Size, decisions
 from bench.virtual import Asked
@@ -95,7 +95,7 @@ def test_the_full_scan_makes_the_choices_of_the_core() -> None:
     compared = 0
     for agent in list(world.agents.values()):
         waiting = [c for c in world.contacts.values() if c.state is ContactState.WAITING]
-        expected = acd._scan_waiting(waiting, agent.skills, needs)
+        expected = yardsticks._scan_waiting(waiting, agent.skills, needs)
         talk = agent.slots[0].contact
         assert talk is not None
         said = center.acd.step(ev.ContactLeft(contact_id=talk, party=ev.Party.CITIZEN), center.now)
@@ -105,7 +105,7 @@ def test_the_full_scan_makes_the_choices_of_the_core() -> None:
     assert compared > 10
     ready = [a for a in world.agents.values() if world.can_take(a, Medium.VOICE)]
     for agent in ready[:1]:
-        found = acd._scan_agents(world.can_take, list(world.agents.values()), agent.skills)
+        found = yardsticks._scan_agents(world.can_take, list(world.agents.values()), agent.skills)
         assert found is not None
         assert found.agent_id in {a.agent_id for a in ready}
 
