@@ -17,7 +17,7 @@ from gkc_engine.acd.world import World
 from gkc_engine.ids import Instant, QueueId
 from tests.properties.seeded import history
 
-SEEDS = range(30)
+SEEDS = range(60)
 
 
 def _said(seed: int, patch: pytest.MonkeyPatch) -> list[Command]:
