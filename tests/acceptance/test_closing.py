@@ -11,8 +11,8 @@ import pytest_asyncio
 from gkc_engine.pbx.install import Install
 from tests.acceptance.harness import until
 from tests.acceptance.phone import answers
+from tests.acceptance.shell import Shell
 from tests.acceptance.stage import PASSPORT, Stage, hears, open_stage, outcomes
-from tests.acceptance.test_commands import Shell
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 

@@ -6,11 +6,9 @@ import asyncio
 import json
 import re
 import signal
-import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,44 +16,12 @@ from gkc_engine.pbx.install import Install
 from tests.acceptance.desk import Desk
 from tests.acceptance.harness import Scene, scene, until
 from tests.acceptance.phone import Leg, answers, only_rings
+from tests.acceptance.shell import Shell
 
 pytestmark = pytest.mark.accept
 
 PASSPORT = "+74951112233"
 STOP_S = 3.0
-
-
-class Shell:
-    """Runs ``gkc``; notes how long the slowest command took."""
-
-    def __init__(self, city: Scene) -> None:
-        self._env = city.city.cli_environment()
-
-    async def run(self, *argv: str) -> tuple[int, str, str]:
-        """Return exit code, stdout and stderr."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gkc_engine", *argv),
-            env=self._env | {"COLUMNS": "200"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        assert "Traceback" not in err.decode()
-        return process.returncode or 0, out.decode(), err.decode()
-
-    async def rows(self, *argv: str) -> list[dict[str, Any]]:
-        """Return what a command prints with ``--json``."""
-        code, out, err = await self.run(*argv, "--json")
-        assert (code, err) == (0, ""), err
-        rows = json.loads(out)
-        assert isinstance(rows, list)
-        return rows
-
-    async def table(self, *argv: str) -> str:
-        code, out, err = await self.run(*argv)
-        assert (code, err) == (0, ""), err
-        return out
 
 
 REFUSED = [

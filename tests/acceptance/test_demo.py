@@ -63,8 +63,6 @@ def test_simulate_gives_each_operator_the_citizens_that_he_had(
 ) -> None:
     simulated.run(home, install, seconds=12, rate=4, seed=1)
     simulated.agrees(home)
-    # In this run the same are overtaken each time; in the other that is left to chance.
-    recorded.explains(home)
 
 
 @pytest.mark.long
