@@ -245,8 +245,7 @@ def line_due(world: World, line: DueLine) -> None:
         if contact.prefer_agent is not None:
             keep_preference(world, contact)
         world.age(contact)
-        if world.space.idle[contact.medium].agents:
-            serve_contact(world, contact)
+        serve_contact(world, contact)
     else:
         settings = world.queues[contact.queue].settings
         if line.what is What.MAXWAIT:

@@ -158,9 +158,7 @@ class Acd:
         before, what = world.now, type(event)
         kind, rank = _KINDS_AND_RANKS[what]
         if kind is None:  # Of a contact that leaves: a talk that ends lets an agent be able again.
-            leaving = world.contacts.get(event.contact_id)  # type: ignore[union-attr,arg-type]
-            talks = leaving is not None and leaving.state is _TALKS
-            kind = _AGENT_ABLE if talks else _LEAVING
+            kind = _AGENT_ABLE if self._talks(event) else _LEAVING
         if what is _RESTARTED:
             center.restarted(world, now)
         heap = world.timers.heap

@@ -6,7 +6,7 @@ from typing import Final
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.commands import AgentState, SegmentKind, SegmentOutcome
-from gkc_engine.acd.idle import IDLE_SINCE_SHIFT, place_of
+from gkc_engine.acd.idle import place_of, tail_of
 from gkc_engine.acd.matchspace import MatchSpace, Profile
 from gkc_engine.acd.segments import Segments
 from gkc_engine.acd.settings import EmptyFactor, Medium, Settings
@@ -14,7 +14,7 @@ from gkc_engine.acd.slots import IS_READY, RESERVED, TALKS, slot_state
 from gkc_engine.acd.staffing import BIT, Staff, Staffing, of_work
 from gkc_engine.acd.state import Activity, Agent, Contact, Offer, Slot, Work
 from gkc_engine.acd.timers import Timers
-from gkc_engine.ids import ContactId, Instant
+from gkc_engine.ids import ContactId
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _FREE, _OFFER, _TALKING, _WRAP_UP = Work.FREE, Work.OFFER, Work.TALK, Work.WRAP_UP
@@ -115,7 +115,12 @@ class Hands(Segments):
         if slot.work is not _FREE or medium not in agent.capacity:
             self.settle(agent, seeks=True)
             return
-        if slot.shown is not IS_READY or slot.shown_reason or slot.shown_contact is not None:
+        if (
+            slot.shown is not IS_READY
+            or slot.shown_contact is not None
+            or slot.shown_reason
+            or slot.shown_until is not None
+        ):
             slot.shown, slot.shown_reason = IS_READY, ""
             slot.shown_until = slot.shown_contact = None
             self.out.append(
@@ -124,12 +129,7 @@ class Hands(Segments):
                 )
             )
         agent.place, agent.stands = _LATER, _ALONE[medium]
-        if agent.activity is _HANDLING:  # As ``_spent`` counts it.
-            agent.handling_us += self.now - agent.activity_since
-            agent.activity, agent.activity_since = _READY, self.now
-        elif agent.activity is not _READY:
-            self._spent(agent)
-            agent.activity = _READY
+        self._turns(agent, _READY)
 
     def settle(self, agent: Agent, *, seeks: bool = False) -> None:
         """After any change to an agent: show it, and put it among the idle or take it out.
@@ -151,10 +151,7 @@ class Hands(Segments):
                 self._stand(agent, in_hand, stands)
         elif agent.stands:
             self._withdraw(agent)
-        activity = _HANDLING if handling else (_READY if agent.stands else _NEITHER)
-        if activity is not agent.activity:
-            self._spent(agent)
-            agent.activity = activity
+        self._turns(agent, _HANDLING if handling else (_READY if agent.stands else _NEITHER))
         if self.staffing.watches:
             self._count_help(agent, self.space.profiles[agent.profile])
 
@@ -182,12 +179,7 @@ class Hands(Segments):
         if agent.place > 0:
             self.space.idle[slot.medium].remove(agent)  # He has no other.
         agent.place, agent.stands = 0, ()
-        if agent.activity is _READY:  # As ``_spent`` counts it.
-            agent.ready_us += self.now - agent.activity_since
-            agent.activity, agent.activity_since = _NEITHER, self.now
-        elif agent.activity is not _NEITHER:
-            self._spent(agent)
-            agent.activity = _NEITHER
+        self._turns(agent, _NEITHER)
 
     def _show_all(self, agent: Agent) -> tuple[int, bool]:
         """Show all slots; return how many are in use, and whether one is by more than an offer."""
@@ -201,14 +193,16 @@ class Hands(Segments):
         self._park(agent)
         return in_hand, handling
 
-    def _spent(self, agent: Agent) -> None:
-        """Add the time since his last change to what it was: handling, ready, or neither."""
-        spent, activity = self.now - agent.activity_since, agent.activity
-        if activity is _HANDLING:
-            agent.handling_us += spent
-        elif activity is _READY:
-            agent.ready_us += spent
-        agent.activity_since = self.now
+    def _turns(self, agent: Agent, to: Activity) -> None:
+        """Let the agent turn to handling, to being ready, or to neither: the time before counts."""
+        before = agent.activity
+        if before is to:
+            return
+        if before is _HANDLING:
+            agent.handling_us += self.now - agent.activity_since
+        elif before is _READY:
+            agent.ready_us += self.now - agent.activity_since
+        agent.activity, agent.activity_since = to, self.now
 
     def _able(self, agent: Agent) -> tuple[Medium, ...]:
         """Return the media of which the agent, of whom a slot is free, can take a contact."""
@@ -239,17 +233,13 @@ class Hands(Segments):
     def stand(self, agent: Agent) -> None:
         """Give the agent his place among the idle, if he still has to take it."""
         if agent.place == _LATER:
-            space = self.space
-            if len(agent.slots) > 1 or space.profiles[agent.profile].wide:
-                in_hand = sum(slot.work is not _FREE for slot in agent.slots)
-                agent.place = place_of(in_hand, agent.idle_since, agent.rank, agent.profile)
-                space.became_ready(agent)
-            else:  # The short way of most.
-                place = agent.place = (agent.idle_since << IDLE_SINCE_SHIFT) + agent.tail
-                space.idle[agent.stands[0]].add(place, agent)
+            slots = agent.slots
+            in_hand = 0 if len(slots) == 1 else sum(slot.work is not _FREE for slot in slots)
+            agent.place = place_of(in_hand, agent.idle_since, agent.tail)
+            self.space.became_ready(agent)
 
     def _stand(self, agent: Agent, in_hand: int, stands: tuple[Medium, ...]) -> None:
-        place = place_of(in_hand, agent.idle_since, agent.rank, agent.profile)
+        place = place_of(in_hand, agent.idle_since, agent.tail)
         if place != agent.place or stands != agent.stands:
             if agent.place > 0:
                 self._withdraw(agent)
@@ -342,7 +332,7 @@ class Hands(Segments):
         """
         self.take_out(agent)
         agent.profile = self.space.profile(agent.skills)
-        agent.tail = place_of(0, Instant(0), agent.rank, agent.profile)
+        agent.tail = tail_of(agent.rank, agent.profile)
         self.count_login(agent, +1)
 
     def take_out(self, agent: Agent) -> None:

@@ -34,10 +34,14 @@ NOBODY: Final[Place] = 1 << (IN_HAND_SHIFT + 64)
 _COMPACT_AT = 64
 
 
-def place_of(in_hand: int, idle_since: Instant, rank: int, profile: int) -> Place:
-    """Return the place among the idle; never 0, for the profile counts from 1."""
-    since = ((in_hand << _IDLE_SINCE_BITS) + idle_since << _RANK_BITS) + rank
-    return (since << _PROFILE_BITS) + profile + 1
+def tail_of(rank: int, profile: int) -> int:
+    """Return what all places of an agent have in common; never 0, for the profile counts from 1."""
+    return (rank << _PROFILE_BITS) + profile + 1
+
+
+def place_of(in_hand: int, idle_since: Instant, tail: int) -> Place:
+    """Return the place among the idle; ``tail``: see ``tail_of``."""
+    return ((in_hand << _IDLE_SINCE_BITS) + idle_since << IDLE_SINCE_SHIFT) + tail
 
 
 class Idle:

@@ -235,8 +235,7 @@ def end_talk(world: World, contact: Contact, *, wrap_up: bool = True) -> Agent |
         until = slot.until = Instant(world.now + wrapup_us)
         world.timers.push(until, Kind.AGENT_ABLE, agent.rank, What.WRAP_UP, agent.agent_id, index)
     else:
-        free_slot(slot)  # As ``handling_over``.
-        agent.idle_since = world.now
+        handling_over(world, agent, slot)
     return agent
 
 

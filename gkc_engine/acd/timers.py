@@ -156,11 +156,7 @@ class Timers:
         heap = self.heap
         if heap[0] is not timer:
             return
-        run = line.line.run
-        if type(line) is DueLine and run and not line.line.late and run[0][3].entry == run[0][2]:
-            first: tuple[int, int] | None = run[0][:2]  # The short way of most.
-        else:
-            first = line.first()
+        first = line.first()
         if first is None:
             line.armed = None
             heappop(heap)

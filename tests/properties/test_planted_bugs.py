@@ -13,6 +13,7 @@ from gkc_engine.acd import (
     commands,
     contacts,
     core,
+    hands,
     matching,
     offers,
     presence,
@@ -21,6 +22,7 @@ from gkc_engine.acd import (
     routing,
 )
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.idle import tail_of
 from gkc_engine.acd.queues import Queue
 from gkc_engine.acd.settings import AgentSettings
 from gkc_engine.acd.state import Agent, Contact, ContactState
@@ -198,14 +200,7 @@ def test_invariant_finds(
 
 
 def last_in_the_config_wins_a_tie(patch: pytest.MonkeyPatch) -> None:
-    settle = World.settle
-
-    def planted(self: World, agent: Agent, *, seeks: bool = False) -> None:
-        agent.rank = -agent.rank
-        settle(self, agent, seeks=seeks)
-        agent.rank = -agent.rank
-
-    patch.setattr(World, "settle", planted)
+    patch.setattr(hands, "tail_of", lambda rank, profile: tail_of(99 - rank, profile))
 
 
 def no_head_start(patch: pytest.MonkeyPatch) -> None:
