@@ -17,6 +17,8 @@ from gkc_engine.clock import SystemClock
 from gkc_engine.demo.city import CityOptions
 from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install
+from gkc_engine.recorder.writer import COMMIT_MAX_S
+from tests.acceptance.disk import Disk
 from tests.acceptance.harness import Row, first_of, until
 from tests.acceptance.phone import Leg, Phone, answers
 from tests.acceptance.relay import Relay
@@ -161,21 +163,24 @@ def _clean(value: object) -> bool:
 async def test_a_hostile_caller_breaks_nothing(faulty: Faulty, case: str) -> None:
     city = faulty.stage.city.city
     logged = city.log.stat().st_size
-    steps = (await faulty.health())["steps"]
-    phone = await faulty.stage.desk.citizen(
-        user=USERS.get(case, "+79001234567"), name=NAMES.get(case, "Citizen")
-    )
-    await _left(faulty, phone)
-    story = await _answered(faulty, phone)
-    assert (story["disposition"], story["agent_id"]) == ("answered", "anna")
-    health = await faulty.health()
-    assert health["ami_up"]
-    assert health["steps"] > steps
+    with Disk(city.state) as disk:
+        steps = (await faulty.health())["steps"]
+        phone = await faulty.stage.desk.citizen(
+            user=USERS.get(case, "+79001234567"), name=NAMES.get(case, "Citizen")
+        )
+        await _left(faulty, phone)
+        story = await _answered(faulty, phone)
+        assert (story["disposition"], story["agent_id"]) == ("answered", "anna")
+        health = await faulty.health()
+        assert health["ami_up"]
+        assert health["steps"] > steps
     with city.log.open("rb") as file:
         file.seek(logged)
         for line in file.read().decode("utf-8").splitlines():
             entry = json.loads(line)
-            assert entry["level"] in ("info", "warning"), entry
+            # The host's disk may stand still; that no caller did it, a file beside it must show.
+            if entry["event"] != "ledger_behind" or disk.longest_s < COMMIT_MAX_S / 2:
+                assert entry["level"] in ("info", "warning"), (entry, disk.longest_s)
             assert _clean(line), line
     connection = sqlite3.connect(f"file:{city.state / 'gkc.sqlite'}?mode=ro", uri=True)
     try:
