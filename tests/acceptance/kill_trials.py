@@ -344,6 +344,7 @@ def report(figures: Mapping[str, Figures], verdict: Verdict) -> dict[str, Any]:
             "fallback_invite_s": _spread(f.invite_s),
             "new_call_invite_s": _spread(f.new_s),
             "decide_s": _spread(f.decide_s),
+            "silent_s": _spread(f.silent_s),
             "wrong_order": f.wrong_order,
             "broken": f.broken,
         }

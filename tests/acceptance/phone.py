@@ -10,15 +10,17 @@ import asyncio
 import contextlib
 import secrets
 import time
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
 from tests.acceptance import sip_text as sip
 from tests.acceptance.harness import first_of
 from tests.acceptance.sip_text import Headers
-from tests.acceptance.stream import Stream
+from tests.acceptance.stream import FRAME_S, Stream
 
 REPLY_S = 10.0
 
@@ -129,6 +131,20 @@ class Leg:
         """Return how many frames of each signature came in the last ``seconds``."""
         since = time.monotonic() - seconds
         return Counter(value for at, value in self._rtp.heard if at >= since)
+
+    def unheard_s(self, other: Leg, since: float) -> float:
+        """Return the longest that ``other`` spoke since then while nothing of it came here.
+
+        In sound sent, not by the clock: where this process stands still, nobody speaks either.
+        """
+        said = [at for at in other._rtp.sent if at >= since]
+        came = [at for at, value in self._rtp.heard if value == other.phone.signature]
+        edges = [since, *(at for at in came if at >= since), time.monotonic()]
+        most = max(
+            bisect_left(said, after) - bisect_right(said, before)
+            for before, after in pairwise(edges)
+        )
+        return most * FRAME_S
 
     @property
     def frames(self) -> int:

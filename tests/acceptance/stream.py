@@ -24,6 +24,8 @@ class Stream(asyncio.DatagramProtocol):
         self.to: tuple[str, int] | None = None
         self.sending = False
         self.heard: list[tuple[float, int]] = []
+        self.sent: list[float] = []
+        """When each frame of sound went out."""
         self.sound = bytearray()
         self._sequence = secrets.randbelow(30_000) if first is None else first
         self._time = 0
@@ -54,6 +56,7 @@ class Stream(asyncio.DatagramProtocol):
         while True:
             if self.sending:
                 self.send(PCMA, bytes([self.signature]) * FRAME)
+                self.sent.append(time.monotonic())
             self._time += FRAME
             due += FRAME_S
             await asyncio.sleep(max(0.0, due - time.monotonic()))

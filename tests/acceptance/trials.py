@@ -42,6 +42,8 @@ class Figures:
     decide_s: list[float] = field(default_factory=list)
     """From the start of the new process to its first offer; under the watchdog from the kill, or
     from when there was somebody to be offered."""
+    silent_s: list[float] = field(default_factory=list)
+    """The longest part of a transferred talk that was lost, once the two had heard each other."""
     wrong_order: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     """Rings or talks that the kill touched, operators who were not freed."""
