@@ -11,27 +11,26 @@ from gkc_engine.acd.settings import Medium, Requirement
 from gkc_engine.acd.state import Agent, Contact, ContactState
 from gkc_engine.ids import QueueId
 
-PARTS = 5
-"""Of a measurement; the middle one counts: neighbours take a part of a second, not all of it."""
 
+class HeapPair:
+    """One push + pop of (int, int, object) on a heap of ``n``; timed in parts."""
 
-def heap_pair_us(n: int, clock: Callable[[], int], pairs: int) -> float:
-    """Return the cost of one push + pop of (int, int, object) on a heap of ``n``, in µs.
+    def __init__(self, n: int, clock: Callable[[], int]) -> None:
+        self._rng, self._thing, self._clock = random.Random(1), object(), clock
+        self._heap = [(self._rng.randrange(10**12), i, self._thing) for i in range(n)]
+        self._n = n
+        heapify(self._heap)
 
-    The middle one of five parts, as ``measured``.
-    """
-    rng, thing = random.Random(1), object()
-    heap = [(rng.randrange(10**12), i, thing) for i in range(n)]
-    heapify(heap)
-    took = []
-    for part in range(PARTS):
-        new = [(rng.randrange(10**12), n + part * pairs + i, thing) for i in range(pairs)]
-        begun = clock()
+    def us(self, pairs: int) -> float:
+        """Return the cost of a pair, in µs, on average."""
+        rng, thing, heap = self._rng, self._thing, self._heap
+        new = [(rng.randrange(10**12), self._n + i, thing) for i in range(pairs)]
+        self._n += pairs
+        begun = self._clock()
         for entry in new:
             heappush(heap, entry)
             heappop(heap)
-        took.append((clock() - begun) / pairs / 1e3)
-    return sorted(took)[PARTS // 2]
+        return (self._clock() - begun) / pairs / 1e3
 
 
 def naive_us(center: Center, count: int) -> float:

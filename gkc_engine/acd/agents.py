@@ -236,7 +236,7 @@ def line_due(world: World, line: DueLine) -> None:
     """P5's kinds 2 and 3: the next step of the first of a line, or the end of its waiting."""
     if isinstance(line, LeaveLine):
         line.ripen(world.now)
-    contact = line.line.take()[3]
+    contact = line.take()[3]
     assert contact.queue is not None
     if line.what is _STEP:
         step = contact.step + 1

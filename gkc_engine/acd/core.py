@@ -158,7 +158,10 @@ class Acd:
         before, what = world.now, type(event)
         kind, rank = _KINDS_AND_RANKS[what]
         if kind is None:  # Of a contact that leaves: a talk that ends lets an agent be able again.
-            kind = _AGENT_ABLE if self._talks(event) else _LEAVING
+            left: ev.ContactLeft = event  # type: ignore[assignment]  # No other has no kind.
+            contact = world.contacts.get(left.contact_id)
+            talks = contact is not None and contact.state is _TALKS
+            kind = _AGENT_ABLE if talks else _LEAVING
         if what is _RESTARTED:
             center.restarted(world, now)
         heap = world.timers.heap
@@ -228,12 +231,6 @@ class Acd:
             agents.contact_timer(world, timer)
         assert not world.timers.alive(timer), f"no progress: {timer}"
 
-    def _talks(self, event: ev.Event) -> bool:
-        """Return whether it ends a talk: his agent is able again (P5)."""
-        assert isinstance(event, ev.ContactLeft), event
-        contact = self._world.contacts.get(event.contact_id)
-        return contact is not None and contact.state is _TALKS
-
     def _rank_of(self, event: ev.Event) -> int:
         """P5: return the rank, inside its kind, of an event whose rank depends on whom it names."""
         match event:
@@ -243,9 +240,10 @@ class Acd:
             case ev.ContactPriorityChanged():
                 return self._sequence(event.contact_id)
             case ev.ContactLeft():
-                if not self._talks(event):
+                contact = self._world.contacts.get(event.contact_id)
+                if contact is None or contact.state is not _TALKS:
                     return self._sequence(event.contact_id)
-                return self._rank(self._world.contacts[event.contact_id].agent)
+                return self._rank(contact.agent)
             case ev.TransferRequested() | ev.TransferCompleted():
                 return self._rank(event.from_agent)
             case _:

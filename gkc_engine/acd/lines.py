@@ -39,6 +39,7 @@ class Line(ContactRun):
         medium: Medium,
         rank: int,
         slope: int,
+        index: int,
         heads: list[Head],
         occupied: set[int],
     ) -> None:
@@ -47,16 +48,15 @@ class Line(ContactRun):
         self.medium = medium
         self.rank = rank
         self.slope = slope
-        self.index = len(heads)
+        self.index = index
         self._base = (rank << _KEY_BITS + _SEQUENCE_BITS + _LINE_BITS) + self.index
         """What all its heads have in common."""
         self._heads = heads
-        """Of all lines, this one's at ``index``. Never of a contact that has left it."""
+        """Of all lines, this one's at ``index``; of one that is to be found anew, too early."""
         self._occupied = occupied
         """The indices of those lines in which somebody stands."""
         self.top: LineEntry | None = None
-        """The entry of which its head tells."""
-        heads.append(EMPTY)
+        """The entry of which its head tells; None: nobody's, or it is to be found anew."""
 
     def put(self, entry: LineEntry) -> None:
         """Add an entry; its token is to be its contact's."""
@@ -65,17 +65,26 @@ class Line(ContactRun):
             run.append(entry)  # The short way of most: somebody stands before him.
             return
         ContactRun.put(self, entry)
-        head, before = self._head(entry[0], entry[1]), self._heads[self.index]
-        if head < before:
-            self._heads[self.index], self.top = head, entry
-            if before is EMPTY:
-                self._occupied.add(self.index)
+        head = self._head(entry[0], entry[1])
+        if head < self._heads[self.index]:
+            self._come_forward(head, entry)
+
+    def _come_forward(self, head: Head, entry: LineEntry) -> None:
+        """Let the head be an earlier one, and whoever looks at a few lines only know of it."""
+        if self._heads[self.index] is EMPTY:
+            self._occupied.add(self.index)
+        self._heads[self.index], self.top = head, entry
+        for profile in self.req.profiles:
+            near = profile.near.get(self.medium)
+            if near is not None and head < near.bound:
+                near.bound = head
 
     def extend(self, entries: list[LineEntry]) -> None:
         """Add many at once, and drop the dead."""
         super().extend(entries)
-        self._occupied.add(self.index)
-        self.renew()
+        first = self.head()
+        assert first is not None, "nobody came"
+        self._come_forward(self._head(first[0], first[1]), first)
 
     def left_by(self, contact: Contact) -> None:
         """Note that the contact, whose entry is dead now, stands here no more."""

@@ -135,15 +135,19 @@ def choose_contact(world: World, agent: Agent) -> Contact | None:
     own = space.own_lines.get(agent.agent_id) if space.own_lines else None
     if own or world.settings.order is not _FCFS:
         return _by_law(world, agent, profile, own or [])
-    head = profile.first_in_line(stands[0], heads, occupied)
-    if len(stands) > 1:
-        head = min(head, *(profile.first_in_line(other, heads, occupied) for other in stands[1:]))
-    if head is EMPTY:
-        return None
-    entry = space.lines[head & LINE].top
-    assert entry is not None
-    contact = entry[3]
-    return _by_law(world, agent, profile, []) if contact.excluded else contact
+    while True:
+        head = profile.first_in_line(stands[0], heads, occupied)
+        if len(stands) > 1:
+            others = (profile.first_in_line(other, heads, occupied) for other in stands[1:])
+            head = min(head, *others)
+        if head is EMPTY:
+            return None
+        line = space.lines[head & LINE]
+        entry = line.top
+        if entry is not None:
+            contact = entry[3]
+            return _by_law(world, agent, profile, []) if contact.excluded else contact
+        line.renew()
 
 
 def _by_law(world: World, agent: Agent, profile: Profile, own: list[Line]) -> Contact | None:

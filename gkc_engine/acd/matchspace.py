@@ -7,7 +7,7 @@ it, so that a decision compares heads only (architecture, "Speed").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from heapq import heappush
 from operator import itemgetter
 
@@ -29,8 +29,14 @@ FEW = 16
 """Occupied lines up to which they are compared with those that a profile may serve, not all its
 heads with one another."""
 
+NEAR = 8
+"""Lines that a profile looks at first, where it may serve more than twice as many."""
+
+UNUSED = 256
+"""Requirements of former configs that may stay, besides as many as are in use."""
+
 SPARE = 256
-"""Requirements and profiles of former configs that may stay until everything is made anew."""
+"""Lines and profiles of former configs that may stay until everything is made anew."""
 
 
 def meets(skills: Mapping[SkillId, int], need: Requirement) -> bool:
@@ -122,12 +128,12 @@ class Profile:
     """Agents with the same skills."""
 
     __slots__ = (
-        "_heads",
         "_indices",
         "breadth",
         "index",
         "lines",
         "logged_in",
+        "near",
         "reqs",
         "skills",
         "wide",
@@ -140,7 +146,7 @@ class Profile:
         self.wide: list[Req] = []
         self.lines: dict[Medium, list[Line]] = {}
         """Lines that it may serve; of preferred agents see ``MatchSpace.own_lines``."""
-        self._heads: dict[Medium, Callable[[list[Head]], tuple[Head, ...]]] = {}
+        self.near: dict[Medium, Near] = {}
         self._indices: dict[Medium, set[int]] = {}
         """Those of ``lines``."""
         self.logged_in: dict[Medium, int] = {}
@@ -157,7 +163,18 @@ class Profile:
         """Note that it may serve a line."""
         self.lines.setdefault(line.medium, []).append(line)
         self._indices.setdefault(line.medium, set()).add(line.index)
-        self._heads.pop(line.medium, None)
+        self.near.pop(line.medium, None)
+
+    def forget(self, used: Set[Req]) -> None:
+        """Forget the requirements of former configs, and their lines."""
+        self.reqs = [req for req in self.reqs if req in used]
+        self.wide = [req for req in self.wide if req in used]
+        for medium, lines in self.lines.items():
+            kept = [line for line in lines if line.req in used]
+            if len(kept) < len(lines):
+                self.lines[medium] = kept
+                self._indices[medium] = {line.index for line in kept}
+                self.near.pop(medium, None)
 
     def first_in_line(self, medium: Medium, heads: list[Head], occupied: set[int]) -> Head:
         """Return the first head of the lines that it may serve; ``EMPTY``: nobody waits.
@@ -167,11 +184,39 @@ class Profile:
         if len(occupied) <= FEW:
             here = self._indices.get(medium, _NONE) & occupied
             return min([heads[index] for index in here]) if here else EMPTY
-        mine = self._heads.get(medium)
-        if mine is None:
-            indices = [line.index for line in self.lines.get(medium, ())]
-            mine = self._heads[medium] = _reader(indices, EMPTY)
-        return min(mine(heads))
+        near = self.near.get(medium)
+        if near is None:
+            near = self.near[medium] = Near([line.index for line in self.lines.get(medium, ())])
+        head = min(near.read(heads))
+        return head if head < near.bound else near.look_at_all(heads)
+
+
+class Near:
+    """Of the lines of one medium that a profile may serve, those whose heads are the first ones.
+
+    No other comes before the ``bound``, for heads move back only; where one moves forward, the
+    bound goes with it (``Line.put``). So the first of the few that comes before it is the first.
+    """
+
+    __slots__ = ("_all", "_indices", "_looks", "bound", "read")
+
+    def __init__(self, indices: list[int]) -> None:
+        self._indices = indices
+        self._all = self.read = _reader(indices, EMPTY)
+        self._looks = 0
+        """Until the few are chosen anew: that costs three times a look at all."""
+        self.bound: Head = 0
+
+    def look_at_all(self, heads: list[Head]) -> Head:
+        """Return the first head of all; choose now and then the few to be looked at from now on."""
+        self._looks -= 1
+        if self._looks > 0 or len(self._indices) <= 2 * NEAR:
+            return min(self._all(heads))
+        self._looks = NEAR
+        order = sorted([(heads[index], index) for index in self._indices])
+        self.read = _reader([index for _, index in order[:NEAR]], EMPTY)
+        self.bound = order[NEAR][0]
+        return order[0][0]
 
 
 class MatchSpace:
@@ -181,10 +226,13 @@ class MatchSpace:
         self.profiles: list[Profile] = []
         self._profile_of: dict[Need, int] = {}
         self._reqs: dict[Need, Req] = {}
-        self._holders: dict[SkillId, list[Profile]] = {}
+        self._holders: dict[SkillId, set[int]] = {}
+        """The indices of the profiles that have a skill, at whatever level."""
         self._askers: dict[SkillId | None, list[Req]] = {}
         """Requirements by the first of the skills that they name; under None those without."""
         self._lines: dict[LineKey, Line] = {}
+        self._free: list[int] = []
+        """Indices that no line has any more."""
         self.lines: list[Line] = []
         """All, by their index."""
         self.heads: list[Head] = []
@@ -207,7 +255,7 @@ class MatchSpace:
             for idle in self.idle.values():
                 idle.add_profile()
             for skill in skills:
-                self._holders.setdefault(skill, []).append(profile)
+                self._holders.setdefault(skill, set()).add(index)
             for first in (None, *skills):
                 for req in self._askers.get(first, ()):
                     if meets(skills, req.need):
@@ -225,7 +273,10 @@ class MatchSpace:
             req = self._reqs[key] = Req(dict(need))
             first = next(iter(need), None)
             self._askers.setdefault(first, []).append(req)
-            able = self.profiles if first is None else self._holders.get(first, [])
+            able = self.profiles
+            if need:
+                held = [self._holders.get(skill, _NONE) for skill in need]
+                able = [self.profiles[index] for index in sorted(held[0].intersection(*held[1:]))]
             for profile in able:
                 if meets(profile.skills, need):
                     req.admit(profile, self.idle)
@@ -238,8 +289,14 @@ class MatchSpace:
         key = (req, medium, rank, slope, only)
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = Line(req, medium, rank, slope, self.heads, self.occupied)
-            self.lines.append(line)
+            index = self._free.pop() if self._free else len(self.lines)
+            line = Line(req, medium, rank, slope, index, self.heads, self.occupied)
+            self._lines[key] = line
+            if index < len(self.lines):
+                self.lines[index] = line
+            else:
+                self.lines.append(line)
+                self.heads.append(EMPTY)
             if only is not None:
                 self.own_lines.setdefault(only, []).append(line)
             else:
@@ -252,14 +309,30 @@ class MatchSpace:
         for profile in self.profiles:
             profile.breadth.clear()
 
+    def forget(self, used: Set[Req]) -> None:
+        """Forget the requirements of former configs, and their lines: nobody stands in them."""
+        self._reqs = {need: req for need, req in self._reqs.items() if req in used}
+        for askers in self._askers.values():
+            askers[:] = [req for req in askers if req in used]
+        for profile in self.profiles:
+            profile.forget(used)
+        for key, line in [*self._lines.items()]:
+            if line.req not in used:
+                del self._lines[key]
+                self.heads[line.index] = EMPTY
+                self.occupied.discard(line.index)
+                self._free.append(line.index)
+                if key[4] is not None:
+                    self.own_lines[key[4]].remove(line)
+
+    def has_unused(self, used: int) -> bool:
+        """Return whether much is interned of requirements that no queue has any more."""
+        return len(self._reqs) - used > UNUSED + used
+
     def is_beyond(self, reqs: int, profiles: int) -> bool:
         """Return whether far more is interned than ``reqs`` and ``profiles`` in use."""
         lines = len(self._lines) > SPARE + 64 * reqs
-        return (
-            lines
-            or len(self._reqs) > SPARE + 2 * reqs
-            or len(self.profiles) > (SPARE + 2 * profiles)
-        )
+        return lines or len(self.profiles) > SPARE + 2 * profiles
 
     def became_ready(self, agent: Agent) -> None:
         """Put an agent, whose place is given, among the idle of the media he stands in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Final
 
 from gkc_engine.acd.lines import Line
@@ -12,19 +13,19 @@ from gkc_engine.acd.state import QueueStatus
 from gkc_engine.acd.timers import DueLine, What
 from gkc_engine.ids import Micros
 
-_OF_LINES: Final = (
+_WAITS: Final = attrgetter(
     "medium",
-    "require",
-    "relax",
     "contact_class",
     "head_start_us",
     "slope_milli",
     "maxwait_us",
     "maxwait_unstaffed_us",
-    "joinempty",
     "leavewhenempty",
 )
-"""Settings that say where a queue's contacts stand and what is due for them."""
+"""Settings that say how a queue's contacts wait, whatever their step."""
+
+_NEEDS: Final = attrgetter("require", "relax", "joinempty")
+"""Those that say, besides, where they stand and what is due for them."""
 
 
 class Queue:
@@ -124,8 +125,8 @@ class Queue:
     def waits_alike(self, settings: QueueSettings) -> bool:
         """Return whether under other settings its contacts would stand in the same lines."""
         mine = self.settings
-        return mine is settings or all(
-            getattr(mine, key) == getattr(settings, key) for key in _OF_LINES
+        return mine is settings or (
+            _WAITS(mine) == _WAITS(settings) and _NEEDS(mine) == _NEEDS(settings)
         )
 
     def steps_alike(self, before: Queue) -> frozenset[int]:
@@ -133,8 +134,7 @@ class Queue:
 
         None where anybody may leave an empty queue: that depends on all later steps.
         """
-        keys = (key for key in _OF_LINES if key not in ("require", "relax", "joinempty"))
-        alike = all(getattr(self.settings, key) == getattr(before.settings, key) for key in keys)
+        alike = _WAITS(self.settings) == _WAITS(before.settings)
         afters = [after for after, _ in self.steps]
         if not alike or any(self.leaving) or afters != [after for after, _ in before.steps]:
             return frozenset()

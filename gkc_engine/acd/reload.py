@@ -70,7 +70,7 @@ def settings_applied(world: World, event: ev.SettingsApplied) -> None:
     for agent in gone:
         leave_config(world, agent)
     _drop_drained(world)
-    world.measure()
+    world.tidy()
 
 
 def _line_up(world: World, changes: _Changes) -> None:
@@ -157,10 +157,18 @@ def _touched(world: World, changes: _Changes) -> list[Contact]:
         # For who stands at one of these nothing changes, although his queue does.
         alike = {} if changes.anew else changes.steps
         stay: dict[QueueId | None, Container[int]] = {q: alike.get(q, ()) for q in queues}
+        # Most stand at a late step, which a version seldom changes: asked first, of all queues.
+        late = (
+            frozenset[int]()
+            .union(*alike.values())
+            .intersection(*[alike.get(q, ()) for q in queues])
+        )
         found += [
             contact
             for contact in world.contacts.values()
-            if contact.step not in stay.get(contact.queue, _EVERY) and contact.prefer_agent is None
+            if contact.step not in late
+            and contact.step not in stay.get(contact.queue, _EVERY)
+            and contact.prefer_agent is None
         ]
     return sorted((c for c in found if c.state in IN_LINE), key=attrgetter("sequence"))
 
@@ -210,7 +218,7 @@ def _apply_agents(world: World, changes: _Changes) -> list[Agent]:
                 agent.skills = dict(settings.skills)
             agent.removed = False
             _put_in(world, changes, agent, rank, settings)
-    others = [a for a in by_rank(world) if a.agent_id not in named]
+    others = sorted((a for a in world.agents.values() if a.agent_id not in named), key=_PLACE)
     for rank, agent in enumerate(others, start=len(named)):
         if changes.anew or agent.rank != rank:
             _put_in(world, changes, agent, rank, None)

@@ -78,7 +78,7 @@ def restore(state: AcdState) -> World:
         copy = world.offers[offer.offer_id] = _copy_offer(offer)
         arm_lease(world, copy, world.contacts[copy.contact])
     assert not world.out, world.out
-    world.measure()
+    world.tidy()
     return world
 
 

@@ -8,7 +8,7 @@ lines of those who wait with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from gkc_engine.acd.events import Phone
 from gkc_engine.acd.lazyheap import ContactRun
@@ -44,7 +44,7 @@ class LeaveLine(DueLine):
     """Contacts of one queue and step that are to leave when nobody is left who helps.
 
     Those who have not waited long enough stand in ``early``, by the instant at which they have;
-    the others in ``line``, by sequence, for when it comes they all leave at one instant.
+    the others in the run itself, by sequence, for when it comes they all leave at one instant.
     """
 
     __slots__ = ("after_us", "early", "since", "staffs")
@@ -64,11 +64,11 @@ class LeaveLine(DueLine):
         """Return whether nobody helps."""
         return not any(staff.live for staff in self.staffs)
 
-    def first(self) -> tuple[int, int] | None:
+    def next_due(self) -> tuple[int, int] | None:
         """Return (due, sequence) of who is to leave next; None while somebody helps."""
         if not self.stranded():
             return None
-        head = self.line.head()
+        head = self.head()
         if head is not None:
             return self.since, head[1]
         head = self.early.head()
@@ -78,7 +78,7 @@ class LeaveLine(DueLine):
         """Let a waiting contact stand here from now on."""
         assert contact.enqueued is not None
         due = contact.enqueued + self.after_us
-        line, key = (self.line, 0) if due <= now else (self.early, due)
+        line, key = (self, 0) if due <= now else (self.early, due)
         line.put((key, contact.sequence, contact.entry, contact))
         self.ripen(now)
 
@@ -90,7 +90,7 @@ class LeaveLine(DueLine):
         head = self.early.head()
         while head is not None and head[0] <= now:
             self.early.pop()
-            self.line.put((0, *head[1:]))
+            self.put((0, *head[1:]))
             head = self.early.head()
 
 
@@ -117,6 +117,11 @@ class Watch:
             staff.live = sum(self.helping.get(p, 0) > 0 for p in req.profiles)
             self._of_profile.clear()
         return staff
+
+    def forget(self, used: Set[Req]) -> None:
+        """Forget the requirements of former configs."""
+        self._staffs = {req: staff for req, staff in self._staffs.items() if req in used}
+        self._of_profile.clear()
 
     def count(self, profile: Profile, by: int) -> list[Staff]:
         """Add ``by`` to those of the profile who help; return whom the last help has left."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from heapq import heapify, heappop, heappush, heapreplace
+from typing import Final
 
 from gkc_engine.acd.lazyheap import ContactRun
 from gkc_engine.acd.state import Contact, Offer
@@ -48,25 +49,29 @@ class What(IntEnum):
 _OF_STEPS, _LEAVING, _STEP = Kind.STEP, Kind.LEAVING, What.STEP
 
 
-class DueLine:
+_FEW: Final = 128
+"""Timers up to which the dead stay: a heap is the dearer the deeper it is."""
+
+
+class DueLine(ContactRun):
     """Contacts that are due for the same thing, the first due at the head."""
 
-    __slots__ = ("armed", "line", "what")
+    __slots__ = ("armed", "what")
 
     def __init__(self, what: What) -> None:
+        super().__init__()
         self.what = what
-        self.line = ContactRun()
         self.armed: tuple[int, int] | None = None
         """(due, sequence) of the timer that stands for the head."""
 
-    def first(self) -> tuple[int, int] | None:
+    def next_due(self) -> tuple[int, int] | None:
         """Return (due, sequence) of the contact that is due next."""
-        head = self.line.head()
+        head = self.head()
         return None if head is None else head[:2]
 
-    def due_next(self, due: Instant, sequence: int) -> bool:
+    def is_next(self, due: Instant, sequence: int) -> bool:
         """Return whether the contact that is due next is this one, and at this instant."""
-        return self.first() == (due, sequence)
+        return self.next_due() == (due, sequence)
 
 
 Ref = AgentId | ContactId | OfferId | DueLine
@@ -89,7 +94,7 @@ class Timers:
         """The open ones. Nearly all leases have lost theirs by then: no call is made for those."""
         self._aging: dict[int, DueLine] = {}
         self._n = 0
-        self._limit = 1024
+        self._limit = _FEW
 
     def push(
         self,
@@ -107,15 +112,15 @@ class Timers:
         heappush(self.heap, (due, kind, rank, what, sub, self._n, ref))
 
     def _drop_dead(self) -> None:
+        offers = self._offers
         alive: list[Timer] = []
         dead: list[Timer] = []
-        for timer in self.heap:
-            ref = timer[6]
-            over = isinstance(ref, int) and ref not in self._offers
-            (dead if over or not self.alive(timer) else alive).append(timer)
+        # Nearly all are leases of offers that are over.
+        for timer in [t for t in self.heap if not isinstance(t[6], int) or t[6] in offers]:
+            (alive if self.alive(timer) else dead).append(timer)
         heapify(alive)
         self.heap = alive
-        self._limit = max(1024, 2 * len(alive))
+        self._limit = max(_FEW, 2 * len(alive))
         for timer in dead:  # It stood for its line, although the head has changed meanwhile.
             if isinstance(timer[6], DueLine):
                 self.rearm(timer[6], timer)
@@ -127,12 +132,12 @@ class Timers:
             timer = heap[0]
             ref = timer[6]
             if isinstance(ref, DueLine):
-                run = ref.line.run
-                if type(ref) is DueLine and run and not ref.line.late:  # The short way of most.
+                run = ref.run
+                if type(ref) is DueLine and run and not ref.late:  # The short way of most.
                     first = run[0]
                     if first[1] == timer[2] and first[3].entry == first[2] and first[0] == timer[0]:
                         return timer
-                if ref.due_next(timer[0], timer[2]):
+                if ref.is_next(timer[0], timer[2]):
                     return timer
                 heappop(heap)
                 self.rearm(ref, timer)
@@ -156,7 +161,7 @@ class Timers:
         heap = self.heap
         if heap[0] is not timer:
             return
-        first = line.first()
+        first = line.next_due()
         if first is None:
             line.armed = None
             heappop(heap)
@@ -176,7 +181,7 @@ class Timers:
 
     def arm(self, line: DueLine) -> None:
         """Make sure that a timer stands for the head of the line."""
-        due, what = line.first(), line.what
+        due, what = line.next_due(), line.what
         if due is not None and (line.armed is None or due < line.armed):
             line.armed = due
             kind = _OF_STEPS if what is _STEP else _LEAVING
@@ -192,6 +197,6 @@ class Timers:
     def add(self, line: DueLine, due: int, contact: Contact) -> None:
         """Put the contact into a due line."""
         sequence, armed = contact.sequence, line.armed
-        line.line.put((due, sequence, contact.entry, contact))
+        line.put((due, sequence, contact.entry, contact))
         if armed is None or (due, sequence) < armed:
             self.arm(line)

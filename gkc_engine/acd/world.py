@@ -54,7 +54,7 @@ class World(Hands):
         self.kind = Kind.AGENT_ABLE
         """P5: what kind of event is being handled."""
         self.overgrown = True
-        """The indices hold much that no config in force needs; see ``measure``."""
+        """The indices hold much that no config in force needs; see ``tidy``."""
         self.offers: dict[OfferId, Offer] = {}
         self.timers = Timers(self._alive, self.offers)
         self.queues: dict[QueueId, Queue] = {}
@@ -85,12 +85,16 @@ class World(Hands):
         for contact in self.contacts.values():
             contact.entry = 0
 
-    def measure(self) -> None:
-        """Note whether the next config should have the indices made anew."""
-        used = len({id(req) for queue in self.queues.values() for _, req in queue.steps})
+    def tidy(self) -> None:
+        """Forget what only former configs needed; note whether the next is to have all anew."""
+        used = {req for queue in self.queues.values() for _, req in queue.steps}
+        if self.space.has_unused(len(used)):
+            self.space.forget(used)
+            for watch in self.staffing.watches:
+                watch.forget(used)
         profiles = len({agent.profile for agent in self.agents.values()})
         self.overgrown = (
-            self.space.is_beyond(used, profiles) or len(self.staffing.watches) > WATCHES_MAX
+            self.space.is_beyond(len(used), profiles) or len(self.staffing.watches) > WATCHES_MAX
         )
 
     # --- lines ------------------------------------------------------------------------------
@@ -138,10 +142,11 @@ class World(Hands):
             self.line_up(contact)
             return
         entry = run.popleft()
-        before.renew()
+        before.top = None  # Behind all who waited longer, it may be long until anybody asks.
         steps, step, only = queue.steps, contact.step, contact.prefer_agent
         if before is queue.lines[step - 1] and only is None:
-            line = queue.usual_line(step, space)
+            usual = queue.lines[step]
+            line = queue.usual_line(step, space) if usual is None else usual
         else:
             req = steps[step][1]
             line = space.line(req, contact.medium, before.rank, before.slope, only)
@@ -183,7 +188,7 @@ class World(Hands):
         for line, entries in lines.items():
             line.extend(entries)
         for due_line, entries in due_lines.items():
-            due_line.line.extend(entries)
+            due_line.extend(entries)
             self.timers.arm(due_line)
 
     def _line_of(self, contact: Contact) -> tuple[Line, int]:
@@ -268,7 +273,7 @@ class World(Hands):
         """Return whether the timer's owner still waits for it."""
         due, _, rank, what, sub, _, ref = timer
         if isinstance(ref, DueLine):
-            return ref.due_next(due, rank)
+            return ref.is_next(due, rank)
         if isinstance(ref, int):
             offer = self.offers.get(ref)
             return offer is not None and offer.lease == due

@@ -17,7 +17,7 @@ def waiting(name: str, sequence: int) -> Contact:
 def alive(timer: Timer) -> bool:
     """As the core has it, but that no offer is open."""
     due, _, rank, *_, ref = timer
-    return isinstance(ref, DueLine) and ref.first() == (due, rank)
+    return isinstance(ref, DueLine) and ref.next_due() == (due, rank)
 
 
 def test_a_line_whose_head_left_is_still_armed_when_many_timers_died() -> None:

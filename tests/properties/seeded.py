@@ -14,6 +14,9 @@ from tests.properties.support import Pick
 
 HISTORIES, ACTIONS = 250, 120
 
+_OF_MANY = {"WIDE": 0, "FEW": -1, "NEAR": 1, "UNUSED": -(10**6)}
+"""Sizes of ``matchspace`` at which a small city goes the ways of a large one."""
+
 
 class Seeded:
     """Choices from a seeded generator."""
@@ -48,15 +51,19 @@ def first_failure(first: int, *, with_oracle: bool) -> str | None:
 def ways_of_many(pick: Pick) -> Iterator[Settings]:
     """Yield a drawn city; eight agents and three queues of it go the ways of thousands.
 
-    In some histories every requirement is a wide one and many lines are occupied. In the others
+    In some histories every requirement is a wide one, many lines are occupied, and of those that
+    a profile may serve a single one is looked at where that will do; each reload forgets what
+    only former configs needed. In the others
     nobody is counted whom ``joinempty`` and its kin ask for, as in most of cities: only then do
     offers and releases go the short way.
     """
-    wide, few = matchspace.WIDE, matchspace.FEW
+    sizes = {name: getattr(matchspace, name) for name in _OF_MANY}
     small = pick.number(0, 1)
-    matchspace.WIDE, matchspace.FEW = small * wide, small * (few + 1) - 1
+    for name, size in _OF_MANY.items() if not small else ():
+        setattr(matchspace, name, size)
     try:
         city = drawn_city(pick)
         yield without_staffing(city) if small else city
     finally:
-        matchspace.WIDE, matchspace.FEW = wide, few
+        for name, size in sizes.items():
+            setattr(matchspace, name, size)

@@ -23,6 +23,9 @@ from gkc_engine.acd import (
 )
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.idle import tail_of
+from gkc_engine.acd.lazyheap import LineEntry
+from gkc_engine.acd.lines import EMPTY, Head, Line
+from gkc_engine.acd.matchspace import MatchSpace, Req
 from gkc_engine.acd.queues import Queue
 from gkc_engine.acd.settings import AgentSettings
 from gkc_engine.acd.state import Agent, Contact, ContactState
@@ -237,6 +240,36 @@ def steps_are_not_reached(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(agents, "set_step", lambda *_: None)
 
 
+def who_comes_forward_elsewhere_is_overlooked(patch: pytest.MonkeyPatch) -> None:
+    def planted(line: Line, head: Head, entry: LineEntry) -> None:
+        nobody, line.req.profiles = line.req.profiles, []
+        forward(line, head, entry)
+        line.req.profiles = nobody
+
+    forward = Line._come_forward
+    patch.setattr(Line, "_come_forward", planted)
+
+
+def who_stood_behind_one_of_the_next_step_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    def planted(line: Line) -> None:
+        if line.top is None:
+            line._heads[line.index] = EMPTY
+            line._occupied.discard(line.index)
+        else:
+            renew(line)
+
+    renew = Line.renew
+    patch.setattr(Line, "renew", planted)
+
+
+def a_reload_forgets_what_is_in_use(patch: pytest.MonkeyPatch) -> None:
+    def planted(space: MatchSpace, used: set[Req]) -> None:
+        forget(space, used - {min(used, key=lambda req: sorted(req.need.items()))})
+
+    forget = MatchSpace.forget
+    patch.setattr(MatchSpace, "forget", planted)
+
+
 def strategies_are_all_alike(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(matching, "_score", lambda *_: 0)
 
@@ -269,6 +302,9 @@ ORACLE: list[Bug] = [
     (room_without_walls, 1),
     (withdrawn_agent_goes_to_the_end, 2),
     (steps_are_not_reached, 0),
+    (who_comes_forward_elsewhere_is_overlooked, 1),
+    (who_stood_behind_one_of_the_next_step_is_forgotten, 28),
+    (a_reload_forgets_what_is_in_use, 2),
     (strategies_are_all_alike, 13),
     (specialists_are_not_spared, 27),
     (occupancy_counts_for_nothing, 3),
