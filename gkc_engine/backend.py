@@ -9,11 +9,11 @@ from gkc_engine.acd.events import ContactStarted, Event
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.acd.views import Closing
 from gkc_engine.control.day import DayCounters
-from gkc_engine.control.figures import QueueCounts
 from gkc_engine.control.views import AgentNow, ContactNow, Directory, Reloaded, Row
 from gkc_engine.engine import Engine, Step
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 from gkc_engine.records import RecordReader
+from gkc_engine.statistics.figures import Counts
 
 
 class EngineBackend:
@@ -117,7 +117,7 @@ class EngineBackend:
             )
         return found
 
-    def today(self, queue: QueueId) -> QueueCounts:
+    def today(self, queue: QueueId) -> Counts:
         """Contacts of today that have ended."""
         return self._day.of(queue, self.now())
 

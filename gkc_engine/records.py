@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from gkc_engine.acd.commands import Disposition
-from gkc_engine.control.day import Ended
 from gkc_engine.control.views import Row
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 from gkc_engine.recorder import queries, schema
 from gkc_engine.recorder.citizens import Citizens
+from gkc_engine.statistics.counting import Ended
 
 _T = TypeVar("_T")
 

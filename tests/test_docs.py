@@ -17,8 +17,8 @@ from gkc_engine.acd.commands import Disposition
 from gkc_engine.config.explain import keys_of
 from gkc_engine.config.models import Config
 from gkc_engine.config.schema import json_schema
-from gkc_engine.control.figures import QueueCounts
 from gkc_engine.simulation.model import ScenarioModel
+from gkc_engine.statistics.figures import Counts
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -247,7 +247,7 @@ def test_figures_name_every_disposition_and_count() -> None:
         d.value for d in Disposition
     }
     counted = {"answered", "abandoned", "abandoned_short"}
-    assert counted <= {f for f in QueueCounts.__dataclass_fields__ if f"`{f}`" in text}
+    assert counted <= {f for f in Counts.__dataclass_fields__ if f"`{f}`" in text}
 
 
 def test_decisions_have_numbers_of_their_own_and_are_indexed() -> None:

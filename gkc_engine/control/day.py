@@ -5,90 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from gkc_engine.acd.commands import ContactEnded, Disposition
-from gkc_engine.control.figures import QueueCounts
+from gkc_engine.acd.commands import ContactEnded
 from gkc_engine.ids import SECOND, Instant, QueueId
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-ENDED_WAITING = frozenset(
-    {Disposition.TIMEOUT, Disposition.NO_AGENT, Disposition.CLOSED, Disposition.BLOCKED}
-)
-AT_THE_DOOR = frozenset(
-    {
-        Disposition.FULL,
-        Disposition.SELF_SERVED,
-        Disposition.ANSWERED_BY_ANNOUNCEMENT,
-        Disposition.ABANDONED_MENU,
-        Disposition.MISDIRECTED,
-    }
-)
-"""Never offered, whatever queue they asked for."""
-
-
-def at(moment: Instant | int) -> datetime:
-    """Return ``moment`` as an aware UTC datetime, exact to the microsecond."""
-    return _EPOCH + timedelta(microseconds=moment)
-
-
-def local_midnight(now: Instant, zone: ZoneInfo) -> Instant:
-    """Return the instant at which the local day of ``now`` began.
-
-    Where summer time skips midnight the day begins at the first minute that exists.
-    """
-    start = at(now).astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    return Instant((start.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """What of an ended contact the day's counts need; from a fact or from the contact table."""
-
-    queue: QueueId
-    disposition: Disposition
-    first_queued: Instant
-    wait_us: int
-
-
-def ended_of(fact: ContactEnded) -> Ended | None:
-    """Return the fact's part in the counts; ``None`` when the contact never entered a queue."""
-    if fact.first_queued is None or fact.queue is None:
-        return None
-    return Ended(
-        queue=fact.queue,
-        disposition=fact.disposition,
-        first_queued=fact.first_queued,
-        wait_us=fact.wait_us,
-    )
-
-
-def counts_of(ended: Ended, target_us: int) -> QueueCounts:
-    """Return the counts of this one contact: one part of *offered* is 1, or none is."""
-    match ended.disposition:
-        case Disposition.ANSWERED:
-            return answered_counts(ended.wait_us, target_us)
-        case Disposition.ABANDONED:
-            return QueueCounts(abandoned=1)
-        case Disposition.ABANDONED_SHORT:
-            return QueueCounts(abandoned=1, abandoned_short=1)
-        case Disposition.FAILED_OPEN | Disposition.SYSTEM_FAILED:
-            return QueueCounts(failed=1)
-        case other if other in ENDED_WAITING:
-            return QueueCounts(ended_waiting=1)
-        case other:
-            assert other in AT_THE_DOOR, other
-            return QueueCounts()
-
-
-def answered_counts(wait_us: int, target_us: int) -> QueueCounts:
-    """Return the counts of one answered contact that waited ``wait_us``."""
-    return QueueCounts(
-        answered=1, answered_in_target=int(wait_us <= target_us), wait_answered_us=wait_us
-    )
+from gkc_engine.statistics.counting import Ended, counts_of, ended_of
+from gkc_engine.statistics.figures import Counts
+from gkc_engine.statistics.intervals import local_midnight, next_midnight
 
 
 class DayCounters:
@@ -101,9 +24,9 @@ class DayCounters:
     def __init__(self, zone: ZoneInfo, now: Instant) -> None:
         self._zone = zone
         self._targets: Mapping[QueueId, int] = {}
-        self._counts: defaultdict[QueueId, QueueCounts] = defaultdict(QueueCounts)
+        self._counts: defaultdict[QueueId, Counts] = defaultdict(Counts)
         self._since = local_midnight(now, zone)
-        self._until = self._next_midnight()
+        self._until = next_midnight(self._since, self._zone)
 
     @property
     def since(self) -> Instant:
@@ -115,13 +38,14 @@ class DayCounters:
         self._targets = dict(targets)
         if zone is not None and zone != self._zone:
             self._zone = zone
-            self._until = self._next_midnight()
+            self._until = next_midnight(self._since, self._zone)
 
     def add(self, ended: Ended, now: Instant) -> None:
         """Count one ended contact if it belongs to the day of ``now``."""
         self._turn(now)
         if ended.first_queued >= self._since:
-            self._counts[ended.queue].add(counts_of(ended, self.target_us(ended.queue)))
+            counts = counts_of(ended.disposition, ended.wait_us, self.target_us(ended.queue))
+            self._counts[ended.queue].add(counts)
 
     def recall(self, ended: Iterable[Ended], now: Instant) -> None:
         """Count what the contact table holds; at the start, some hundred at a time.
@@ -138,11 +62,11 @@ class DayCounters:
             if isinstance(fact, ContactEnded) and (ended := ended_of(fact)) is not None:
                 self.add(ended, now)
 
-    def of(self, queue: QueueId, now: Instant) -> QueueCounts:
+    def of(self, queue: QueueId, now: Instant) -> Counts:
         """Return a copy of the queue's counts of today."""
         self._turn(now)
         found = self._counts.get(queue)
-        return dataclasses.replace(found) if found is not None else QueueCounts()
+        return dataclasses.replace(found) if found is not None else Counts()
 
     def target_us(self, queue: QueueId) -> int:
         """Return the queue's service level threshold; 20 s for a queue that is gone."""
@@ -152,8 +76,4 @@ class DayCounters:
         if now >= self._until:
             self._counts.clear()
             self._since = local_midnight(now, self._zone)
-            self._until = self._next_midnight()
-
-    def _next_midnight(self) -> Instant:
-        # 26 hours on is always the next day, also on the 25-hour one, and never the one after.
-        return local_midnight(Instant(self._since + 26 * 3600 * SECOND), self._zone)
+            self._until = next_midnight(self._since, self._zone)

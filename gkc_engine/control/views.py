@@ -14,16 +14,17 @@ from typing import Protocol
 from gkc_engine.acd.commands import AgentState, Command
 from gkc_engine.acd.events import Event
 from gkc_engine.acd.views import Closing
-from gkc_engine.control.day import answered_counts, at
-from gkc_engine.control.figures import (
-    QueueCounts,
+from gkc_engine.control.protocol import ControlError, Json
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
+from gkc_engine.statistics.counting import answered_counts
+from gkc_engine.statistics.figures import (
+    Counts,
     abandon_rate,
     average_speed_of_answer_s,
     offered,
     service_level,
 )
-from gkc_engine.control.protocol import ControlError, Json
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
+from gkc_engine.statistics.intervals import at
 
 Row = dict[str, Json]
 """One object of a list that ``--json`` prints."""
@@ -159,7 +160,7 @@ class Live(Protocol):
         """Every contact in progress."""
         ...
 
-    def today(self, queue: QueueId) -> QueueCounts:
+    def today(self, queue: QueueId) -> Counts:
         """Contacts of today that have ended (``DayCounters.of``)."""
         ...
 
@@ -385,7 +386,7 @@ class _Still:
     def contacts(self) -> Sequence[ContactNow]:
         return self._contacts
 
-    def today(self, queue: QueueId) -> QueueCounts:
+    def today(self, queue: QueueId) -> Counts:
         return self._live.today(queue)
 
     def expected_wait(self, queue: QueueId) -> int | None:

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from gkc_engine.control.day import at
 from gkc_engine.ids import SECOND, Instant, Micros
+from gkc_engine.statistics.intervals import at
 
 EXPECTED_WHEN: Final = (
     "a duration such as 15m or 2h, a time of day such as 09:30, a date such as 2026-11-23, "

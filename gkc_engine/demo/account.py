@@ -17,16 +17,15 @@ A call with several records is counted once, by its first; ``doubled`` tells of 
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gkc_engine.acd.commands import Disposition
-from gkc_engine.control.day import Ended, counts_of
-from gkc_engine.control.figures import QueueCounts, service_level
-from gkc_engine.ids import SECOND, Instant, Micros, QueueId
+from gkc_engine.ids import Instant, Micros, QueueId
+from gkc_engine.statistics.counting import counts_of
+from gkc_engine.statistics.figures import Counts, nearest_rank, service_level
 
 GROUPS: Final[Mapping[Disposition, str]] = {
     Disposition.ANSWERED: "answered",
@@ -123,28 +122,14 @@ def _disposition(record: Record) -> Disposition:
     return record.disposition
 
 
-def _counts(records: Iterable[Record], targets_us: Mapping[QueueId, Micros]) -> QueueCounts:
+def _counts(records: Iterable[Record], targets_us: Mapping[QueueId, Micros]) -> Counts:
     """Return the counts of all queues together, each contact by its own queue's threshold."""
-    total = QueueCounts()
+    total = Counts()
     for record in records:
         if record.queue is None or record.first_queued is None:
             continue
-        ended = Ended(
-            queue=record.queue,
-            disposition=_disposition(record),
-            first_queued=record.first_queued,
-            wait_us=record.wait_us,
-        )
-        total.add(counts_of(ended, targets_us[record.queue]))
+        total.add(counts_of(_disposition(record), record.wait_us, targets_us[record.queue]))
     return total
-
-
-def nearest_rank(ordered: Sequence[int], share: float) -> int | None:
-    """Return the smallest value that at least ``share`` of ``ordered`` do not exceed.
-
-    ``None`` when there is none. Source: the nearest-rank percentile, ``ordered[ceil(p n) - 1]``.
-    """
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
 def report(account: Account, *, seconds: float, rate: float, seed: int) -> dict[str, Any]:
@@ -167,16 +152,16 @@ def report(account: Account, *, seconds: float, rate: float, seed: int) -> dict[
         "missed_then_answered": account.missed_then_answered,
         "lost": len(account.lost),
         "doubled": len(account.doubled),
-        "wait_p50_s": _seconds(nearest_rank(account.waits_us, 0.5)),
-        "wait_p90_s": _seconds(nearest_rank(account.waits_us, 0.9)),
-        "wait_max_s": _seconds(nearest_rank(account.waits_us, 1.0)),
+        "wait_p50_s": _rounded(nearest_rank(account.waits_us, 50)),
+        "wait_p90_s": _rounded(nearest_rank(account.waits_us, 90)),
+        "wait_max_s": _rounded(nearest_rank(account.waits_us, 100)),
         "service_level": None if account.service_level is None else round(account.service_level, 4),
         "by_disposition": {one.value: account.by_disposition[one.value] for one in Disposition},
     }
 
 
-def _seconds(value_us: int | None) -> float | None:
-    return None if value_us is None else round(value_us / SECOND, 3)
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def _number(value: float) -> float:

@@ -16,6 +16,7 @@ from gkc_engine.acd.matchspace import meets
 from gkc_engine.acd.settings import QueueSettings, Settings
 from gkc_engine.acd.state import AcdState
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId
+from gkc_engine.statistics.figures import nearest_rank
 
 Outcome = Literal["answered", "abandoned", "short", "ended", "failed", "refused", "waiting"]
 
@@ -93,14 +94,6 @@ def figures(fates: Iterable[Fate], servicelevel_us: int, occupancy: float | None
         abandon_rate=long / offered if offered else None,
         occupancy=occupancy,
     )
-
-
-def nearest_rank(ordered: Sequence[int], percent: int) -> float | None:
-    """Return the value at place ⌈percent · n / 100⌉ of n ordered ones, in seconds; None of none."""
-    if not ordered:
-        return None
-    place = -(-percent * len(ordered) // 100)
-    return ordered[max(place, 1) - 1] / SECOND
 
 
 @dataclass(slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from gkc_engine.acd.commands import AgentState, AgentStateChanged, ContactEnded, Disposition
 from gkc_engine.acd.settings import AgentSettings, Settings
 from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
+from gkc_engine.statistics.figures import nearest_rank
 
 Outcome = Literal["answered", "abandoned", "refused", "waiting"]
 Figures = dict[str, float | None]
@@ -80,17 +81,6 @@ class QueueTally:
             "wait_max_s": waits[-1] / SECOND if waits else None,
             "sl": self.in_time / counted if counted else None,
         }
-
-
-def nearest_rank(ordered: Sequence[int], percent: int) -> float | None:
-    """Return the smallest value that at least ``percent`` % of all do not exceed, in seconds.
-
-    Nearest rank: the value at place ⌈percent · n / 100⌉ of the n ordered ones. ``None`` for n = 0.
-    """
-    if not ordered:
-        return None
-    place = -(-percent * len(ordered) // 100)
-    return ordered[max(place, 1) - 1] / SECOND
 
 
 class Tally:

@@ -19,8 +19,7 @@ from gkc_engine.acd.events import (
     WrapUpCoded,
 )
 from gkc_engine.acd.views import Closing
-from gkc_engine.control.day import DayCounters, Ended
-from gkc_engine.control.figures import QueueCounts
+from gkc_engine.control.day import DayCounters
 from gkc_engine.control.protocol import Json
 from gkc_engine.control.views import (
     AgentEntry,
@@ -33,6 +32,8 @@ from gkc_engine.control.views import (
     iso,
 )
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
+from gkc_engine.statistics.counting import Ended
+from gkc_engine.statistics.figures import Counts
 
 NOW = Instant(1_795_000_000 * SECOND)
 """2026-11-18 11:06:40 UTC, 14:06:40 in Moscow."""
@@ -243,7 +244,7 @@ class FakeBackend:
     def contacts(self) -> Sequence[ContactNow]:
         return self.in_progress
 
-    def today(self, queue: QueueId) -> QueueCounts:
+    def today(self, queue: QueueId) -> Counts:
         return self.day.of(queue, self.clock)
 
     def expected_wait(self, queue: QueueId) -> int | None:

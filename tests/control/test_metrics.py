@@ -27,7 +27,7 @@ from gkc_engine.errors import GkcError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId
 from gkc_engine.metrics import Metrics, MetricsServer, in_loop, measure_loop_lag
 from tests.control.fake import HOUSING, NOW, PASSPORT, ZONE, FakeBackend
-from tests.control.test_figures import fact
+from tests.control.test_day import fact
 
 
 @dataclass

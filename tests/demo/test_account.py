@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gkc_engine.acd.commands import Disposition
-from gkc_engine.demo.account import GROUPS, Record, compare, nearest_rank, report
+from gkc_engine.demo.account import GROUPS, Record, compare, report
 from gkc_engine.ids import SECOND, Instant, Micros, QueueId
 
 TAX, TRANSPORT = QueueId("tax"), QueueId("transport")
@@ -150,10 +149,3 @@ def test_the_parts_always_add_up_to_offered(
     parts = ("answered", "abandoned", "self_served", "refused", "failed_open", "lost")
     assert row["offered"] == len(dialled) == sum(row[part] for part in parts)
     assert sum(row["by_disposition"].values()) == row["offered"] - row["lost"]
-
-
-@pytest.mark.parametrize(
-    ("share", "expected"), [(0.5, 20), (0.9, 40), (0.51, 30), (0.75, 30), (1.0, 40), (0.0, 10)]
-)
-def test_nearest_rank(share: float, expected: int) -> None:
-    assert nearest_rank([10, 20, 30, 40], share) == expected

@@ -13,7 +13,7 @@ from gkc_engine.acd.commands import (
 from gkc_engine.acd.events import Party
 from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settings
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId
-from gkc_engine.simulation.tally import OUTCOMES, TOTAL, Tally, nearest_rank
+from gkc_engine.simulation.tally import OUTCOMES, TOTAL, Tally
 
 A, B = QueueId("a"), QueueId("b")
 ANNA, BORIS, DINA = AgentId("anna"), AgentId("p/1"), AgentId("p/2")
@@ -108,13 +108,6 @@ def test_nothing_counted_is_none_and_not_zero() -> None:
         "sl",
     }
     assert {value for value in figures.values() if value is not None} == {0}
-
-
-def test_nearest_rank() -> None:
-    values = [us(n) for n in (15, 20, 35, 40, 50)]
-    assert [nearest_rank(values, p) for p in (5, 20, 30, 40, 50, 100)] == [15, 15, 20, 20, 35, 50]
-    assert nearest_rank([us(7)], 1) == 7
-    assert nearest_rank([], 50) is None
 
 
 def test_every_way_to_end_has_an_outcome() -> None:

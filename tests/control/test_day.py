@@ -1,4 +1,4 @@
-"""Figures by hand-computed examples, the day's counts over midnights and summer time."""
+"""The day's counts over midnights and summer time."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gkc_engine.acd.commands import ContactEnded, Disposition
 from gkc_engine.acd.events import Party
 from gkc_engine.acd.settings import Medium
-from gkc_engine.control.day import DayCounters, Ended, counts_of, local_midnight
-from gkc_engine.control.figures import (
-    QueueCounts,
-    abandon_rate,
-    average_speed_of_answer_s,
-    offered,
-    service_level,
-)
+from gkc_engine.control.day import DayCounters
 from gkc_engine.ids import SECOND, ContactId, Instant, Micros, QueueId
+from gkc_engine.statistics.counting import Ended
+from gkc_engine.statistics.figures import (
+    Counts,
+    offered,
+)
+from gkc_engine.statistics.intervals import local_midnight
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -64,58 +61,6 @@ def fact(disposition: Disposition, first_queued: Instant | None, wait_s: int) ->
     )
 
 
-def test_service_level_of_an_example_by_hand() -> None:
-    # 80 answered, 60 of them in time; 20 abandoned, 5 of them at once: 60 / (80 + 20 - 5).
-    counts = QueueCounts(answered=80, answered_in_target=60, abandoned=20, abandoned_short=5)
-    assert service_level(counts) == pytest.approx(60 / 95)
-
-
-def test_figures_of_nothing_are_none_not_zero() -> None:
-    empty = QueueCounts()
-    assert service_level(empty) is None
-    assert average_speed_of_answer_s(empty) is None
-    assert abandon_rate(empty) is None
-
-
-def test_only_short_abandons_leave_no_service_level() -> None:
-    assert service_level(QueueCounts(abandoned=3, abandoned_short=3)) is None
-
-
-def test_asa_and_abandon_rate_by_hand() -> None:
-    counts = QueueCounts(
-        answered=4, wait_answered_us=50 * SECOND, abandoned=3, abandoned_short=1, waiting=3
-    )
-    assert average_speed_of_answer_s(counts) == pytest.approx(12.5)
-    assert abandon_rate(counts) == pytest.approx(2 / 10)
-
-
-@given(
-    st.builds(
-        QueueCounts,
-        **dict.fromkeys(("answered", "abandoned", "ended_waiting"), st.integers(0, 10**6)),
-    ),
-    st.data(),
-)
-def test_service_level_is_a_share(counts: QueueCounts, data: st.DataObject) -> None:
-    counts.answered_in_target = data.draw(st.integers(0, counts.answered))
-    counts.abandoned_short = data.draw(st.integers(0, counts.abandoned))
-    level = service_level(counts)
-    assert level is None or 0 <= level <= 1
-
-
-@pytest.mark.parametrize("disposition", list(Disposition))
-def test_every_disposition_is_at_most_one_offered(disposition: Disposition) -> None:
-    counts = counts_of(ended(disposition, Instant(0)), 20 * SECOND)
-    at_the_door = {
-        Disposition.FULL,
-        Disposition.SELF_SERVED,
-        Disposition.ANSWERED_BY_ANNOUNCEMENT,
-        Disposition.ABANDONED_MENU,
-        Disposition.MISDIRECTED,
-    }
-    assert offered(counts) == (0 if disposition in at_the_door else 1)
-
-
 @pytest.mark.parametrize(("wait_s", "in_target"), [(19, 1), (20, 1), (21, 0)])
 def test_the_threshold_itself_is_in_time(wait_s: int, in_target: int) -> None:
     now = instant("2026-11-18T12:00:00+03:00")
@@ -130,7 +75,7 @@ def test_a_contact_that_never_queued_is_not_counted() -> None:
     now = instant("2026-11-18T12:00:00+03:00")
     day = DayCounters(MOSCOW, now)
     day.fold([fact(Disposition.ABANDONED_MENU, None, 0), "any other fact"], now)
-    assert day.of(QUEUE, now) == QueueCounts()
+    assert day.of(QUEUE, now) == Counts()
 
 
 def test_the_day_turns_at_local_midnight_and_belongs_to_the_queue_entry() -> None:
@@ -138,9 +83,9 @@ def test_the_day_turns_at_local_midnight_and_belongs_to_the_queue_entry() -> Non
     day = DayCounters(MOSCOW, before)
     day.add(ended(Disposition.ABANDONED, before), before)
     assert day.of(QUEUE, before).abandoned == 1
-    assert day.of(QUEUE, later) == QueueCounts()
+    assert day.of(QUEUE, later) == Counts()
     day.add(ended(Disposition.ANSWERED, before, wait_s=20), later)
-    assert day.of(QUEUE, later) == QueueCounts(), "it came yesterday"
+    assert day.of(QUEUE, later) == Counts(), "it came yesterday"
     day.add(ended(Disposition.ANSWERED, later), later)
     assert day.of(QUEUE, later).answered == 1
     assert day.since == instant("2026-11-19T00:00:00+03:00")
@@ -189,4 +134,4 @@ def test_days_of_summer_time_are_23_or_25_hours(
     last = Instant(start + hours * 3600 * SECOND - 1)
     day.add(ended(Disposition.ABANDONED, start), last)
     assert day.of(QUEUE, last).abandoned == 1
-    assert day.of(QUEUE, Instant(last + 1)) == QueueCounts()
+    assert day.of(QUEUE, Instant(last + 1)) == Counts()

@@ -1,0 +1,73 @@
+"""Which part of *offered* a contact is: the one place where records become counts. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gkc_engine.acd.commands import ContactEnded, Disposition
+from gkc_engine.ids import Instant, QueueId
+from gkc_engine.statistics.figures import Counts
+
+ENDED_WAITING = frozenset(
+    {Disposition.TIMEOUT, Disposition.NO_AGENT, Disposition.CLOSED, Disposition.BLOCKED}
+)
+AT_THE_DOOR = frozenset(
+    {
+        Disposition.FULL,
+        Disposition.SELF_SERVED,
+        Disposition.ANSWERED_BY_ANNOUNCEMENT,
+        Disposition.ABANDONED_MENU,
+        Disposition.MISDIRECTED,
+    }
+)
+"""Never offered, whatever queue they asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What of an ended contact the counts need; from a fact or from the contact table."""
+
+    queue: QueueId
+    disposition: Disposition
+    first_queued: Instant
+    wait_us: int
+
+
+def ended_of(fact: ContactEnded) -> Ended | None:
+    """Return the fact's part in the counts; ``None`` when the contact never entered a queue."""
+    if fact.first_queued is None or fact.queue is None:
+        return None
+    return Ended(
+        queue=fact.queue,
+        disposition=fact.disposition,
+        first_queued=fact.first_queued,
+        wait_us=fact.wait_us,
+    )
+
+
+def counts_of(disposition: Disposition, wait_us: int, target_us: int) -> Counts:
+    """Return the counts of one ended contact: one part of *offered* is 1, or none is."""
+    match disposition:
+        case Disposition.ANSWERED:
+            return answered_counts(wait_us, target_us)
+        case Disposition.ABANDONED | Disposition.ABANDONED_SHORT:
+            return Counts(
+                abandoned=1,
+                abandoned_short=int(disposition is Disposition.ABANDONED_SHORT),
+                abandoned_in_target=int(wait_us <= target_us),
+                wait_abandoned_us=wait_us,
+            )
+        case Disposition.FAILED_OPEN | Disposition.SYSTEM_FAILED:
+            return Counts(failed=1)
+        case other if other in ENDED_WAITING:
+            return Counts(ended_waiting=1)
+        case other:
+            assert other in AT_THE_DOOR, other
+            return Counts()
+
+
+def answered_counts(wait_us: int, target_us: int) -> Counts:
+    """Return the counts of one answered contact that waited ``wait_us``."""
+    return Counts(
+        answered=1, answered_in_target=int(wait_us <= target_us), wait_answered_us=wait_us
+    )
