@@ -73,7 +73,7 @@ class Store:
 
     @contextmanager
     def _records(self) -> Iterator[sa.Engine]:
-        with self._opened(self._settled()) as engine:
+        with self._opened(self.settle()) as engine:
             yield engine
 
     @contextmanager
@@ -96,7 +96,7 @@ class Store:
         finally:
             engine.dispose()
 
-    def _settled(self) -> str:
+    def settle(self) -> str:
         """Return the store's URL once its tables can be asked."""
         from gkc_engine.errors import GkcError
         from gkc_engine.recorder import rebuild, schema
@@ -135,6 +135,13 @@ class Found:
         if self.client is None:
             return str(self.store.show_contact(key)["contact_id"])
         return str(self.client.call("contact.show", {"contact": key})[0]["contact_id"])
+
+    def settle(self) -> None:
+        """Have the tables brought up to the ledger: they follow it by half a second."""
+        if self.client is not None:
+            self.client.call("contact.list", {"limit": 1})  # Who asks for contacts sees them all.
+        else:
+            self.store.settle()
 
     def instant(self, name: str, text: str) -> Instant:
         """Return the instant that an argument names.

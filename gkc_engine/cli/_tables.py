@@ -93,6 +93,41 @@ TOLD_WAITS = (
 """Bias and RMSE over the mean wait."""
 
 
+_REPORT = (
+    _number("offered", "Offered"),
+    _number("answered", "C"),
+    _number("answered_in_target", "In time", drops=2),
+    _number("abandoned", "A"),
+    _number("abandoned_short", "Short", drops=1),
+    _number("ended_waiting", "Ended", drops=3),
+    _number("failed", "Failed", drops=3),
+    _number("waiting", "W", drops=3),
+    Column(key="abandon_rate", head="A %", show=percent, right=True),
+    Column(key="asa_s", head="ASA", show=span, right=True),
+    Column(key="wait_p50_s", head="P50", show=span, right=True, drops=5),
+    Column(key="wait_p90_s", head="P90", show=span, right=True, drops=1),
+    Column(key="wait_max_s", head="Max", show=span, right=True, drops=4),
+    Column(key="aht_s", head="AHT", show=span, right=True),
+    Column(key="service_level", head="SL", show=percent, right=True),
+    *(
+        Column(key=f"sl_{n}", head=f"SL-{n}", show=percent, right=True, drops=6)
+        for n in (1, 2, 3, 4)
+    ),
+)
+"""SL is SL-5; the others stand beside it where there is room."""
+
+_OF = {"queue": "Queue", "service": "Service", "did": "Number", "interval": "From"}
+
+
+def report(by: str) -> tuple[Column, ...]:
+    """Return the columns of a report; the row of all together is named so."""
+
+    def named(value: Json) -> str:
+        return "all" if value is None else value or "-"
+
+    return (Column(key=by, head=_OF[by], show=named), *_REPORT)
+
+
 def closed_lines(queues: Sequence[Row]) -> list[str]:
     """Return a line for each queue that is closed in an emergency: it lasts until somebody acts."""
     return [

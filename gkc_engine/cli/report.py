@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,8 @@ import typer
 from gkc_engine.cli import _tables
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json
-from gkc_engine.cli._store import engine_of, last_store
+from gkc_engine.cli._formats import Every, Format, Part, print_report
+from gkc_engine.cli._store import engine_of, found, last_store, missing
 from gkc_engine.cli.contact import instant_of
 from gkc_engine.cli.queue import zone_of
 from gkc_engine.clock import SystemClock
@@ -21,6 +23,136 @@ from gkc_engine.control.when import from_iso
 app = typer.Typer(help="Figures over a stretch of time.", no_args_is_help=True)
 
 DAY = "1d"
+
+FromOption = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        help="Contacts that entered a queue from then on: 2h (ago), 09:30, 2026-11-23.",
+        metavar="TIME",
+    ),
+]
+ToOption = Annotated[
+    str | None,
+    typer.Option("--to", help="… and before then; without it, till now.", metavar="TIME"),
+]
+QueueOption = Annotated[str | None, typer.Option(help="Only this queue.")]
+ServiceOption = Annotated[str | None, typer.Option(help="Only this service.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
+DrillOption = Annotated[
+    Part | None,
+    typer.Option("--drill", help="List the contacts that this figure counts.", metavar="FIGURE"),
+]
+
+
+@app.command()
+def queues(
+    *,
+    from_: FromOption = DAY,
+    to: ToOption = None,
+    queue: QueueOption = None,
+    service: ServiceOption = None,
+    drill: DrillOption = None,
+    form: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show the figures of each queue."""
+    _report(
+        "queue", _Asked(from_, to, queue, service, drill, Format.JSON if json else form, config)
+    )
+
+
+@app.command()
+def services(
+    *,
+    from_: FromOption = DAY,
+    to: ToOption = None,
+    queue: QueueOption = None,
+    service: ServiceOption = None,
+    drill: DrillOption = None,
+    form: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show the figures of each service of the city."""
+    _report(
+        "service", _Asked(from_, to, queue, service, drill, Format.JSON if json else form, config)
+    )
+
+
+@app.command()
+def numbers(
+    *,
+    from_: FromOption = DAY,
+    to: ToOption = None,
+    queue: QueueOption = None,
+    service: ServiceOption = None,
+    drill: DrillOption = None,
+    form: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show the figures of each number that citizens dialled."""
+    _report("did", _Asked(from_, to, queue, service, drill, Format.JSON if json else form, config))
+
+
+@app.command()
+def interval(
+    *,
+    from_: FromOption = DAY,
+    to: ToOption = None,
+    every: Annotated[
+        Every, typer.Option("--every", help="Minutes of the wall clock.")
+    ] = Every.HALF_HOUR,
+    queue: QueueOption = None,
+    service: ServiceOption = None,
+    drill: DrillOption = None,
+    form: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show the figures of each interval of the day, by the time of the first queue entry."""
+    _report(
+        "interval",
+        _Asked(from_, to, queue, service, drill, Format.JSON if json else form, config),
+        int(every.value),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the report commands share."""
+
+    from_: str
+    to: str | None
+    queue: str | None
+    service: str | None
+    drill: Part | None
+    form: Format
+    config: Path | None
+
+
+def _report(by: str, asked: _Asked, minutes: int = 30) -> None:
+    from gkc_engine.statistics import report
+
+    with refusals(), found(asked.config) as at, missing():
+        since = at.instant("--from", asked.from_)
+        until = at.now if asked.to is None else at.instant("--to", asked.to)
+        _refuse_empty(since, until)
+        period = report.Period(since=since, until=until, queue=asked.queue, service=asked.service)
+        zone = at.store.zone
+        at.settle()
+        with at.store.reading() as connection:
+            contacts = report.contacts(connection, period)
+            if asked.drill is not None:
+                rows = report.drilled(asked.drill.value, contacts)
+            elif by == "interval":
+                rows = report.interval_rows(period, minutes, zone, contacts)
+            else:
+                rows = report.rows_by(by, by, contacts)
+    columns = _tables.contacts(zone) if asked.drill is not None else _tables.report(by)
+    print_report(asked.form, columns, rows, "No contact entered a queue in that time.")
 
 
 @app.callback()

@@ -80,6 +80,7 @@ def _unattended(home: Home, seconds: int, rate: int, seed: int) -> dict[str, Any
     until(home.note.exists)
     note = json.loads(home.note.read_text())
     assert {row["queue"] for row in home.gkc("queue", "show")} == set(load_config(CONFIG).queues)
+    assert home.gkc("report", "interval", "--every", "60")[-1]["offered"] <= seconds * rate
     out, err = demo.communicate()
     assert demo.returncode == 0, err
     row: dict[str, Any] = json.loads(out)
@@ -93,8 +94,27 @@ def _unattended(home: Home, seconds: int, rate: int, seed: int) -> dict[str, Any
     assert 0 < row["wait_p50_s"] <= row["wait_p90_s"] <= row["wait_max_s"] < 60
     assert not home.note.exists()
     assert len(home.gkc("contact", "list", "--limit", "1000")) == seconds * rate
+    _reported(home, row)
     _plant(note, row)
     return row
+
+
+def _reported(home: Home, row: dict[str, Any]) -> None:
+    """The reports of the records say what the outside world's own count said."""
+    ends = row["by_disposition"]
+    parts = {
+        "answered": row["answered"],
+        "abandoned": ends["abandoned"] + ends["abandoned_short"],
+        "waiting": 0,
+    }
+    for of in (["queues"], ["services"], ["numbers"], ["interval", "--every", "15"]):
+        *_, of_all = home.gkc("report", *of, "--from", "1h")
+        assert {part: of_all[part] for part in parts} == parts, of
+        assert of_all["service_level"] == row["service_level"]
+        assert round(of_all["wait_p90_s"], 3) == row["wait_p90_s"]
+    listed = home.gkc("report", "queues", "--drill", "abandoned_short")
+    assert {one["disposition"] for one in listed} == {"abandoned_short"}
+    assert len(listed) == ends["abandoned_short"]
 
 
 def _plant(note: dict[str, Any], row: dict[str, Any]) -> None:

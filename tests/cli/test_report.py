@@ -1,7 +1,9 @@
-"""``gkc report ewt``: the engine is asked while one runs, else the store that the last one left."""
+"""``gkc report``: the engine is asked while one runs, else the store that the last one left."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -9,11 +11,17 @@ import pytest
 from typer.testing import CliRunner
 
 from gkc_engine.cli import report
+from gkc_engine.cli._formats import Every, Part, write_csv
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.ledger import batch_of
+from gkc_engine.recorder.store import LedgerStore
+from gkc_engine.statistics.intervals import LENGTHS_MIN
+from gkc_engine.statistics.report import PARTS
 from tests.cli.conftest import Running
 from tests.cli.test_contact_offline import make_store
 from tests.control.fake import DONE, NOW
+from tests.recorder.support import History
 
 TABLE = """\
 Queue     Told  Wait   Bias  RMSE  In range
@@ -21,6 +29,11 @@ housing      4  0:50  -5.0%   20%       75%
 passport     4  0:50  -5.0%   20%       75%
 all          8  0:50  -5.0%   20%       75%
 """
+
+QUEUES = """\
+Queue     Offered  C  In time  A  Short  Ended  Failed  W  A %   ASA   P50   P90   Max   AHT   SL  SL-1  SL-2  SL-3  SL-4
+passport        5  3        2  2      1      0       0  0  20%  0:14  0:09  0:30  0:30  1:10  50%   66%   40%   50%   60%
+"""  # noqa: E501 - as it is printed
 
 
 def test_the_running_engine_is_asked(engine: Running, gkc: CliRunner) -> None:
@@ -95,3 +108,84 @@ def test_without_anything_it_says_so(run: Path, gkc: CliRunner) -> None:
     result = gkc.invoke(report.app, ["ewt"])
     assert result.exit_code == 1
     assert "No engine is running" in result.stderr
+
+
+# --- queues, services, numbers, interval ----------------------------------------------------------
+
+
+def make_day(path: Path) -> None:
+    """Three answered calls (3, 9 and 30 s), one given up after 2 s, one after 70 s."""
+    history = History()
+    history.configured()
+    for n, ring_s in enumerate((3, 9, 30)):
+        history.talk(f"t{n}", "anna", ring_s=ring_s)
+    history.abandon("a0", 2)
+    history.abandon("a1", 70)
+    store = LedgerStore(schema.sqlite_url(str(path)))
+    store.open()
+    store.append(batch_of(history.steps, "centr"))
+    store.close()
+
+
+SPAN = ["--from", "2026-09-21", "--to", "2026-09-22"]
+
+
+def test_queues_of_a_day(run: Path, gkc: CliRunner) -> None:
+    make_day(run.parent / "gkc.sqlite")
+    result = gkc.invoke(report.app, ["queues", *SPAN])
+    assert (result.exit_code, result.stdout) == (0, QUEUES)
+    (row,) = json.loads(gkc.invoke(report.app, ["queues", *SPAN, "--format", "json"]).stdout)
+    assert (row["offered"], row["answered"], row["abandoned"]) == (5, 3, 2)
+    assert row["service_level"] == round(2 / 4, 4)
+    assert row["abandon_time_s"] == 36.0
+    listed = gkc.invoke(report.app, ["queues", *SPAN, "--drill", "abandoned", "--format", "json"])
+    assert [c["contact_id"] for c in json.loads(listed.stdout)] == ["a0", "a1"]
+
+
+def test_csv_begins_with_its_columns(run: Path, gkc: CliRunner) -> None:
+    make_day(run.parent / "gkc.sqlite")
+    result = gkc.invoke(report.app, ["interval", *SPAN, "--every", "60", "--format", "csv"])
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("begin,end,interval,offered,answered,")
+    assert len(lines) == 1 + 24 + 1
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row["offered"] for row in rows if row["offered"] != "0"] == ["5", "5"]
+
+
+def test_a_sheet_takes_no_text_for_a_formula() -> None:
+    told = io.StringIO()
+    rows = [{"a": '=cmd|" /C calc"!A0', "b": "+7495", "c": -1.5, "d": "плюс"}, {"a": "@x", "b": 1}]
+    write_csv([rows[0], {**rows[1], "c": None, "d": "\tx"}], told)
+    first, second = csv.DictReader(io.StringIO(told.getvalue()))
+    assert first == {"a": '\'=cmd|" /C calc"!A0', "b": "'+7495", "c": "-1.5", "d": "плюс"}
+    assert second == {"a": "'@x", "b": "1", "c": "", "d": "'\tx"}
+
+
+def test_a_day_without_contacts_says_so(run: Path, gkc: CliRunner) -> None:
+    make_day(run.parent / "gkc.sqlite")
+    other = ["--from", "2026-09-01", "--to", "2026-09-02"]
+    assert "No contact entered" in gkc.invoke(report.app, ["queues", *other]).stdout
+    assert gkc.invoke(report.app, ["services", *other, "--format", "csv"]).stdout == ""
+    assert json.loads(gkc.invoke(report.app, ["numbers", *other, "--format", "json"]).stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--from", "soon"], "--from: found 'soon', expected a duration"),
+        (["--to", "2026-13-01"], "--to: found '2026-13-01'"),
+        (["--from", "1h", "--to", "2h"], "--to is not after --from"),
+        (["--drill", "waits"], "'waits' is not one of"),
+        (["--format", "doc"], "'doc' is not one of"),
+    ],
+)
+def test_bad_questions(run: Path, gkc: CliRunner, options: list[str], said: str) -> None:
+    make_day(run.parent / "gkc.sqlite")
+    result = gkc.invoke(report.app, ["queues", *options])
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_the_parts_are_those_of_the_report() -> None:
+    assert tuple(part.value for part in Part) == PARTS
+    assert tuple(int(every.value) for every in Every) == LENGTHS_MIN
