@@ -81,6 +81,7 @@ def _unattended(home: Home, seconds: int, rate: int, seed: int) -> dict[str, Any
     note = json.loads(home.note.read_text())
     assert {row["queue"] for row in home.gkc("queue", "show")} == set(load_config(CONFIG).queues)
     assert home.gkc("report", "interval", "--every", "60")[-1]["offered"] <= seconds * rate
+    assert home.gkc("records", "rebuild", "--check") == [], "while the engine writes"
     out, err = demo.communicate()
     assert demo.returncode == 0, err
     row: dict[str, Any] = json.loads(out)
@@ -95,6 +96,7 @@ def _unattended(home: Home, seconds: int, rate: int, seed: int) -> dict[str, Any
     assert not home.note.exists()
     assert len(home.gkc("contact", "list", "--limit", "1000")) == seconds * rate
     _reported(home, row)
+    assert home.gkc("records", "rebuild", "--check") == []
     _plant(note, row)
     return row
 

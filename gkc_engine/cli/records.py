@@ -1,0 +1,108 @@
+"""``gkc records``: the tables that are made from the ledger, and whether they are right."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
+from gkc_engine.cli._console import print_json, progress
+from gkc_engine.cli._store import found, missing
+from gkc_engine.control.protocol import ControlError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gkc_engine.recorder.compare import Difference
+
+app = typer.Typer(help="The tables made from the ledger.", no_args_is_help=True)
+
+DIFFERS = 1
+"""Exit code: the tables are not what the ledger says."""
+
+SHOWN = 20
+
+
+@app.callback()
+def _root() -> None:
+    """The tables made from the ledger."""
+
+
+@app.command()
+def rebuild(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing: list what a rebuild would change.")
+    ] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Make contacts, segments, offers and intervals anew from the ledger."""
+    with refusals(), found(config) as at, missing():
+        path = at.store.path
+        if check:
+            differ = _compare(path, json=json)
+            raise typer.Exit(DIFFERS if differ else 0)
+        if at.client is not None:
+            raise ControlError(
+                "refused",
+                "The engine that writes these records is running. Stop it first, or compare "
+                "only: gkc records rebuild --check",
+            )
+        rows = _rebuild(path)
+    if json:
+        print_json([{"rows": rows}])
+    else:
+        print(f"{path}: made anew from {rows} rows of the ledger")
+
+
+def _rebuild(path: Path) -> int:
+    from gkc_engine.recorder import schema
+    from gkc_engine.recorder.rebuild import rebuild as make_anew
+    from gkc_engine.recorder.store import LedgerStore
+
+    store = LedgerStore(schema.sqlite_url(str(path)))
+    try:
+        store.open()
+        progress(f"folding the ledger of {path}")
+        return make_anew(store)
+    finally:
+        store.close()
+
+
+def _compare(path: Path, *, json: bool) -> bool:
+    from gkc_engine.recorder.compare import differences
+
+    every = differences(path, progress)
+    shown = list(islice(every, SHOWN))
+    more = sum(1 for _ in every)
+    if json:
+        print_json([_row(one) for one in shown])
+    else:
+        for one in shown:
+            print(_said(one))
+    total = len(shown) + more
+    progress(f"{total} differences" if total else "the tables are what the ledger says")
+    if more and not json:
+        print(f"and {more} more")
+    return bool(total)
+
+
+def _row(one: Difference) -> dict[str, object]:
+    return {
+        "table": one.table,
+        "key": list(one.key),
+        "column": one.column,
+        "stands": one.stands,
+        "told": one.told,
+    }
+
+
+def _said(one: Difference) -> str:
+    key = ", ".join(map(str, one.key))
+    if one.column is not None:
+        return f"{one.table} {key}: {one.column} is {one.stands!r}, by the ledger {one.told!r}"
+    what = "is missing" if one.stands is None else "is not in the ledger"
+    return f"{one.table} {key}: {what}"
