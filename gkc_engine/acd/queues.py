@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 
@@ -51,7 +52,14 @@ class Queue:
         "wrapup_us",
     )
 
-    def __init__(self, status: QueueStatus, space: MatchSpace, staffing: Staffing) -> None:
+    def __init__(
+        self,
+        status: QueueStatus,
+        space: MatchSpace,
+        staffing: Staffing,
+        before: Sequence[tuple[int, Req]] = (),
+    ) -> None:
+        """``before``: steps of the queue in the same space, by its rules so far."""
         self.status = status
         self.settings = settings = status.settings
         """The rules its contacts wait under."""
@@ -61,7 +69,10 @@ class Queue:
         """Whether the door stands open and no rule of the queue concerns who comes: most do."""
         self.go_by(settings)
         needs = [(0, settings.require), *((s.after_us, s.require) for s in settings.relax)]
-        self.steps: list[tuple[int, Req]] = [(after, space.req(need)) for after, need in needs]
+        self.steps: list[tuple[int, Req]] = []
+        for step, (after, need) in enumerate(needs):
+            same = step < len(before) and before[step][1].need == need
+            self.steps.append((after, before[step][1] if same else space.req(need)))
         self.maxwait = DueLine(What.MAXWAIT)
         self.leaving: list[list[LeaveLine]] = [[] for _ in self.steps]
         """Contacts at each step that leave when nobody is left (P4); without the keys, none."""

@@ -87,8 +87,9 @@ def _line_up(world: World, changes: _Changes) -> None:
 
 
 def _serve(world: World, changes: _Changes) -> None:
-    """P2 for everybody, in config order."""
-    agents = by_rank(world)
+    """P2 for everybody who can take a contact, in config order."""
+    agents = [a for a in world.agents.values() if a.stands or a.agent_id in changes.agents]
+    agents.sort(key=_PLACE)
     for agent in agents:
         if agent.agent_id in changes.agents:
             world.settle(agent)
@@ -139,7 +140,8 @@ def _install(
         return
     if before is not None:
         before.detach()
-    queue = world.queues[queue_id] = Queue(status, world.space, world.staffing)
+    steps = before.steps if before is not None and not changes.anew else []
+    queue = world.queues[queue_id] = Queue(status, world.space, world.staffing, steps)
     queue.count = before.count if before is not None else 0
     if not alike:
         same = queue.steps_alike(before) if before is not None else frozenset()
