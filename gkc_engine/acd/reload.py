@@ -6,7 +6,7 @@ use (``World.overgrown``) put everything in anew. Both ways give the same comman
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
@@ -15,6 +15,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.agents import go_home, supply_shrank
 from gkc_engine.acd.commands import SegmentKind, SegmentOutcome
 from gkc_engine.acd.contacts import IN_LINE
+from gkc_engine.acd.matchspace import Req
 from gkc_engine.acd.places import announce_queued
 from gkc_engine.acd.preference import keep_preference
 from gkc_engine.acd.routing import leave_config, serve_agent, set_step, step_in_force
@@ -39,6 +40,8 @@ class _Changes:
     """Those whose contacts are to be lined up anew."""
     steps: dict[QueueId, frozenset[int]] = field(default_factory=dict)
     """Those whose contacts may be at another step by the new rules, but for who is at these."""
+    reqs: set[Req] = field(default_factory=set)
+    """Requirements, by the rules before, of those whose queue or step changes."""
     homeless: dict[QueueId, QueueId] = field(default_factory=dict)
     """Removed queues, with those that their contacts move to."""
     agents: set[AgentId] = field(default_factory=set)
@@ -147,6 +150,8 @@ def _install(
         same = queue.steps_alike(before) if before is not None else frozenset()
         changes.steps[queue_id] = same
         if before is not None and not changes.anew:
+            gone = [req for step, (_, req) in enumerate(before.steps) if step not in same]
+            changes.reqs.update(gone)
             queue.keep(before)
     changes.queues.add(queue_id)
 
@@ -159,20 +164,20 @@ def _touched(world: World, changes: _Changes) -> list[Contact]:
         # For who stands at one of these nothing changes, although his queue does.
         alike = {} if changes.anew else changes.steps
         stay: dict[QueueId | None, Container[int]] = {q: alike.get(q, ()) for q in queues}
-        # Most stand at a late step, which a version seldom changes: asked first, of all queues.
-        late = (
-            frozenset[int]()
-            .union(*alike.values())
-            .intersection(*[alike.get(q, ()) for q in queues])
-        )
         found += [
             contact
-            for contact in world.contacts.values()
-            if contact.step not in late
-            and contact.step not in stay.get(contact.queue, _EVERY)
-            and contact.prefer_agent is None
+            for contact in _candidates(world, changes)
+            if contact.step not in stay.get(contact.queue, _EVERY) and contact.prefer_agent is None
         ]
     return sorted((c for c in found if c.state in IN_LINE), key=attrgetter("sequence"))
+
+
+def _candidates(world: World, changes: _Changes) -> Iterable[Contact]:
+    """Return those among whom all stand whom the changes touch: few, if most lines stay."""
+    if changes.anew or changes.homeless:
+        return world.contacts.values()  # Also those who are rung for, or were let go of.
+    lines = [line for line in world.space.lines if line.req in changes.reqs]
+    return [entry[3] for line in lines for entry in line.entries()]
 
 
 def _move_home(world: World, contact: Contact, homeless: dict[QueueId, QueueId]) -> bool:
