@@ -128,6 +128,24 @@ def report(by: str) -> tuple[Column, ...]:
     return (Column(key=by, head=_OF[by], show=named), *_REPORT)
 
 
+OPERATORS = (
+    Column(key="agent_id", head="Operator", show=lambda value: "all" if value is None else value),
+    _number("handled", "Handled"),
+    Column(key="aht_s", head="AHT", show=span, right=True),
+    Column(key="talk_s", head="Talk", show=span, right=True, drops=2),
+    Column(key="hold_s", head="Hold", show=span, right=True, drops=4),
+    Column(key="wrap_up_s", head="Wrap-up", show=span, right=True, drops=3),
+    Column(key="ready_s", head="Ready", show=span, right=True, drops=2),
+    Column(key="paid_s", head="At work", show=span, right=True, drops=1),
+    Column(key="occupancy", head="Occ", show=percent, right=True),
+    Column(key="utilisation", head="Util", show=percent, right=True),
+    _number("offers", "Rings", drops=3),
+    Column(key="rna_rate", head="RNA", show=percent, right=True),
+    Column(key="transfer_rate", head="Transf", show=percent, right=True, drops=1),
+)
+"""RNA: rings that were not answered."""
+
+
 def closed_lines(queues: Sequence[Row]) -> list[str]:
     """Return a line for each queue that is closed in an emergency: it lasts until somebody acts."""
     return [

@@ -12,13 +12,14 @@ from gkc_engine.cli import _tables
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json
 from gkc_engine.cli._formats import Every, Format, Part, print_report
-from gkc_engine.cli._store import engine_of, found, last_store, missing
+from gkc_engine.cli._store import Found, engine_of, found, last_store, missing
 from gkc_engine.cli.contact import instant_of
 from gkc_engine.cli.queue import zone_of
 from gkc_engine.clock import SystemClock
 from gkc_engine.control.protocol import ControlError, Params
 from gkc_engine.control.told_waits import accuracy_rows
 from gkc_engine.control.when import from_iso
+from gkc_engine.ids import Instant
 
 app = typer.Typer(help="Figures over a stretch of time.", no_args_is_help=True)
 
@@ -120,6 +121,38 @@ def interval(
     )
 
 
+@app.command()
+def operators(
+    *,
+    from_: Annotated[
+        str, typer.Option("--from", help="From then on: 2h (ago), 09:30.", metavar="TIME")
+    ] = DAY,
+    to: ToOption = None,
+    form: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show what each operator did: handling, occupancy, rings not answered, transfers."""
+    from gkc_engine.statistics import operators as of
+
+    with refusals(), found(config) as at, missing():
+        since, until = _period(at, from_, to)
+        at.settle()
+        with at.store.reading() as connection:
+            known = at.now if at.client is not None else of.last_word(connection)
+            rows = of.rows(connection, since, until, known)
+    print_report(
+        Format.JSON if json else form, _tables.OPERATORS, rows, "Nobody was at work in that time."
+    )
+
+
+def _period(at: Found, from_: str, to: str | None) -> tuple[Instant, Instant]:
+    since = at.instant("--from", from_)
+    until = at.now if to is None else at.instant("--to", to)
+    _refuse_empty(since, until)
+    return since, until
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What the report commands share."""
@@ -137,9 +170,7 @@ def _report(by: str, asked: _Asked, minutes: int = 30) -> None:
     from gkc_engine.statistics import report
 
     with refusals(), found(asked.config) as at, missing():
-        since = at.instant("--from", asked.from_)
-        until = at.now if asked.to is None else at.instant("--to", asked.to)
-        _refuse_empty(since, until)
+        since, until = _period(at, asked.from_, asked.to)
         period = report.Period(since=since, until=until, queue=asked.queue, service=asked.service)
         zone = at.store.zone
         at.settle()

@@ -42,8 +42,7 @@ class Counts:
 
     def add(self, other: Counts) -> None:
         """Add ``other`` to these counts."""
-        for one in fields(self):
-            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+        _add(self, other)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +50,7 @@ class Handling:
     """What agents did with contacts; times in microseconds."""
 
     handled: int = 0
-    """Contacts of which an agent's part, wrap-up included, is over."""
+    """Contacts of which an agent's talk is over."""
     talk_us: int = 0
     hold_us: int = 0
     wrap_up_us: int = 0
@@ -66,6 +65,15 @@ class Handling:
     """Refused, missed, busy or unreachable."""
     offers_withdrawn: int = 0
     """Ended because the citizen left: no agent's doing."""
+
+    def add(self, other: Handling) -> None:
+        """Add what others did."""
+        _add(self, other)
+
+
+def _add(to: Counts | Handling, other: Counts | Handling) -> None:
+    for one in fields(to):
+        setattr(to, one.name, getattr(to, one.name) + getattr(other, one.name))
 
 
 # --- how many -------------------------------------------------------------------------------------

@@ -113,7 +113,9 @@ def _reported(home: Home, row: dict[str, Any]) -> None:
         *_, of_all = home.gkc("report", *of, "--from", "1h")
         assert {part: of_all[part] for part in parts} == parts, of
         assert of_all["service_level"] == row["service_level"]
-        assert round(of_all["wait_p90_s"], 3) == row["wait_p90_s"]
+        assert of_all["wait_p90_s"] == pytest.approx(row["wait_p90_s"], abs=0.001)
+    *_, of_all = home.gkc("report", "operators", "--from", "1h")
+    assert of_all["handled"] == row["answered"]
     listed = home.gkc("report", "queues", "--drill", "abandoned_short")
     assert {one["disposition"] for one in listed} == {"abandoned_short"}
     assert len(listed) == ends["abandoned_short"]

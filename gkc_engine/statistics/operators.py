@@ -1,0 +1,195 @@
+"""What operators did in a stretch of time, from their intervals, offers and talks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import sqlalchemy as sa
+
+from gkc_engine.acd.commands import AgentState, OfferOutcome, SegmentKind, SegmentOutcome
+from gkc_engine.ids import SECOND, Instant
+from gkc_engine.recorder import schema
+from gkc_engine.statistics import figures
+from gkc_engine.statistics.figures import Handling
+
+Interval = tuple[int, int, str]
+"""Start and end, and on what the time of one slot goes: one of ``ACTIVITIES``, or of none."""
+
+ACTIVITIES = ("talk", "hold", "wrap_up", "ready")
+"""The first of them that any slot is in is what the operator does: who talks is not ready."""
+
+_UNANSWERED = frozenset(
+    {
+        OfferOutcome.REFUSED,
+        OfferOutcome.NO_ANSWER,
+        OfferOutcome.BUSY,
+        OfferOutcome.UNREACHABLE,
+    }
+)
+
+
+_TALKS = [str(kind) for kind in (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED)]
+_GOES_ON = [
+    str(outcome) for outcome in (SegmentOutcome.HELD, SegmentOutcome.RESUMED, SegmentOutcome.PARKED)
+]
+"""Outcomes of a part of a talk that was not its last."""
+
+
+def rows(
+    connection: sa.Connection, since: Instant, until: Instant, known: Instant
+) -> list[dict[str, Any]]:
+    """Return a row for each operator who was logged in within ``[since, until)``, and one for all.
+
+    Columns as in docs/statistics.md; ``agent_id`` ``None``: all of them.
+
+    Args:
+        connection: To the records.
+        since: From when on.
+        until: Before when.
+        known: Until when the records tell what goes on: ``last_word`` of an engine that is gone.
+    """
+    found: defaultdict[str, Handling] = defaultdict(Handling)
+    for agent_id, slots in _intervals(connection, since, until, known):
+        spend(found[agent_id], slots)
+    _count_talks(connection, since, until, found)
+    _count_offers(connection, since, until, found)
+    at_work = {a: h for a, h in sorted(found.items()) if h.paid_us or h.handled or h.offers}
+    made = [_row(agent_id, handling) for agent_id, handling in at_work.items()]
+    if len(made) > 1:
+        of_all = Handling()
+        for handling in at_work.values():
+            of_all.add(handling)
+        made.append(_row(None, of_all))
+    return made
+
+
+def last_word(connection: sa.Connection) -> Instant:
+    """Return the instant of the ledger's last row; 0 of an empty one."""
+    event = schema.event
+    query = sa.select(event.c.ts_us).order_by(event.c.seq.desc()).limit(1)
+    return Instant(connection.scalar(query) or 0)
+
+
+def spend(handling: Handling, slots: Iterable[Interval]) -> None:
+    """Add an operator's time, all slots together, to what he did.
+
+    Every instant counts once, however many slots: as the first of ``ACTIVITIES`` that one of them
+    is in, and as paid while he is logged in.
+    """
+    edges = sorted(
+        (at, step, doing)
+        for start, end, doing in slots
+        if start < end
+        for at, step in ((start, +1), (end, -1))
+    )
+    now: defaultdict[str, int] = defaultdict(int)
+    for (at, step, doing), (following, _, _) in pairwise([*edges, (0, 0, "")]):
+        now[doing] += step
+        spent = following - at
+        if spent <= 0 or not any(now.values()):
+            continue
+        handling.paid_us += spent
+        for activity in ACTIVITIES:
+            if now[activity]:
+                name = f"{activity}_us"
+                setattr(handling, name, getattr(handling, name) + spent)
+                break
+
+
+def _intervals(
+    connection: sa.Connection, since: Instant, until: Instant, known: Instant
+) -> Iterator[tuple[str, list[Interval]]]:
+    """Give each operator's intervals within the time, cut at its edges; none while logged out."""
+    c = schema.agent_interval.c
+    query = (
+        sa.select(c.agent_id, c.start, c.end, c.state, c.reason, c.contact_id)
+        .where(c.start < until, sa.or_(c.end.is_(None), c.end > since))
+        .where(c.state != str(AgentState.OFFLINE))
+        .order_by(c.agent_id, c.start)
+    )
+    present: str | None = None
+    slots: list[Interval] = []
+    for agent_id, start, end, state, reason, contact_id in connection.execute(query):
+        if agent_id != present:
+            if present is not None:
+                yield present, slots
+            present, slots = agent_id, []
+        cut = min(known if end is None else end, until)
+        slots.append((max(start, since), cut, _doing(state, reason, contact_id)))
+    if present is not None:
+        yield present, slots
+
+
+def _doing(state: str, reason: str, contact_id: str | None) -> str:
+    """Return on what the time goes; the state itself where it is none of ``ACTIVITIES``.
+
+    A call of his own is no contact's talk, and who rests after a missed ring cannot be rung.
+    """
+    if state == AgentState.READY:
+        return "ready" if not reason else "rest"
+    return state if contact_id is not None or state not in ACTIVITIES else "own"
+
+
+def _count_talks(
+    connection: sa.Connection, since: Instant, until: Instant, found: defaultdict[str, Handling]
+) -> None:
+    """Count the contacts of which an operator's talk ended within the time, and his transfers."""
+    c = schema.segment.c
+    transferred = sa.case((c.outcome == str(SegmentOutcome.TRANSFERRED), 1), else_=0)
+    query = (
+        sa.select(
+            c.agent_id,
+            sa.func.count(sa.distinct(c.contact_id)),
+            sa.func.sum(transferred),
+        )
+        .where(c.end >= since, c.end < until, c.agent_id.is_not(None))
+        .where(c.kind.in_(_TALKS), c.outcome.not_in(_GOES_ON))
+        .group_by(c.agent_id)
+    )
+    for agent_id, handled, transfers in connection.execute(query):
+        found[agent_id].handled += handled
+        found[agent_id].transfers += transfers
+
+
+def _count_offers(
+    connection: sa.Connection, since: Instant, until: Instant, found: defaultdict[str, Handling]
+) -> None:
+    c = schema.offer.c
+    query = (
+        sa.select(c.agent_id, c.outcome, sa.func.count())
+        .where(c.created >= since, c.created < until, c.outcome.is_not(None))
+        .group_by(c.agent_id, c.outcome)
+    )
+    for agent_id, outcome, n in connection.execute(query):
+        handling = found[agent_id]
+        handling.offers += n
+        if outcome in _UNANSWERED:
+            handling.offers_unanswered += n
+        elif outcome == OfferOutcome.WITHDRAWN:
+            handling.offers_withdrawn += n
+
+
+def _row(agent_id: str | None, handling: Handling) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "agent_id": agent_id,
+        "handled": handling.handled,
+        "talk_s": handling.talk_us / SECOND,
+        "hold_s": handling.hold_us / SECOND,
+        "wrap_up_s": handling.wrap_up_us / SECOND,
+        "ready_s": handling.ready_us / SECOND,
+        "paid_s": handling.paid_us / SECOND,
+        "aht_s": figures.average_handle_time_s(handling),
+        "occupancy": figures.occupancy(handling),
+        "utilisation": figures.utilisation(handling),
+        "offers": handling.offers,
+        "offers_unanswered": handling.offers_unanswered,
+        "offers_withdrawn": handling.offers_withdrawn,
+        "rna_rate": figures.ring_no_answer_rate(handling),
+        "rna_rate_without_citizens": figures.ring_no_answer_rate_without_citizens(handling),
+        "transfers": handling.transfers,
+        "transfer_rate": figures.transfer_rate(handling),
+    }
+    return {key: round(v, 4) if isinstance(v, float) else v for key, v in made.items()}
