@@ -22,6 +22,7 @@ from tests.cli.conftest import Running
 from tests.cli.test_contact_offline import make_store
 from tests.control.fake import DONE, NOW
 from tests.recorder.support import History
+from tests.recorder.test_compare import change
 
 TABLE = """\
 Queue     Told  Wait   Bias  RMSE  In range
@@ -113,7 +114,7 @@ def test_without_anything_it_says_so(run: Path, gkc: CliRunner) -> None:
 # --- queues, services, numbers, interval ----------------------------------------------------------
 
 
-def make_day(path: Path) -> None:
+def make_day(path: Path) -> Path:
     """Three answered calls (3, 9 and 30 s), one given up after 2 s, one after 70 s."""
     history = History()
     history.configured()
@@ -125,6 +126,7 @@ def make_day(path: Path) -> None:
     store.open()
     store.append(batch_of(history.steps, "centr"))
     store.close()
+    return path
 
 
 SPAN = ["--from", "2026-09-21", "--to", "2026-09-22"]
@@ -138,8 +140,16 @@ def test_queues_of_a_day(run: Path, gkc: CliRunner) -> None:
     assert (row["offered"], row["answered"], row["abandoned"]) == (5, 3, 2)
     assert row["service_level"] == round(2 / 4, 4)
     assert row["abandon_time_s"] == 36.0
+    assert json.loads(gkc.invoke(report.app, ["queues", *SPAN, "--json"]).stdout) == [row]
     listed = gkc.invoke(report.app, ["queues", *SPAN, "--drill", "abandoned", "--format", "json"])
     assert [c["contact_id"] for c in json.loads(listed.stdout)] == ["a0", "a1"]
+
+
+def test_all_together_and_those_without_are_named(run: Path, gkc: CliRunner) -> None:
+    path = make_day(run.parent / "gkc.sqlite")
+    change(path, "UPDATE contact SET service = NULL WHERE contact_id = 't0'")
+    lines = gkc.invoke(report.app, ["services", *SPAN]).stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["mvd", "4"], ["-", "1"], ["all", "5"]]
 
 
 def test_csv_begins_with_its_columns(run: Path, gkc: CliRunner) -> None:

@@ -52,7 +52,7 @@ def drawn(rng: random.Random, n: int) -> dict[str, Any]:
     row: dict[str, Any] = {c.name: None for c in schema.contact.columns}
     queued = SINCE + rng.randrange(-DAY // 8, 25 * 3600 * SECOND + DAY // 8)
     queued = {0: SINCE, 1: UNTIL}.get(n, queued)
-    wait = rng.choice((0, 4, 5, 6, 19, 20, 21, 90)) * SECOND
+    wait = rng.choice((0, 4, 5, 6, 19, 20, 21, 90, rng.randrange(200))) * SECOND
     row |= {
         "contact_id": f"c{n:04d}",
         "number": f"2026-ЦАО-{n:06d}",
@@ -124,6 +124,11 @@ def by_hand(found: list[dict[str, Any]]) -> dict[str, Any]:
     short = ended["abandoned_short"]
     handled = sum(c["talk_us"] + c["hold_us"] + c["wrap_up_us"] for c in done)
 
+    def reached(percent: int) -> float | None:
+        """The shortest wait that at least so many of the answered did not exceed."""
+        enough = [w for w in waits if 100 * sum(x <= w for x in waits) >= percent * len(waits)]
+        return enough[0] / SECOND if enough else None
+
     def share(part: float, whole: float) -> float | None:
         return round(part / whole, 4) if whole else None
 
@@ -139,6 +144,9 @@ def by_hand(found: list[dict[str, Any]]) -> dict[str, Any]:
         "waiting": sum(c["disposition"] is None and c["answered"] is None for c in found),
         "abandon_rate": share(ended["abandoned"], len(found)),
         "asa_s": share(sum(waits) / SECOND, len(waits)),
+        "wait_p50_s": reached(50),
+        "wait_p90_s": reached(90),
+        "wait_p95_s": reached(95),
         "wait_max_s": waits[-1] / SECOND if waits else None,
         "aht_s": share(handled / SECOND, len(done)),
         "service_level": share(met, len(answered) + len(left) - short),
