@@ -194,8 +194,8 @@ class Profile:
 class Near:
     """Of the lines of one medium that a profile may serve, those whose heads are the first ones.
 
-    No other comes before the ``bound``, for heads move back only; where one moves forward, the
-    bound goes with it (``Line.put``). So the first of the few that comes before it is the first.
+    No other comes before the ``bound``, for heads move back only; where one moves forward, its line
+    moves the bound (``Line``). So the first of the few, if it comes before that, is the first.
     """
 
     __slots__ = ("_all", "_indices", "_looks", "bound", "read")

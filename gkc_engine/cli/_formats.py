@@ -31,20 +31,6 @@ class Every(StrEnum):
     HOUR = "60"
 
 
-class Part(StrEnum):
-    """Values of ``--drill``: ``statistics.report.PARTS``."""
-
-    OFFERED = "offered"
-    ANSWERED = "answered"
-    ANSWERED_IN_TARGET = "answered_in_target"
-    ABANDONED = "abandoned"
-    ABANDONED_SHORT = "abandoned_short"
-    ABANDONED_IN_TARGET = "abandoned_in_target"
-    ENDED_WAITING = "ended_waiting"
-    FAILED = "failed"
-    WAITING = "waiting"
-
-
 def print_report(
     form: Format, columns: Sequence[Column], rows: Sequence[Row], nothing: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from gkc_engine.cli import _tables
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json
-from gkc_engine.cli._formats import Every, Format, Part, print_report
+from gkc_engine.cli._formats import Every, Format, print_report
 from gkc_engine.cli._store import Found, engine_of, found, last_store, missing
 from gkc_engine.cli.contact import instant_of
 from gkc_engine.cli.queue import zone_of
@@ -20,6 +21,7 @@ from gkc_engine.control.protocol import ControlError, Params
 from gkc_engine.control.told_waits import accuracy_rows
 from gkc_engine.control.when import from_iso
 from gkc_engine.ids import Instant
+from gkc_engine.statistics.figures import Part
 
 app = typer.Typer(help="Figures over a stretch of time.", no_args_is_help=True)
 
@@ -46,56 +48,32 @@ DrillOption = Annotated[
 ]
 
 
-@app.command()
-def queues(
-    *,
-    from_: FromOption = DAY,
-    to: ToOption = None,
-    queue: QueueOption = None,
-    service: ServiceOption = None,
-    drill: DrillOption = None,
-    form: FormatOption = Format.TABLE,
-    json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Show the figures of each queue."""
-    _report(
-        "queue", _Asked(from_, to, queue, service, drill, Format.JSON if json else form, config)
-    )
+def _by_column(column: str) -> Callable[..., None]:
+    """Return the command that shows a row for each value of a column."""
+
+    def command(
+        *,
+        from_: FromOption = DAY,
+        to: ToOption = None,
+        queue: QueueOption = None,
+        service: ServiceOption = None,
+        drill: DrillOption = None,
+        form: FormatOption = Format.TABLE,
+        json: JsonOption = False,
+        config: ConfigOption = None,
+    ) -> None:
+        asked = _Asked(from_, to, queue, service, drill, Format.JSON if json else form, config)
+        _report(column, asked)
+
+    return command
 
 
-@app.command()
-def services(
-    *,
-    from_: FromOption = DAY,
-    to: ToOption = None,
-    queue: QueueOption = None,
-    service: ServiceOption = None,
-    drill: DrillOption = None,
-    form: FormatOption = Format.TABLE,
-    json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Show the figures of each service of the city."""
-    _report(
-        "service", _Asked(from_, to, queue, service, drill, Format.JSON if json else form, config)
-    )
-
-
-@app.command()
-def numbers(
-    *,
-    from_: FromOption = DAY,
-    to: ToOption = None,
-    queue: QueueOption = None,
-    service: ServiceOption = None,
-    drill: DrillOption = None,
-    form: FormatOption = Format.TABLE,
-    json: JsonOption = False,
-    config: ConfigOption = None,
-) -> None:
-    """Show the figures of each number that citizens dialled."""
-    _report("did", _Asked(from_, to, queue, service, drill, Format.JSON if json else form, config))
+for _name, _column, _help in (
+    ("queues", "queue", "Show the figures of each queue."),
+    ("services", "service", "Show the figures of each service of the city."),
+    ("numbers", "did", "Show the figures of each number that citizens dialled."),
+):
+    app.command(_name, help=_help)(_by_column(_column))
 
 
 @app.command()
@@ -177,7 +155,7 @@ def _report(by: str, asked: _Asked, minutes: int = 30) -> None:
         with at.store.reading() as connection:
             contacts = report.contacts(connection, period)
             if asked.drill is not None:
-                rows = report.drilled(asked.drill.value, contacts)
+                rows = report.drilled(asked.drill, contacts)
             elif by == "interval":
                 rows = report.interval_rows(period, minutes, zone, contacts)
             else:

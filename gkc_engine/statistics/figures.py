@@ -8,8 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from enum import StrEnum
 
 from gkc_engine.ids import SECOND
+
+
+class Part(StrEnum):
+    """Figures that are numbers of contacts, so that they can be listed."""
+
+    OFFERED = "offered"
+    ANSWERED = "answered"
+    ANSWERED_IN_TARGET = "answered_in_target"
+    ABANDONED = "abandoned"
+    ABANDONED_SHORT = "abandoned_short"
+    ABANDONED_IN_TARGET = "abandoned_in_target"
+    ENDED_WAITING = "ended_waiting"
+    FAILED = "failed"
+    WAITING = "waiting"
 
 
 @dataclass(slots=True, kw_only=True)

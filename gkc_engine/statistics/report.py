@@ -16,24 +16,11 @@ from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import queries, schema
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.counting import answered_counts, counts_of
-from gkc_engine.statistics.figures import Counts, Handling, nearest_rank
+from gkc_engine.statistics.figures import Counts, Handling, Part, nearest_rank
 from gkc_engine.statistics.intervals import clock_time, interval_bounds
 
 Contact = Mapping[str, Any]
 """A row of the contact table."""
-
-PARTS: Final = (
-    "offered",
-    "answered",
-    "answered_in_target",
-    "abandoned",
-    "abandoned_short",
-    "abandoned_in_target",
-    "ended_waiting",
-    "failed",
-    "waiting",
-)
-"""Figures that are numbers of contacts, which can be listed."""
 
 NO_TARGET_US: Final = 20 * SECOND
 """Threshold of a contact whose queue nobody knows any more: ``servicelevel`` unless it is told."""
@@ -170,7 +157,7 @@ def row(name: str, value: str | None, line: Line) -> dict[str, Any]:
     """
     counts, waits = line.counts, sorted(line.waits)
     made: dict[str, Any] = {name: value, "offered": figures.offered(counts)}
-    made |= {part: getattr(counts, part) for part in PARTS if part != "offered"}
+    made |= {str(part): getattr(counts, part) for part in Part if part is not Part.OFFERED}
     made |= {
         "abandon_rate": figures.abandon_rate(counts),
         "abandon_time_s": figures.average_abandon_time_s(counts),
@@ -192,17 +179,11 @@ def row(name: str, value: str | None, line: Line) -> dict[str, Any]:
 # --- down to the contacts -------------------------------------------------------------------------
 
 
-def drilled(part: str, found: Iterable[Contact]) -> list[dict[str, Any]]:
-    """Return the contacts that a figure counts, as ``gkc contact list`` shows them.
-
-    Args:
-        part: One of ``PARTS``.
-        found: ``contacts``.
-    """
-    assert part in PARTS, part
+def drilled(part: Part, found: Iterable[Contact]) -> list[dict[str, Any]]:
+    """Return the contacts that a figure counts, as ``gkc contact list`` shows them."""
     return [queries.public(contact) for contact in found if _is_part(part, contact)]
 
 
-def _is_part(part: str, contact: Contact) -> bool:
+def _is_part(part: Part, contact: Contact) -> bool:
     counts = counts_of_contact(contact)
-    return (figures.offered(counts) if part == "offered" else getattr(counts, part)) > 0
+    return (figures.offered(counts) if part is Part.OFFERED else getattr(counts, part)) > 0

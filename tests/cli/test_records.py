@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gkc_engine.cli import records
+from tests.cli.conftest import Running
 from tests.recorder.test_compare import change, compared, made
 
 WRONG = "UPDATE contact SET talk_us = 61000000 WHERE contact_id = 'c1'"
@@ -54,6 +55,20 @@ def test_rebuild_mends_it(run: Path, gkc: CliRunner) -> None:
     assert result.exit_code == 0
     assert "made anew from" in result.stdout
     assert compared(path) == []
+
+
+def test_beside_a_running_engine_nothing_is_made_anew(
+    engine: Running, gkc: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = made(engine.config.parent / "gkc.sqlite")
+    change(path, WRONG)
+    health = engine.backend.health
+    monkeypatch.setattr(engine.backend, "health", lambda: {**health(), "store": str(path)})
+    refused = gkc.invoke(records.app, ["rebuild"])
+    assert refused.exit_code == 1
+    assert "is running. Stop it first, or compare only" in refused.stderr
+    assert len(compared(path)) == 1, "it was made anew all the same"
+    assert gkc.invoke(records.app, ["rebuild", "--check"]).exit_code == 1
 
 
 @pytest.mark.usefixtures("run")

@@ -11,13 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from gkc_engine.cli import report
-from gkc_engine.cli._formats import Every, Part, write_csv
+from gkc_engine.cli._formats import Every, write_csv
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.statistics.intervals import LENGTHS_MIN
-from gkc_engine.statistics.report import PARTS
 from tests.cli.conftest import Running
 from tests.cli.test_contact_offline import make_store
 from tests.control.fake import DONE, NOW
@@ -35,6 +34,14 @@ QUEUES = """\
 Queue     Offered  C  In time  A  Short  Ended  Failed  W  A %   ASA   P50   P90   Max   AHT   SL  SL-1  SL-2  SL-3  SL-4
 passport        5  3        2  2      1      0       0  0  20%  0:14  0:09  0:30  0:30  1:10  50%   66%   40%   50%   60%
 """  # noqa: E501 - as it is printed
+
+OPERATORS = """\
+Operator  Handled   AHT  Talk  Hold  Wrap-up  Ready  At work  Occ  Util  Rings  RNA  Transf
+anna            2  1:10  2:00  0:00     0:20   3:00     5:32  43%   96%      2   0%      0%
+boris           1  1:10  1:00  0:00     0:10   1:16     2:56  47%   82%      1   0%      0%
+all             3  1:10  3:00  0:00     0:30   4:16     8:28  45%   91%      3   0%      0%
+"""
+"""Both are ready at the end, until the last word of the ledger: 178 and 76 s."""
 
 
 def test_the_running_engine_is_asked(engine: Running, gkc: CliRunner) -> None:
@@ -114,18 +121,24 @@ def test_without_anything_it_says_so(run: Path, gkc: CliRunner) -> None:
 # --- queues, services, numbers, interval ----------------------------------------------------------
 
 
-def make_day(path: Path) -> Path:
-    """Three answered calls (3, 9 and 30 s), one given up after 2 s, one after 70 s."""
+def make_day(path: Path, *, killed: bool = False) -> Path:
+    """Three answered calls (3, 9 and 30 s), one given up after 2 s, one after 70 s.
+
+    ``killed``: the engine was, before it wrote the tables that the ledger tells of.
+    """
     history = History()
     history.configured()
-    for n, ring_s in enumerate((3, 9, 30)):
-        history.talk(f"t{n}", "anna", ring_s=ring_s)
+    for n, (agent, ring_s) in enumerate((("anna", 3), ("anna", 9), ("boris", 30))):
+        history.talk(f"t{n}", agent, ring_s=ring_s)
     history.abandon("a0", 2)
     history.abandon("a1", 70)
     store = LedgerStore(schema.sqlite_url(str(path)))
     store.open()
     store.append(batch_of(history.steps, "centr"))
-    store.close()
+    if killed:
+        store.engine.dispose()
+    else:
+        store.close()
     return path
 
 
@@ -150,6 +163,25 @@ def test_all_together_and_those_without_are_named(run: Path, gkc: CliRunner) -> 
     change(path, "UPDATE contact SET service = NULL WHERE contact_id = 't0'")
     lines = gkc.invoke(report.app, ["services", *SPAN]).stdout.splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [["mvd", "4"], ["-", "1"], ["all", "5"]]
+
+
+@pytest.mark.parametrize("what", ["queues", "operators"])
+def test_what_a_killed_engine_had_not_written_counts(run: Path, gkc: CliRunner, what: str) -> None:
+    path = make_day(run.parent / "gkc.sqlite", killed=True)
+    note = {"store": str(path), "timezone": "Europe/Moscow"}  # Else the tables are asked for it.
+    (run / "demo.json").write_text(json.dumps(note), encoding="utf-8")
+    *_, last = json.loads(gkc.invoke(report.app, [what, *SPAN, "--json"]).stdout)
+    assert last["answered" if what == "queues" else "handled"] == 3
+
+
+def test_operators_of_a_day(run: Path, gkc: CliRunner) -> None:
+    make_day(run.parent / "gkc.sqlite")
+    result = gkc.invoke(report.app, ["operators", *SPAN])
+    assert (result.exit_code, result.stdout) == (0, OPERATORS)
+    rows = json.loads(gkc.invoke(report.app, ["operators", *SPAN, "--json"]).stdout)
+    assert [row["agent_id"] for row in rows] == ["anna", "boris", None]
+    nobody = gkc.invoke(report.app, ["operators", "--from", "2026-09-01", "--to", "2026-09-02"])
+    assert nobody.stdout == "Nobody was at work in that time.\n"
 
 
 def test_csv_begins_with_its_columns(run: Path, gkc: CliRunner) -> None:
@@ -196,6 +228,5 @@ def test_bad_questions(run: Path, gkc: CliRunner, options: list[str], said: str)
     assert said in result.stderr
 
 
-def test_the_parts_are_those_of_the_report() -> None:
-    assert tuple(part.value for part in Part) == PARTS
+def test_every_length_of_an_interval_can_be_asked_for() -> None:
     assert tuple(int(every.value) for every in Every) == LENGTHS_MIN

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
+from gkc_engine.statistics.figures import Part
 from gkc_engine.statistics.report import (
-    PARTS,
     Period,
     contacts,
     drilled,
@@ -192,7 +192,7 @@ def test_intervals_hold_each_contact_once(
         begin = SINCE + index * length
         expected = by_hand([c for c in mine if begin <= c["first_queued"] < begin + length])
         assert figures_in(row, expected) == expected, row["interval"]
-    for part in PARTS:
+    for part in Part:
         assert sum(row[part] for row in rows) == of_all[part]
     # Offered is the sum of its parts, in every interval.
     for row in (*rows, of_all):
@@ -211,8 +211,8 @@ def test_filters(city: list[dict[str, Any]], connection: sa.Connection) -> None:
     assert rows_by("queue", "queue", contacts(connection, none)) == []
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_a_figure_is_as_long_as_its_list(connection: sa.Connection, part: str) -> None:
+@pytest.mark.parametrize("part", Part)
+def test_a_figure_is_as_long_as_its_list(connection: sa.Connection, part: Part) -> None:
     period = Period(since=SINCE, until=UNTIL)
     *_, of_all = rows_by("queue", "queue", contacts(connection, period))
     listed = drilled(part, contacts(connection, period))
