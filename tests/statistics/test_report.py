@@ -51,7 +51,7 @@ def drawn(rng: random.Random, n: int) -> dict[str, Any]:
     queue = rng.choice([*QUEUES])
     row: dict[str, Any] = {c.name: None for c in schema.contact.columns}
     queued = SINCE + rng.randrange(-DAY // 8, 25 * 3600 * SECOND + DAY // 8)
-    queued = {0: SINCE, 1: UNTIL}.get(n, queued)
+    queued = {0: SINCE, 1: UNTIL, 2: UNTIL - 1}.get(n, queued)
     wait = rng.choice((0, 4, 5, 6, 19, 20, 21, 90, rng.randrange(200))) * SECOND
     row |= {
         "contact_id": f"c{n:04d}",
@@ -66,13 +66,14 @@ def drawn(rng: random.Random, n: int) -> dict[str, Any]:
         "offers": 1,
         "step": 0,
         "wrap_up_us": rng.randrange(60) * SECOND,
-        "started": queued - rng.randrange(600) * SECOND,
+        # Who was cut off and called again has the place, and the first entry, of the call before.
+        "started": queued + (60 if n == 2 else rng.randrange(-600, 300)) * SECOND,
         "first_queued": queued,
         "queue": queue,
         "service": QUEUES[queue],
         "sl_threshold_us": rng.choice((20, 60)) * SECOND,
     }
-    kind = rng.random() if n > 1 else 1.0
+    kind = rng.random() if n > 2 else 1.0
     if kind < 0.1:  # Left in the menu.
         row |= {"first_queued": None, "queue": None, "service": None, "ended": row["started"]}
         row |= {"disposition": "abandoned_menu", "wait_us": 0}
