@@ -26,7 +26,7 @@ NO_TARGET_US: Final = 20 * SECOND
 """Threshold of a contact whose queue nobody knows any more: ``servicelevel`` unless it is told."""
 
 _DAY_US: Final = 86_400 * SECOND
-"""Nobody stands in a menu, or has his place kept, for so long: the index by start can be used."""
+"""No call stands in a menu for so long: which lets the index by start be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,8 @@ def contacts(connection: sa.Connection, period: Period) -> Iterator[Contact]:
     query = (
         sa.select(schema.contact)
         .where(c.first_queued >= period.since, c.first_queued < period.until)
-        .where(c.started >= period.since - _DAY_US, c.started < period.until + _DAY_US)
+        # No bound above: whose place was kept (``resume_within``) may have called days later.
+        .where(c.started >= period.since - _DAY_US)
         .order_by(c.first_queued, c.contact_id)
     )
     if period.queue is not None:

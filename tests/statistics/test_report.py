@@ -67,7 +67,7 @@ def drawn(rng: random.Random, n: int) -> dict[str, Any]:
         "step": 0,
         "wrap_up_us": rng.randrange(60) * SECOND,
         # Who was cut off and called again has the place, and the first entry, of the call before.
-        "started": queued + (60 if n == 2 else rng.randrange(-600, 300)) * SECOND,
+        "started": queued + (3 * 86_400 if n == 2 else rng.randrange(-600, 300)) * SECOND,
         "first_queued": queued,
         "queue": queue,
         "service": QUEUES[queue],
