@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,18 +22,23 @@ from gkc_engine.errors import PeerError
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import PbxPlan, Trunk
 from gkc_engine.pbx.music import write_music
-from gkc_engine.pbx.process import free_udp_port
+from gkc_engine.pbx.process import free_tcp_port, free_udp_port
 from gkc_engine.pbx.render import HEADER
 
-Arm = Literal["queue", "engine", "dial"]
+Arm = Literal["queue", "engine", "dial", "agi"]
 ARMS: Final[tuple[Arm, Arm]] = ("queue", "engine")
-FLOOR: Final = "dial"
-"""No distributor at all: each call is dialled to the next phone. What Asterisk itself costs."""
+FLOOR: Final[dict[Arm, str]] = {
+    "dial": "a bare `Dial()` and nobody who decides",
+    "agi": "`Dial()` over FastAGI from Python, no AMI, nothing decided or written",
+}
+"""No distributors: each call is dialled to the next phone, in the dialplan or by
+``bench.bare_agi``. What Asterisk itself costs, and what it costs to speak with it at all."""
 
 NUMBERS: Final[dict[Arm, str]] = {
     "queue": "74950000900",
     "engine": "74950000901",
     "dial": "74950000902",
+    "agi": "74950000903",
 }
 """What the citizens dial."""
 
@@ -75,6 +81,9 @@ exten => {queue},1,Answer()
 exten => {dial},1,Answer()
  same => n,Set(GLOBAL(NEXT)=$[(0${{GLOBAL(NEXT)}} + 1) % {agents}])
  same => n,Dial(PJSIP/$[{first} + ${{GLOBAL(NEXT)}}],15,gim(default))
+ same => n,Hangup()
+exten => {agi},1,Answer()
+ same => n,AGI(agi://127.0.0.1:{agi_port}/)
  same => n,Hangup()
 """
 
@@ -128,6 +137,8 @@ class Bench:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.arm: Arm | None = None
+        self._agi_port = free_tcp_port()
+        self._bare_agi: asyncio.subprocess.Process | None = None
         config = place.folder / "source"
         config.mkdir(parents=True)
         operators = "\n".join(_OPERATOR.format(n=n) for n in place.numbers)
@@ -152,13 +163,15 @@ class Bench:
         extensions = self._etc / "extensions.conf"
         with extensions.open("a", encoding="utf-8") as file:
             first, agents = min(self.place.numbers), self.place.agents
-            file.write(_EXTENSION.format(**NUMBERS, first=first, agents=agents))
+            text = _EXTENSION.format(**NUMBERS, first=first, agents=agents, agi_port=self._agi_port)
+            file.write(text)
         with (self._etc / "queues.conf").open("a", encoding="utf-8") as file:
             file.write("\n#include gkc.d/bench.conf\n")
         await self.cli("dialplan reload")
 
     async def stop(self) -> None:
         """Stop everything."""
+        await self._stop_bare_agi()
         await self.city.stop()
 
     async def cli(self, command: str) -> str:
@@ -170,6 +183,7 @@ class Bench:
         if arm == self.arm:
             return
         await self.city.stop_engine()
+        await self._stop_bare_agi()
         if self.arm == "engine":
             await asyncio.to_thread(self._remove_mirrored)
         members = "".join(f"member => PJSIP/{n}\n" for n in self.place.numbers)
@@ -178,8 +192,33 @@ class Bench:
         await self.cli("queue reload all")
         if arm == "engine":
             await self.city.start_engine()
+        if arm == "agi":
+            await self._start_bare_agi()
         await self._complete(arm)
         self.arm = arm
+
+    async def _start_bare_agi(self) -> None:
+        port, first = str(self._agi_port), str(min(self.place.numbers))
+        self._bare_agi = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bench.bare_agi", port, first, str(self.place.agents)
+        )
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self._agi_port)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return
+
+    async def _stop_bare_agi(self) -> None:
+        if self._bare_agi is not None:
+            self._bare_agi.kill()
+            await self._bare_agi.wait()
+            self._bare_agi = None
 
     async def _complete(self, arm: Arm) -> None:
         """Wait until every agent is in the arm that serves, and in no queue of the other."""
@@ -226,6 +265,8 @@ class Bench:
         if self.arm == "engine":
             assert self.city.engine is not None
             pids["engine"] = self.city.engine.pid
+        if self._bare_agi is not None:
+            pids["engine"] = self._bare_agi.pid
         return {name: cpu_s_of(pid) for name, pid in pids.items() if pid is not None}
 
     @property

@@ -80,11 +80,13 @@ def table(
     ]
     for what in dict.fromkeys(what for what, _ in found):
         lines += _rows(what, found[what, "queue"], found[what, "engine"])
-        if (what, FLOOR) in found:
-            floor = found[what, FLOOR]["asterisk_ms"]
-            lines.append(
-                f"| … CPU ms a call, a bare `Dial()` and nobody who decides | {floor:.1f} | | |"
-            )
+        for arm, title in FLOOR.items():
+            if (what, arm) in found:
+                floor = found[what, arm]
+                cpu = (
+                    f"{floor['cpu_ms']:.1f} ({floor['asterisk_ms']:.1f} + {floor['engine_ms']:.1f})"
+                )
+                lines.append(f"| … CPU ms a call, {title} | | {cpu} | |")
     lines += ["", *(f"- {'met' if ok else '**MISSED**'}: {text}" for text, ok in judged)]
     return "\n".join(lines)
 

@@ -204,11 +204,11 @@ class Plan:
     what: tuple[str, ...]
     arms: tuple[Arm, ...]
     floor: bool = False
-    """Whether a bare ``Dial()`` is measured, too; only where an agent is free for each call."""
+    """Whether ``FLOOR`` is measured, too; only where an agent is free for each call."""
 
     def arms_of(self, what: str, number: int) -> tuple[Arm, ...]:
         """Return the arms of one round in their order, which changes from round to round."""
-        arms = (*self.arms, FLOOR) if self.floor and what != "pickup" else self.arms
+        arms = (*self.arms, *FLOOR) if self.floor and what != "pickup" else self.arms
         return arms if number % 2 == 0 else tuple(reversed(arms))
 
 
@@ -235,7 +235,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short segments, one round")
     parser.add_argument("--only", action="append", help="pickup, arrival20, arrival70")
     parser.add_argument("--arm", action="append", choices=ARMS)
-    parser.add_argument("--floor", action="store_true", help="what a bare Dial() costs, too")
+    parser.add_argument(
+        "--floor", action="store_true", help="what it costs with nobody who decides, too"
+    )
     parser.add_argument("--seconds", type=float, help="of each segment")
     parser.add_argument("--agents", type=int, default=AGENTS)
     parser.add_argument("--waiting", type=int, default=100)
