@@ -26,7 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "What a scenario's waits would be, by this engine's routing.",
     ),
     "report": ("gkc_engine.cli.report:app", "Figures over a stretch of time."),
-    "records": ("gkc_engine.cli.records:app", "The tables made from the ledger."),
+    "records": (
+        "gkc_engine.cli.records:app",
+        "Whether the records are right, and how long they are kept.",
+    ),
     "explain": ("gkc_engine.cli.explain:explain", "Why a contact waited, and who was chosen."),
     "replay": ("gkc_engine.cli.replay:replay", "Recorded events once more through the core."),
     "plan": ("gkc_engine.cli.plan:plan", "What another configuration would have done."),

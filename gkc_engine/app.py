@@ -32,11 +32,13 @@ from gkc_engine.config.secrets import resolve_secret
 from gkc_engine.config.settings import applied
 from gkc_engine.control.audit import as_text, logged
 from gkc_engine.control.day import DayCounters
+from gkc_engine.control.destroying import DestroyingMethods
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
 from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
 from gkc_engine.control.server import ControlServer
 from gkc_engine.control.views import Row
+from gkc_engine.destruction import Destruction, retention_of
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
 from gkc_engine.front_desk import FrontDesk
@@ -233,6 +235,7 @@ class App:
         sockets = Path(os.environ.get(RUN_DIRECTORY_VARIABLE) or self.state_dir / "run")
         self.control = control = ControlServer(socket_path(sockets), logged(self._audit))
         Methods(self.backend, engine_version()).register(control)
+        self._destroying(control, stack)
         await control.start()
         stack.push_async_callback(control.close)
         port = self.overrides.metrics_port or self.config.metrics.port
@@ -247,6 +250,19 @@ class App:
         self._spawn(measure_loop_lag(self.metrics))
         self._spawn(self._settle())
         self._spawn(self._render(self.prompts))
+
+    def _destroying(self, control: ControlServer, stack: contextlib.AsyncExitStack) -> None:
+        reading = schema.make_engine(schema.sqlite_url(str(self.store)), read_only=True)
+        stack.callback(reading.dispose)
+        destruction = Destruction(
+            lambda: self.config,
+            lambda write: retention_of(
+                self.config, self.folder, self.state_dir, reading, self.citizens, write
+            ),
+            self.ledger,
+        )
+        DestroyingMethods(destruction, self.engine.now).register(control)
+        self._spawn(destruction.follow(self.engine.now))
 
     async def _first_events(self) -> None:
         """Tell the core what the world looks like at the start of this run."""

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from gkc_engine.clock import new_uuid
-from gkc_engine.escape import printable
 from gkc_engine.ids import ContactId, Instant
-from gkc_engine.numbers import NumberKind, normalise
+from gkc_engine.numbers import identity_of, printable_raw
 from gkc_engine.recorder.citizens import Citizens
 from gkc_engine.recorder.numbers import Numbers
-
-RAW_CHARS: Final = 64
-"""Of a number as the network sent it; twice the longest that is one, with separators."""
 
 
 class FrontDesk:
@@ -32,13 +26,10 @@ class FrontDesk:
         Short numbers, and text from which no number can be had, are who he is as they came. The
         encrypted row goes to disk with the event that names the key (`Citizens.write`).
         """
-        known = normalise(number)
-        if known.kind in (NumberKind.ANONYMOUS, NumberKind.EMPTY):
+        identity = identity_of(number)
+        if identity is None:
             return None
-        raw = printable(known.raw.strip(), RAW_CHARS)
+        raw = printable_raw(number)
         return self._citizens.remember(
-            known.e164 or raw,
-            name or None,
-            raw=None if raw == known.e164 or known.e164 is None else raw,
-            now=now,
+            identity, name or None, raw=None if raw == identity else raw, now=now
         )

@@ -10,6 +10,8 @@ from typing import Final
 
 import phonenumbers
 
+from gkc_engine.escape import printable
+
 EMERGENCY_NUMBERS: Final = frozenset({"112", "101", "102", "103", "104"})
 """Always allowed, never routed by us (112 and the four services of the Russian plan)."""
 
@@ -20,6 +22,8 @@ _SEPARATORS: Final = str.maketrans("", "", " \t\u00a0-().")
 _DIGITS: Final = re.compile(r"(\+?)([0-9]{2,18})")
 _SHORT_MAX: Final = 6
 _RAW_MAX: Final = 64
+RAW_CHARS: Final = 64
+"""Of a number as the network sent it; twice the longest that is one, with separators."""
 
 
 class NumberKind(StrEnum):
@@ -73,3 +77,19 @@ def normalise(raw: str | None, region: str = "RU") -> Number:
         return Number(raw, None, NumberKind.JUNK)
     e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     return Number(raw, e164, NumberKind.E164)
+
+
+def identity_of(raw: str) -> str | None:
+    """Return what a caller is known by: E.164, else the text as it came, made printable.
+
+    ``None``: he sent no number, or withheld it.
+    """
+    known = normalise(raw)
+    if known.kind in (NumberKind.ANONYMOUS, NumberKind.EMPTY):
+        return None
+    return known.e164 or printable_raw(raw)
+
+
+def printable_raw(raw: str) -> str:
+    """Return a number as the network sent it, bounded and printable."""
+    return printable(raw.strip(), RAW_CHARS)

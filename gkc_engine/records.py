@@ -64,12 +64,16 @@ class RecordReader:
         self._thread.shutdown()
 
     async def list_contacts(
-        self, *, since: Instant | None, queue: QueueId | None, limit: int
+        self, *, since: Instant | None, queue: QueueId | None, limit: int, of: str | None = None
     ) -> Sequence[Row]:
-        """Return rows of the contact table, newest first."""
+        """Return rows of the contact table, newest first; ``of``: a citizen's number."""
         await self._settle()
+        # By its keyed hash: the number itself is in no table that could be searched.
+        citizen = None if of is None else self._citizens.key_of_any(of)
         return await self._run(
-            lambda: queries.list_contacts(self._engine, since=since, queue=queue, limit=limit)
+            lambda: queries.list_contacts(
+                self._engine, since=since, queue=queue, limit=limit, citizen=citizen
+            )
         )
 
     async def ended(self, *, since: Instant, before: Instant) -> AsyncIterator[list[Ended]]:

@@ -112,8 +112,8 @@ def wrong_call(words: list[str]) -> str | None:
     if name not in COMMANDS:
         return f"no command {name}"
     command: Any = _load(name)
-    children: dict[str, Any] = getattr(command, "commands", {})
-    if children and rest and re.fullmatch(r"[a-z]+", rest[0]):
+    while rest and re.fullmatch(r"[a-z]+", rest[0]) and hasattr(command, "commands"):
+        children: dict[str, Any] = command.commands
         name, *rest = rest
         if name not in children:
             return f"no command {words[0]} {name}"
@@ -180,7 +180,7 @@ def keys_in(tree: Tree, names: Callable[[str], bool]) -> Iterator[str]:
 NAMED_BY_PEOPLE = frozenset(
     (
         *("queues", "operators", "prompts", "services", "skills", "ivr", "calendars", "numbers"),
-        *("pools", "traffic", "guardrails"),
+        *("pools", "traffic", "guardrails", "files"),
     )
 )
 

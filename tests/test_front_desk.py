@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from gkc_engine.front_desk import RAW_CHARS, FrontDesk
+from gkc_engine.front_desk import FrontDesk
 from gkc_engine.ids import Instant
+from gkc_engine.numbers import RAW_CHARS
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.citizens import Citizens
 

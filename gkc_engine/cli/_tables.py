@@ -82,6 +82,28 @@ QUEUES = (
 """EWT expected wait, W waiting, C answered (completed), A abandoned, SL: Asterisk's own letters."""
 
 
+DUE = (
+    _number("citizens", "Citizens"),
+    _number("recordings", "Recordings"),
+    _number("legs", "Bytes of legs"),
+    _number("files", "Files"),
+)
+
+DESTROYED = (
+    Column(key="citizen", head="Citizen"),
+    _number("citizens", "Citizens"),
+    _number("recordings", "Recordings"),
+    _number("legs", "Numbers masked"),
+    _number("files", "Files"),
+)
+
+HOLDS = (
+    Column(key="citizen", head="Citizen"),
+    Column(key="since", head="Since"),
+    Column(key="reason", head="Reason", shrinks=True),
+    Column(key="actor", head="By", shrinks=True),
+)
+
 TOLD_WAITS = (
     Column(key="queue", head="Queue"),
     _number("n", "Told"),

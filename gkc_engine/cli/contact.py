@@ -36,13 +36,17 @@ def list_(
         ),
     ] = None,
     queue: Annotated[str | None, typer.Option(help="Only contacts of this queue.")] = None,
+    citizen: Annotated[
+        str | None,
+        typer.Option(help="Only this citizen's, by his number in any spelling.", metavar="NUMBER"),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="At most so many.")] = 50,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """List contacts, the newest first, those in progress too."""
     with refusals():
-        rows, zone = _list(since, queue, limit, config)
+        rows, zone = _list(since, queue, citizen, limit, config)
     if json:
         print_json(rows)
     else:
@@ -71,10 +75,12 @@ def show(
 
 
 def _list(
-    since: str | None, queue: str | None, limit: int, config: Path | None
+    since: str | None, queue: str | None, citizen: str | None, limit: int, config: Path | None
 ) -> tuple[list[Row], ZoneInfo]:
     client = engine_of(config)
     if client is None:
+        if citizen is not None:
+            raise ControlError(NOT_RUNNING, "--citizen asks the engine, and none is running")
         store = last_store()
         now = SystemClock().now()
         since_us = None if since is None else instant_of("--since", since, now, store.zone)
@@ -84,6 +90,8 @@ def _list(
         params: Params = {"limit": limit}
         if queue is not None:
             params["queue"] = queue
+        if citizen is not None:
+            params["citizen"] = citizen
         if since is not None:
             now = from_iso(client.call("engine.show")[0]["now"])
             params["since_us"] = instant_of("--since", since, now, zone)

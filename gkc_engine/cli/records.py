@@ -1,4 +1,4 @@
-"""``gkc records``: the tables that are made from the ledger, and whether they are right."""
+"""``gkc records``: the tables made from the ledger, whether they are right, how long they stay."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gkc_engine.cli import _destroying
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json, progress
 from gkc_engine.cli._store import found, missing
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
     from gkc_engine.recorder.compare import Difference
 
-app = typer.Typer(help="The tables made from the ledger.", no_args_is_help=True)
+app = typer.Typer(
+    help="Whether the records are right, and how long they are kept.",
+    no_args_is_help=True,
+)
+app.command("erase")(_destroying.erase)
+app.command("retention")(_destroying.retention)
+app.add_typer(_destroying.hold_app, name="hold")
 
 DIFFERS = 1
 """Exit code: the tables are not what the ledger says."""
@@ -27,7 +34,7 @@ SHOWN = 20
 
 @app.callback()
 def _root() -> None:
-    """The tables made from the ledger."""
+    """Whether the records are right, and how long they are kept."""
 
 
 @app.command()

@@ -88,6 +88,7 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     _doubled_operators(findings)
     check_menus(findings)
     check_routing(findings)
+    _retention(findings)
     for name in config.guardrails:
         findings.refer("queues", name, ("guardrails", name), key=True)
     _prompts(findings)
@@ -151,6 +152,15 @@ def _emergency(findings: Findings) -> None:
                 f"{operator.interface}, an emergency service's number",
                 "another: who dials it means the service, not the colleague",
             )
+
+
+def _retention(findings: Findings) -> None:
+    """Masking needs to know where Asterisk's lists are."""
+    config = findings.config
+    if config.retention.legs is not None and config.pbx.cel is None:
+        findings.add_key(
+            ("retention", "legs"), "no pbx.cel", "pbx.cel: the path of Asterisk's legs.csv"
+        )
 
 
 def _spoken(findings: Findings, language: str | None, path: Path) -> None:

@@ -17,6 +17,7 @@ from gkc_engine.config.calendar_model import CalendarModel
 from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
 from gkc_engine.config.values import (
+    ClockTime,
     Duration,
     Host,
     Interface,
@@ -327,6 +328,28 @@ class StoreModel(Model):
     """A relative path lies under the engine's state folder."""
 
 
+class RetentionModel(Model):
+    """How long what is known of citizens is kept (152-ФЗ); a key that is absent: for ever."""
+
+    at: ClockTime = 220
+    """When the nightly run begins."""
+    citizens: PositiveDuration | None = None
+    """Telephone numbers, names, addresses: so long after the citizen's last contact."""
+    recordings: PositiveDuration | None = None
+    """Recorded talks, by the day of the talk."""
+    legs: PositiveDuration | None = None
+    """Telephone numbers in Asterisk's own lists (`pbx.cel`): masked where they stand."""
+    files: dict[Text, PositiveDuration] = Field(default_factory=dict)
+    """Glob pattern of absolute paths → how old a file may become: rotated logs, exports."""
+
+    @field_validator("files")
+    @classmethod
+    def _absolute(cls, files: dict[str, Micros]) -> dict[str, Micros]:
+        if not all(pattern.startswith("/") and pattern.strip("/*. ") for pattern in files):
+            raise expected("patterns of absolute paths such as /var/log/asterisk/legs.csv.*")
+        return files
+
+
 class MetricsModel(Model):
     """Where Prometheus fetches."""
 
@@ -359,6 +382,7 @@ class Config(Model):
     """Queue → what `gkc plan` holds a change against."""
     recording: RecordingModel = RecordingModel()
     store: StoreModel = StoreModel()
+    retention: RetentionModel = RetentionModel()
     metrics: MetricsModel = MetricsModel()
     tts: TtsModel | None = None
 

@@ -184,6 +184,25 @@ Hours = Annotated[
 """One interval of a day in minutes from midnight; the second may lie in the next day."""
 
 
+_CLOCK_TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+
+
+def clock_time(value: object) -> int:
+    """Return ``"07:30"`` as minutes from midnight."""
+    found = _CLOCK_TIME.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise expected('a time of day such as "07:30"')
+    return int(found[1]) * 60 + int(found[2])
+
+
+ClockTime = Annotated[
+    int,
+    BeforeValidator(clock_time),
+    WithJsonSchema({"type": "string", "pattern": r"^\d\d:\d\d$"}),
+]
+"""A time of day by the center's clock, in minutes from midnight."""
+
+
 def weekdays(key: str) -> tuple[int, ...]:
     """Return the days that a key of ``week`` names, Monday = 0: ``mon``, ``mon-fri``, ``sat-mon``.
 

@@ -97,10 +97,11 @@ class Pause(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ContactList(msgspec.Struct, forbid_unknown_fields=True):
-    """Which contacts; ``since`` in microseconds UTC."""
+    """Which contacts; ``since`` in microseconds UTC, ``citizen`` his number in any spelling."""
 
     since_us: int | None = None
     queue: Name | None = None
+    citizen: Name | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX)] = 50
 
 
@@ -314,7 +315,9 @@ class Methods:
         """Return recent contacts, newest first; those in progress with their present state."""
         queue = self._queue(params.queue)
         since = None if params.since_us is None else Instant(params.since_us)
-        rows = await self._backend.list_contacts(since=since, queue=queue, limit=params.limit)
+        rows = await self._backend.list_contacts(
+            since=since, queue=queue, limit=params.limit, of=params.citizen
+        )
         return self._with_present(rows)
 
     def _with_present(self, rows: Sequence[Row]) -> list[Row]:

@@ -13,7 +13,8 @@ import hmac
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,7 @@ from sqlalchemy.engine import Engine
 
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import Instant
+from gkc_engine.numbers import identity_of
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.behind import upsert
 
@@ -46,7 +48,7 @@ _NONCE: Final = 12
 
 
 class CitizenError(GkcError):
-    """The identifiers cannot be read: the key file is not the one they were written with."""
+    """No identifier, or one that cannot be read: the key file is not the one of this store."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -88,6 +90,17 @@ class Citizens:
         """Return the citizen's key for a normalised number or address. Pure: may run anywhere."""
         digest = hmac.digest(self._hash_key, number.encode(), hashlib.sha256)
         return base64.b32encode(digest[:20]).decode().lower()
+
+    def key_of_any(self, number: str) -> str:
+        """Return the key of a number in any spelling.
+
+        Raises:
+            CitizenError: A withheld number names nobody.
+        """
+        identity = identity_of(number)
+        if identity is None:
+            raise CitizenError("a withheld number names nobody")
+        return self.key_of(identity)
 
     def remember(
         self,
@@ -175,17 +188,27 @@ class Citizens:
             return None
         return _opened(_unseal(self._wrap, row.wrapped, key), row.cipher, key)
 
-    def forget(self, key: str) -> bool:
-        """Erase the citizen: without the data key no copy of the row can be read again."""
+    def forget(self, keys: Sequence[str]) -> int:
+        """Erase citizens, some hundreds at most: without their data keys no copy can be read again.
+
+        Returns:
+            How many were known.
+        """
         with self._lock:
-            waited = self._waiting.pop(key, None) is not None
+            gone = {key for key in keys if self._waiting.pop(key, None) is not None}
+        table, data_keys = schema.citizen, schema.citizen_key
         with self._engine.begin() as connection:
-            keys = schema.citizen_key
-            gone = connection.execute(keys.delete().where(keys.c.citizen_key == key)).rowcount
-            table = schema.citizen
-            connection.execute(table.delete().where(table.c.citizen_key == key))
+            for rows in (data_keys, table):  # Out of a backup, either may be there alone.
+                of = rows.c.citizen_key.in_(keys)
+                known = connection.scalars(sa.select(rows.c.citizen_key).where(of))
+                gone.update(known)
+                connection.execute(rows.delete().where(of))
         self._clear_traces()
-        return waited or gone > 0
+        return len(gone)
+
+    def changing(self) -> AbstractContextManager[sa.Connection]:
+        """Give a transaction of the store, for what is kept about citizens beside these tables."""
+        return self._engine.begin()
 
     def _clear_traces(self) -> None:
         """Bring the deletion out of SQLite's log: old pages in it still hold the key."""

@@ -56,15 +56,22 @@ def timezone(engine: Engine) -> str | None:
 
 
 def list_contacts(
-    engine: Engine, *, since: Instant | None = None, queue: str | None = None, limit: int = 100
+    engine: Engine,
+    *,
+    since: Instant | None = None,
+    queue: str | None = None,
+    citizen: str | None = None,
+    limit: int = 100,
 ) -> list[dict[str, Any]]:
-    """Return the last ``limit`` contacts, the newest first."""
+    """Return the last ``limit`` contacts, the newest first; ``citizen``: his key."""
     table = schema.contact
     query = sa.select(table).order_by(table.c.started.desc(), table.c.contact_id).limit(limit)
     if since is not None:
         query = query.where(table.c.started >= since)
     if queue is not None:
         query = query.where(table.c.queue == queue)
+    if citizen is not None:
+        query = query.where(table.c.citizen_id == citizen)
     with engine.connect() as connection:
         return [public(row) for row in connection.execute(query).mappings()]
 

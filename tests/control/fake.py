@@ -293,9 +293,10 @@ class FakeBackend:
         return Reloaded(version="v2", previous="v1", diff=self.reload_diff)
 
     async def list_contacts(
-        self, *, since: Instant | None, queue: QueueId | None, limit: int
+        self, *, since: Instant | None, queue: QueueId | None, limit: int, of: str | None = None
     ) -> Sequence[Row]:
-        self.lists.append({"since": since, "queue": queue, "limit": limit})
+        asked = {"since": since, "queue": queue, "limit": limit}
+        self.lists.append(asked if of is None else {**asked, "of": of})
         return [row for row in contact_rows() if queue in (None, row["queue"])][:limit]
 
     async def told_waits(
