@@ -1,0 +1,84 @@
+"""What every report has around its tables: title, stretch of time, what it was made from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gkc_engine.recorder.queries import iso
+from gkc_engine.reports import periods, wording
+from gkc_engine.reports.model import Part, Report
+from gkc_engine.reports.order import Made, Order
+from gkc_engine.reports.periods import Length, Stretch
+from gkc_engine.reports.words import text
+
+
+def framed(made: Made, parts: Sequence[Part], *, compared: bool = True) -> Report:
+    """Return the report; ``compared``: it is counted here, and beside another stretch of time."""
+    order, language, facts = made.order, made.order.language, made.facts
+    zone = order.asked.zone
+    nothing = None
+    if compared and not made.now.contacts:
+        nothing = text("nothing", language)
+    return Report(
+        kind=order.kind,
+        title=text(order.kind, language),
+        subtitle=subtitle(order),
+        center=facts.title or facts.center,
+        language=language,
+        zone=zone,
+        since=order.of.since,
+        until=order.of.until,
+        made=order.of.seen,
+        parts=tuple(parts),
+        made_from=tuple(_made_from(made, compared=compared)),
+        nothing=nothing,
+    )
+
+
+def subtitle(order: Order) -> str:
+    """Return the stretch of time in words."""
+    language, zone, of = order.language, order.asked.zone, order.of
+    first = periods.day_of(of.since, zone)
+    said = wording.stretch(of.since, of.until, language, zone)
+    match order.length:
+        case Length.DAY:
+            said = f"{wording.weekday(first, language)}, {wording.day(first, language)}"
+        case Length.WEEK:
+            said = wording.week(first, language)
+        case Length.MONTH:
+            said = wording.month(first, language)
+        case None:
+            pass
+    if of.whole:
+        return said
+    return f"{said} ({text('till', language)} {wording.moment(of.seen, language, zone)})"
+
+
+def _made_from(made: Made, *, compared: bool) -> list[tuple[str, str]]:
+    order, language, facts = made.order, made.order.language, made.facts
+    zone = order.asked.zone
+    said = [
+        (text("center", language), " · ".join(filter(None, (facts.center, facts.title)))),
+        (text("time", language), f"{iso(order.of.since)[:19]}Z – {iso(order.of.seen)[:19]}Z"),
+        (text("zone", language), zone.key),
+        (text("config", language), facts.version[:12]),
+    ]
+    if compared:
+        said.insert(3, (text("counted", language), wording.count(made.now.contacts, language)))
+        said += [
+            (text("compared", language), f"{text(base, language)}: {_of_base(made, one)}")
+            for base, (one, _) in made.bases.items()
+        ]
+    chosen = []
+    if order.asked.queue is not None:
+        chosen.append(facts.queue(order.asked.queue, ""))
+    if order.asked.service is not None:
+        chosen.append(facts.service(order.asked.service, ""))
+    if chosen:
+        said.append((text("only", language), ", ".join(chosen)))
+    return [(label, value) for label, value in said if value]
+
+
+def _of_base(made: Made, of: Stretch) -> str:
+    order = made.order
+    return wording.stretch(of.since, of.seen, order.language, order.asked.zone)
