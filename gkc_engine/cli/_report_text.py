@@ -5,6 +5,7 @@ from __future__ import annotations
 from gkc_engine.cli import _tables
 from gkc_engine.reports.model import Headline, Note, Report, Table
 from gkc_engine.reports.render.cells import brief, cell, has_few, is_number
+from gkc_engine.reports.wording import NBSP
 from gkc_engine.reports.words import text
 
 
@@ -14,38 +15,50 @@ def shown(report: Report, table: Table) -> tuple[list[_tables.Column], list[dict
     made = [
         _tables.Column(
             key=str(n),
-            head=column.head,
+            head=_plain(column.head),
             right=is_number(column),
             shrinks=column.wide,
             drops=0 if n < 2 else n,
         )
         for n, column in enumerate(columns)
     ]
-    rows = [{str(n): cell(c, row, report) for n, c in enumerate(columns)} for row in table.rows]
+    rows = [
+        {str(n): _plain(cell(c, row, report)) for n, c in enumerate(columns)} for row in table.rows
+    ]
     return made, rows
+
+
+def _plain(text: str) -> str:
+    """Return text with plain blanks, in which no name can carry an escape sequence."""
+    return "".join(" " if c == NBSP else c if c.isprintable() else "\ufffd" for c in text)
 
 
 def text_of(report: Report, width: int | None) -> str:
     """Return the whole report, tables as wide as they are (``None``) or to fit a terminal."""
-    said = [f"{report.title}: {report.subtitle}", report.center]
+    blocks: list[list[str]] = []
+
+    def say(*lines: str) -> None:
+        blocks.append([_plain(line) for line in lines])
+
+    say(f"{report.title}: {report.subtitle}", report.center)
     if report.nothing is not None:
-        said += ["", report.nothing]
+        say(report.nothing)
     for part in report.parts:
         match part:
             case Headline() if report.nothing is None:
-                said += ["", part.verdict]
-                said += [f"  {place}" for place in part.where]
-                said += [f"  {t.label}: {t.value}  {t.change}".rstrip() for t in part.tiles]
+                places = [f"  {place}" for place in part.where]
+                tiles = [f"  {t.label}: {t.value}  {t.change}".rstrip() for t in part.tiles]
+                say(part.verdict, *places, *tiles)
             case Note():
-                said += ["", part.title, *part.sentences]
+                say(part.title, *part.sentences)
             case Table() if part.rows:
-                said += ["", part.title, _table(report, part, width)]
+                blocks.append([_plain(part.title), _table(report, part, width)])
             case _:
                 pass  # Charts are for paper and screens; their numbers are in the tables.
     if has_few(report.tables()):
-        said += ["", text("few", report.language)]
-    said += ["", *(f"{label}: {value}" for label, value in report.made_from)]
-    return "\n".join(line for line in said) + "\n"
+        say(text("few", report.language))
+    say(*(f"{label}: {value}" for label, value in report.made_from))
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
 def _table(report: Report, table: Table, width: int | None) -> str:

@@ -37,7 +37,9 @@ def day(run: Path, store: Path) -> None:
 def test_a_day_as_text(gkc: CliRunner) -> None:
     result = gkc.invoke(report.app, ["day", *DAY])
     assert result.exit_code == 0
-    text = result.stdout.replace("\u00a0", " ")
+    text = result.stdout
+    assert "\ufffd" not in text
+    assert "\u00a0" not in text
     assert text.startswith("Отчёт за день: понедельник, 21 сентября 2026 г.\n")
     assert "В очереди поступило 5 обращений: этого мало для выводов." in text
     english = gkc.invoke(report.app, ["day", *DAY, "--language", "en"]).stdout
