@@ -49,7 +49,7 @@ def text_of(report: Report, width: int | None) -> str:
                 places = [f"  {place}" for place in part.where]
                 tiles = [f"  {t.label}: {t.value}  {t.change}".rstrip() for t in part.tiles]
                 say(part.verdict, *places, *tiles)
-            case Note():
+            case Note() if report.nothing is None:
                 say(part.title, *part.sentences)
             case Table() if part.rows:
                 blocks.append([_plain(part.title), _table(report, part, width)])

@@ -22,7 +22,7 @@ def framed(made: Made, parts: Sequence[Part], *, compared: bool = True) -> Repor
     return Report(
         kind=order.kind,
         title=text(order.kind, language),
-        subtitle=subtitle(order),
+        subtitle=", ".join([subtitle(order), *_chosen(made)]),
         center=facts.title or facts.center,
         language=language,
         zone=zone,
@@ -69,16 +69,22 @@ def _made_from(made: Made, *, compared: bool) -> list[tuple[str, str]]:
             (text("compared", language), f"{text(base, language)}: {_of_base(made, one)}")
             for base, (one, _) in made.bases.items()
         ]
-    chosen = []
-    if order.asked.queue is not None:
-        chosen.append(facts.queue(order.asked.queue, ""))
-    if order.asked.service is not None:
-        chosen.append(facts.service(order.asked.service, ""))
-    if chosen:
-        said.append((text("only", language), ", ".join(chosen)))
+    if order.asked.narrowed:
+        said.append((text("only", language), ", ".join(_chosen(made))))
     return [(label, value) for label, value in said if value]
 
 
 def _of_base(made: Made, of: Stretch) -> str:
     order = made.order
     return wording.stretch(of.since, of.seen, order.language, order.asked.zone)
+
+
+def _chosen(made: Made) -> list[str]:
+    """Name the queue and the service that are asked for alone: a report of a part must say so."""
+    asked, facts, language = made.order.asked, made.facts, made.order.language
+    said = []
+    if asked.queue is not None:
+        said.append(text("of_queue", language).format(facts.queue(asked.queue, "")))
+    if asked.service is not None:
+        said.append(text("of_service", language).format(facts.service(asked.service, "")))
+    return said

@@ -120,7 +120,7 @@ def _tile(key: str, made: Made) -> Tile:
     new, old = figure.of(made.now.of_all), figure.of(made.before.of_all)
     meant = verdict(figure, made.now.of_all, made.before.of_all)
     change = ""
-    if meant is not None:
+    if meant is not None and made.before.contacts:
         gap = wording.difference(new, old, figure.unit, language)
         base = text(made.base, language).lower()
         then = wording.shown(old, figure.unit, language, made.order.asked.zone)
@@ -161,7 +161,7 @@ def find(connection: sa.Connection, made: Made) -> found.Findings:
         base=made.base,
         base_day=periods.day_of(base.since, order.asked.zone),
         whole=order.of.whole,
-        until=f"{at(order.of.seen).astimezone(order.asked.zone):%H:%M}",
+        until=_until(made),
         new=new,
         old=old,
         goal=source.GOAL,
@@ -175,6 +175,14 @@ def find(connection: sa.Connection, made: Made) -> found.Findings:
         failed=now.of_all.counts.failed,
         refused=sum(now.outside[key] for key in _REFUSED),
     )
+
+
+def _until(made: Made) -> str:
+    """Return until when it was counted: of a day the time alone."""
+    order = made.order
+    if order.length is Length.DAY:
+        return f"{at(order.of.seen).astimezone(order.asked.zone):%H:%M}"
+    return wording.moment(order.of.seen, order.language, order.asked.zone)
 
 
 def _staff_in(

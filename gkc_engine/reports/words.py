@@ -153,6 +153,8 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "zone": ("Часовой пояс", "Time zone"),
     "time": ("Время", "Time"),
     "only": ("Отбор", "Only"),
+    "of_queue": ("очередь «{}»", "queue “{}”"),
+    "of_service": ("услуга «{}»", "service “{}”"),
     "compared": ("Сравнение", "Compared with"),
     "few": (
         "° меньше 30 обращений: для выводов мало.",

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gkc_engine.cli import report
-from gkc_engine.cli._formats import Format, out_of
+from gkc_engine.cli._formats import ROWS_MAX, Format, out_of
 from gkc_engine.control.protocol import ControlError
 from tests.cli.test_report import SPAN, make_day
 from tests.reports.support import TREE, City
@@ -97,6 +97,8 @@ def test_no_file_is_written_over(gkc: CliRunner, tmp_path: Path) -> None:
     assert file.read_text(encoding="utf-8") == "mine"
     forced = gkc.invoke(report.app, ["day", *DAY, "--output", str(file), "--force"])
     assert forced.exit_code == 0
+    with pytest.raises(ControlError, match="--force"):
+        out_of(None, file)  # Before anything is counted.
     assert file.read_text(encoding="utf-8").startswith("table,")
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".day")] == []
 
@@ -127,6 +129,16 @@ def test_a_binary_form_is_not_for_a_terminal(monkeypatch: pytest.MonkeyPatch) ->
     assert out_of(Format.HTML).form is Format.HTML
     assert out_of(None, Path("day.PDF")).form is Format.PDF
     assert out_of(Format.JSON, Path("day.pdf")).form is Format.JSON
+
+
+@pytest.mark.usefixtures("day")
+def test_a_document_has_a_limit_of_rows(gkc: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ROWS_MAX, Format.HTML, 23)
+    hours = ["interval", *SPAN, "--every", "60", "--format"]
+    refused = gkc.invoke(report.app, [*hours, "html"])
+    assert refused.exit_code == 2
+    assert "found 25 rows, expected at most 23" in refused.stderr
+    assert len(gkc.invoke(report.app, [*hours, "csv"]).stdout.splitlines()) == 26
 
 
 @pytest.mark.usefixtures("day")

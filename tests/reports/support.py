@@ -80,28 +80,32 @@ class City:
             if self.intervals:
                 connection.execute(schema.agent_interval.insert(), self.intervals)
             _configure(connection, TREE if tree is None else tree)
-            connection.execute(schema.meta.insert(), {"key": schema.PROJECTED, "value": "1"})
+            connection.execute(schema.meta.insert(), {"key": schema.PROJECTED, "value": "2"})
             schema.say_version(connection)
         return engine
 
 
 def _configure(connection: sa.Connection, tree: dict[str, Any]) -> None:
-    applied = instant("2026-12-01T00:00")
-    event = {
-        "seq": 1,
-        "event_id": "e1",
-        "ts_us": applied,
-        "center": "centr",
-        "kind": "gkc.config.applied",
-        "config_version": "v1",
-        "source": "core",
-        "role": "in",
-        "schema_version": 1,
-        "data": json.dumps({"tree": json.dumps(tree)}),
-    }
-    connection.execute(schema.event.insert(), event)
-    version = {"hash": "v1", "author": "start", "applied": applied, "event_id": "e1"}
-    connection.execute(schema.config_version.insert(), version)
+    """The config under which all was decided; and one that was applied after it."""
+    renamed = {**SERVICES, "mvd": {"title": "Паспорта и визы", "body": "ГУ МВД"}}
+    configs = {"v1": tree, "v2": {**tree, "services": renamed}}
+    for seq, (version, told) in enumerate(configs.items(), start=1):
+        applied = instant("2026-12-01T00:00") + seq
+        event = {
+            "seq": seq,
+            "event_id": f"e{seq}",
+            "ts_us": applied,
+            "center": "centr",
+            "kind": "gkc.config.applied",
+            "config_version": version,
+            "source": "core",
+            "role": "in",
+            "schema_version": 1,
+            "data": json.dumps({"tree": json.dumps(told)}),
+        }
+        connection.execute(schema.event.insert(), event)
+        row = {"hash": version, "author": "start", "applied": applied, "event_id": f"e{seq}"}
+        connection.execute(schema.config_version.insert(), row)
 
 
 def _row(

@@ -11,6 +11,7 @@ from gkc_engine.ids import SECOND
 from gkc_engine.reports.compare import (
     BY_KEY,
     Load,
+    below,
     causes,
     counts_differ,
     denominator,
@@ -43,6 +44,7 @@ def line(in_time: int, late_ones: int = 0, abandoned: int = 0, short: int = 0) -
         ((0.78, 1000), (0.80, 1000), False),  # z = 1.10
         ((0.84, 5_000_000), (0.845, 5_000_000), False),  # sure, and nothing to anybody
         ((1.0, 100), (1.0, 100), False),
+        ((1.0, 100), (0.95, 100), False),  # pooled 0.975: z = 2.26
     ],
 )
 def test_shares(new: tuple[float, int], old: tuple[float, int], differ: bool) -> None:
@@ -63,6 +65,7 @@ def test_a_change_of_three_of_ten_is_no_finding() -> None:
     level = BY_KEY["service_level"]
     assert verdict(level, line(7, 3), line(10)) is Verdict.TOO_FEW
     assert verdict(level, line(20, 9), line(29)) is Verdict.TOO_FEW
+    assert verdict(level, line(20, 9), line(1000)) is Verdict.TOO_FEW
     assert verdict(level, line(15, 15), line(30)) is Verdict.WORSE
     assert verdict(level, line(30), line(15, 15)) is Verdict.BETTER
     assert verdict(level, line(80, 20), line(81, 19)) is Verdict.SAME
@@ -86,6 +89,13 @@ def test_a_small_difference_of_waits_is_the_same() -> None:
 def test_more_contacts_are_neither_good_nor_bad() -> None:
     assert verdict(BY_KEY["offered"], line(1200), line(1000)) is Verdict.MORE
     assert verdict(BY_KEY["abandoned"], line(0, 0, 50), line(0, 0, 100)) is Verdict.LESS
+
+
+def test_a_goal_that_is_missed_by_chance_is_not_named() -> None:
+    assert not below(line(39, 11).counts, 0.8)  # 78 % of 50: z = 0.35
+    assert below(line(30, 20).counts, 0.8)  # 60 %: z = 3.54
+    assert not below(line(5, 24).counts, 0.8)  # of 29
+    assert not below(line(50).counts, 0.8)
 
 
 def test_what_is_held_against_us() -> None:

@@ -201,7 +201,8 @@ def test_one_service_has_nothing_of_the_others(connection: sa.Connection) -> Non
     assert found["offered"]["value"] == 40
     assert "operators_h" not in found
     assert "occupancy" not in found
-    assert ("Отбор", "ЖКХ") in report.made_from
+    assert ("Отбор", "услуга «ЖКХ»") in report.made_from
+    assert report.subtitle.endswith(", услуга «ЖКХ»")
     body = made(connection, "bodies", length=None, service="zhkh")
     assert [row["title"] for row in rows(body, "by_body")] == ["Департамент ЖКХ"]
 
@@ -236,4 +237,6 @@ def test_names_are_of_the_config_that_was_in_force(connection: sa.Connection) ->
         "ГУ МВД",
     )
     assert found.goals == {"housing": 0.9}
+    now = source.facts(connection, stretch(instant("2026-09-01"), instant("2026-09-02"), LATER))
+    assert (now.version, now.services["mvd"]) == ("v2", "Паспорта и визы")  # No contact says.
     assert source.facts_of_tree("old", "").services == {}  # A ledger of before.

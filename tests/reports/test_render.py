@@ -16,6 +16,7 @@ from gkc_engine.reports.kinds import build
 from gkc_engine.reports.model import Language, Report
 from gkc_engine.reports.order import Order
 from gkc_engine.reports.periods import Length, period_of
+from gkc_engine.reports.render.cells import cell
 from gkc_engine.reports.render.html import html as as_html
 from gkc_engine.reports.render.pdf import pdf
 from gkc_engine.reports.render.plain import as_json, write_report_csv
@@ -120,6 +121,18 @@ def test_html_stands_alone_and_is_escaped(report: Report) -> None:
     scopes = {attrs.get("scope") for tag, attrs in page.tags if tag == "th"}
     assert scopes == {"col", "row"}
     assert ", хуже" in text  # A word, and not a colour alone.
+
+
+def test_a_cell_has_the_word_and_the_mark(report: Report) -> None:
+    (table,) = (one for one in report.tables() if one.name == "by_service")
+    rows = {row["service"]: row for row in table.rows}
+    level = next(c for c in table.columns if c.key == "service_level" and c.minus is None)
+    change = next(c for c in table.columns if c.minus is not None)
+    texts = {
+        key: (cell(level, row, report), cell(change, row, report)) for key, row in rows.items()
+    }
+    assert texts["zhkh"] == ("0,0\u00a0%", "\u2212100,0\u00a0п.п., хуже")
+    assert texts["mvd"] == ("100,0\u00a0%°", "–")  # Of twelve; none a week before.
 
 
 def test_csv_is_one_table_with_formulas_disarmed(report: Report) -> None:

@@ -28,14 +28,14 @@ def document(report: Report, *, font: str, color: str) -> dict[str, Any]:
         match part:
             case Headline():
                 parts.append(_headline(part) | {"where_title": text("where", words)})
-            case Note():
+            case Note() if report.nothing is None:
                 parts.append({"what": "note", "title": part.title, "said": [*part.sentences]})
             case Table():
                 parts.append(_table(part, report))
             case Chart() if report.nothing is None:
                 svg = draw(part, report, font=font, color=color)
                 parts.append({"what": "chart", "title": part.title, "svg": svg})
-            case Chart():
+            case Note() | Chart():
                 pass  # Nothing happened: an empty picture would say less than the sentence.
     return {
         "title": report.title,

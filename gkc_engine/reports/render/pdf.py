@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Final
 
-from gkc_engine.ids import SECOND
 from gkc_engine.reports.model import Report
 from gkc_engine.reports.render.document import document
 from gkc_engine.statistics.intervals import at
@@ -35,5 +34,4 @@ def pdf(report: Report) -> bytes:
         format="pdf",
         sys_inputs=inputs,
         ignore_system_fonts=True,
-        timestamp=report.made // SECOND,
     )

@@ -107,7 +107,7 @@ class _Book:
         for part in report.parts:
             if report.nothing is None and isinstance(part, Headline):
                 at_row = self._headline(sheet, part, at_row)
-            elif isinstance(part, Note):
+            elif report.nothing is None and isinstance(part, Note):
                 at_row = self._note(sheet, part, at_row)
         for part in report.parts:
             if isinstance(part, Chart) and part.table.rows:
