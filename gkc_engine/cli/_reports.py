@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,7 +41,9 @@ WithinOption = Annotated[
     str | None,
     typer.Option("--from", help="That in which this lies, as 2026-11-23.", metavar="TIME"),
 ]
-EndOption = Annotated[str | None, typer.Option("--to", help="Its end.", metavar="TIME")]
+EndOption = Annotated[
+    str | None, typer.Option("--to", help="Its end; or until then.", metavar="TIME")
+]
 FromOption = Annotated[
     str, typer.Option("--from", help="From then on: 2h (ago), 2026-11-23.", metavar="TIME")
 ]
@@ -222,17 +224,19 @@ def _period(at: Found, length: Length, from_: str | None, to: str | None) -> Str
         if end is not None and end <= since:
             raise ControlError("bad_params", "--to is not after --from")
         of = period_of(length, since, at.now, zone)
-    if end is not None and end != of.until:
+    if of.since >= at.now:
+        raise ControlError("bad_params", f"--from: found {from_!r}: that {length} is to come yet")
+    if end is None or end == of.until:
+        return of
+    if end > of.until:
         from gkc_engine.statistics.intervals import clock_time
 
         raise ControlError(
             "bad_params",
-            f"--to: found {to!r}, expected {clock_time(of.until, zone)[:10]}, the end of that "
-            f"{length}; for any stretch of time there are outcomes, bodies, queues, interval",
+            f"--to: found {to!r}, expected at most {clock_time(of.until, zone)[:10]}, the end of "
+            f"that {length}; for any stretch of time there are outcomes, bodies, queues, interval",
         )
-    if of.since >= at.now:
-        raise ControlError("bad_params", f"--from: found {from_!r}: that {length} is to come yet")
-    return of
+    return replace(of, seen=min(of.seen, end))  # That period as it stood then.
 
 
 # --- which names ----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ def sentences(f: Findings, service_title: str) -> tuple[str, ...]:
     """Return the note, a sentence each; arguments as of ``note_ru.sentences``."""
     said: list[str | None] = []
     if not f.whole:
-        said.append(f"The time is not over: counted and compared is what was before {f.until}.")
+        said.append(f"Counted and compared is only what was before {f.until}.")
     said.append(_volume(f))
     if f.few:
         return tuple(s for s in said if s)

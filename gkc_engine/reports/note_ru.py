@@ -30,9 +30,7 @@ def sentences(f: Findings, service_title: str) -> tuple[str, ...]:
     """
     said: list[str | None] = []
     if not f.whole:
-        said.append(
-            f"Время отчёта ещё не закончилось: посчитано и сравнивается то, что было до {f.until}."
-        )
+        said.append(f"Посчитано и сравнивается только то, что было до {f.until}.")
     said.append(_volume(f))
     if f.few:
         return tuple(s for s in said if s)

@@ -147,8 +147,7 @@ def test_a_document_has_a_limit_of_rows(gkc: CliRunner, monkeypatch: pytest.Monk
     [
         (["day", "--from", "soon"], "--from: found 'soon', expected a duration"),
         (["day", *DAY, "--to", "2026-09-20"], "--to is not after --from"),
-        (["day", *DAY, "--to", "2026-09-23"], "expected 2026-09-22, the end of that day"),
-        (["month", *DAY, "--to", "2026-09-30"], "expected 2026-10-01, the end of that month"),
+        (["day", *DAY, "--to", "2026-09-23"], "expected at most 2026-09-22, the end of that day"),
         (["week", "--from", "2999-01-01"], "that week is to come yet"),
         (["outcomes", "--from", "1h", "--to", "2h"], "--to is not after --from"),
         (["day", *DAY, "--output", "/nowhere/day.pdf"], "found no folder for it"),
@@ -170,6 +169,16 @@ def test_a_name_is_guessed_from_the_config_on_record(run: Path, gkc: CliRunner) 
     known = gkc.invoke(report.app, ["day", "--queue", "passport"])
     assert known.exit_code == 0
     assert "За это время нет ни одного обращения." in known.stdout
+
+
+@pytest.mark.usefixtures("day")
+def test_a_month_as_it_stood(gkc: CliRunner) -> None:
+    made = json.loads(gkc.invoke(report.app, ["month", *SPAN, "--json"]).stdout)
+    assert made["until"] == "2026-10-01T00:00:00.000000Z"
+    assert made["counted_until"] == "2026-09-22T00:00:00.000000Z"
+    before = ["month", "--to", "2026-09-21T14:14", "--json"]
+    tables = json.loads(gkc.invoke(report.app, before).stdout)["tables"]
+    assert tables["by_queue"][0]["offered"] == 1  # The first came at 14:13:22.
 
 
 @pytest.mark.usefixtures("day")

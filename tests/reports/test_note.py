@@ -282,10 +282,10 @@ def test_the_cause_is_that_which_made_most_of_the_load(
 def test_a_day_that_is_not_over_says_so() -> None:
     found = replace(BETTER, whole=False)
     assert note_ru.sentences(found, "")[0] == (
-        "Время отчёта ещё не закончилось: посчитано и сравнивается то, что было до 14:30."
+        "Посчитано и сравнивается только то, что было до 14:30."
     )
     assert note_en.sentences(found, "")[0] == (
-        "The time is not over: counted and compared is what was before 14:30."
+        "Counted and compared is only what was before 14:30."
     )
 
 
