@@ -84,9 +84,12 @@ def test_xlsx_has_numbers_times_and_no_formula(report: Report) -> None:
     first = [sheet.cell(4, column) for column in (1, heads["Поступило в очередь"])]
     assert [cell.value for cell in first] == [EVIL, 30]
     level = sheet.cell(4, heads["Ответ в срок (SL)"])
-    assert (level.value, level.number_format) == (0, "0.0%")
+    assert (level.value, level.number_format) == (0, "0.00%")
     wait = sheet.cell(4, heads["Среднее ожидание"])
     assert wait.value == timedelta(seconds=65)
+    change = sheet.cell(4, heads["Разница"])
+    assert (change.value, sheet.cell(4, heads["Разница"] + 1).value) == (-100, "хуже")
+    assert change.number_format == '+0.00" п.п.";-0.00" п.п.";0'
     begin = book["По времени суток"]["B4"]
     assert begin.value == datetime(2026, 11, 23)  # noqa: DTZ001 - the center's local time
     assert len(book["Отчёт за день"]._charts) == 2

@@ -15,6 +15,7 @@ from gkc_engine.reports.model import (
     ChartKind,
     Column,
     Headline,
+    Language,
     Note,
     Report,
     Row,
@@ -27,13 +28,15 @@ from gkc_engine.statistics.intervals import at
 
 _FORMATS: Final = {
     Unit.COUNT: "#,##0",
-    Unit.SHARE: "0.0%",
-    Unit.SECONDS: "[h]:mm:ss",
+    Unit.SHARE: "0.00%",
+    Unit.SECONDS: "[h]:mm:ss.0",
     Unit.HOURS: "#,##0",
     Unit.MOMENT: "yyyy-mm-dd hh:mm:ss",
     Unit.TEXT: "@",
 }
+"""A sheet rounds where the other forms cut off: with one place more, both show the same figure."""
 _DAY_S: Final = 86_400
+_WIDTH_MAX: Final = 75
 _TONES: Final = ("#1B6CA8", "#8FBFE0", "#C8553D", "#9A9A9A")
 _FIRST_ROWS: Final = 2
 """Above a table: its title and a free line."""
@@ -117,7 +120,7 @@ class _Book:
             sheet.write_string(at_row, 0, label)
             sheet.write_string(at_row, 1, value)
             at_row += 1
-        sheet.set_landscape()
+        sheet.set_portrait()  # Both charts on one page.
         sheet.set_paper(9)
         sheet.fit_to_pages(1, 0)
 
@@ -150,9 +153,10 @@ class _Book:
         for x, (column, what) in enumerate(columns):
             head = "" if what == "verdict" else column.head  # The word belongs to the number.
             sheet.write_string(_FIRST_ROWS, x, head, self._head)
-            width = 36 if column.wide else 13
-            hidden = {"hidden": True} if not column.brief and not _few_columns(table) else {}
-            sheet.set_column(x, x, width, None, hidden)
+            # What people are not shown elsewhere is folded away, a click on the + shows it.
+            folded = {} if column.brief else {"level": 1, "hidden": True}
+            sheet.set_column(x, x, _width(column, table), None, folded)
+        sheet.set_row(_FIRST_ROWS, 45)
         for y, row in enumerate(table.rows, start=_FIRST_ROWS + 1):
             total = row.get("total", False)
             for x, (column, what) in enumerate(columns):
@@ -190,8 +194,7 @@ class _Book:
             moment = datetime.fromisoformat(value).astimezone(self._report.zone)
             sheet.write_datetime(y, x, moment.replace(tzinfo=None), form)
         elif isinstance(value, int | float) and unit is not Unit.TEXT:
-            days = unit is Unit.SECONDS and what == "value"
-            sheet.write_number(y, x, value / _DAY_S if days else value, form)
+            sheet.write_number(y, x, value * _factor(unit, what), form)
         else:
             sheet.write_string(y, x, _plain(value), form)
 
@@ -200,11 +203,21 @@ class _Book:
         if key not in self._formats:
             number = _FORMATS[unit]
             if signed:
-                # A time below zero cannot be shown as a time: it stands in seconds.
-                number = {Unit.SECONDS: '+0" s";-0" s"'}.get(unit, f"+{number};-{number};0")
+                number = self._signed(unit, number)
             options: dict[str, Any] = {"num_format": number, "bold": total}
+            if unit is Unit.TEXT:
+                options["indent"] = 1
             self._formats[key] = self._book.add_format(options)
         return self._formats[key]
+
+    def _signed(self, unit: Unit, number: str) -> str:
+        """Return the format of a difference; a time below zero cannot be shown as a time."""
+        russian = self._report.language is Language.RU
+        if unit is Unit.SECONDS:
+            number = '0.0" с"' if russian else '0.0" s"'
+        elif unit is Unit.SHARE:
+            number = '0.00" п.п."' if russian else '0.00" pp"'
+        return f"+{number};-{number};0"
 
     # --- charts ---
 
@@ -267,8 +280,18 @@ def _place(columns: list[tuple[Column, str]], key: str) -> int:
     return next(x for x, (c, what) in enumerate(columns) if c.key == key and what == "value")
 
 
-def _few_columns(table: Table) -> bool:
-    return len(table.columns) <= 8
+def _factor(unit: Unit, what: str) -> float:
+    """Return what a value is taken times: times are days there, differences seconds or points."""
+    if what == "value":
+        return 1 / _DAY_S if unit is Unit.SECONDS else 1
+    return 100 if unit is Unit.SHARE else 1
+
+
+def _width(column: Column, table: Table) -> int:
+    if not column.wide:
+        return 17 if column.unit is Unit.TEXT else 13
+    longest = max((len(str(row.get(column.key) or "")) for row in table.rows), default=0)
+    return min(max(longest + 3, 20), _WIDTH_MAX)
 
 
 def _plain(value: Any) -> str:  # noqa: ANN401
