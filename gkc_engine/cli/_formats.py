@@ -19,7 +19,6 @@ from gkc_engine.cli._console import print_json
 from gkc_engine.cli._tables import Column, plain_table, print_rows
 from gkc_engine.control.protocol import ControlError, Json
 from gkc_engine.reports.model import Language, Report
-from gkc_engine.reports.render.plain import as_json, write_csv, write_report_csv
 
 Row = Mapping[str, Json]
 
@@ -114,6 +113,8 @@ def _there(output: Path) -> str:
 
 def print_report(out: Out, columns: Sequence[Column], rows: Sequence[Row], nothing: str) -> None:
     """Give rows as text: the ``columns`` in a table, everything in the other forms."""
+    from gkc_engine.reports.render.plain import write_csv
+
     if out.output is None:
         match out.form:
             case Format.TABLE:
@@ -172,8 +173,12 @@ def content_of(form: Format, report: Report) -> bytes:
 
             return html(report)
         case Format.JSON:
+            from gkc_engine.reports.render.plain import as_json
+
             return as_json(report).encode()
         case Format.CSV:
+            from gkc_engine.reports.render.plain import write_report_csv
+
             text = io.StringIO(newline="")
             write_report_csv(report, text)
             return text.getvalue().encode()
