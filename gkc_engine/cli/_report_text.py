@@ -51,7 +51,7 @@ def text_of(report: Report, width: int | None) -> str:
                 say(part.verdict, *places, *tiles)
             case Note() if report.nothing is None:
                 say(part.title, *part.sentences)
-            case Table() if part.rows:
+            case Table() if part.rows and report.nothing is None:
                 blocks.append([_plain(part.title), _table(report, part, width)])
             case _:
                 pass  # Charts are for paper and screens; their numbers are in the tables.

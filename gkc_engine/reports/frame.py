@@ -12,13 +12,22 @@ from gkc_engine.reports.periods import Length, Stretch
 from gkc_engine.reports.words import text
 
 
-def framed(made: Made, parts: Sequence[Part], *, compared: bool = True) -> Report:
-    """Return the report; ``compared``: it is counted here, and beside another stretch of time."""
+def framed(
+    made: Made, parts: Sequence[Part], *, compared: bool = True, empty: bool | None = None
+) -> Report:
+    """Return the report.
+
+    Args:
+        made: What it is made of.
+        parts: Of it.
+        compared: Whether it has been counted beside another stretch of time.
+        empty: Whether nothing happened at all; without it, by the contacts counted.
+    """
     order, language, facts = made.order, made.order.language, made.facts
     zone = order.asked.zone
     nothing = None
-    if compared and not made.now.contacts:
-        nothing = text("nothing", language)
+    if empty if empty is not None else not made.now.contacts:
+        nothing = text("nobody" if order.kind == "operators" else "nothing", language)
     return Report(
         kind=order.kind,
         title=text(order.kind, language),

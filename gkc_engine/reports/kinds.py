@@ -110,18 +110,19 @@ def _by_time(made: Made) -> Table:
         line = made.now.by_interval.get(begin, Line())
         if daily:
             day = periods.day_of(begin, order.asked.zone)
-            label = f"{day:%d.%m} {wording.weekday(day, language)}"
+            name, label = f"{day:%d.%m} {wording.weekday(day, language)}", f"{day:%d.%m}"
         else:
-            label = clock_time(begin, order.asked.zone)[11:]
-        rows.append({"begin": iso(begin), **line_row("interval", label, line)})
-    name = "by_day" if daily else "by_interval"
+            name = label = clock_time(begin, order.asked.zone)[11:]
+        row = {"begin": iso(begin), "label": label.split(" ")[0]}
+        rows.append(row | line_row("interval", name, line))
+    table = "by_day" if daily else "by_interval"
     first = [
         Column(key="interval", head=head("day" if daily else "interval", language)),
         Column(key="begin", head="begin", unit=Unit.MOMENT, brief=False),
     ]
     return Table(
-        name=name,
-        title=text(name, language),
+        name=table,
+        title=text(table, language),
         columns=line_columns(first, language, base=None),
         rows=rows if made.now.contacts else [],
         nothing=text("nothing", language),

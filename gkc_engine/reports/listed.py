@@ -29,7 +29,8 @@ def of_rows(order: Order, facts: Facts, rows: Sequence[Row], by: str) -> Report:
         nothing=text("nobody" if order.kind == "operators" else "nothing", language),
     )
     made = Made(order=order, facts=facts, now=Counted(), bases={})
-    return framed(made, [*_chart_of(table, by, language), table], compared=False)
+    empty = not any(row.get("offered", 1) for row in rows)
+    return framed(made, [*_chart_of(table, by, language), table], compared=False, empty=empty)
 
 
 def _shown(row: Row, by: str, titles: Mapping[str, str] | None, language: Language) -> Row:
@@ -38,9 +39,17 @@ def _shown(row: Row, by: str, titles: Mapping[str, str] | None, language: Langua
     if key is None:
         name = text("all", language)
         return {**row, "total": True, **({by: name} if titles is None else {"title": name})}
+    if by == "interval":
+        return {**row, "label": _clock(key)}
     if titles is None:
         return row
     return {**row, "title": titles.get(key, key) or text("none_of", language)}
+
+
+def _clock(interval: str) -> str:
+    """Return what stands under a bar: the time alone; midnight with its day."""
+    day, _, clock = interval.partition(" ")
+    return f"{day[8:]}.{day[5:7]}" if clock.startswith("00:00") else clock
 
 
 _DETAILS: Final = frozenset(

@@ -12,7 +12,7 @@ from gkc_engine.ids import Instant
 
 Row = Mapping[str, Any]
 """Values by the names of docs/statistics.md: shares 0 to 1, times in seconds, ``None``: nothing.
-``total`` marks the row of all together."""
+``total`` marks the row of all together, ``label`` is what stands under a row's bar in a chart."""
 
 
 class Language(StrEnum):

@@ -170,6 +170,7 @@ def test_without_data_every_form_says_so_and_is_made() -> None:
     front = openpyxl.load_workbook(io.BytesIO(xlsx(empty))).worksheets[0]
     assert nothing in [row[0].value for row in front.iter_rows()]
     assert nothing in as_html(empty).decode()
+    assert "<table" not in as_html(empty).decode()
     assert json.loads(as_json(empty))["nothing"] == nothing
     told = io.StringIO(newline="")
     write_report_csv(empty, told)

@@ -26,17 +26,17 @@ def document(report: Report, *, font: str, color: str) -> dict[str, Any]:
     parts: list[dict[str, Any]] = []
     for part in report.parts:
         match part:
-            case Headline():
+            case Headline() if report.nothing is None:
                 parts.append(_headline(part) | {"where_title": text("where", words)})
             case Note() if report.nothing is None:
                 parts.append({"what": "note", "title": part.title, "said": [*part.sentences]})
-            case Table():
+            case Table() if report.nothing is None:
                 parts.append(_table(part, report))
             case Chart() if report.nothing is None:
                 svg = draw(part, report, font=font, color=color)
                 parts.append({"what": "chart", "title": part.title, "svg": svg})
-            case Note() | Chart():
-                pass  # Nothing happened: an empty picture would say less than the sentence.
+            case _:
+                pass  # Nothing happened: empty tables and pictures would say less than the sentence.
     return {
         "title": report.title,
         "subtitle": report.subtitle,

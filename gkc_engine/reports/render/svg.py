@@ -131,8 +131,7 @@ def _columns(canvas: _Canvas, chart: Chart, rows: Sequence[Row], report: Report)
             y -= tall
             canvas.box(x, y, step * 0.76, tall, _tone(chart, row, key, tone))
         if n % every == 0:
-            label = str(row[chart.category]).split(" ")[0]
-            canvas.text(_LEFT + (n + 0.5) * step, floor + 15, label, anchor="middle")
+            canvas.text(_LEFT + (n + 0.5) * step, floor + 15, row["label"], anchor="middle")
     if chart.goal is not None:
         y = floor - high * chart.goal / top
         canvas.line(_LEFT, y, WIDTH - _RIGHT, y, dash="4 3")
