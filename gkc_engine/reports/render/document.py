@@ -36,7 +36,7 @@ def document(report: Report, *, font: str, color: str) -> dict[str, Any]:
                 svg = draw(part, report, font=font, color=color)
                 parts.append({"what": "chart", "title": part.title, "svg": svg})
             case _:
-                pass  # Nothing happened: empty tables and pictures would say less than the sentence.
+                pass  # Nothing happened: empty tables would say less than the sentence.
     return {
         "title": report.title,
         "subtitle": report.subtitle,

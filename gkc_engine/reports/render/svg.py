@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from gkc_engine.reports.compare import FEW
 from gkc_engine.reports.model import Chart, ChartKind, Column, Language, Report, Row, Unit
+from gkc_engine.reports.render.tones import LIGHT, RED, tone_of
 from gkc_engine.reports.wording import count, goal, shown
 from gkc_engine.reports.words import head, text
 
@@ -22,10 +23,6 @@ HEIGHT: Final = 260.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 34.0, 34.0
 _SIZE: Final = 11
 """Of the text, in units of the picture."""
-
-_TONES: Final = ("#1b6ca8", "#8fbfe0", "#c8553d", "#9a9a9a", "#c9ced6")
-"""Blue, light blue, red, grey: apart for the colour-blind, and in grey by lightness."""
-_MISSED, _FEW = 2, 4
 
 
 @dataclass(slots=True)
@@ -49,11 +46,11 @@ class _Canvas:
             f'stroke="{self.color}" stroke-width="1"{dashed}/>'
         )
 
-    def box(self, x: float, y: float, wide: float, high: float, tone: int) -> None:
+    def box(self, x: float, y: float, wide: float, high: float, tone: str) -> None:
         if wide > 0 and high > 0:
             self.parts.append(
                 f'<rect x="{x:.2f}" y="{y:.2f}" width="{wide:.2f}" height="{high:.2f}" '
-                f'fill="{_TONES[tone]}"/>'
+                f'fill="{tone}"/>'
             )
 
 
@@ -88,13 +85,13 @@ def _column(chart: Chart, key: str) -> Column:
 
 def _legend(canvas: _Canvas, chart: Chart, language: Language) -> None:
     x = _LEFT
-    for tone, key in enumerate(chart.series):
+    for key in chart.series:
         said = head(key, language)
-        canvas.box(x, 8, 10, 10, tone)
+        canvas.box(x, 8, 10, 10, tone_of(key))
         canvas.text(x + 14, 17, said)
         x += 14 + len(said) * _SIZE * 0.56 + 14
     if chart.goal is not None:
-        for tone, key in ((_MISSED, "below_goal"), (_FEW, "few_short")):
+        for tone, key in ((RED, "below_goal"), (LIGHT, "few_short")):
             said = text(key, language)
             canvas.box(x, 8, 10, 10, tone)
             canvas.text(x + 14, 17, said)
@@ -126,10 +123,10 @@ def _columns(canvas: _Canvas, chart: Chart, rows: Sequence[Row], report: Report)
     every = max(1, ceil(len(rows) * 40 / wide))
     for n, row in enumerate(rows):
         x, y = _LEFT + n * step + step * 0.12, floor
-        for tone, key in enumerate(chart.series):
+        for key in chart.series:
             tall = high * (row.get(key) or 0) / top
             y -= tall
-            canvas.box(x, y, step * 0.76, tall, _tone(chart, row, key, tone))
+            canvas.box(x, y, step * 0.76, tall, _tone(chart, row, key))
         if n % every == 0:
             canvas.text(_LEFT + (n + 0.5) * step, floor + 15, row["label"], anchor="middle")
     if chart.goal is not None:
@@ -137,13 +134,13 @@ def _columns(canvas: _Canvas, chart: Chart, rows: Sequence[Row], report: Report)
         canvas.line(_LEFT, y, WIDTH - _RIGHT, y, dash="4 3")
 
 
-def _tone(chart: Chart, row: Row, key: str, tone: int) -> int:
+def _tone(chart: Chart, row: Row, key: str) -> str:
     """Return the tone of a bar: where there is a goal, whether it is met, or too few to say."""
     if chart.goal is None:
-        return tone
+        return tone_of(key)
     if row.get("offered", FEW) < FEW:
-        return _FEW
-    return _MISSED if (row.get(key) or 0) < chart.goal else tone
+        return LIGHT
+    return RED if (row.get(key) or 0) < chart.goal else tone_of(key)
 
 
 def _bars(canvas: _Canvas, chart: Chart, rows: Sequence[Row], report: Report) -> float:
@@ -161,7 +158,7 @@ def _bars(canvas: _Canvas, chart: Chart, rows: Sequence[Row], report: Report) ->
         value = row.get(key)
         canvas.text(names - 8, y + 13, _cut(str(row[chart.category])), anchor="end")
         long = wide * (value or 0) / top
-        canvas.box(names, y + 3, long, 13, _tone(chart, row, key, 0))
+        canvas.box(names, y + 3, long, 13, _tone(chart, row, key))
         said = shown(value, column.unit, report.language, report.zone)
         canvas.text(names + long + 6, y + 13, said, bold=True)
         y += 21

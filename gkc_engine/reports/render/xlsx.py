@@ -23,6 +23,7 @@ from gkc_engine.reports.model import (
     Unit,
 )
 from gkc_engine.reports.render.cells import unit_in, verdict_key
+from gkc_engine.reports.render.tones import tone_of
 from gkc_engine.reports.wording import verdict_word
 from gkc_engine.statistics.intervals import at
 
@@ -37,7 +38,6 @@ _FORMATS: Final = {
 """A sheet rounds where the other forms cut off: with one place more, both show the same figure."""
 _DAY_S: Final = 86_400
 _WIDTH_MAX: Final = 75
-_TONES: Final = ("#1B6CA8", "#8FBFE0", "#C8553D", "#9A9A9A")
 _FIRST_ROWS: Final = 2
 """Above a table: its title and a free line."""
 
@@ -230,8 +230,8 @@ class _Book:
         made = self._book.add_chart(kind)
         columns = _columns(chart.table)
         bars = chart.kind is ChartKind.BARS
-        for n, key in enumerate(chart.series):
-            series = self._series(chart, key) | {"fill": {"color": _TONES[n]}, "gap": 40}
+        for key in chart.series:
+            series = self._series(chart, key) | {"fill": {"color": tone_of(key)}, "gap": 40}
             made.add_series(series | ({"data_labels": {"value": True}} if bars else {}))
         if chart.goal is not None and not bars:
             goal = self._book.add_chart({"type": "line"})
