@@ -34,22 +34,22 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
+DAY = "1d"
+"""Since when a report of any stretch of time is, unless it is told."""
+
 PROGRESS_S = 2.0
 """Seconds until the first line of progress, and between two."""
 
-WithinOption = Annotated[
-    str | None,
-    typer.Option("--from", help="That in which this lies, as 2026-11-23.", metavar="TIME"),
-]
-EndOption = Annotated[
-    str | None, typer.Option("--to", help="Its end; or until then.", metavar="TIME")
-]
 FromOption = Annotated[
-    str, typer.Option("--from", help="From then on: 2h (ago), 2026-11-23.", metavar="TIME")
+    str | None,
+    typer.Option(
+        "--from",
+        help="The day, week or month in which this lies; else from then on: 2h, 2026-11-23.",
+        metavar="TIME",
+    ),
 ]
 ToOption = Annotated[
-    str | None,
-    typer.Option("--to", help="… and before then; without it, till now.", metavar="TIME"),
+    str | None, typer.Option("--to", help="Until then; without it, all of it.", metavar="TIME")
 ]
 QueueOption = Annotated[str | None, typer.Option(help="Only this queue.")]
 ServiceOption = Annotated[str | None, typer.Option(help="Only this service.")]
@@ -78,50 +78,25 @@ _HELP = {
 }
 
 
+_LENGTHS = {
+    "day": Length.DAY,
+    "week": Length.WEEK,
+    "month": Length.MONTH,
+    "outcomes": None,
+    "bodies": None,
+}
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands to ``gkc report``."""
-    for length in Length:
-        app.command(str(length), help=_HELP[length])(_of_period(length))
-    for kind in ("outcomes", "bodies"):
-        app.command(kind, help=_HELP[kind])(_of_stretch(kind))
+    for kind, length in _LENGTHS.items():
+        app.command(kind, help=_HELP[kind])(_command(kind, length))
 
 
-def _of_period(length: Length) -> Callable[..., None]:
+def _command(kind: str, length: Length | None) -> Callable[..., None]:
     def command(
         *,
-        from_: WithinOption = None,
-        to: EndOption = None,
-        queue: QueueOption = None,
-        service: ServiceOption = None,
-        form: FormatOption = None,
-        output: OutputOption = None,
-        force: ForceOption = False,
-        language: LanguageOption = Language.RU,
-        json: JsonOption = False,
-        config: ConfigOption = None,
-    ) -> None:
-        with refusals():
-            out = out_of(form, output, json=json, force=force, language=language)
-            _make(
-                Asked(
-                    kind=str(length),
-                    length=length,
-                    from_=from_,
-                    to=to,
-                    queue=queue,
-                    service=service,
-                    out=out,
-                    config=config,
-                )
-            )
-
-    return command
-
-
-def _of_stretch(kind: str) -> Callable[..., None]:
-    def command(
-        *,
-        from_: FromOption = "1d",
+        from_: FromOption = None,
         to: ToOption = None,
         queue: QueueOption = None,
         service: ServiceOption = None,
@@ -134,18 +109,17 @@ def _of_stretch(kind: str) -> Callable[..., None]:
     ) -> None:
         with refusals():
             out = out_of(form, output, json=json, force=force, language=language)
-            _make(
-                Asked(
-                    kind=kind,
-                    length=None,
-                    from_=from_,
-                    to=to,
-                    queue=queue,
-                    service=service,
-                    out=out,
-                    config=config,
-                )
+            asked = Asked(
+                kind=kind,
+                length=length,
+                from_=from_,
+                to=to,
+                queue=queue,
+                service=service,
+                out=out,
+                config=config,
             )
+            _make(asked)
 
     return command
 
@@ -203,8 +177,7 @@ def known(at: Found, connection: sa.Connection) -> Instant:
 def _stretch(at: Found, asked: Asked) -> Stretch:
     if asked.length is not None:
         return _period(at, asked.length, asked.from_, asked.to)
-    assert asked.from_ is not None
-    since = at.instant("--from", asked.from_)
+    since = at.instant("--from", asked.from_ or DAY)
     until = at.now if asked.to is None else at.instant("--to", asked.to)
     if until <= since:
         raise ControlError("bad_params", "--to is not after --from")
