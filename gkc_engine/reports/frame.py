@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gkc_engine.ids import Instant
 from gkc_engine.recorder.queries import iso
 from gkc_engine.reports import periods, wording
 from gkc_engine.reports.model import Part, Report
@@ -53,7 +54,8 @@ def subtitle(order: Order) -> str:
         case Length.DAY:
             said = f"{wording.weekday(first, language)}, {wording.day(first, language)}"
         case Length.WEEK:
-            said = wording.week(first, language)
+            last = periods.day_of(Instant(of.until - 1), zone)
+            said = wording.days(first, last, language)
         case Length.MONTH:
             said = wording.month(first, language)
         case None:

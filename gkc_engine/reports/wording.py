@@ -6,7 +6,7 @@ is that of the two values as they are shown, so that whoever checks it by hand f
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from math import floor
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -173,10 +173,11 @@ def weekday(of: date, language: Language) -> str:
     return (_WEEKDAYS if language is Language.RU else _WEEKDAYS_EN)[of.weekday()]
 
 
-def week(first: date, language: Language) -> str:
+def days(first: date, last: date, language: Language) -> str:
     """Return «16–22 ноября 2026 г.», across a month «30 ноября – 6 декабря 2026 г.»."""
-    last = first + timedelta(days=6)
-    if first.month == last.month:
+    if first == last:
+        return day(first, language)
+    if (first.year, first.month) == (last.year, last.month):
         return f"{first.day}–{day(last, language)}"
     return f"{day(first, language, year=first.year != last.year)} – {day(last, language)}"
 
@@ -196,9 +197,8 @@ def moment(of: Instant, language: Language, zone: ZoneInfo) -> str:
 def stretch(since: Instant, until: Instant, language: Language, zone: ZoneInfo) -> str:
     """Return any stretch of time in words; whole days by their dates."""
     first, last = at(since).astimezone(zone), at(until).astimezone(zone)
-    if first.time() == last.time() == first.time().min:
-        end = last.date() - timedelta(days=1)
-        if end == first.date():
-            return day(end, language)
-        return f"{day(first.date(), language)} – {day(end, language)}"
+    if first.time() == last.time() == time.min:
+        return days(first.date(), last.date() - timedelta(days=1), language)
+    if first.date() == last.date():
+        return f"{day(first.date(), language)}, {first:%H:%M}–{last:%H:%M}"
     return f"{moment(since, language, zone)} – {moment(until, language, zone)}"

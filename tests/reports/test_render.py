@@ -58,7 +58,7 @@ def report() -> Report:
 
 def test_pdf_says_it(report: Report) -> None:
     read = pypdf.PdfReader(io.BytesIO(pdf(report)))
-    text = " ".join(page.extract_text() for page in read.pages).replace("\u00a0", " ")
+    text = " ".join(read.pages[n].extract_text() for n in (0, -1)).replace("\u00a0", " ")
     said = " ".join(text.split())
     assert "Отчёт за день: понедельник, 23 ноября 2026 г." in said
     assert "Плохо: в срок отвечено 28,5 %, цель 80 %" in said
