@@ -11,6 +11,7 @@ from gkc_engine.reports.model import Part, Report
 from gkc_engine.reports.order import Made, Order
 from gkc_engine.reports.periods import Length, Stretch
 from gkc_engine.reports.words import text
+from gkc_engine.statistics.intervals import at
 
 
 def framed(
@@ -62,7 +63,15 @@ def subtitle(order: Order) -> str:
             pass
     if of.whole:
         return said
-    return f"{said} ({text('till', language)} {wording.moment(of.seen, language, zone)})"
+    return f"{said} ({text('till', language)} {seen_until(order)})"
+
+
+def seen_until(order: Order) -> str:
+    """Return until when was counted what is not over: of a day the time alone."""
+    asked, of = order.asked, order.of
+    if order.length is Length.DAY:
+        return f"{at(of.seen).astimezone(asked.zone):%H:%M}"
+    return wording.moment(of.seen, order.language, asked.zone)
 
 
 def _made_from(made: Made, *, compared: bool) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from gkc_engine.reports.compare import (
     late,
     verdict,
 )
+from gkc_engine.reports.frame import seen_until
 from gkc_engine.reports.model import (
     Column,
     Headline,
@@ -161,7 +162,7 @@ def find(connection: sa.Connection, made: Made) -> found.Findings:
         base=made.base,
         base_day=periods.day_of(base.since, order.asked.zone),
         whole=order.of.whole,
-        until=_until(made),
+        until=seen_until(order),
         new=new,
         old=old,
         goal=source.GOAL,
@@ -175,14 +176,6 @@ def find(connection: sa.Connection, made: Made) -> found.Findings:
         failed=now.of_all.counts.failed,
         refused=sum(now.outside[key] for key in _REFUSED),
     )
-
-
-def _until(made: Made) -> str:
-    """Return until when it was counted: of a day the time alone."""
-    order = made.order
-    if order.length is Length.DAY:
-        return f"{at(order.of.seen).astimezone(order.asked.zone):%H:%M}"
-    return wording.moment(order.of.seen, order.language, order.asked.zone)
 
 
 def _staff_in(

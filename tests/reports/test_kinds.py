@@ -212,7 +212,7 @@ def test_a_day_half_over_is_beside_the_same_half(connection: sa.Connection) -> N
     found = by("figure", rows(report, "summary"))
     assert found["offered"]["value"] == 40
     assert found["offered"]["week_before"] == 0  # They came at 09:59.
-    assert "данные до" in report.subtitle
+    assert report.subtitle.endswith(" (данные до 09:30)")
 
 
 def test_a_period_without_data_says_so(connection: sa.Connection) -> None:
