@@ -33,6 +33,9 @@ from gkc_engine.statistics.report import (
 GOAL: Final = 0.8
 """Service level that is asked for where no guard-rail says one: 80 % in time, the field's habit."""
 
+OUT: Final = "out"
+"""``direction`` of a call that an operator made."""
+
 IN_PROGRESS: Final = "in_progress"
 """Stands for the disposition of a contact that has not ended yet."""
 
@@ -77,6 +80,8 @@ class Counted:
     by_service: dict[str | None, Line] = field(default_factory=dict)
     outcomes: Counter[tuple[str | None, str]] = field(default_factory=Counter)
     """(service, disposition) -> contacts; also those that never entered a queue."""
+    outgoing: Counter[str] = field(default_factory=Counter)
+    """Disposition -> calls that operators made: contacts of direction out, beside all else."""
     outside: Counter[str] = field(default_factory=Counter)
     """Disposition -> contacts that never entered a queue."""
     staff: Handling | None = None
@@ -141,7 +146,10 @@ def count(
         found.outcomes[contact["service"], contact["disposition"] or IN_PROGRESS] += 1
         if n % _TOLD_EVERY == _TOLD_EVERY - 1:
             tell(n + 1)
-    for service, disposition, n in _never_queued(connection, period):
+    for service, direction, disposition, n in _never_queued(connection, period):
+        if direction == OUT:
+            found.outgoing[disposition or IN_PROGRESS] += n
+            continue
         found.outcomes[service, disposition or IN_PROGRESS] += n
         found.outside[disposition or IN_PROGRESS] += n
     if not asked.narrowed:
@@ -164,20 +172,20 @@ def staff(connection: sa.Connection, since: Instant, until: Instant, known: Inst
 
 def _never_queued(
     connection: sa.Connection, period: Period
-) -> Iterator[tuple[str | None, str | None, int]]:
-    """Give (service, disposition, contacts) of those who entered no queue, by their start."""
+) -> Iterator[tuple[str | None, str, str | None, int]]:
+    """Give (service, direction, disposition, contacts) of no queue, by their start."""
     c = schema.contact.c
     query = (
-        sa.select(c.service, c.disposition, sa.func.count())
+        sa.select(c.service, c.direction, c.disposition, sa.func.count())
         .where(c.first_queued.is_(None), c.started >= period.since, c.started < period.until)
-        .group_by(c.service, c.disposition)
+        .group_by(c.service, c.direction, c.disposition)
     )
     if period.queue is not None:
         query = query.where(c.queue == period.queue)
     if period.service is not None:
         query = query.where(c.service == period.service)
     for row in connection.execute(query):
-        yield row.service, row.disposition, row[2]
+        yield row.service, row.direction, row.disposition, row[3]
 
 
 # --- what the config said -------------------------------------------------------------------------
