@@ -65,6 +65,8 @@ class Hours:
     end: int
     piece: Piece
     causes: Causes | None = None
+    staffed: bool = False
+    """Whether operators were counted in these hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,7 +107,7 @@ def _hours(f: Findings) -> str | None:
     best = "It improved most" if f.service_level is Verdict.BETTER else "It was worst"
     said = f"{best} from {run.begin}:00 to {run.end}:00{_piece(f, run.piece)}."
     if run.causes is not None:
-        said += f" In these hours {_factors(run.causes, known=f.new.hours is not None)}."
+        said += f" In these hours {_factors(run.causes, known=run.staffed)}."
     return said
 
 

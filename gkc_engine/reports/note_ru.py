@@ -127,7 +127,7 @@ def _hours(f: Findings) -> str | None:
     best = "Заметнее всего стало лучше" if f.service_level is Verdict.BETTER else "Хуже всего было"
     said = f"{best} {_clock(run.begin, run.end)}{_piece(f, run.piece)}."
     if run.causes is not None:
-        said += f" В эти часы {_factors(run.causes, operators_known=f.new.hours is not None)}."
+        said += f" В эти часы {_factors(run.causes, operators_known=run.staffed)}."
     return said
 
 

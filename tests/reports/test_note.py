@@ -276,6 +276,22 @@ def test_the_cause_is_that_which_made_most_of_the_load(
     assert sentence.endswith(said)
 
 
+def test_of_hours_in_which_operators_were_not_counted_nothing_is_said() -> None:
+    run = Hours(
+        begin=9,
+        end=11,
+        piece=Piece(points=0.12, new=0.9, old=0.7),
+        causes=Causes(load=0.8, calls=0.8, talks=1.0, operators=1.0),
+    )
+    said = plain(note_ru.sentences(replace(BETTER, hours=run), ""))[3]
+    assert said.endswith(
+        "В эти часы обращений поступило на 20 % меньше, каждое обслуживалось почти столько же "
+        "времени."
+    )
+    staffed = plain(note_ru.sentences(replace(BETTER, hours=replace(run, staffed=True)), ""))[3]
+    assert staffed.endswith("операторы были на линии почти столько же.")
+
+
 def test_a_day_that_is_not_over_says_so() -> None:
     found = replace(BETTER, whole=False)
     assert note_ru.sentences(found, "")[0] == (
