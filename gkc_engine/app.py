@@ -30,6 +30,7 @@ from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.secrets import resolve_secret
 from gkc_engine.config.settings import applied
+from gkc_engine.config.store import leave_note, store_name, store_url
 from gkc_engine.control.audit import as_text, logged
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.destroying import DestroyingMethods
@@ -47,7 +48,7 @@ from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiServer
 from gkc_engine.ivr.prompts import PromptStore
 from gkc_engine.metrics import Metrics, MetricsServer, in_loop, measure_loop_lag
-from gkc_engine.recorder import audit, schema
+from gkc_engine.recorder import audit
 from gkc_engine.recorder.citizens import Citizens
 from gkc_engine.recorder.high_water import HighWater
 from gkc_engine.recorder.journal import Journal
@@ -118,8 +119,8 @@ class App:
 
     async def _records(self, stack: contextlib.AsyncExitStack) -> None:
         self.state_dir.mkdir(parents=True, exist_ok=True)
-        self.store = (self.state_dir / self.config.store.path).resolve()
-        url = schema.sqlite_url(str(self.store))
+        self.store = store_name(self.config.store, self.state_dir)
+        url = store_url(self.store, self.folder)
         self.ledger = Ledger(url, self.config.center.name)
         self.journal = Journal(self.state_dir / "emergency.journal")
         self.writer = DurableWriter(
@@ -130,6 +131,7 @@ class App:
         )
         await self.writer.open()
         stack.push_async_callback(self.writer.close)
+        leave_note(self.store, self.state_dir, self.folder, self.config.center.timezone)
         self.recovery: Recovery = await self.writer.load()
         self.citizens = Citizens(self.ledger.store.engine, self.state_dir / "citizen.key")
         self.ledger.store.along(self.citizens.write)
@@ -353,7 +355,7 @@ class App:
             "record_mode": self.writer.mode.value,
             "agi_sessions": self.phone.agi.sessions,
             "steps": self.engine.steps_total,
-            "store": str(self.store),
+            "store": self.store,
         }
 
     def _audit(
