@@ -21,7 +21,15 @@ from gkc_engine.recorder.bulk import Insert
 from gkc_engine.recorder.codec import KINDS, decode
 from gkc_engine.recorder.records import Record
 
-__all__ = ["Appended", "Batch", "LedgerError", "LedgerStore", "StoreHeldError", "TableReader"]
+__all__ = [
+    "Appended",
+    "Batch",
+    "LedgerError",
+    "LedgerStore",
+    "StoreHeldError",
+    "TableReader",
+    "cause_of",
+]
 
 SNAPSHOTS_KEPT: Final = 5
 """The last one serves recovery; the others, replay of the hours before."""
@@ -233,7 +241,7 @@ class LedgerStore:
             raise
         except self._errors as error:
             self._drop()
-            raise LedgerError(f"{self._where()}: {_cause(error)}") from error
+            raise LedgerError(f"{self._where()}: {cause_of(error)}") from error
         except BaseException:
             self._drop()
             raise
@@ -246,7 +254,7 @@ class LedgerStore:
                 self._claim(connection, wait_s)
         except self._errors as error:
             self._drop()
-            raise LedgerError(f"{self._where()}: {_cause(error)}") from error
+            raise LedgerError(f"{self._where()}: {cause_of(error)}") from error
         except LedgerError:
             self._drop()
             raise
@@ -346,7 +354,8 @@ class _DoubleError(Exception):
     """Some row of a batch is in the ledger already: in doubt before, or a repeated fact."""
 
 
-def _cause(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
+    """Return on one line what a database or its driver said, and what to do if that is known."""
     original = getattr(error, "orig", None)
     text = " ".join(str(original or error).split())
     for sign, remedy in _REMEDIES.items():
