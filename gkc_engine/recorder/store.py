@@ -34,7 +34,7 @@ __all__ = [
 SNAPSHOTS_KEPT: Final = 5
 """The last one serves recovery; the others, replay of the hours before."""
 
-BEHIND_MAX: Final = 20_000
+BEHIND_MAX: Final = 5_000
 """Rows after which the projections are written whether anybody asks or not."""
 
 _END_S: Final = 0.5
