@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -57,6 +59,8 @@ def make_engine(url: str, *, busy_ms: int, read_only: bool) -> Engine:
     )
 
 
+_NO_NUL: Final = partial(re.compile("\0").sub, "\ufffd")
+
 _TAKE: Final = sa.text("SELECT pg_try_advisory_lock(:key)")
 _HOLDER: Final = sa.text(
     "SELECT application_name, pid FROM pg_locks JOIN pg_stat_activity USING (pid) "
@@ -90,6 +94,9 @@ def copy_in(
 ) -> None:
     """Add rows by COPY, as part of the transaction.
 
+    The one sign that its texts cannot hold, NUL, becomes U+FFFD: a row that can never be written
+    would keep all that come after it in the journal.
+
     Raises:
         psycopg.Error: As the driver says it, e.g. ``UniqueViolation``.
     """
@@ -99,7 +106,7 @@ def copy_in(
         with cursor.copy(f'COPY "{table}" ({columns}) FROM STDIN') as copy:
             write = copy.write_row
             for row in rows:
-                write(row)
+                write([_NO_NUL(v) if type(v) is str and "\0" in v else v for v in row])
     finally:
         cursor.close()
 

@@ -193,6 +193,19 @@ def test_every_text_column_is_sorted_by_bytes(place: PostgresPlace) -> None:
     assert found == [], "in schema.py write TEXT, not sa.Text"
 
 
+def test_a_text_that_the_server_cannot_hold_keeps_nothing_in_the_journal(
+    place: PostgresPlace,
+) -> None:
+    history = History()
+    history.configured()
+    history.arrive("c1", citizen="a\0b")
+    store = place.store()
+    store.open()
+    store.append(batch_of(history.steps, "centr"))
+    store.settle()
+    assert place.sql("SELECT citizen_id FROM contact") == [("a\ufffdb",)]
+
+
 def test_what_is_acknowledged_is_on_disk_whatever_the_server_s_default(
     place: PostgresPlace,
 ) -> None:
