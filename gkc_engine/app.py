@@ -48,7 +48,7 @@ from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiServer
 from gkc_engine.ivr.prompts import PromptStore
 from gkc_engine.metrics import Metrics, MetricsServer, in_loop, measure_loop_lag
-from gkc_engine.recorder import audit
+from gkc_engine.recorder import audit, schema
 from gkc_engine.recorder.citizens import Citizens
 from gkc_engine.recorder.high_water import HighWater
 from gkc_engine.recorder.journal import Journal
@@ -254,7 +254,8 @@ class App:
         self._spawn(self._render(self.prompts))
 
     def _destroying(self, control: ControlServer, stack: contextlib.AsyncExitStack) -> None:
-        reading = schema.make_engine(schema.sqlite_url(str(self.store)), read_only=True)
+        url = store_url(self.store, self.folder)
+        reading = schema.make_engine(url, read_only=True)
         stack.callback(reading.dispose)
         destruction = Destruction(
             lambda: self.config,

@@ -1,11 +1,11 @@
 """The tables, in words that SQLite and PostgreSQL both know. Times are UTC microseconds.
 
 The ``event`` table is the ledger: rows are only ever added. ``snapshot`` holds the core's state;
-``citizen`` and ``citizen_key`` hold identifiers, encrypted; ``audit`` says who changed what; every
-other table is a projection that can be rebuilt from the ledger.
+``citizen`` and ``citizen_key`` hold identifiers, encrypted; ``hold`` and ``audit`` say what people
+did; every other table is a projection that can be rebuilt from the ledger.
 
 After a change here: a new file in ``migrations/versions`` and its number in ``REVISION``. Of a
-projection it only says that they are to be made anew (ADR 0023).
+projection it only says that they are to be made anew (ADR 0024).
 """
 
 from __future__ import annotations
@@ -218,6 +218,16 @@ citizen_key: Final = sa.Table(
     sa.Column("citizen_key", TEXT, primary_key=True),
     sa.Column("wrapped", sa.LargeBinary, nullable=False),
 )
+
+hold: Final = sa.Table(
+    "hold",
+    metadata,
+    sa.Column("citizen_key", TEXT, primary_key=True),
+    sa.Column("since", _BIG, nullable=False),
+    sa.Column("actor", TEXT, nullable=False),
+    sa.Column("reason", TEXT, nullable=False),
+)
+"""Legal holds: a court or a complaint needs what is known of these citizens."""
 
 audit: Final = sa.Table(
     "audit",
