@@ -1,4 +1,4 @@
-"""The form of a store's tables: made new, or brought up by alembic's migrations (ADR 0024).
+"""The form of a store's tables: made new, or brought up by alembic's migrations (ADR 0025).
 
 What cannot be made anew (ledger, snapshots, citizens, audit) is changed step by step by the files
 of ``migrations/versions``; projections are dropped there and come back out of the ledger.

@@ -5,7 +5,7 @@ The ``event`` table is the ledger: rows are only ever added. ``snapshot`` holds 
 did; every other table is a projection that can be rebuilt from the ledger.
 
 After a change here: a new file in ``migrations/versions`` and its number in ``REVISION``. Of a
-projection it only says that they are to be made anew (ADR 0024).
+projection it only says that they are to be made anew (ADR 0025).
 """
 
 from __future__ import annotations
