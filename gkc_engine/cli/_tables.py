@@ -163,6 +163,7 @@ OPERATORS = (
     Column(key="utilisation", head="Util", show=percent, right=True),
     _number("offers", "Rings", drops=3),
     Column(key="rna_rate", head="RNA", show=percent, right=True),
+    Column(key="outbound", head="Out", right=True),
     Column(key="transfer_rate", head="Transf", show=percent, right=True, drops=1),
 )
 """RNA: rings that were not answered."""
@@ -211,6 +212,7 @@ def contacts(zone: ZoneInfo) -> tuple[Column, ...]:
     return (
         Column(key="number", head="Contact"),
         Column(key="started", head="Started", show=lambda v: local_time(v, zone)),
+        Column(key="direction", head="Dir", drops=2),
         Column(key="queue", head="Queue"),
         Column(key="wait_s", head="Wait", show=span, right=True),
         Column(key="talk_s", head="Talk", show=span, right=True),

@@ -156,7 +156,7 @@ def report(account: Account, *, seconds: float, rate: float, seed: int) -> dict[
         "wait_p90_s": _rounded(nearest_rank(account.waits_us, 90)),
         "wait_max_s": _rounded(nearest_rank(account.waits_us, 100)),
         "service_level": None if account.service_level is None else round(account.service_level, 4),
-        "by_disposition": {one.value: account.by_disposition[one.value] for one in Disposition},
+        "by_disposition": {one.value: account.by_disposition[one.value] for one in GROUPS},
     }
 
 

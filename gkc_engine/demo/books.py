@@ -14,6 +14,7 @@ from gkc_engine.acd.commands import Disposition, OfferOutcome
 from gkc_engine.demo.account import Account, Record, compare
 from gkc_engine.ids import Instant, Micros, QueueId
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.new_records import OUT
 from gkc_engine.recorder.rebuild import settle_left
 
 _USERFIELD, _SRC, _UNIQUEID, _COLUMNS = 0, 2, 10, 11
@@ -85,7 +86,7 @@ class Found:
 
 
 def records(store: Path, call_ids: Mapping[str, str], *, since: Instant) -> list[Found]:
-    """Return the contacts that began at ``since`` or later, in that order."""
+    """Return the citizens' contacts that began at ``since`` or later, in that order."""
     contact, offer = schema.contact, schema.offer
     url = schema.sqlite_url(str(store))
     settle_left(url)
@@ -96,7 +97,7 @@ def records(store: Path, call_ids: Mapping[str, str], *, since: Instant) -> list
             missed = set(connection.execute(failed.distinct()).scalars())
             query = (
                 sa.select(contact)
-                .where(contact.c.started >= since)
+                .where(contact.c.started >= since, contact.c.direction != OUT)
                 .order_by(contact.c.started, contact.c.contact_id)
             )
             contacts = connection.execute(query).mappings().all()

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from gkc_engine.acd import commands as cmd
-from gkc_engine.acd import core, offers, outbound, routing
+from gkc_engine.acd import core, offers, outbound, routing, snapshots
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Medium, OutboundSettings, Settings
 from gkc_engine.acd.state import AcdState, ContactState, Work
@@ -142,14 +142,14 @@ def caps_are_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def calls_in_progress_are_forgotten_by_a_snapshot(patch: pytest.MonkeyPatch) -> None:
-    restore = core.snapshots.restore
+    restore = snapshots.restore
 
     def planted(state: AcdState) -> World:
         world = restore(state)
         world.outbound.clear()
         return world
 
-    patch.setattr(core.snapshots, "restore", planted)
+    patch.setattr(snapshots, "restore", planted)
 
 
 def talk_of_a_call_out_goes_to_the_queue(patch: pytest.MonkeyPatch) -> None:
