@@ -168,8 +168,7 @@ async def test_a_call_is_on_record_to_the_second(outside: Outside) -> None:
     assert story["talk_s"] + story["hold_s"] == pytest.approx(
         us(story["ended"]) - us(story["answered"]), abs=0.01
     )
-    wrap_ups = [s for s in story["segments"] if s["kind"] == "wrap_up"]
-    assert [s["agent_id"] for s in wrap_ups] == ["anna"]
+    await until(lambda: _wrapped_up(stage, story), "the wrap-up is on record", 5)
     (shown,) = await stage.city.ask("contact.list", direction="out", limit=1)
     assert shown["contact_id"] == story["contact_id"]
     (revealed,) = await stage.city.ask("contact.show", contact=story["contact_id"], reveal=True)
@@ -288,6 +287,11 @@ async def test_answered_while_the_engine_is_dead(outside: Outside) -> None:
     story = await out_of(outside, "answered")
     assert abs(us(story["answered"]) - answered) < NEAR_S
     assert story["end_party"] == "agent"
+
+
+async def _wrapped_up(stage: Stage, story: Row) -> bool:
+    segments = (await stage.city.story(story["contact_id"]))["segments"]
+    return [s["agent_id"] for s in segments if s["kind"] == "wrap_up"] == ["anna"]
 
 
 async def _answered(stage: Stage) -> bool:
