@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from gkc_engine.config.values import Duration, Model, PositiveDuration, expected
+from gkc_engine.config.values import ClockTime, Duration, Model, PositiveDuration, expected
 from gkc_engine.ids import SECOND, Micros
 
 _PREFIX: Final = re.compile(r"\+[1-9][0-9]{0,14}", re.ASCII)
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _DIAL: Final = re.compile(r"PJSIP/[0-9+*]{0,8}\{(number|digits)\}@[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-_CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 
 
 def _like(pattern: re.Pattern[str], words: str) -> AfterValidator:
@@ -28,18 +27,6 @@ def _like(pattern: re.Pattern[str], words: str) -> AfterValidator:
 Prefix = Annotated[str, _like(_PREFIX, "the beginning of a number in E.164, such as +7495")]
 
 
-def _minute(value: object) -> int:
-    """Return the minute of the day of ``HH:MM``."""
-    found = _CLOCK.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise expected('a time of the day such as "21:00"')
-    return int(found[1]) * 60 + int(found[2])
-
-
-Clock = Annotated[int, BeforeValidator(_minute)]
-"""Minutes since midnight, in the center's zone."""
-
-
 class CapsModel(Model):
     """How many calls out there may be."""
 
@@ -52,8 +39,8 @@ class CapsModel(Model):
 class NightModel(Model):
     """When citizens are not called, in the center's zone; may go past midnight."""
 
-    from_: Annotated[Clock, Field(alias="from")]
-    to: Clock
+    from_: Annotated[ClockTime, Field(alias="from")]
+    to: ClockTime
     allow: tuple[Prefix, ...] = ()
     """Numbers that may be called all the same: those of authorities, say."""
 
