@@ -212,12 +212,12 @@ def contacts(zone: ZoneInfo) -> tuple[Column, ...]:
     return (
         Column(key="number", head="Contact"),
         Column(key="started", head="Started", show=lambda v: local_time(v, zone)),
-        Column(key="direction", head="Dir", drops=2),
         Column(key="queue", head="Queue"),
         Column(key="wait_s", head="Wait", show=span, right=True),
         Column(key="talk_s", head="Talk", show=span, right=True),
         Column(key="agent_id", head="Operator"),
         Column(key="disposition", head="Disposition"),
+        Column(key="direction", head="Dir", drops=2),
         Column(key="contact_id", head="Id", drops=1),
     )
 
