@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.settings import OutboundSettings
+from gkc_engine.acd.settings import Medium, OutboundSettings
+from gkc_engine.control.story import story
 from gkc_engine.engine import Step
-from gkc_engine.ids import AgentId, ContactId, Instant, seconds
+from gkc_engine.ids import AgentId, ContactId, Instant, Micros, seconds
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.queries import list_contacts
 from gkc_engine.recorder.queue_log import QueueLog
 from gkc_engine.recorder.store import LedgerStore
+from gkc_engine.simulation.past import calls_out
 from gkc_engine.statistics import operators, report
 from tests.recorder.support import START
 from tests.recorder.test_records_columns import ANNA, BEN, LAW, ONE, Play, city, span_s
@@ -175,3 +178,57 @@ def test_consultations_are_segments_of_both(play: Play) -> None:
     assert {s["peer_segment"] for s in found} == {hold["segment_id"]}
     assert {s["channel_uniqueid"] for s in found} == {"leg-2"}
     assert span_s(hold) == 11.0
+
+
+def test_the_story_of_a_call_out_and_of_a_consultation(play: Play) -> None:
+    moscow = ZoneInfo("Europe/Moscow")
+    play.arrive(queue=LAW)
+    play.after(3).answer(1, ANNA, "leg-1")
+    call = ev.AgentCallStarted(agent_id=ANNA, call_id="leg-2", kind="consult", contact_id=ONE)
+    play.say(call)
+    play.after(8).say(ev.AgentCallEnded(agent_id=ANNA, call_id="leg-2"))
+    play.leave()
+    told = story(play.shown(), moscow)
+    assert "anna asks a colleague: 0:08" in told
+    dial(play, related=ONE)
+    play.after(4).say(
+        ev.OutboundFailed(contact_id=OUT, failure=ev.OutboundFailure.NO_ANSWER, at=play.now)
+    )
+    told = story(play.shown(OUT), moscow)
+    for words in (
+        f"belongs to   {ONE}",
+        "anna calls citizen KEY",
+        "the called phone rings: 0:04",
+        "ends: no_answer, by the system",
+    ):
+        assert words in told, told
+
+
+def test_a_rerun_knows_of_the_time_that_calls_out_take() -> None:
+    said: list[cm.Command] = [
+        cm.DialOut(contact_id=OUT, agent_id=ANNA),
+        cm.ContactEnded(
+            contact_id=OUT,
+            disposition=cm.Disposition.BUSY,
+            medium=Medium.VOICE,
+            started=START,
+            ended=START,
+            party=ev.Party.CITIZEN,
+            reason="",
+            via="engine",
+            queue=None,
+            first_queued=None,
+            answered=None,
+            agent_id=ANNA,
+            menu_us=Micros(0),
+            wait_us=Micros(0),
+            ring_us=Micros(0),
+            talk_us=Micros(0),
+            hold_us=Micros(0),
+            offers=0,
+        ),
+    ]
+    assert list(calls_out(said)) == [
+        ev.AgentCallStarted(agent_id=ANNA, call_id=OUT, kind="outbound"),
+        ev.AgentCallEnded(agent_id=ANNA, call_id=OUT),
+    ]
