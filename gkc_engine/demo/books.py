@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,21 @@ class Books:
         found = records(self.store, ids(self.center_csv), since=self.since)
         visits = legs_of(self.center_csv, self.visitor) if self.visitor else set()
         counted = [one.record for one in found if one.leg not in visits]
-        return compare(self.dialled() | set(originated), counted, targets_us)
+        account = compare(self.dialled() | set(originated), counted, targets_us)
+        account.outbound = calls_out(self.store, since=self.since)
+        return account
+
+
+def calls_out(store: Path, *, since: Instant) -> Counter[str]:
+    """Return how the calls that operators made since then ended; ``""``: not on record."""
+    c = schema.contact.c
+    engine = schema.make_engine(schema.sqlite_url(str(store)), read_only=True)
+    query = sa.select(c.disposition).where(c.started >= since, c.direction == OUT)
+    try:
+        with engine.connect() as connection:
+            return Counter(disposition or "" for disposition in connection.scalars(query))
+    finally:
+        engine.dispose()
 
 
 def rows(calls_csv: Path) -> list[list[str]]:

@@ -15,7 +15,8 @@ TARGETS = {TAX: Micros(20 * SECOND), TRANSPORT: Micros(5 * SECOND)}
 KEYS = [
     *("seconds", "rate", "seed", "offered", "answered", "abandoned", "self_served", "refused"),
     *("failed_open", "missed_then_answered", "lost", "doubled"),
-    *("wait_p50_s", "wait_p90_s", "wait_max_s", "service_level", "by_disposition"),
+    *("wait_p50_s", "wait_p90_s", "wait_max_s", "service_level", "outbound"),
+    *("outbound_answered", "by_disposition"),
 ]
 """As the issue gives them."""
 
@@ -76,6 +77,8 @@ def test_every_call_is_counted_once_by_how_it_ended() -> None:
         "wait_max_s": 30.0,
         # One in time of two answered; who left at once, in the menu or refused does not count.
         "service_level": 0.5,
+        "outbound": 0,
+        "outbound_answered": 0,
         "by_disposition": {
             **dict.fromkeys([d.value for d in GROUPS], 0),
             "answered": 2,
