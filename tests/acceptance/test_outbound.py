@@ -21,7 +21,13 @@ from tests.acceptance.harness import Row, scene, until
 from tests.acceptance.phone import Leg, Phone, answers, only_rings, refuses
 from tests.acceptance.sipp import SippBench
 from tests.acceptance.stage import PROMPTS, Stage, kinds
-from tests.acceptance.transfer_cases import engine_dead, hears_each_other, talk, transfer_case
+from tests.acceptance.transfer_cases import (
+    engine_dead,
+    handed_over,
+    hears_each_other,
+    talk,
+    transfer_case,
+)
 from tests.acceptance.trials import now
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
@@ -247,6 +253,26 @@ async def test_for_a_citizen_on_hold(outside: Outside) -> None:
     assert stories["out"]["related_contact_id"] == stories["in"]["contact_id"]
     assert stories["out"]["disposition"] == "answered"
     assert kinds(stories["in"])[-3:] == ["talk", "hold", "talk"]
+
+
+async def test_a_citizen_is_put_through_to_an_office(outside: Outside) -> None:
+    stage = outside.stage
+    leg, mine = await talk(stage, others=())
+    await mine.hold()
+    await stage.city.agent_is("anna", "hold")
+    outside.network.on_call = answers
+    second = await stage.phone(101).dial(OFFICE)
+    theirs = await outside.rings(OFFICE)
+    await asyncio.wait_for(second.answered.wait(), 10)
+    assert await mine.refer(OFFICE, second) == 202
+    await hears_each_other(leg, theirs)
+    await stage.city.agent_is("anna", "ready")
+    await leg.bye()
+    stories = {s["direction"]: s for s in await stage.over(2)}
+    assert kinds(stories["in"])[-2:] == ["hold", "external"]
+    assert handed_over(stories["in"]) == ["attended"]
+    assert stories["out"]["disposition"] == "answered"
+    assert stories["out"]["related_contact_id"] == stories["in"]["contact_id"]
 
 
 @pytest.mark.parametrize("ends", ["with an engine", "without"])
