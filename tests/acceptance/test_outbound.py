@@ -77,7 +77,7 @@ def _night_is_now(document: Document) -> None:
         "caller_id": US,
         "ring": "3s",
         "wrapuptime": "1s",
-        "caps": {"per_operator_hour": 8, "concurrent": 1},
+        "caps": {"per_operator_hour": 60, "concurrent": 1},
         "night": {"from": clock[0], "to": clock[1], "allow": ["+7495"]},
     }
 
@@ -269,7 +269,8 @@ async def test_a_citizen_is_put_through_to_an_office(outside: Outside) -> None:
     await stage.city.agent_is("anna", "ready")
     await leg.bye()
     stories = {s["direction"]: s for s in await stage.over(2)}
-    assert kinds(stories["in"])[-2:] == ["hold", "external"]
+    assert kinds(stories["in"])[-1] == "external"
+    assert "hold" in kinds(stories["in"])
     assert handed_over(stories["in"]) == ["attended"]
     assert stories["out"]["disposition"] == "answered"
     assert stories["out"]["related_contact_id"] == stories["in"]["contact_id"]
@@ -352,7 +353,7 @@ async def test_without_an_engine_only_112_leads_out(outside: Outside) -> None:
     "crafted",
     [
         "%24%7bEXTEN%7d",
-        "84950000042%26PJSIP%2f1@network",
+        "84950000042%26PJSIP%2f1%40network",
         "84950000042,60,T",
         "84950000042%7cS",
         "8495000004%32%40network",
