@@ -382,6 +382,22 @@ async def test_what_ended_while_we_were_dead(
         assert (row.disposition, row.party, row.ended) == (disposition, party, at(ended))
 
 
+async def test_a_call_that_goes_on_costs_no_look_into_the_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past = cel(tmp_path, _my_leg(0), _their_leg(1), line("ANSWER", THEIRS, 5))
+    async with office(past) as here:
+        await dialled(here)
+        mine, theirs = row(1, "PJSIP/101-00000001"), row(2, "PJSIP/out-00000002")
+        await restarted(here, 20, mine, theirs)
+        monkeypatch.setattr(here.channel.resync, "past", None)  # no more of it
+        await here.channel.outbound.patrol()
+        here.ami.channels(mine | {"ChannelStateDesc": "Up"}, theirs)
+        await here.channel.outbound.patrol()
+        await here.engine.drain()
+        assert here.agent("anna") == "talk"
+
+
 async def test_what_goes_on_is_known_again_and_not_touched(tmp_path: Path) -> None:
     past = cel(tmp_path, _my_leg(0), _their_leg(1), line("ANSWER", THEIRS, 5))
     async with office(past) as here:

@@ -336,10 +336,19 @@ class OutboundCalls:
             log.warning("outbound_unread", reason=str(error))
             return
         live = Live(leg_of(row) for row in rows if row.get("Uniqueid"))
+        if all(self._goes_on(call, live) for call in known):
+            return  # an hour of CEL is not read for nothing, every 4 s
         past = await self._channel.resync.past(self._channel.resync.long_ago())
         for call in known:
             if self.running.get(call.leg) is call:
                 self._compare(call, live, past)
+
+    def _goes_on(self, call: CallOut, live: Live) -> bool:
+        """Whether a call is on the line as we know it; note whom the operator talks with."""
+        up = live.answered_for(call.leg)
+        if up and call.outside is None:
+            call.outside = up[0].uniqueid
+        return call.leg in live.by_id and (call.answered is not None or not up)
 
     def _compare(self, call: CallOut, live: Live, past: History) -> None:
         told = next((x for x in reversed(past.dialled_for(call.leg))), None)
@@ -348,9 +357,7 @@ class OutboundCalls:
             if told.answered is not None:
                 self.tell_answered(call, told.answered)
         if call.leg in live.by_id:
-            up = live.answered_for(call.leg)
-            if up and told is None:
-                call.outside = up[0].uniqueid
+            if told is None and live.answered_for(call.leg):
                 self.tell_answered(call, None)
             return
         self._gone(call, told, past.legs.get(call.leg))
