@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Medium, OutboundSettings
 from gkc_engine.control.story import story
 from gkc_engine.engine import Step
-from gkc_engine.ids import AgentId, ContactId, Instant, Micros, seconds
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, seconds
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.queries import list_contacts
 from gkc_engine.recorder.queue_log import QueueLog
@@ -95,6 +96,13 @@ def test_a_call_out_from_ring_to_wrap_up(play: Play) -> None:
         "offers": 0,
     }
     assert {key: shown[key] for key in wanted} == wanted
+
+
+def test_who_rings_is_not_answered_and_who_answered_is(play: Play) -> None:
+    dial(play)
+    assert play.shown(OUT)["answered"] is None
+    play.after(3).say(ev.OutboundAnswered(contact_id=OUT, at=play.now))
+    assert datetime.fromisoformat(play.shown(OUT)["answered"]).timestamp() == play.now / SECOND
 
 
 def test_related_barred_and_listed_by_direction(play: Play) -> None:
