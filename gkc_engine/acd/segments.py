@@ -45,6 +45,7 @@ class Segments:
             _add(contact, present, ended - started)
         if not contact.consult:
             leg = contact.talk_leg
+            asked = present is _QUEUE or (present is _RING and not contact.outbound)
             self.out.append(
                 cmd.SegmentClosed(
                     contact_id=contact.contact_id,
@@ -57,7 +58,7 @@ class Segments:
                     queue=contact.segment_queue,
                     agent_id=contact.agent,
                     offer_id=contact.offer,
-                    step=_step(contact, present),
+                    step=contact.step if asked else None,
                     channel_uniqueid=leg if leg is not None and present in _WITH_A_PARTY else None,
                     transfer_kind=transfer,
                 )
@@ -68,12 +69,6 @@ class Segments:
             contact.segment_started = ended
             contact.segment_queue = contact.queue
         return ended
-
-
-def _step(contact: Contact, kind: SegmentKind) -> int | None:
-    """Return the step that a part in a queue's hands was of."""
-    of_a_queue = kind is _QUEUE or (kind is _RING and not contact.outbound)
-    return contact.step if of_a_queue else None
 
 
 def _add(contact: Contact, kind: SegmentKind, spent: int) -> None:
