@@ -366,6 +366,12 @@ def row(n: int, name: str, *, up: bool = True) -> dict[str, str]:
             7,
         ),
         (tuple, Disposition.SYSTEM_FAILED, ev.Party.SYSTEM, 60),
+        (  # Asterisk was killed, and wrote of no end
+            lambda: (_my_leg(0), _their_leg(1), line("ANSWER", THEIRS, 5)),
+            Disposition.ANSWERED,
+            ev.Party.SYSTEM,
+            60,
+        ),
     ],
 )
 async def test_what_ended_while_we_were_dead(
