@@ -26,6 +26,7 @@ from tests.acceptance.transfer_cases import (
     handed_over,
     hears_each_other,
     talk,
+    talks,
     transfer_case,
 )
 from tests.acceptance.trials import now
@@ -274,6 +275,26 @@ async def test_a_citizen_is_put_through_to_an_office(outside: Outside) -> None:
     assert handed_over(stories["in"]) == ["attended"]
     assert stories["out"]["disposition"] == "answered"
     assert stories["out"]["related_contact_id"] == stories["in"]["contact_id"]
+
+
+async def test_the_called_party_is_put_through_to_a_colleague(outside: Outside) -> None:
+    stage = outside.stage
+    await stage.city.login("anna", "boris")
+    mine, theirs = await outside.talk()
+    stage.phone(102, answers)
+    second = await stage.phone(101).dial("102")
+    await asyncio.wait_for(second.answered.wait(), 10)
+    his = await stage.phone(102).next_call()
+    await hears_each_other(second, his)
+    assert await mine.refer("102", second) == 202
+    await hears_each_other(his, theirs)
+    row = await stage.city.agent_is("boris", "talk")
+    assert row["contact_id"], "it is his contact now"
+    await his.bye()
+    await stage.city.agent_is("boris", "ready")
+    story = await out_of(outside, "answered")
+    assert talks(story) == ["anna", "boris"]
+    assert handed_over(story) == ["attended"]
 
 
 @pytest.mark.parametrize("ends", ["with an engine", "without"])

@@ -13,12 +13,19 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.commands import ContactEnded, DialOut, Disposition
+from gkc_engine.acd.commands import (
+    ConsultEnded,
+    ContactEnded,
+    DialOut,
+    Disposition,
+    SegmentClosed,
+)
 from gkc_engine.acd.settings import OutboundSettings
 from gkc_engine.channels.phone import outbound
 from gkc_engine.channels.phone.ami import AmiEvent
+from gkc_engine.channels.phone.consults import Consult
 from gkc_engine.channels.phone.outbound_rules import Night, OutboundRules
-from gkc_engine.ids import SECOND, Instant, Micros
+from gkc_engine.ids import SECOND, AgentId, Instant, Micros
 from tests.channels.test_cel import line, stamp
 from tests.channels.test_resync import agent_hung_up, cel
 from tests.channels.world import World, at, leg, world
@@ -289,6 +296,53 @@ async def test_a_phone_that_is_no_operators_gets_nothing() -> None:
         call = await dial(here, phone="999")
         await call.closed.wait()
         assert call.commands.all == []
+
+
+async def test_the_called_party_is_put_through_to_a_colleague() -> None:
+    async with office() as here:
+        await here.said(ev.AgentLoggedIn(agent_id=AgentId("boris")))
+        call = await dialled(here)
+        rings(here, 1)
+        answers(here, 4)
+        await here.engine.drain()
+        mine, his = leg(3), leg(4)
+        asks = Consult(leg=mine, caller=AgentId("anna"), target=AgentId("boris"))
+        await here.channel.transfers.consults._begin(asks)
+        both = {"Uniqueid": mine, "DestUniqueid": his, "DestChannel": "PJSIP/102-00000004"}
+        tell(here, "DialBegin", 6, **both)
+        tell(here, "DialEnd", 7, DialStatus="ANSWER", **both)
+        tell(
+            here,
+            "AttendedTransfer",
+            9,
+            Result="Success",
+            OrigTransfererUniqueid=MINE,
+            SecondTransfererUniqueid=mine,
+            TransfereeUniqueid=THEIRS,
+            TransferTargetUniqueid=his,
+            TransferTargetChannel="PJSIP/102-00000004",
+            DestType="Bridge",
+        )
+        await call.hang_up()
+        hangs_up(here, MINE, 9.1)
+        hangs_up(here, mine, 9.1)
+        await here.engine.drain()
+        assert (here.agent("anna"), here.agent("boris")) == ("ready", "talk")
+        hangs_up(here, THEIRS, 20)
+        tell(here, "Hangup", 20.1, Uniqueid=his, Channel="PJSIP/102-00000004", Cause="16")
+        ended = await the_end(here)
+        assert (ended.disposition, ended.ended) == (Disposition.ANSWERED, at(20))
+        parts = [c for c in here.commands() if isinstance(c, SegmentClosed)]
+        assert [(p.kind, p.agent_id, p.transfer_kind) for p in parts] == [
+            ("ring", "anna", None),
+            ("talk", "anna", "attended"),
+            ("talk", "boris", None),
+        ]
+        asked = [c for c in here.commands() if isinstance(c, ConsultEnded)]
+        assert [(c.agent_id, c.kind, c.contact_id) for c in asked] == [
+            ("boris", "consulted", ended.contact_id),
+            ("anna", "consult", ended.contact_id),
+        ]
 
 
 def _their_leg(seconds: float) -> str:

@@ -184,6 +184,8 @@ class OutboundCalls:
 
     async def _came_back(self, call: CallOut, agi: AgiSession) -> None:
         """Dial is over and the operator is still on his line."""
+        if call.leg != agi.uniqueid:
+            return  # he has put the other through to a colleague
         status = await agi.get_variable("DIALSTATUS") or ""
         cause = await agi.get_variable("HANGUPCAUSE") or ""
         if status == "CANCEL" or agi.hungup.is_set():
@@ -262,6 +264,8 @@ class OutboundCalls:
                 self._held(self.running[fact.leg], fact)
             case tr.LegEnded():
                 self._leg_ended(fact)
+            case tr.AttendedTransferred():
+                self._handed_over(fact)
             case _:
                 pass
 
@@ -272,6 +276,37 @@ class OutboundCalls:
         kind = ev.HoldStarted if fact.held else ev.HoldEnded
         event = kind(contact_id=call.contact_id, agent_id=call.agent_id, at=fact.at)
         self._channel.submit(event, f"{'hold' if fact.held else 'unhold'}:{fact.leg}:{fact.at}")
+
+    def _handed_over(self, fact: tr.AttendedTransferred) -> None:
+        """The operator put the called party through to a colleague, whom he had asked before."""
+        channel = self._channel
+        call = self.running.get(fact.first) or self.running.get(fact.second)
+        citizens = channel.calls.by_leg
+        if call is None or fact.three or fact.transferee in citizens or fact.target in citizens:
+            return  # of a citizen who is put through to the called party `Transfers` tells
+        other = fact.second if call.leg == fact.first else fact.first
+        to_agent, leg = channel.transfers.asked_by(other, fact)
+        if to_agent is None or call.answered is None:
+            return
+        channel.submit(
+            ev.TransferCompleted(
+                contact_id=call.contact_id,
+                from_agent=call.agent_id,
+                to_agent=to_agent,
+                leg=leg,
+                at=fact.at,
+            ),
+            f"attended:{fact.first}:{fact.second}",
+        )
+        del self.running[call.leg]
+        call.agent_id, call.leg, call.agi = to_agent, leg, None
+        self.running[leg] = call
+        channel.transfers.consults.over(other)
+
+    def of(self, agent_id: AgentId) -> ContactId | None:
+        """Return the call out that an operator talks in, the first if there are several."""
+        mine = (c for c in self.running.values() if c.agent_id == agent_id and c.answered)
+        return next((call.contact_id for call in mine), None)
 
     def _leg_ended(self, fact: tr.LegEnded) -> None:
         call = self.running.get(fact.leg)
