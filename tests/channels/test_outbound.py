@@ -21,10 +21,9 @@ from gkc_engine.acd.commands import (
     SegmentClosed,
 )
 from gkc_engine.acd.settings import OutboundSettings
-from gkc_engine.channels.phone import outbound
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.consults import Consult
-from gkc_engine.channels.phone.outbound_rules import Night, OutboundRules
+from gkc_engine.channels.phone.outbound_rules import Night, OutboundRules, failure_of
 from gkc_engine.ids import SECOND, AgentId, Instant, Micros
 from tests.channels.test_cel import line, stamp
 from tests.channels.test_resync import agent_hung_up, cel
@@ -103,7 +102,7 @@ def test_nothing_but_digits_is_ever_dialled(number: str) -> None:
     ],
 )
 def test_why_nobody_answered(status: str, cause: int, failure: ev.OutboundFailure) -> None:
-    assert outbound.failure_of(status, cause) is failure
+    assert failure_of(status, cause) is failure
 
 
 @asynccontextmanager

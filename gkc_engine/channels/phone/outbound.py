@@ -24,7 +24,7 @@ from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.cel import History, PastLeg
 from gkc_engine.channels.phone.live import Live, leg_of
-from gkc_engine.channels.phone.outbound_rules import NIGHT, OutboundRules
+from gkc_engine.channels.phone.outbound_rules import NIGHT, OutboundRules, failure_of
 from gkc_engine.channels.phone.translate import endpoint_of
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant
@@ -53,28 +53,7 @@ _PROMPTS: Final = {
 }
 _NOT_ALLOWED: Final = "outbound-not-allowed"
 
-_CAUSES: Final = {
-    17: ev.OutboundFailure.BUSY,
-    18: ev.OutboundFailure.NO_ANSWER,
-    19: ev.OutboundFailure.NO_ANSWER,
-    21: ev.OutboundFailure.DECLINED,
-}
-"""Q.850: user busy, no user responding, no answer, call rejected."""
-
-_STATUSES: Final = {
-    "BUSY": ev.OutboundFailure.BUSY,
-    "NOANSWER": ev.OutboundFailure.NO_ANSWER,
-}
-
 _ON_BEHALF: Final = (AgentState.TALK, AgentState.HOLD, AgentState.WRAP_UP)
-
-
-def failure_of(status: str, cause: int) -> ev.OutboundFailure:
-    """Return why a Dial came to nothing, from DIALSTATUS and the Q.850 cause."""
-    if status == "NOANSWER":  # the ring's time was over; the cause is our own cancelling
-        return ev.OutboundFailure.NO_ANSWER
-    unreachable = ev.OutboundFailure.UNREACHABLE
-    return _CAUSES.get(cause) or _STATUSES.get(status, unreachable)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

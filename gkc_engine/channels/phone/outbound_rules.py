@@ -1,4 +1,4 @@
-"""Whether a number may be dialled now: the allow list and the night lock. Pure."""
+"""Whether a number may be dialled now (allow list, night), and what a Dial's end means. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,34 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from gkc_engine.acd import events as ev
 from gkc_engine.ids import SECOND, Instant
 
 NO_NUMBER: Final = "no_number"
 NOT_ALLOWED: Final = "not_allowed"
 NIGHT: Final = "night"
+
+
+_CAUSES: Final = {
+    17: ev.OutboundFailure.BUSY,
+    18: ev.OutboundFailure.NO_ANSWER,
+    19: ev.OutboundFailure.NO_ANSWER,
+    21: ev.OutboundFailure.DECLINED,
+}
+"""Q.850: user busy, no user responding, no answer, call rejected."""
+
+_STATUSES: Final = {
+    "BUSY": ev.OutboundFailure.BUSY,
+    "NOANSWER": ev.OutboundFailure.NO_ANSWER,
+}
+
+
+def failure_of(status: str, cause: int) -> ev.OutboundFailure:
+    """Return why a Dial came to nothing, from DIALSTATUS and the Q.850 cause."""
+    if status == "NOANSWER":  # the ring's time was over; the cause is our own cancelling
+        return ev.OutboundFailure.NO_ANSWER
+    unreachable = ev.OutboundFailure.UNREACHABLE
+    return _CAUSES.get(cause) or _STATUSES.get(status, unreachable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
