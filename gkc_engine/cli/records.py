@@ -11,6 +11,7 @@ from gkc_engine.cli import _destroying
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json, progress
 from gkc_engine.cli._store import found, missing
+from gkc_engine.cli._verify import verify
 from gkc_engine.control.protocol import ControlError
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ def rebuild(
         print_json([{"rows": rows}])
     else:
         print(f"{path}: made anew from {rows} rows of the ledger")
+
+
+app.command()(verify)
 
 
 def _rebuild(path: Path) -> int:

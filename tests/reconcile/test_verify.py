@@ -1,0 +1,346 @@
+"""Both sides of a day agree; whatever is taken from either names its call; each rule sets aside."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from gkc_engine.acd import events as ev
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant
+from gkc_engine.reconcile.model import MEANING, Count, Difference, Kind, Outcome
+from tests.reconcile.day import PHONES, Day, Written
+from tests.recorder.support import START
+
+
+def usual() -> Day:
+    """Answered at once; missed, then answered by another; abandoned while a phone rang."""
+    day = Day()
+    day.login("anna", "gleb")
+    day.at(10).call("c1")
+    day.at(10.5)
+    day.ring("c1")
+    day.at(14).picks_up("c1")
+    day.at(20).call("c2")
+    day.at(20.5)
+    first = day.ring("c2")
+    day.at(30).misses("c2")
+    day.at(50).goes("c1")
+    day.at(60)
+    second = day.ring("c2")
+    assert {first, second} == {"anna", "gleb"}
+    day.at(65).picks_up("c2")
+    day.at(96).call("c3")
+    day.at(97)
+    day.ring("c3")
+    day.at(100).goes("c3")
+    day.at(110).goes("c2")
+    day.at(130)
+    return day
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    return usual().written(tmp_path_factory.mktemp("usual"))
+
+
+@pytest.fixture
+def day(whole: Written, tmp_path: Path) -> Written:
+    return whole.copy(tmp_path / "day")
+
+
+def kinds(outcome: Outcome) -> set[Kind]:
+    return {one.kind for one in outcome.differences}
+
+
+def only(outcome: Outcome) -> Difference:
+    (one,) = outcome.differences
+    return one
+
+
+def test_a_day_that_both_sides_tell_alike_has_no_difference(whole: Written) -> None:
+    outcome = whole.verified()
+    assert outcome.differences == []
+    assert outcome.found == 0
+    assert (outcome.counts[Count.CONTACTS], outcome.counts[Count.LEGS]) == (3, 7)
+    assert outcome.counts[Count.CDR_ROWS] == 3
+
+
+def uids(whole: Written) -> list[tuple[str, str]]:
+    """Kind of row and the call's Uniqueid, for each line of the legs."""
+    cells = (line.replace('"', "").split(",") for line in whole.lines("legs.csv"))
+    return [(row[0], row[3]) for row in cells]
+
+
+def test_a_line_of_cel_that_is_deleted_names_its_leg(whole: Written, tmp_path: Path) -> None:
+    """Of a citizen, of a phone that talked, and of one that was not answered."""
+    rows = uids(whole)
+    assert len(rows) == 3 * 2 + 2 + 4 * 2 + 2
+    citizen, talked = rows[0][1], rows[1][1]
+    rang = next(uid for kind, uid in rows if kind == "HANGUP")
+    first = rows.index(("CHAN_START", citizen))
+    chosen = [n for n, (_, uid) in enumerate(rows) if uid in {citizen, talked, rang} and n != first]
+    assert len(chosen) == 2 + 3 + 2
+    for n in chosen:
+        kind, uid = rows[n]
+        one = whole.copy(tmp_path / str(n))
+        one.without("legs.csv", n)
+        wanted = {
+            "CHAN_START": {Kind.START_MISSING},
+            "ANSWER": {Kind.ANSWER_MISSING},
+            "HANGUP": {Kind.END_MISSING},
+        }[kind]
+        found = [x for x in one.verified().differences if x.kind in wanted]
+        assert uid in {x.uniqueid for x in found}, (kind, uid)
+        assert {x.contact_id for x in found} & {"c1", "c2"}
+
+
+def test_a_leg_that_is_gone_altogether_is_missed(day: Written) -> None:
+    lines = day.lines("legs.csv")
+    phone, citizen = uids(day)[1][1], uids(day)[-1][1]
+    for uid, kind in ((phone, Kind.SEGMENT_LEG), (citizen, Kind.NO_LEG)):
+        day.put("legs.csv", [x for x in lines if x.split(",")[3] != f'"{uid}"'])
+        assert (kind, uid) in {(x.kind, x.uniqueid) for x in day.verified().differences}
+
+
+def test_a_line_of_queue_log_that_is_deleted_is_named(whole: Written, tmp_path: Path) -> None:
+    texts = whole.lines("queue_log")
+    chosen = {line.split("|")[4]: n for n, line in enumerate(texts)}
+    for n in (chosen[x] for x in ("ADDMEMBER", "ENTERQUEUE", "CONNECT", "RINGNOANSWER", "ABANDON")):
+        one = whole.copy(tmp_path / str(n))
+        epoch, callid, queue, agent, event, *_ = one.without("queue_log", n).split("|")
+        found = only(one.verified())
+        assert found.kind is Kind.QUEUE_LOG_MISSING
+        assert found.uniqueid == (None if callid == "NONE" else callid)
+        assert found.ours == f"{event} of {agent} in {queue} at {epoch}: 1"
+
+
+def test_a_doubled_or_invented_line_of_queue_log_is_named(day: Written) -> None:
+    lines = day.lines("queue_log")
+    day.put("queue_log", [*lines, lines[-1], "rubbish"])
+    assert kinds(day.verified()) == {Kind.QUEUE_LOG_UNKNOWN, Kind.TORN}
+
+
+def test_other_billed_seconds_and_calls_that_one_list_lacks(day: Written) -> None:
+    lines = day.lines("calls.csv")
+    uid = lines[0].split(",")[-1].strip('"')
+    day.put("calls.csv", [lines[0].replace('"36.000000"', '"38.500000"'), *lines[1:]])
+    one = only(day.verified())
+    assert (one.kind, one.uniqueid, one.contact_id) == (Kind.BILLSEC, uid, "c1")
+    assert one.theirs.endswith("calls.csv:1: billsec 38.500")
+    day.put("calls.csv", [lines[0].replace('"36.000000"', '"36.900000"'), *lines[1:]])
+    assert day.verified().found == 0, "within a second"
+    day.put("calls.csv", lines[1:])
+    assert (only(day.verified()).kind, only(day.verified()).uniqueid) == (Kind.CDR_MISSING, uid)
+    day.put("calls.csv", [*lines, lines[0].replace(uid, "centr-1.77")])
+    assert only(day.verified()).kind is Kind.CDR_UNKNOWN
+
+
+TALK = "FROM segment WHERE kind = 'talk' AND contact_id"
+OF_TALK = "WHERE kind = 'talk' AND contact_id = 'c1'"
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        (f"UPDATE segment SET channel_uniqueid = 'centr-1.1' {OF_TALK}", Kind.SEGMENT_LEG),
+        (
+            (
+                f"UPDATE segment SET channel_uniqueid = (SELECT channel_uniqueid {TALK} = 'c2')"
+                f" {OF_TALK}"
+            ),
+            Kind.SEGMENT_LEG,
+        ),
+        ("UPDATE contact SET linkedid = 'centr-1.1' WHERE contact_id = 'c3'", Kind.NO_LEG),
+        ("DELETE FROM contact WHERE contact_id = 'c3'", Kind.NO_CONTACT),
+        (
+            (
+                "UPDATE contact SET linkedid = (SELECT linkedid FROM contact WHERE contact_id = 'c1')"
+                " WHERE contact_id = 'c3'"
+            ),
+            Kind.TWO_CONTACTS,
+        ),
+        ("UPDATE contact SET ended = NULL WHERE contact_id = 'c3'", Kind.NOT_ENDED),
+        ("UPDATE contact SET ended = ended + 1500000 WHERE contact_id = 'c3'", Kind.TIMES),
+        ("UPDATE contact SET started = started - 2500000 WHERE contact_id = 'c3'", Kind.TIMES),
+        (f"UPDATE segment SET start = start - 1500000 {OF_TALK}", Kind.TIMES),
+        (f"DELETE {TALK} = 'c1'", Kind.TALK_UNRECORDED),
+        ("DELETE FROM segment WHERE contact_id = 'c1' AND kind = 'ring'", Kind.SUMS),
+        ("UPDATE contact SET talk_us = talk_us + 1 WHERE contact_id = 'c1'", Kind.SUMS),
+        ("DELETE FROM offer WHERE contact_id = 'c3'", Kind.RING_UNRECORDED),
+    ],
+)
+def test_what_is_changed_in_the_records_is_found(day: Written, statement: str, kind: Kind) -> None:
+    day.change(statement)
+    found = [x for x in day.verified().differences if x.kind is kind]
+    assert found, kinds(day.verified())
+    assert all(x.means and x.remedy for x in found)
+
+
+def test_every_kind_says_what_it_means_and_what_to_do() -> None:
+    assert set(MEANING) == set(Kind)
+
+
+# --- what is set aside, and why -------------------------------------------------------------------
+
+
+def test_calls_in_progress_are_counted_and_compared_when_they_are_over(tmp_path: Path) -> None:
+    day = usual()
+    day.at(140).call("c4")
+    day.at(141)
+    day.ring("c4")
+    written = day.written(tmp_path)
+    outcome = written.verified(running=True)
+    assert (outcome.found, outcome.counts[Count.IN_PROGRESS]) == (0, 1)
+    assert written.verified().found == 0
+
+
+def test_calls_before_the_engine_and_after_its_last_word_are_not_its_own(tmp_path: Path) -> None:
+    day = Day()
+    day.asterisk.leg("CHAN_START", Instant(START - 60 * SECOND), "PJSIP/trunk-1", "centr-1.1")
+    day.asterisk.leg("HANGUP", Instant(START - 50 * SECOND), "PJSIP/trunk-1", "centr-1.1")
+    day.asterisk.call("centr-1.1", Instant(START - 60 * SECOND), None, Instant(START - 50 * SECOND))
+    day.login("anna")
+    day.at(10).call("c1")
+    day.at(11).goes("c1", phone=False)
+    day.at(20).say(ev.Tick())
+    after = Instant(day.now + 5 * SECOND)
+    day.asterisk.leg("CHAN_START", after, "PJSIP/trunk-2", f"centr-{after // SECOND}.9")
+    day.asterisk.leg("HANGUP", after, "PJSIP/trunk-2", f"centr-{after // SECOND}.9")
+    written = day.written(tmp_path)
+    outcome = written.verified(since=Instant(START - 3600 * SECOND))
+    assert outcome.found == 0, outcome.differences
+    assert (outcome.counts[Count.BEFORE_US], outcome.counts[Count.LATER]) == (1, 1)
+    # With an engine at work nobody but it can have missed the call.
+    assert Kind.NO_CONTACT in kinds(written.verified(running=True))
+
+
+def test_emergency_calls_feature_codes_and_refused_calls_are_not_compared(tmp_path: Path) -> None:
+    day = usual()
+    day.at(140)
+    for exten, context in (("112", "gkc-operators"), ("x", "own-plan"), ("*45", "gkc-operators")):
+        uid = day.uid()
+        for kind in ("CHAN_START", "HANGUP"):
+            day.asterisk.leg(kind, day.now, "PJSIP/101-9", uid, context=context, exten=exten)
+        day.asterisk.call(uid, day.now, None, day.now)
+    refused = day.uid()
+    for kind in ("CHAN_START", "HANGUP"):
+        day.asterisk.leg(kind, day.now, "PJSIP/101-9", refused, context="gkc-consult", exten="201")
+    day.asterisk.call(refused, day.now, None, day.now)
+    outcome = day.at(141).written(tmp_path).verified()
+    assert outcome.found == 0, outcome.differences
+    assert outcome.counts[Count.NOT_OURS] == 2
+    assert outcome.counts[Count.FEATURE_CODES] == 1
+    assert outcome.counts[Count.REFUSED_OWN_CALLS] == 1
+
+
+def own_call(day: Day, *, told: bool) -> str:
+    """An operator asks a colleague, who answers; returns the calling leg."""
+    day.at(140)
+    uid, phone = day.uid(), day.uid()
+    if told:
+        for agent, kind in (("anna", "consult"), ("boris", "consulted")):
+            day.say(ev.AgentCallStarted(agent_id=AgentId(agent), call_id=uid, kind=kind))
+    for kind, leg in (("CHAN_START", uid), ("CHAN_START", phone), ("ANSWER", phone)):
+        channel = f"{PHONES['anna' if leg == uid else 'boris']}-9"
+        day.asterisk.leg(kind, day.now, channel, leg, uid, context="gkc-consult", exten="201")
+    day.at(145)
+    for leg in (phone, uid):
+        day.asterisk.leg("HANGUP", day.now, "PJSIP/x-9", leg, uid, context="gkc-consult")
+    day.asterisk.call(uid, Instant(day.now - 5 * SECOND), None, day.now)
+    if told:
+        for agent in ("anna", "boris"):
+            day.say(ev.AgentCallEnded(agent_id=AgentId(agent), call_id=uid))
+    return uid
+
+
+def test_an_operators_own_call_must_be_on_record(tmp_path: Path) -> None:
+    day = usual()
+    own_call(day, told=True)
+    outcome = day.written(tmp_path).verified()
+    assert (outcome.found, outcome.counts[Count.OWN_CALLS]) == (0, 1), outcome.differences
+    other = usual()
+    uid = own_call(other, told=False)
+    (tmp_path / "untold").mkdir()
+    one = only(other.written(tmp_path / "untold").verified())
+    assert (one.kind, one.uniqueid) == (Kind.OWN_CALL_UNRECORDED, uid)
+
+
+def test_who_went_with_asterisk_has_no_end_in_its_list(tmp_path: Path) -> None:
+    day = usual()
+    day.at(140).call("c4")
+    day.at(150)
+    day.say(
+        ev.ContactLeft(
+            contact_id=ContactId("c4"), party=ev.Party.SYSTEM, reason="asterisk restarted"
+        )
+    )
+    day.at(160)
+    outcome = day.written(tmp_path).verified()
+    assert (outcome.found, outcome.counts[Count.LOST_WITH_ASTERISK]) == (0, 1), outcome.differences
+
+
+def test_a_restart_of_asterisk_is_seen_by_its_count_of_channels(tmp_path: Path) -> None:
+    day = usual()
+    lost = day.uid()
+    day.at(140).asterisk.leg("CHAN_START", day.now, "PJSIP/trunk-1", lost, context="gkc")
+    day.at(150)
+    day.legs = -1
+    day.call("c5")
+    day.at(151).goes("c5", phone=False)
+    day.at(160)
+    written = day.written(tmp_path)
+    outcome = written.verified(running=True)
+    assert (outcome.found, outcome.counts[Count.LOST_WITH_ASTERISK]) == (0, 1), outcome.differences
+
+
+def test_a_step_of_the_wall_clock_shifts_all_calls_alike(tmp_path: Path) -> None:
+    day = Day()
+    day.login("anna", "gleb")
+    day.at(10).call("c1")
+    day.at(11)
+    day.ring("c1")
+    day.at(14).picks_up("c1")
+    day.at(20)
+    day.shift = -3600 * SECOND
+    day.at(30).goes("c1")
+    day.at(40).call("c2")
+    day.at(50).goes("c2", phone=False)
+    written = day.at(60).written(tmp_path)
+    outcome = written.verified()
+    assert [one.kind for one in outcome.differences] == [], outcome.differences
+    ((at, apart),) = outcome.steps
+    assert (at, apart) == (Instant(START + 30 * SECOND), 3600 * SECOND)
+    written.change("UPDATE contact SET ended = ended + 5000000 WHERE contact_id = 'c2'")
+    assert Kind.TIMES in kinds(written.verified()), "a step explains nothing else"
+
+
+# --- the files ------------------------------------------------------------------------------------
+
+
+def test_rotated_files_are_read_too(day: Written) -> None:
+    lines = day.lines("legs.csv")
+    (day.folder / "legs.csv.2.gz").write_bytes(gzip.compress("\n".join(lines[:6]).encode() + b"\n"))
+    (day.folder / "legs.csv.1").write_text("".join(f"{x}\n" for x in lines[6:9]))
+    day.put("legs.csv", lines[9:])
+    assert day.verified().found == 0
+
+
+def test_a_file_that_begins_late_is_one_difference_not_a_thousand(day: Written) -> None:
+    day.put(
+        "legs.csv",
+        [x for x in day.lines("legs.csv") if float(x.split('"')[3]) > START / 1e6 + 95.5],
+    )
+    one = next(x for x in day.verified().differences if x.kind is Kind.CEL_BEGINS_LATE)
+    assert one.ours.startswith("2 calls from")
+    assert not {Kind.NO_LEG, Kind.SEGMENT_LEG} & kinds(day.verified())
+
+
+def test_a_torn_line_is_named_and_one_being_written_is_not(day: Written) -> None:
+    path = day.folder / "legs.csv"
+    path.write_text(path.read_text() + '"CHAN_START","17900')
+    assert day.verified().found == 0
+    path.write_text(path.read_text() + "\n")
+    one = only(day.verified())
+    assert (one.kind, one.theirs.startswith(f"{path}:19: ")) == (Kind.TORN, True), one
