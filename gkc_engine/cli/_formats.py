@@ -11,6 +11,7 @@ from typing import TextIO
 from gkc_engine.cli._console import print_json
 from gkc_engine.cli._tables import Column, print_rows
 from gkc_engine.control.protocol import Json
+from gkc_engine.recorder.cells import disarmed
 
 Row = Mapping[str, Json]
 
@@ -45,19 +46,9 @@ def print_report(
 
 
 def write_csv(rows: Sequence[Row], to: TextIO) -> None:
-    """Write rows as RFC 4180 has it, with a header; nothing at all of no rows.
-
-    A sheet takes a text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line end for a
-    formula; an apostrophe before it makes it text (OWASP, CSV injection). Numbers stay numbers.
-    """
+    """Write rows as RFC 4180 has it, with a header; nothing of no rows. No cell is a formula."""
     if not rows:
         return
     writer = csv.DictWriter(to, fieldnames=list(rows[0]), lineterminator="\r\n")
     writer.writeheader()
-    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
-
-
-def _cell(value: Json) -> Json:
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
-        return f"'{value}"
-    return value
+    writer.writerows({key: disarmed(value) for key, value in row.items()} for row in rows)

@@ -10,6 +10,7 @@ import typer
 from gkc_engine.cli import _destroying
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json, progress
+from gkc_engine.cli._export import export
 from gkc_engine.cli._store import found, missing
 from gkc_engine.cli._verify import verify
 from gkc_engine.control.protocol import ControlError
@@ -67,6 +68,7 @@ def rebuild(
 
 
 app.command()(verify)
+app.command()(export)
 
 
 def _rebuild(path: Path) -> int:

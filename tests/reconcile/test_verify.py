@@ -137,6 +137,7 @@ def test_other_billed_seconds_and_calls_that_one_list_lacks(day: Written) -> Non
     assert only(day.verified()).kind is Kind.CDR_UNKNOWN
 
 
+OF_C1 = "(SELECT linkedid FROM contact WHERE contact_id = 'c1')"
 TALK = "FROM segment WHERE kind = 'talk' AND contact_id"
 OF_TALK = "WHERE kind = 'talk' AND contact_id = 'c1'"
 
@@ -154,13 +155,7 @@ OF_TALK = "WHERE kind = 'talk' AND contact_id = 'c1'"
         ),
         ("UPDATE contact SET linkedid = 'centr-1.1' WHERE contact_id = 'c3'", Kind.NO_LEG),
         ("DELETE FROM contact WHERE contact_id = 'c3'", Kind.NO_CONTACT),
-        (
-            (
-                "UPDATE contact SET linkedid = (SELECT linkedid FROM contact WHERE contact_id = 'c1')"
-                " WHERE contact_id = 'c3'"
-            ),
-            Kind.TWO_CONTACTS,
-        ),
+        (f"UPDATE contact SET linkedid = {OF_C1} WHERE contact_id = 'c3'", Kind.TWO_CONTACTS),
         ("UPDATE contact SET ended = NULL WHERE contact_id = 'c3'", Kind.NOT_ENDED),
         ("UPDATE contact SET ended = ended + 1500000 WHERE contact_id = 'c3'", Kind.TIMES),
         ("UPDATE contact SET started = started - 2500000 WHERE contact_id = 'c3'", Kind.TIMES),
