@@ -77,25 +77,10 @@ def load(connection: sa.Connection, spool: Spool, since: Instant, until: Instant
         ((r["contact_id"], _json(r)) for r in _of(connection, schema.offer, _OF_OFFER, near_ids)),
     )
     told = Told(first=span.first, last=span.last, away=[], phones={})
-    low = seq_at(connection, span, Instant(since - MARGIN_US))
-    high = seq_at(connection, span, Instant(until + MARGIN_US))
+    low = history.seq_before(connection, span, Instant(since - MARGIN_US))
+    high = history.seq_before(connection, span, Instant(until + MARGIN_US))
     _events(connection, spool, told, low, high)
     return told
-
-
-def seq_at(connection: sa.Connection, span: history.Span, at: Instant) -> int:
-    """Return the last row before ``at``, 0 if there is none: rows stand in order of time."""
-    e = schema.event.c
-    low, high = span.first_seq - 1, span.last_seq
-    while low < high:
-        middle = (low + high + 1) // 2
-        query = sa.select(e.seq, e.ts_us).where(e.seq >= middle).order_by(e.seq).limit(1)
-        row = connection.execute(query).first()
-        if row is not None and row.ts_us < at:
-            low = row.seq
-        else:
-            high = middle - 1
-    return low
 
 
 def _stream(

@@ -18,7 +18,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Settings
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.reconcile.files import Line
-from gkc_engine.reconcile.ledger import MARGIN_US, seq_at
+from gkc_engine.reconcile.ledger import MARGIN_US
 from gkc_engine.reconcile.model import Count, Difference, Kind
 from gkc_engine.reconcile.spool import Spool
 from gkc_engine.recorder import history, schema
@@ -49,8 +49,8 @@ def tell(
         HistoryError: the ledger cannot be read.
     """
     span = history.span(connection)
-    after = seq_at(connection, span, since)
-    last = seq_at(connection, span, Instant(until + MARGIN_US))
+    after = history.seq_before(connection, span, since)
+    last = history.seq_before(connection, span, Instant(until + MARGIN_US))
     lines = QueueLog()
     lines.begin(connection, since, _settings(connection, after))
     calls: set[str] = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -30,7 +30,11 @@ class QueueLogFile:
 
     def __call__(self, steps: Sequence[StepLike]) -> None:
         """Append the lines of committed ``steps``."""
-        self._pending.extend(self._lines.lines(steps))
+        self.append(self._lines.lines(steps))
+
+    def append(self, lines: Iterable[str]) -> None:
+        """Append ``lines``, after those that the disk did not take before."""
+        self._pending.extend(lines)
         if not self._pending:
             return
         try:
