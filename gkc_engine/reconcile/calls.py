@@ -6,122 +6,28 @@ Each rule says what it compares and what it sets aside; docs/reference/records.m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterator
 
 import msgspec
 
-from gkc_engine.acd.commands import OfferOutcome, SegmentKind, SegmentOutcome
-from gkc_engine.acd.events import Party
+from gkc_engine.acd.commands import OfferOutcome
 from gkc_engine.channels.phone.catch_up import LOST_WITH_ASTERISK
-from gkc_engine.channels.phone.consults import LOCAL
-from gkc_engine.channels.phone.live import born
-from gkc_engine.channels.phone.translate import endpoint_of
-from gkc_engine.ids import SECOND, Instant, Micros
+from gkc_engine.ids import Instant
 from gkc_engine.reconcile.model import STAMP_US, START_US, Count, Difference, Kind
+from gkc_engine.reconcile.sides import (
+    OUT,
+    OVER,
+    Call,
+    Known,
+    Leg,
+    Row,
+    in_order,
+    meet,
+    meet_offer,
+    near,
+)
 from gkc_engine.reconcile.spool import Spool
 from gkc_engine.recorder.queries import iso
-
-_TALKS: Final = (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED, SegmentKind.EXTERNAL)
-_OVER: Final = (SegmentOutcome.LEFT, SegmentOutcome.RELEASED)
-
-AWAY_US: Final = Micros(5 * SECOND)
-"""So long an engine that comes back needs to hear of what goes on."""
-
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
-    """One channel as Asterisk lists it."""
-
-    uid: str
-    linked: str
-    channel: str
-    exten: str
-    context: str
-    started: Instant | None
-    answered: Instant | None
-    ended: Instant | None
-
-    @classmethod
-    def of(cls, row: Row) -> Leg:
-        """Return the leg of a row of the spool."""
-        return cls(**{name: row[name] for name in cls.__slots__})
-
-    @property
-    def endpoint(self) -> str | None:
-        """``PJSIP/101``."""
-        return endpoint_of(self.channel)
-
-    @property
-    def is_half(self) -> bool:
-        """Whether it is a half of Asterisk's own, and nobody's telephone."""
-        return self.channel.startswith(LOCAL)
-
-    @property
-    def began(self) -> Instant:
-        """When it began, by its name if the line is missing."""
-        known = (self.started, self.answered, self.ended, born(self.uid))
-        return next((at for at in known if at is not None), Instant(0))
-
-
-@dataclass(slots=True, kw_only=True)
-class Known:
-    """What the rules need to know of the whole comparison."""
-
-    file_from: Instant
-    """Of the first line of CEL."""
-    settled: Instant
-    """What ended later may still be on its way into either list."""
-    phones: Mapping[str, str]
-    """Endpoint → operator."""
-    away: list[tuple[Instant, Instant]]
-    steps: list[Micros] = field(default_factory=list)
-    """How far the two clocks lie apart, beside 0: after steps of the wall clock."""
-    restarts: list[Instant] = field(default_factory=list)
-    """When Asterisk was started anew, by its own count of channels."""
-
-    def apart(self, ours: int, theirs: int, limit: int) -> bool:
-        """Whether two instants of one fact lie farther apart than ``limit``, a step aside."""
-        return all(abs(ours - theirs - step) > limit for step in (0, *self.steps))
-
-    def later(self, ours: int, theirs: int, limit: int) -> bool:
-        """Whether ``ours`` is later than ``theirs`` by more than ``limit``, a step aside."""
-        return all(ours - theirs - step > limit for step in (0, *self.steps))
-
-    def before(self, ours: int, theirs: int, limit: int) -> bool:
-        """Whether ``ours`` is earlier than ``theirs`` by more than ``limit``, a step aside."""
-        return all(theirs - ours + step > limit for step in (0, *self.steps))
-
-    def was_away(self, at: int) -> bool:
-        """Whether no engine was there to see what happened at ``at``."""
-        return any(since - AWAY_US <= at <= until + AWAY_US for since, until in self.away)
-
-    def restarted_after(self, at: int) -> bool:
-        """Whether Asterisk was started anew later than ``at``: it wrote no end of what it held."""
-        return any(restart > at for restart in self.restarts)
-
-
-@dataclass(slots=True, kw_only=True)
-class Call:
-    """One contact with all that both sides have of it."""
-
-    contact: Row
-    leg: Leg | None
-    dialled: list[Leg]
-    """Legs that were made for it."""
-    segments: list[Row]
-    offers: list[Row]
-
-    def talks(self) -> list[Row]:
-        """Return the segments with somebody on the other side."""
-        return [s for s in self.segments if s["party"] == Party.CITIZEN and s["kind"] in _TALKS]
-
-    def native(self) -> list[Row]:
-        """Return the segments in Asterisk's own queue."""
-        return [s for s in self.segments if s["kind"] == SegmentKind.FALLBACK]
 
 
 class Judge:
@@ -144,7 +50,7 @@ class Judge:
             contact=contact,
             leg=next((leg for leg in legs if leg.uid == uid), None),
             dialled=sorted((leg for leg in legs if leg.uid != uid), key=lambda leg: leg.began),
-            segments=sorted((msgspec.json.decode(r["row"]) for r in ours), key=_in_order),
+            segments=sorted((msgspec.json.decode(r["row"]) for r in ours), key=in_order),
             offers=[msgspec.json.decode(r["row"]) for r in offers],
         )
 
@@ -171,6 +77,9 @@ class Judge:
                 self._counts[Count.IN_PROGRESS] += 1
             return
         yield from self._whole(call, call.leg, ended)
+        if contact["direction"] == OUT:
+            yield from self._outbound(call, call.leg)
+            return
         yield from self._citizens_times(call, call.leg)
         if not self._lost(call, call.leg):
             yield from self._others(call)
@@ -219,6 +128,30 @@ class Judge:
         if contact["answered"] is not None and leg.answered is None:
             ours = f"answered at {iso(contact['answered'])}"
             yield self.found(Kind.ANSWER_MISSING, call, ours, f"leg {leg.uid}: no ANSWER")
+
+    def _outbound(self, call: Call, leg: Leg) -> Iterator[Difference]:
+        """An operator's call: his line outlives it by a tone or a word; who answers is outside."""
+        contact, known = call.contact, self._known
+        if leg.started is not None and known.apart(contact["started"], leg.started, START_US):
+            ours, theirs = f"began {iso(contact['started'])}", f"began {iso(leg.started)}"
+            yield self.found(Kind.TIMES, call, ours, theirs)
+        if leg.ended is not None and known.later(contact["ended"], leg.ended, STAMP_US):
+            ours, theirs = f"ended {iso(contact['ended'])}", f"hung up {iso(leg.ended)}"
+            yield self.found(Kind.TIMES, call, ours, theirs)
+        outside = [one for one in call.dialled if not one.is_half]
+        for one in outside:
+            yield from self._whole(call, one, contact["ended"])
+        answers = [one.answered for one in outside if one.answered is not None]
+        answered = contact["answered"]
+        if answered is None and answers:
+            theirs = f"leg {outside[0].uid} answered {iso(answers[0])}"
+            yield self.found(Kind.TALK_UNRECORDED, call, "not answered", theirs)
+        elif answered is not None and not answers:
+            ours = f"answered {iso(answered)}"
+            yield self.found(Kind.ANSWER_MISSING, call, ours, "no leg of it has an ANSWER")
+        elif answered is not None and all(known.apart(answered, a, STAMP_US) for a in answers):
+            theirs = f"answered {iso(answers[0])}"
+            yield self.found(Kind.TIMES, call, f"answered {iso(answered)}", theirs)
 
     # --- the other side: operators, their phones, outside parties -------------------------------
 
@@ -278,7 +211,7 @@ class Judge:
                 ours, theirs = f"{who} from {iso(start)}", f"answered {iso(leg.answered)}"
                 yield self.found(Kind.TIMES, call, ours, theirs, leg.uid)
         if leg.ended is not None:
-            over = last["outcome"] in _OVER
+            over = last["outcome"] in OVER
             if (known.apart if over else known.later)(last["end"], leg.ended, STAMP_US):
                 ours, theirs = f"{who} to {iso(last['end'])}", f"hung up {iso(leg.ended)}"
                 yield self.found(Kind.TIMES, call, ours, theirs, leg.uid)
@@ -314,7 +247,7 @@ class Judge:
         assert leg.answered is not None
         for segment in call.talks():
             unnamed = not segment["channel_uniqueid"]
-            if unnamed and segment["agent_id"] == agent and _meet(segment, leg):
+            if unnamed and segment["agent_id"] == agent and meet(segment, leg):
                 return
         if self._in_own_call(leg):
             self._counts[Count.OWN_CALLS] += 1
@@ -328,23 +261,23 @@ class Judge:
         unmatched = []
         for leg in legs:
             agent = self._known.phones.get(leg.endpoint or "")
-            mine = [o for o in left if o["agent_id"] == agent and _meet_offer(o, leg)]
+            mine = [o for o in left if o["agent_id"] == agent and meet_offer(o, leg)]
             if mine:
                 left.remove(mine[0])
             else:
                 unmatched.append(leg)
         for leg in unmatched:
             # An operator may sit at another's phone for a while.
-            elsewhere = next((o for o in left if _meet_offer(o, leg)), None)
+            elsewhere = next((o for o in left if meet_offer(o, leg)), None)
             if elsewhere is not None:
                 left.remove(elsewhere)
-            elif any(_near(segment, leg) for segment in call.native()) or (
+            elif any(near(segment, leg) for segment in call.native()) or (
                 self._known.was_away(leg.began)
             ):
                 self._counts[Count.NATIVE_RINGS] += 1
             elif self._in_own_call(leg):
                 self._counts[Count.OWN_CALLS] += 1
-            elif not any(_meet_offer(o, leg) for o in call.offers):
+            elif not any(meet_offer(o, leg) for o in call.offers):
                 theirs = f"{leg.channel} rang from {iso(leg.began)}"
                 yield self.found(Kind.RING_UNRECORDED, call, "no offer then", theirs, leg.uid)
         for offer in left:
@@ -353,50 +286,3 @@ class Judge:
                     f"offer {offer['offer_id']} rang {offer['agent_id']} at {iso(offer['ringing'])}"
                 )
                 yield self.found(Kind.RING_WITHOUT_LEG, call, ours, "no leg that rang then")
-
-
-def _in_order(segment: Row) -> tuple[int, str]:
-    return segment["n"], segment["segment_id"]
-
-
-def _meet(segment: Row, leg: Leg) -> bool:
-    """Whether the leg was up during the segment."""
-    end = leg.ended if leg.ended is not None else segment["end"]
-    return bool(leg.began <= segment["end"] + STAMP_US and end >= segment["start"] - STAMP_US)
-
-
-def _near(segment: Row, leg: Leg) -> bool:
-    """Whether the leg began while the segment lasted."""
-    return bool(segment["start"] - START_US <= leg.began <= segment["end"] + START_US)
-
-
-def _meet_offer(offer: Row, leg: Leg) -> bool:
-    """Whether the leg may have been made by the offer."""
-    end = offer["ended"] if offer["ended"] is not None else leg.began
-    return bool(offer["created"] - START_US <= leg.began <= end + START_US)
-
-
-def clock_steps(
-    instants: Iterable[tuple[Instant, Micros]], normal: Micros = START_US
-) -> list[tuple[Instant, Micros]]:
-    """Return the steps of the wall clock: when, and how far the two sides lie apart since.
-
-    Args:
-        instants: (when, ours − theirs) of facts that both sides wrote down, in order of time.
-        normal: So far apart they may lie without a step.
-
-    A step is seen by two instants in a row, at least, that lie equally far apart: what is wrong in
-    one call is wrong alone.
-    """
-    steps: list[tuple[Instant, Micros]] = []
-    last: tuple[Instant, Micros] | None = None
-    for at, apart in instants:
-        if abs(apart) <= normal:
-            last = None
-            continue
-        again = last is not None and abs(apart - last[1]) <= normal
-        if again and not any(abs(apart - known) <= normal for _, known in steps):
-            assert last is not None
-            steps.append(last)
-        last = (at, apart)
-    return steps

@@ -12,9 +12,9 @@ from typing import Any
 
 from gkc_engine.channels.phone import cel
 from gkc_engine.ids import SECOND, Instant
-from gkc_engine.reconcile.calls import Known, Leg
 from gkc_engine.reconcile.files import Line
 from gkc_engine.reconcile.model import BILLSEC_US, Difference, Kind
+from gkc_engine.reconcile.sides import Known, Leg
 from gkc_engine.reconcile.spool import Spool
 from gkc_engine.recorder.queries import iso
 

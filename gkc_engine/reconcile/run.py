@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,11 +15,12 @@ import sqlalchemy as sa
 from gkc_engine.channels.phone import cel
 from gkc_engine.ids import FOREVER, SECOND, Instant, Micros
 from gkc_engine.reconcile import cdr, lines, sums
-from gkc_engine.reconcile.calls import Judge, Known, clock_steps
+from gkc_engine.reconcile.calls import Judge
 from gkc_engine.reconcile.files import Line, SourceError
 from gkc_engine.reconcile.files import lines as lines_of
 from gkc_engine.reconcile.ledger import MARGIN_US, Told, load
 from gkc_engine.reconcile.model import Count, Difference, Kind, Outcome
+from gkc_engine.reconcile.sides import Known, clock_steps
 from gkc_engine.reconcile.spool import Spool, spool
 from gkc_engine.reconcile.strays import doubled, strays
 from gkc_engine.recorder.queries import iso
@@ -62,11 +65,17 @@ def compare(
         HistoryError: the store holds no ledger.
     """
     outcome = Outcome(since=asked.since, until=asked.until)
-    with spool() as into:
-        for one in _Comparison(connection, asked, into, outcome, say).run():
-            outcome.found += 1
-            if len(outcome.differences) < KEPT_MAX:
-                outcome.differences.append(one)
+    try:
+        with spool() as into:
+            for one in _Comparison(connection, asked, into, outcome, say).run():
+                outcome.found += 1
+                if len(outcome.differences) < KEPT_MAX:
+                    outcome.differences.append(one)
+    except (sqlite3.Error, OSError) as error:
+        raise SourceError(
+            f"the temporary file in {tempfile.gettempdir()}: {error}; it takes 100 MB for a "
+            "million lines, and TMPDIR names another folder"
+        ) from error
     return outcome
 
 

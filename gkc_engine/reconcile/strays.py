@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from gkc_engine.channels.phone.cel import CITIZENS_CONTEXTS
-from gkc_engine.ids import Instant
+from gkc_engine.channels.phone.live import born
+from gkc_engine.ids import SECOND, Instant, Micros
 from gkc_engine.numbers import EMERGENCY_NUMBERS
-from gkc_engine.reconcile.calls import Known, Leg
 from gkc_engine.reconcile.ledger import Told
 from gkc_engine.reconcile.model import Count, Difference, Kind
+from gkc_engine.reconcile.sides import Known, Leg
 from gkc_engine.reconcile.spool import Spool
 from gkc_engine.recorder.queries import iso
 
@@ -19,6 +20,9 @@ _OURS: Final = "gkc"
 """What the names of our contexts begin with."""
 
 _FEATURE: Final = "*"
+
+LONGEST_US: Final = Micros(3 * 3600 * SECOND)
+"""A call ends before: by ``TIMEOUT(absolute)`` after 2 h, and the native queue after 10 min."""
 
 _FIRST_LEGS: Final = """
 SELECT leg.* FROM leg LEFT JOIN contact ON contact.uid = leg.uid
@@ -47,14 +51,13 @@ def strays(
         until: See ``since``.
         running: Whether an engine is at work; without one nobody has taken the last calls up.
     """
+    yield from _orphans(spool, known, since, until)
     for row in spool.rows(_FIRST_LEGS):
         leg = Leg.of(row)
         if not since <= leg.began < until:
             continue
         if leg.ended is None or leg.ended > known.settled:
-            in_time = leg.ended is None and leg.began <= known.settled and running
-            lost = in_time and known.restarted_after(leg.began)
-            counts[Count.LOST_WITH_ASTERISK if lost else _open(running=running)] += 1
+            yield from _open(known, counts, leg, running=running)
         elif leg.ended < told.first:
             counts[Count.BEFORE_US] += 1
         elif leg.context in CITIZENS_CONTEXTS:
@@ -69,8 +72,33 @@ def strays(
             yield from _own_call(spool, known, counts, leg)
 
 
-def _open(*, running: bool) -> Count:
-    return Count.IN_PROGRESS if running else Count.LATER
+def _open(known: Known, counts: Counter[Count], leg: Leg, *, running: bool) -> Iterator[Difference]:
+    """A call without an end: it lasts, or went with Asterisk, or its line is gone."""
+    if leg.ended is None and known.restarted_after(leg.began):
+        counts[Count.LOST_WITH_ASTERISK] += 1
+    elif leg.ended is None and leg.began < known.settled - LONGEST_US:
+        theirs = f"{leg.channel} from {iso(leg.began)}: no HANGUP since"
+        yield _found(Kind.END_MISSING, leg, "no call lasts so long", theirs)
+    else:
+        counts[Count.IN_PROGRESS if running else Count.LATER] += 1
+
+
+_ORPHANS: Final = """
+SELECT leg.* FROM leg LEFT JOIN leg AS first ON first.uid = leg.linked
+LEFT JOIN contact ON contact.uid = leg.linked
+WHERE leg.uid <> leg.linked AND first.uid IS NULL AND contact.uid IS NULL
+"""
+
+
+def _orphans(spool: Spool, known: Known, since: Instant, until: Instant) -> Iterator[Difference]:
+    """Yield the legs that were made for a call of which there is no line at all."""
+    for row in spool.rows(_ORPHANS):
+        leg, call = Leg.of(row), born(row["linked"])
+        if since <= leg.began < until and (call is None or call >= known.file_from):
+            theirs = f"leg {leg.uid} ({leg.channel}) of a call without a line"
+            yield Difference(
+                kind=Kind.NO_LEG, uniqueid=leg.linked, ours="no contact", theirs=theirs
+            )
 
 
 def _own_call(spool: Spool, known: Known, counts: Counter[Count], leg: Leg) -> Iterator[Difference]:

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from gkc_engine.acd.commands import SegmentKind
 from gkc_engine.acd.events import Party
 from gkc_engine.ids import Instant
-from gkc_engine.reconcile.calls import Call
 from gkc_engine.reconcile.model import Difference, Kind
+from gkc_engine.reconcile.sides import Call
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.queries import iso
 from gkc_engine.statistics import figures, report

@@ -173,6 +173,29 @@ def test_what_is_changed_in_the_records_is_found(day: Written, statement: str, k
     assert all(x.means and x.remedy for x in found)
 
 
+def test_a_call_that_an_operator_made_is_answered_outside(day: Written) -> None:
+    day.change("UPDATE contact SET direction = 'out' WHERE contact_id = 'c1'")
+    assert day.verified().found == 0
+    rows = uids(day)
+    answer = rows.index(("ANSWER", rows[1][1]))
+    lines = day.lines("legs.csv")
+    day.without("legs.csv", answer)
+    assert only(day.verified()).kind is Kind.ANSWER_MISSING
+    day.put("legs.csv", lines)
+    day.change("UPDATE contact SET ended = ended - 4000000 WHERE contact_id = 'c1'")
+    assert kinds(day.verified()) == {Kind.SUMS}, "a tone follows the call, no time is wrong"
+    day.change("UPDATE contact SET ended = ended + 6000000 WHERE contact_id = 'c1'")
+    assert Kind.TIMES in kinds(day.verified())
+
+
+def test_legs_of_a_call_without_a_line_and_a_call_that_never_ends(day: Written) -> None:
+    rows = uids(day)
+    citizen = rows[-1][1]
+    day.put("legs.csv", [x for x in day.lines("legs.csv") if x.split(",")[3] != f'"{citizen}"'])
+    day.change(f"DELETE FROM contact WHERE linkedid = '{citizen}'")
+    assert (Kind.NO_LEG, citizen) in {(x.kind, x.uniqueid) for x in day.verified().differences}
+
+
 def test_every_kind_says_what_it_means_and_what_to_do() -> None:
     assert set(MEANING) == set(Kind)
 
