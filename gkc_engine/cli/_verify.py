@@ -190,4 +190,4 @@ def _print(outcome: Outcome) -> None:
         print(f"  the wall clock was stepped before {iso(at)}: {apart / 1e6:+.3f} s apart since")
     for note in outcome.notes:
         print(f"  {note}")
-    print(f"{outcome.found} differences")
+    print("1 difference" if outcome.found == 1 else f"{outcome.found} differences")

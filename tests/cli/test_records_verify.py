@@ -43,7 +43,7 @@ def test_no_difference_is_exit_0_and_one_is_1_with_its_call(day: Written, gkc: C
     other = call(gkc, "--day", "2026-09-21", *lists(day))
     assert other.exit_code == 1
     assert other.stdout.startswith(f"2026-ЦАО-000002 (leg {uid}): end_missing\n")
-    assert other.stdout.splitlines()[-1] == "1 differences"
+    assert other.stdout.splitlines()[-1] == "1 difference"
 
 
 def test_json_is_one_object(day: Written, gkc: CliRunner) -> None:
