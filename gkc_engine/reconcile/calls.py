@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from gkc_engine.acd.commands import OfferOutcome
+from gkc_engine.acd.commands import OfferOutcome, TransferKind
 from gkc_engine.channels.phone.catch_up import LOST_WITH_ASTERISK
 from gkc_engine.ids import Instant
 from gkc_engine.reconcile.model import STAMP_US, START_US, Count, Difference, Kind
@@ -206,7 +206,7 @@ class Judge:
             theirs = f"leg {leg.uid}: no ANSWER"
             yield self.found(Kind.ANSWER_MISSING, call, who, theirs, leg.uid)
         else:
-            first = self._is_first(call, leg)
+            first = self._is_first(call, leg, segments[0])
             if (known.apart if first else known.before)(start, leg.answered, STAMP_US):
                 ours, theirs = f"{who} from {iso(start)}", f"answered {iso(leg.answered)}"
                 yield self.found(Kind.TIMES, call, ours, theirs, leg.uid)
@@ -216,9 +216,12 @@ class Judge:
                 ours, theirs = f"{who} to {iso(last['end'])}", f"hung up {iso(leg.ended)}"
                 yield self.found(Kind.TIMES, call, ours, theirs, leg.uid)
 
-    def _is_first(self, call: Call, leg: Leg) -> bool:
+    def _is_first(self, call: Call, leg: Leg, talk: Row) -> bool:
         """Whether the answer of the leg began the talk: nobody had asked him before."""
-        return leg.linked == call.contact["linkedid"] and not self._in_own_call(leg)
+        before = [s for s in call.segments if s["end"] == talk["start"] and s["n"] == talk["n"] - 1]
+        asked = any(s["transfer_kind"] == TransferKind.ATTENDED for s in before)
+        own = leg.linked != call.contact["linkedid"] or self._in_own_call(leg)
+        return not asked and not own
 
     def _asked_first(self, leg: Leg) -> bool:
         """Whether the leg was made by an operator's own call, which a transfer then joined."""
@@ -280,9 +283,25 @@ class Judge:
             elif not any(meet_offer(o, leg) for o in call.offers):
                 theirs = f"{leg.channel} rang from {iso(leg.began)}"
                 yield self.found(Kind.RING_UNRECORDED, call, "no offer then", theirs, leg.uid)
-        for offer in left:
-            if offer["ringing"] is not None and offer["created"] >= self._known.file_from:
-                ours = (
-                    f"offer {offer['offer_id']} rang {offer['agent_id']} at {iso(offer['ringing'])}"
-                )
+        yield from self._unheard(call, left)
+
+    def _unheard(self, call: Call, offers: list[Row]) -> Iterator[Difference]:
+        """Offers that rang a phone on which Asterisk has no leg."""
+        for offer in offers:
+            if offer["ringing"] is None or offer["created"] < self._known.file_from:
+                continue
+            if not self._rang_for_a_colleague(offer):
+                who = f"offer {offer['offer_id']} to {offer['agent_id']}"
+                ours = f"{who} rang at {iso(offer['ringing'])}"
                 yield self.found(Kind.RING_WITHOUT_LEG, call, ours, "no leg that rang then")
+
+    def _rang_for_a_colleague(self, offer: Row) -> bool:
+        """Whether a colleague's call rang the phone when the citizen was handed to that ring."""
+        query = (
+            "SELECT leg.* FROM leg JOIN own ON own.uid = leg.linked WHERE own.agent_id = ?"
+            " AND leg.uid <> leg.linked AND leg.started <= ? AND leg.ended >= ?"
+        )
+        at = offer["ringing"]
+        rows = self._spool.rows(query, offer["agent_id"], at + STAMP_US, at - STAMP_US)
+        legs = (Leg.of(row) for row in rows)
+        return any(self._known.phones.get(x.endpoint or "") == offer["agent_id"] for x in legs)

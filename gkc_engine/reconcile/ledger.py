@@ -19,6 +19,9 @@ from gkc_engine.recorder.codec import KINDS, decode
 MARGIN_US: Final = 86_400 * SECOND
 """What belongs to the period lies no farther beside it: a call's end, a step of the clock."""
 
+CONSULT: Final = "consult:"
+"""So begin the names of operators' questions that stand in a queue; the rest is the leg's."""
+
 _YIELD: Final = 2_000
 
 _OF_CONTACT: Final = (
@@ -27,7 +30,7 @@ _OF_CONTACT: Final = (
 )
 _OF_SEGMENT: Final = (
     *("segment_id", "n", "party", "kind", "start", "end", "agent_id", "outcome"),
-    "channel_uniqueid",
+    *("channel_uniqueid", "transfer_kind"),
 )
 _OF_OFFER: Final = (
     *("offer_id", "agent_id", "created", "ringing", "answered", "ended", "outcome"),
@@ -80,7 +83,26 @@ def load(connection: sa.Connection, spool: Spool, since: Instant, until: Instant
     low = history.seq_before(connection, span, Instant(since - MARGIN_US))
     high = history.seq_before(connection, span, Instant(until + MARGIN_US))
     _events(connection, spool, told, low, high)
+    _asked_of_queues(connection, spool, since, until)
     return told
+
+
+def _asked_of_queues(
+    connection: sa.Connection, spool: Spool, since: Instant, until: Instant
+) -> None:
+    """Put whom a queue chose for a colleague's question among the parties of that call."""
+    o = schema.offer.c
+    query = sa.select(o.contact_id, o.agent_id, o.created).where(
+        o.contact_id.startswith(CONSULT),
+        o.created >= since - MARGIN_US,
+        o.created < until + MARGIN_US,
+    )
+    rows = [
+        (one.contact_id.removeprefix(CONSULT), one.agent_id, one.created)
+        for one in connection.execute(query)
+    ]
+    ends = {uid: spool.value("SELECT max(ended) FROM own WHERE uid = ?", uid) for uid, _, _ in rows}
+    spool.put("own", ((*row, ends[row[0]]) for row in rows))
 
 
 def _stream(

@@ -53,6 +53,7 @@ CREATE INDEX segment_contact ON segment (contact_id);
 CREATE INDEX segment_uid ON segment (uid);
 CREATE INDEX offer_contact ON offer (contact_id);
 CREATE INDEX own_uid ON own (uid);
+CREATE INDEX own_agent ON own (agent_id, started);
 CREATE INDEX cdr_uid ON cdr (uid);
 """
 
