@@ -302,6 +302,47 @@ def test_an_operators_own_call_must_be_on_record(tmp_path: Path) -> None:
     assert (one.kind, one.uniqueid) == (Kind.OWN_CALL_UNRECORDED, uid)
 
 
+def test_who_was_asked_first_answered_before_the_talk_was_his(tmp_path: Path) -> None:
+    """Consultation, then an attended transfer: the colleague's leg was made by the question."""
+    day = Day()
+    day.login("anna", "boris")
+    line = day.at(10).call("c1")
+    day.at(11)
+    assert day.ring("c1") == "anna"
+    day.at(14).picks_up("c1")
+    day.at(20)
+    asks, asked = day.uid(), day.uid()
+    for agent, kind in (("anna", "consult"), ("boris", "consulted")):
+        day.say(ev.AgentCallStarted(agent_id=AgentId(agent), call_id=asks, kind=kind))
+    for kind, leg, phone in (("CHAN_START", asks, "anna"), ("CHAN_START", asked, "boris")):
+        day.asterisk.leg(kind, day.now, f"{PHONES[phone]}-9", leg, asks, context="gkc-operators")
+    day.at(25).asterisk.leg("ANSWER", day.now, f"{PHONES['boris']}-9", asked, asks)
+    day.at(40)
+    day.phone_leg("HANGUP", line)
+    day.asterisk.leg("HANGUP", day.now, f"{PHONES['anna']}-9", asks)
+    day.asterisk.call(asks, Instant(day.now - 20 * SECOND), None, day.now)
+    day.say(
+        ev.TransferCompleted(
+            contact_id=ContactId("c1"),
+            from_agent=AgentId("anna"),
+            to_agent=AgentId("boris"),
+            leg=asked,
+            at=day.now,
+        )
+    )
+    for agent in ("boris", "anna"):
+        day.say(ev.AgentCallEnded(agent_id=AgentId(agent), call_id=asks))
+    day.at(60).asterisk.leg("HANGUP", day.now, f"{PHONES['boris']}-9", asked, asks)
+    day.goes("c1", phone=False)
+    written = day.at(70).written(tmp_path)
+    outcome = written.verified()
+    assert (outcome.found, outcome.counts[Count.OWN_CALLS]) == (0, 1), outcome.differences
+    written.change(
+        f"UPDATE segment SET start = start - 17000000 WHERE channel_uniqueid = '{asked}'"
+    )
+    assert Kind.TIMES in kinds(written.verified()), "nobody talks before he has answered"
+
+
 def test_who_went_with_asterisk_has_no_end_in_its_list(tmp_path: Path) -> None:
     day = usual()
     day.at(140).call("c4")
