@@ -73,8 +73,8 @@ def compare(
                     outcome.differences.append(one)
     except (sqlite3.Error, OSError) as error:
         raise SourceError(
-            f"the temporary file in {tempfile.gettempdir()}: {error}; it takes 100 MB for a "
-            "million lines, and TMPDIR names another folder"
+            f"the temporary file in {tempfile.gettempdir()}: {error}; it takes 400 MB for a "
+            "million lines of CEL, and TMPDIR names another folder"
         ) from error
     return outcome
 
