@@ -13,7 +13,7 @@ import msgspec
 from gkc_engine.acd.commands import OfferOutcome, TransferKind
 from gkc_engine.channels.phone.catch_up import LOST_WITH_ASTERISK
 from gkc_engine.ids import Instant
-from gkc_engine.reconcile.model import STAMP_US, START_US, Count, Difference, Kind
+from gkc_engine.reconcile.model import STAMP_US, Count, Difference, Kind
 from gkc_engine.reconcile.sides import (
     OUT,
     OVER,
@@ -118,23 +118,24 @@ class Judge:
 
     def _citizens_times(self, call: Call, leg: Leg) -> Iterator[Difference]:
         contact, known = call.contact, self._known
-        pairs = (
-            ("came", contact["started"], leg.started, START_US),
-            ("left", contact["ended"], leg.ended, STAMP_US),
-        )
-        for what, ours, theirs, limit in pairs:
-            if theirs is not None and known.apart(ours, theirs, limit):
-                yield self.found(Kind.TIMES, call, f"{what} {iso(ours)}", f"{what} {iso(theirs)}")
+        yield from self._came(call, leg)
+        if leg.ended is not None and known.apart(contact["ended"], leg.ended, STAMP_US):
+            ours, theirs = f"left {iso(contact['ended'])}", f"left {iso(leg.ended)}"
+            yield self.found(Kind.TIMES, call, ours, theirs)
         if contact["answered"] is not None and leg.answered is None:
             ours = f"answered at {iso(contact['answered'])}"
             yield self.found(Kind.ANSWER_MISSING, call, ours, f"leg {leg.uid}: no ANSWER")
 
+    def _came(self, call: Call, leg: Leg) -> Iterator[Difference]:
+        started = call.contact["started"]
+        if leg.started is not None and self._known.came_apart(started, leg.started):
+            ours, theirs = f"came {iso(started)}", f"came {iso(leg.started)}"
+            yield self.found(Kind.TIMES, call, ours, theirs)
+
     def _outbound(self, call: Call, leg: Leg) -> Iterator[Difference]:
         """An operator's call: his line outlives it by a tone or a word; who answers is outside."""
         contact, known = call.contact, self._known
-        if leg.started is not None and known.apart(contact["started"], leg.started, START_US):
-            ours, theirs = f"began {iso(contact['started'])}", f"began {iso(leg.started)}"
-            yield self.found(Kind.TIMES, call, ours, theirs)
+        yield from self._came(call, leg)
         if leg.ended is not None and known.later(contact["ended"], leg.ended, STAMP_US):
             ours, theirs = f"ended {iso(contact['ended'])}", f"hung up {iso(leg.ended)}"
             yield self.found(Kind.TIMES, call, ours, theirs)

@@ -9,8 +9,12 @@ from typing import Final
 
 from gkc_engine.ids import SECOND, Instant, Micros
 
-START_US: Final = Micros(2 * SECOND)
-"""The engine notes when it heard of a call: so late after CHAN_START at most (0.04 s measured)."""
+START_US: Final = Micros(5 * SECOND)
+"""The engine notes when it heard of a call, 0.04 s after CHAN_START (measured); stopped meanwhile,
+up to the lease of 4 s: later than that the dialplan has gone on without it."""
+
+NEAR_US: Final = Micros(2 * SECOND)
+"""An offer and the ring that it made begin no farther apart."""
 
 STAMP_US: Final = Micros(SECOND)
 """Answers and ends are Asterisk's own stamps on both sides (0.004 s apart measured)."""

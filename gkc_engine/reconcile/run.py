@@ -196,12 +196,9 @@ class _Comparison:
         return known
 
     def _apart(self) -> Iterator[tuple[Instant, Micros]]:
-        """Yield how far apart the two sides put one fact, in order of the records' time."""
+        """Yield how far apart the two sides put the ends of calls, in order of time."""
         query = """
-            SELECT contact.started AS ours, leg.started AS theirs FROM contact JOIN leg USING (uid)
-            WHERE leg.started IS NOT NULL
-            UNION ALL
-            SELECT contact.ended, leg.ended FROM contact JOIN leg USING (uid)
+            SELECT contact.ended AS ours, leg.ended AS theirs FROM contact JOIN leg USING (uid)
             WHERE contact.ended IS NOT NULL AND leg.ended IS NOT NULL
             ORDER BY ours
         """

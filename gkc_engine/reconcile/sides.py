@@ -12,7 +12,7 @@ from gkc_engine.channels.phone.consults import LOCAL
 from gkc_engine.channels.phone.live import born
 from gkc_engine.channels.phone.translate import endpoint_of
 from gkc_engine.ids import SECOND, Instant, Micros
-from gkc_engine.reconcile.model import STAMP_US, START_US
+from gkc_engine.reconcile.model import NEAR_US, STAMP_US, START_US
 
 TALKS: Final = (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED, SegmentKind.EXTERNAL)
 OVER: Final = (SegmentOutcome.LEFT, SegmentOutcome.RELEASED)
@@ -81,6 +81,10 @@ class Known:
         """Whether two instants of one fact lie farther apart than ``limit``, a step aside."""
         return all(abs(ours - theirs - step) > limit for step in (0, *self.steps))
 
+    def came_apart(self, ours: int, theirs: int) -> bool:
+        """Whether two words on when a call came do not fit: ours may be late, never early."""
+        return all(not -STAMP_US <= ours - theirs - step <= START_US for step in (0, *self.steps))
+
     def later(self, ours: int, theirs: int, limit: int) -> bool:
         """Whether ``ours`` is later than ``theirs`` by more than ``limit``, a step aside."""
         return all(ours - theirs - step > limit for step in (0, *self.steps))
@@ -131,17 +135,17 @@ def meet(segment: Row, leg: Leg) -> bool:
 
 def near(segment: Row, leg: Leg) -> bool:
     """Whether the leg began while the segment lasted."""
-    return bool(segment["start"] - START_US <= leg.began <= segment["end"] + START_US)
+    return bool(segment["start"] - NEAR_US <= leg.began <= segment["end"] + NEAR_US)
 
 
 def meet_offer(offer: Row, leg: Leg) -> bool:
     """Whether the leg may have been made by the offer."""
     end = offer["ended"] if offer["ended"] is not None else leg.began
-    return bool(offer["created"] - START_US <= leg.began <= end + START_US)
+    return bool(offer["created"] - NEAR_US <= leg.began <= end + NEAR_US)
 
 
 def clock_steps(
-    instants: Iterable[tuple[Instant, Micros]], normal: Micros = START_US
+    instants: Iterable[tuple[Instant, Micros]], normal: Micros = STAMP_US
 ) -> list[tuple[Instant, Micros]]:
     """Return the steps of the wall clock: when, and how far the two sides lie apart since.
 

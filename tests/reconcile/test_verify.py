@@ -165,7 +165,7 @@ CHANGES = [
     (
         ("DELETE FROM segment WHERE contact_id = 'c1' AND kind = 'ring'", "c1", Kind.SUMS),
         (
-            "UPDATE contact SET started = started - 2500000 WHERE contact_id = 'c3'",
+            "UPDATE contact SET started = started - 1500000 WHERE contact_id = 'c3'",
             "c3",
             Kind.TIMES,
         ),
