@@ -145,7 +145,6 @@ class Count(StrEnum):
     """By Asterisk's own queue, while it had the citizen."""
     LOST_WITH_ASTERISK = "lost_with_asterisk"
     """Asterisk ended without writing their end."""
-    OTHER_MEDIA = "other_media"
     CDR_ROWS = "cdr_rows"
     QUEUE_LOG_LINES = "queue_log_lines"
 
