@@ -35,18 +35,19 @@ class Line:
 def generations(path: Path, since: Instant) -> list[Path]:
     """Return ``path`` and what it was rotated to (``NAME.1``, ``NAME-20261129.gz``), oldest first.
 
-    Files that were written last more than a day before ``since`` are left out.
+    Files that were written last more than a day before ``since`` are left out. There may be none
+    in a folder that is there: Asterisk makes the file with its first line.
 
     Raises:
-        SourceError: there is none at all.
+        SourceError: there is no such folder.
     """
     try:
         found = [p for p in path.parent.glob(f"{path.name}*") if p.is_file()]
         aged = sorted((p.stat().st_mtime_ns, p == path, p) for p in found)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
-    if not aged:
-        raise SourceError(f"{path}: there is no such file")
+    if not aged and not path.parent.is_dir():
+        raise SourceError(f"{path}: there is no such folder")
     return [p for ns, _, p in aged if ns // 1000 >= since - _DAY_US]
 
 

@@ -16,7 +16,7 @@ from gkc_engine.channels.phone import cel
 from gkc_engine.ids import FOREVER, SECOND, Instant, Micros
 from gkc_engine.reconcile import cdr, lines, sums
 from gkc_engine.reconcile.calls import Judge
-from gkc_engine.reconcile.files import Line, SourceError
+from gkc_engine.reconcile.files import Line, SourceError, generations
 from gkc_engine.reconcile.files import lines as lines_of
 from gkc_engine.reconcile.ledger import MARGIN_US, Told, load
 from gkc_engine.reconcile.model import Count, Difference, Kind, Outcome
@@ -107,6 +107,7 @@ class _Comparison:
         told = load(self._connection, into, asked.since, asked.until)
         into.index()
         known = self._known(told)
+        self._there(known)
         yield from self._late(known, told)
         self._say("comparing the calls")
         yield from doubled(into, asked.since, asked.until)
@@ -160,6 +161,24 @@ class _Comparison:
         self._spool.put("cdr", rows())
         for line in torn:
             yield _torn("lines of calls.csv as gkc pbx config has them written", line)
+
+    def _there(self, known: Known) -> None:
+        """Refuse a list that does not exist although calls have ended that must stand in it.
+
+        Raises:
+            SourceError: it is missing.
+        """
+        ended = self._spool.value(
+            "SELECT count(*) FROM contact WHERE started >= ? AND ended <= ? AND uid <> ''",
+            self._asked.since,
+            known.settled,
+        )
+        for name, path in (("pbx.cel", self._asked.cel), ("pbx.cdr", self._asked.cdr)):
+            if ended and path is not None and not generations(path, Instant(0)):
+                raise SourceError(
+                    f"{path}: there is no such file, and {ended} calls should stand in it; does "
+                    f"{name} name the file that Asterisk writes?"
+                )
 
     def _lines(self, path: Path) -> Iterator[Line]:
         for read, line in enumerate(lines_of(path, self._asked.since), 1):

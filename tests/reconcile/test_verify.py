@@ -231,6 +231,16 @@ def test_calls_in_progress_are_counted_and_compared_when_they_are_over(tmp_path:
     assert written.verified().found == 0
 
 
+def test_lists_that_asterisk_has_not_begun_yet_are_no_fault(tmp_path: Path) -> None:
+    day = Day()
+    day.login("anna")
+    day.at(10).call("c1")
+    written = day.written(tmp_path)
+    (tmp_path / "calls.csv").unlink()
+    outcome = written.verified(running=True)
+    assert (outcome.found, outcome.counts[Count.IN_PROGRESS]) == (0, 1), outcome.differences
+
+
 def test_calls_before_the_engine_and_after_its_last_word_are_not_its_own(tmp_path: Path) -> None:
     day = Day()
     day.asterisk.leg("CHAN_START", Instant(START - 60 * SECOND), "PJSIP/trunk-1", "centr-1.1")
