@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -42,7 +44,7 @@ class QueueLogFile:
                 self._file = self._path.open("ab", buffering=0)
             while self._pending:
                 # One write a line: a reader that follows the file sees whole lines.
-                self._file.write(f"{self._pending[0]}\n".encode())
+                _write_whole(self._file, f"{self._pending[0]}\n".encode())
                 self._pending.popleft()
         except OSError as error:
             self.failures += 1
@@ -54,3 +56,11 @@ class QueueLogFile:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _write_whole(file: BinaryIO, line: bytes) -> None:
+    """Write all of a line or, on a disk that takes only its beginning, none of it."""
+    written = file.write(line)
+    if written != len(line):
+        file.truncate(file.tell() - written)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
