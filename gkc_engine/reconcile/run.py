@@ -19,7 +19,7 @@ from gkc_engine.reconcile.calls import Judge
 from gkc_engine.reconcile.files import Line, SourceError, generations
 from gkc_engine.reconcile.files import lines as lines_of
 from gkc_engine.reconcile.ledger import MARGIN_US, Told, load
-from gkc_engine.reconcile.model import Count, Difference, Kind, Outcome
+from gkc_engine.reconcile.model import STAMP_US, Count, Difference, Kind, Outcome
 from gkc_engine.reconcile.sides import Known, clock_steps
 from gkc_engine.reconcile.spool import Spool, spool
 from gkc_engine.reconcile.strays import doubled, strays
@@ -244,7 +244,7 @@ class _Comparison:
         count = self._spool.value(
             "SELECT count(*) FROM contact WHERE started >= ? AND started < ? AND uid <> ''",
             since,
-            min(known.file_from, self._asked.until),
+            min(known.file_from - STAMP_US, self._asked.until),
         )
         if count:
             begin = "is empty" if known.file_from == FOREVER else f"begins {iso(known.file_from)}"
