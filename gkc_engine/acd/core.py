@@ -16,6 +16,7 @@ from typing import Any, Final, get_args
 
 from gkc_engine.acd import (
     agents,
+    broadcasts,
     center,
     contacts,
     outbound,
@@ -28,7 +29,7 @@ from gkc_engine.acd import (
 )
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Command
-from gkc_engine.acd.state import AcdState, ContactState
+from gkc_engine.acd.state import AcdState, Broadcast, ContactState
 from gkc_engine.acd.timers import DueLine, Kind, Timer, What
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
@@ -39,7 +40,7 @@ _TICK = Kind.TICK
 _RESTARTED = ev.EngineRestarted
 _WITH_AGENT = (ContactState.TALK, ContactState.DIALLING)
 
-_OF_AGENTS = (What.WRAP_UP, What.REST, What.PAUSE)
+_OF_AGENTS = (What.WRAP_UP, What.REST, What.PAUSE, What.OVERRIDE)
 
 _LAST = 2**62
 """A rank behind every sequence number."""
@@ -69,6 +70,9 @@ _HANDLERS: Final[dict[type[Any], Callable[[World, Any], None]]] = {
     ev.HoursChanged: center.hours_changed,
     ev.EmergencyClosed: center.emergency_closed,
     ev.EmergencyOpened: center.emergency_opened,
+    ev.QueueAnnounced: broadcasts.announced,
+    ev.BroadcastStopped: broadcasts.stopped,
+    ev.BroadcastHeard: broadcasts.heard,
     **dict.fromkeys(get_args(agents.AgentEvent), agents.agent_event),
 }
 """Who handles which event. Not here: ``EngineRestarted``, which precedes the timers, and those
@@ -92,8 +96,11 @@ _ARRIVALS: Final = (
     ev.ArticleHeard,
     ev.MenuAnswered,
     ev.WaitTold,
+    ev.BroadcastHeard,
     ev.RecordingStarted,
     ev.RecordingPaused,
+    ev.QueueAnnounced,
+    ev.BroadcastStopped,
     ev.QueueRequested,
     ev.ConsultStarted,
     ev.ContactDetached,
@@ -291,6 +298,16 @@ class Acd:
     def closing(self, queue_id: QueueId) -> views.Closing | None:
         """Return why a queue is closed; None if it is open, or if there is no such queue."""
         return views.closing(self._world, queue_id)
+
+    def broadcasts(self, queue_id: QueueId) -> tuple[Broadcast, ...]:
+        """Return the broadcasts that stand in a queue at the last step's instant or later."""
+        return broadcasts.standing(self._world, queue_id, self._world.now)
+
+    def broadcast_due(
+        self, contact_id: ContactId, now: Instant
+    ) -> Iterator[tuple[Instant, Broadcast]]:
+        """Iterate over what a waiting citizen is still to hear: from when on, and what."""
+        return broadcasts.due(self._world, contact_id, now)
 
     def agent_view(self, agent_id: AgentId) -> views.AgentView | None:
         """Return what an agent is doing; None if there is no such agent."""
