@@ -19,6 +19,7 @@ from gkc_engine import plans
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.backend import EngineBackend
+from gkc_engine.broadcasting import BroadcastVoice
 from gkc_engine.channels.phone.ami import AmiLink
 from gkc_engine.channels.phone.channel import PhoneChannel
 from gkc_engine.channels.phone.entry import EntryDesk
@@ -37,6 +38,7 @@ from gkc_engine.control.destroying import DestroyingMethods
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
 from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
+from gkc_engine.control.reactions import Reactions
 from gkc_engine.control.server import ControlServer
 from gkc_engine.control.views import Row
 from gkc_engine.destruction import Destruction, retention_of
@@ -174,6 +176,7 @@ class App:
         numbers = Numbers(self.config.center.prefix, zone, self.recovery.last_numbers)
         self.phone = self._phone(FrontDesk(numbers, self.citizens))
         self.engine.attach(self.phone.perform)
+        self.announcements.on_broadcast = lambda _queue: self.phone.calls.wake()
 
     def _phone(self, desk: FrontDesk) -> PhoneChannel:
         config, overrides = self.config, self.overrides
@@ -185,6 +188,7 @@ class App:
             self.engine,
             sounds.phrase,
             self.expected,
+            spoken=sounds.spoken,
         )
         self.engine.observe(self.announcements.observe)
         menus = MenuRunner(lambda: self.config.ivr)
@@ -234,6 +238,8 @@ class App:
         self.control = control = ControlServer(socket_path(sockets), logged(self._audit))
         Methods(self.backend, engine_version()).register(control)
         self._destroying(control, stack)
+        voice = BroadcastVoice(lambda: self.prompts, lambda: self.config.center.languages[0])
+        Reactions(self.backend, self.engine.acd, voice).register(control)
         await control.start()
         stack.push_async_callback(control.close)
         port = self.overrides.metrics_port or self.config.metrics.port
@@ -387,7 +393,7 @@ class App:
             # Only whom this change brings: another may have logged himself out, and stays so.
             before = frozenset(plans.always_at_work(self.config))
             self.config, self.prompts = new, prompts
-            self.announcements.replace(sounds.phrase)
+            self.announcements.replace(sounds.phrase, sounds.spoken)
             self.phone.apply_plan(phone_plan)
             self.backend.replace(plans.directory_of(new, self.folder))
             self.day.configure(

@@ -83,6 +83,8 @@ def due(world: World, contact_id: ContactId, now: Instant) -> Iterator[tuple[Ins
     contact = world.contacts.get(contact_id)
     if contact is None or contact.queue is None or contact.state not in IN_LINE:
         return
+    if contact.consult:
+        return  # An operator who asks for a colleague.
     for broadcast in standing(world, contact.queue, now):
         if broadcast.before is not None and contact.sequence >= broadcast.before:
             continue

@@ -29,10 +29,11 @@ from gkc_engine.acd import (
 )
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Command
+from gkc_engine.acd.settings import Medium, Order
 from gkc_engine.acd.state import AcdState, Broadcast, ContactState
 from gkc_engine.acd.timers import DueLine, Kind, Timer, What
 from gkc_engine.acd.world import World
-from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
+from gkc_engine.ids import AgentId, ContactId, Instant, QueueId, SkillId
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _OFFER_RESULT, _AGENT_ABLE, _LEAVING = Kind.OFFER_RESULT, Kind.AGENT_ABLE, Kind.LEAVING
@@ -312,6 +313,24 @@ class Acd:
     def agent_view(self, agent_id: AgentId) -> views.AgentView | None:
         """Return what an agent is doing; None if there is no such agent."""
         return views.agent_view(self._world, agent_id)
+
+    def queue_medium(self, queue_id: QueueId) -> Medium | None:
+        """Return the medium of a queue; None if there is no such queue."""
+        queue = self._world.queues.get(queue_id)
+        return None if queue is None else queue.settings.medium
+
+    def queues_of(self, agent_id: AgentId) -> tuple[QueueId, ...]:
+        """Return the queues that an agent may serve now at any of their steps."""
+        return views.queues_of(self._world, agent_id)
+
+    def level_needed(self, skill: SkillId) -> int:
+        """Return the least level of a skill that meets whatever any queue asks of it."""
+        return views.level_needed(self._world, skill)
+
+    @property
+    def order(self) -> Order:
+        """The law by which one of the waiting contacts is chosen."""
+        return self._world.settings.order
 
     def contact_view(self, contact_id: ContactId) -> views.ContactView | None:
         """Return where a contact is, with its place; None if it is unknown or over."""

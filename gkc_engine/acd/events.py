@@ -229,7 +229,7 @@ class QueueAnnounced(Struct, kw_only=True, gc=False):
     """A supervisor has something said to all who wait in a queue: a broadcast begins."""
 
     queue: QueueId
-    say: str
+    say: str = ""
     """A prompt; empty with ``text``."""
     text: str = ""
     """The words themselves, spoken by the TTS command."""

@@ -179,6 +179,32 @@ def closed_lines(queues: Sequence[Row]) -> list[str]:
     ]
 
 
+def broadcast_lines(queues: Sequence[Row], zone: ZoneInfo) -> list[str]:
+    """Return a line for each broadcast that stands."""
+    return [
+        f"{row['queue']}: announcing {_what_is_said(said)} until {local_time(said['until'], zone)}"
+        + ("" if said["every_s"] is None else f", every {span(said['every_s'])}")
+        + ("" if said["newcomers"] else ", to those who waited when it began")
+        for row in queues
+        for said in row.get("broadcasts") or ()
+    ]
+
+
+def _what_is_said(said: Row) -> str:
+    return f"\u201c{said['text']}\u201d" if said["text"] else str(said["prompt"])
+
+
+def override_lines(agents: Sequence[Row], zone: ZoneInfo) -> list[str]:
+    """Return a line for each skill that a supervisor set over the config."""
+    return [
+        f"{row['agent_id']}: "
+        + (f"{over['skill']}={over['level']}" if over["level"] else f"without {over['skill']}")
+        + (f" until {local_time(over['until'], zone)}" if over["until"] else " until he logs out")
+        for row in agents
+        for over in row.get("overrides") or ()
+    ]
+
+
 def agents(zone: ZoneInfo) -> tuple[Column, ...]:
     """Return the columns of the operators' table."""
     return (
