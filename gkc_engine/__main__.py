@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reload": ("gkc_engine.cli.reload:reload", "Let the running engine take changed files."),
     "queue": ("gkc_engine.cli.queue:app", "Queues of the running engine."),
     "agent": ("gkc_engine.cli.agent:app", "Operators of the running engine."),
+    "alert": ("gkc_engine.cli.alert:app", "What needs a supervisor now."),
     "contact": ("gkc_engine.cli.contact:app", "Records of contacts, and those who wait."),
     "simulate": (
         "gkc_engine.cli.simulate:simulate_scenario",

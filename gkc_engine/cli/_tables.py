@@ -220,6 +220,22 @@ def agents(zone: ZoneInfo) -> tuple[Column, ...]:
     )
 
 
+def alerts(zone: ZoneInfo) -> tuple[Column, ...]:
+    """Return the columns of the alerts' table."""
+    return (
+        Column(key="alert_id", head="Id", right=True),
+        Column(key="alert", head="Alert"),
+        Column(key="queue", head="Queue"),
+        Column(key="when", head="When"),
+        Column(key="value", head="Value", right=True),
+        Column(key="threshold", head="Threshold", right=True),
+        Column(key="raised", head="Raised", show=lambda v: local_time(v, zone)),
+        Column(key="cleared", head="Cleared", show=lambda v: local_time(v, zone)),
+        Column(key="acked_by", head="Seen to by", shrinks=True, drops=1),
+        Column(key="note", head="Note", shrinks=True, drops=2),
+    )
+
+
 def waiting(zone: ZoneInfo) -> tuple[Column, ...]:
     """Return the columns of the contacts in progress."""
     return (
