@@ -123,7 +123,14 @@ class AlertModel(Model):
     """Of a share: contacts without which it says nothing."""
     quiet: tuple[Name, ...] = ()
     """Calendars; while one is open, it is on record and nobody is told."""
-    to: Annotated[tuple[Way, ...], Field(min_length=1)] = ("log",)
+    to: tuple[Way, ...] = ("log",)
+
+    @field_validator("to")
+    @classmethod
+    def _somebody(cls, to: tuple[str, ...]) -> tuple[str, ...]:
+        if not to:
+            raise expected("at least one of log, webhooks and mail addresses")
+        return to
 
     @field_validator("over")
     @classmethod
