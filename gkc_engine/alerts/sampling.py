@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from gkc_engine.acd.commands import AgentState
 from gkc_engine.alerts.evaluator import Key, Rule
 from gkc_engine.alerts.window import Window
 from gkc_engine.config.alert_model import OF_QUEUES, AlertModel, Measure
 from gkc_engine.config.models import Config
-from gkc_engine.control.views import ContactNow, Live, Row, queue_rows
+from gkc_engine.control.views import ContactNow, Live, served
 from gkc_engine.ids import Instant, QueueId
-from gkc_engine.statistics.counting import answered_counts
 from gkc_engine.statistics.figures import Counts, abandon_rate, offered, service_level
 
 
@@ -54,6 +54,17 @@ def free_share(folder: Path) -> float:
     return usage.free / usage.total if usage.total else 0.0
 
 
+@dataclass(slots=True)
+class _QueueNow:
+    """What of a queue's row (``control.views.queue_rows``) is measured: the same, for less."""
+
+    target_us: int
+    waiting: int = 0
+    longest_us: int = 0
+    staff: int = 0
+    talking: list[ContactNow] = field(default_factory=list)
+
+
 class Sampler:
     """Reads the live state once and answers for all alerts."""
 
@@ -65,24 +76,33 @@ class Sampler:
     def values(self, rules: Mapping[Key, AlertModel], now: Instant) -> dict[Key, float | None]:
         """Return the value of each; of one whose queue is gone, none."""
         values: dict[Key, float | None] = {}
-        rows: dict[str, Row] = {}
-        if any(key.queue for key in rules):
-            rows = {row["queue"]: row for row in queue_rows(self._live)}
-        talking = self._talking()
+        queues = self._queues(now) if any(key.queue for key in rules) else {}
         for key, alert in rules.items():
-            if not key.queue:
+            queue = QueueId(key.queue)
+            if not queue:
                 values[key] = self._of_engine(alert.when)
-            elif key.queue in rows:
-                row = rows[key.queue]
-                contacts = talking.get(QueueId(key.queue), [])
-                values[key] = self._of_queue(alert, row, contacts, now)
+            elif queue in queues:
+                values[key] = self._of_queue(alert, queue, queues[queue], now)
         return values
 
-    def _talking(self) -> dict[QueueId, list[ContactNow]]:
-        found: dict[QueueId, list[ContactNow]] = {}
+    def _queues(self, now: Instant) -> dict[QueueId, _QueueNow]:
+        directory = self._live.directory
+        found = {q: _QueueNow(entry.servicelevel_us) for q, entry in directory.queues.items()}
         for contact in self._live.contacts():
-            if contact.queue is not None and contact.answered is not None:
-                found.setdefault(contact.queue, []).append(contact)
+            queue = None if contact.queue is None else found.get(contact.queue)
+            if queue is None:
+                continue
+            if contact.answered is not None:
+                queue.talking.append(contact)
+            since = contact.waits_since
+            if since is not None:
+                queue.waiting += 1
+                queue.longest_us = max(queue.longest_us, now - since)
+        for agent in self._live.agents():
+            if agent.state is not AgentState.OFFLINE and agent.agent_id in directory.agents:
+                for name in served(agent, directory.agents[agent.agent_id]):
+                    if name in found:
+                        found[name].staff += 1
         return found
 
     def _of_engine(self, measure: Measure) -> float | None:
@@ -96,32 +116,30 @@ class Sampler:
                 return self._engine.disk_free
 
     def _of_queue(
-        self, alert: AlertModel, row: Row, talking: list[ContactNow], now: Instant
+        self, alert: AlertModel, name: QueueId, queue: _QueueNow, now: Instant
     ) -> float | None:
         match alert.when:
             case Measure.WAITING:
-                return float(row["waiting"])
+                return float(queue.waiting)
             case Measure.LONGEST_WAIT:
-                return (row["longest_wait_s"] or 0.0) * 1e6
+                return float(queue.longest_us)
             case Measure.NO_STAFF:
-                if row["closed"] is not None:
-                    return None  # Nobody need be there.
-                return float(row["ready"] + row["busy"] + row["not_ready"])
+                # While it is closed nobody need be there.
+                return None if self._live.closing(name) is not None else float(queue.staff)
             case _:
-                counts = self._lately(alert, row, talking, now)
+                counts = self._lately(alert, name, queue, now)
                 if offered(counts) < alert.least:
                     return None
                 share = service_level if alert.when is Measure.SERVICE_LEVEL else abandon_rate
                 return share(counts)
 
-    def _lately(
-        self, alert: AlertModel, row: Row, talking: list[ContactNow], now: Instant
-    ) -> Counts:
+    def _lately(self, alert: AlertModel, name: QueueId, queue: _QueueNow, now: Instant) -> Counts:
         """Return the counts of the last ``over``, of those too who talk since then."""
-        counts = self._window.of(QueueId(row["queue"]), alert.over, now)
-        for contact in talking:
-            assert contact.answered is not None
-            if contact.answered > now - alert.over:
-                target_us = round(row["servicelevel_s"] * 1e6)
-                counts.add(answered_counts(contact.wait_us(now) or 0, target_us))
+        counts = self._window.of(name, alert.over, now)
+        since = now - alert.over
+        for contact in queue.talking:
+            answered, queued = contact.answered, contact.first_queued
+            if answered is not None and queued is not None and answered > since:
+                counts.answered += 1  # As ``answered_counts``, whose sums of waits nobody needs.
+                counts.answered_in_target += answered - queued <= queue.target_us
         return counts

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from gkc_engine.alerts.evaluator import Key
 from gkc_engine.alerts.sampling import OfEngine, Sampler
 from gkc_engine.alerts.service import Alerts
 from gkc_engine.alerts.window import Window
@@ -18,6 +19,7 @@ from gkc_engine.config.alert_model import AlertModel, Measure
 from gkc_engine.config.calendar_model import CalendarModel
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
+from gkc_engine.control.views import queue_rows
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.metrics import Metrics
 from tests.channels.world import CITY
@@ -225,6 +227,9 @@ async def test_each_measure_is_what_the_queue_s_row_says() -> None:
         ("lost", "passport"): 0.0,
         ("lost", "housing"): None,
     }
+    (row,) = queue_rows(hall.live, "passport")
+    assert values[Key("wait", "passport")] == row["longest_wait_s"] * 1e6
+    assert values[Key("staff", "passport")] == row["ready"] + row["busy"] + row["not_ready"]
     hall.up, hall.of_engine.disk_free = False, 0.01
     await hall.look(3)
     names = {row["name"] for row in hall.table.values()}

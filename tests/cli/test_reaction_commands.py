@@ -12,9 +12,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gkc_engine.cli import agent, contact, queue
+from gkc_engine.alerts.methods import Ack, History
+from gkc_engine.cli import agent, alert, contact, queue
 from gkc_engine.control.audit import Change
-from gkc_engine.control.methods import Methods
+from gkc_engine.control.methods import Methods, Nothing
 from gkc_engine.control.reactions import (
     Announce,
     Move,
@@ -27,6 +28,18 @@ from gkc_engine.control.server import Call, ControlServer
 from tests.cli.conftest import ServerThread
 from tests.control.fake import NOW, AuditLog, FakeBackend, after
 
+ALERT: dict[str, Any] = {
+    "alert_id": 12,
+    "alert": "crowd",
+    "when": "waiting",
+    "queue": "passport",
+    "threshold": 20.0,
+    "value": 25.0,
+    "raised": "2026-11-18T11:05:50.000000Z",
+    "cleared": None,
+    "acked_by": None,
+    "note": None,
+}
 ROWS: dict[str, dict[str, Any]] = {
     "agent": {
         "agent_id": "petrov",
@@ -43,6 +56,7 @@ ROWS: dict[str, dict[str, Any]] = {
             {"skill": "housing", "level": 0, "until": None},
         ],
     },
+    "alert": ALERT,
     "contact": {
         "position": 1,
         "number": "2026-ЦАО-000002",
@@ -93,7 +107,17 @@ def asked(run: Path) -> Iterator[list[tuple[str, dict[str, Any]]]]:
 
         server.method(name, params, handle, changes=True)
 
+    def tell(name: str, params: type[Any]) -> None:
+        async def handle(given: msgspec.Struct, _call: Call) -> list[dict[str, Any]]:
+            calls.append((name, msgspec.structs.asdict(given)))
+            return [ALERT]
+
+        server.method(name, params, handle)
+
+    tell("alert.list", Nothing)
+    tell("alert.history", History)
     for name, params in (
+        ("alert.ack", Ack),
         ("agent.skill", SetSkill),
         ("agent.skill_reset", ResetSkills),
         ("contact.move", Move),
@@ -138,6 +162,24 @@ def test_contacts(asked: list[tuple[str, dict[str, Any]]], gkc: CliRunner) -> No
         ("contact.priority", {"contact": "c1", "head_start_s": 90.0}),
         ("contact.priority", {"contact": "c1", "head_start_s": -120.0}),
     ]
+
+
+def test_alerts(asked: list[tuple[str, dict[str, Any]]], gkc: CliRunner) -> None:
+    result = gkc.invoke(alert.app, ["list"])
+    assert result.exit_code == 0, result.output
+    columns = result.stdout.splitlines()[1].split()
+    assert columns[:6] == ["12", "crowd", "passport", "waiting", "25.0", "20.0"]
+    assert columns[6:9] == ["2026-11-18", "14:05:50", "-"]
+    assert json.loads(gkc.invoke(alert.app, ["history", "--limit", "3", "--json"]).stdout) == [
+        ALERT
+    ]
+    gkc.invoke(alert.app, ["ack", "12", "--note", "вызвана смена"])
+    assert asked == [
+        ("alert.list", {}),
+        ("alert.history", {"limit": 3}),
+        ("alert.ack", {"alert_id": 12, "note": "вызвана смена"}),
+    ]
+    assert gkc.invoke(alert.app, ["history", "--limit", "0"]).exit_code == 2
 
 
 def test_announcements(asked: list[tuple[str, dict[str, Any]]], gkc: CliRunner) -> None:
