@@ -134,7 +134,7 @@ async def test_a_surge_is_told_once_and_in_time_also_over_a_crash(
         async with scene(tmp_path, install, phones=all_answer, options=options) as city:
             shell = Shell(city)
             ids = [f"surge-{n}" for n in range(CITIZENS)]
-            await city.bench.citizens(PASSPORT, ids, patience_ms=9_000, rate=20)
+            await city.bench.citizens(PASSPORT, ids, talk_ms=9_000, rate=20)
             at, raised = await hook.next(30)
             assert (raised["event"], raised["alert"], raised["queue"]) == (
                 "raised",

@@ -60,6 +60,10 @@ def test_a_value_that_swings_between_is_told_once() -> None:
     assert times(played(rule(for_s=0.5), swinging)) == [(True, 1.0)]
 
 
+def test_who_falls_at_once_is_cleared_after_the_time_too() -> None:
+    assert times(played(rule(), [21.0] * 6 + [0.0] * 9)) == [(True, 5.0), (False, 11.0)]
+
+
 def test_below_is_the_other_way_round_and_unknown_is_calm() -> None:
     assert times(played(rule(above=False), [4.0] * 7)) == [(True, 5.0)]
     assert times(played(rule(above=False), [4.0] * 7 + [None] * 7)) == [(True, 5.0), (False, 12.0)]

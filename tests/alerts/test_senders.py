@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
 import queue
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -109,7 +111,31 @@ def test_an_error_is_tried_again_and_then_given_up() -> None:
     assert deliveries == ["1.raised"] * 3 + ["2.raised"] * 3
 
 
-def test_one_that_drips_is_cut_off_and_one_that_hangs_costs_only_its_own_messages(
+def test_an_answer_that_drips_has_its_end_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(senders, "TIMEOUT_S", 0.2)
+    counts = Counts()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            """Send a status a byte at a time, each in time, until the other side has enough."""
+            line, _ = server.accept()
+            with line, contextlib.suppress(OSError):
+                line.sendall(b"HTTP/1.1 2")
+                while not select.select([line], [], [], 0.02)[0] or line.recv(65536):
+                    line.sendall(b"a")
+
+        threads = [threading.Thread(target=drip, daemon=True) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        webhook = Webhook("drips", f"http://127.0.0.1:{server.getsockname()[1]}/", SECRET, counts)
+        webhook.send(notice(1))
+        assert counts.all.get(timeout=3) == ("webhook", "failed")
+        for thread in threads:
+            thread.join(5)
+        webhook.close()
+
+
+def test_one_that_hangs_costs_only_its_own_messages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(senders, "TIMEOUT_S", 0.1)

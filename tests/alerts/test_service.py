@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from gkc_engine.acd.commands import Disposition
+from gkc_engine.acd.views import Closing
 from gkc_engine.alerts.evaluator import Key
 from gkc_engine.alerts.sampling import OfEngine, Sampler
 from gkc_engine.alerts.service import Alerts
@@ -22,8 +24,9 @@ from gkc_engine.config.models import Config
 from gkc_engine.control.views import queue_rows
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.metrics import Metrics
+from gkc_engine.statistics.counting import Ended
 from tests.channels.world import CITY
-from tests.control.fake import NOW, FakeBackend, after
+from tests.control.fake import NOW, PASSPORT, FakeBackend, after
 
 ALWAYS = {"week": {"mon-sun": ["00:00-24:00"]}}
 
@@ -234,6 +237,46 @@ async def test_each_measure_is_what_the_queue_s_row_says() -> None:
     await hall.look(3)
     names = {row["name"] for row in hall.table.values()}
     assert names == {"wait", "staff", "ami", "disk"}
+
+
+async def test_shares_of_the_last_minutes_by_hand() -> None:
+    """In the window: 2 answered in time, 1 late, 1 lost, 1 lost at once; one talks, in 20 s."""
+    share = {"queue": "passport", "for": "1s", "over": "10m"}
+    hall = Hall(
+        config_with(
+            {"name": "level", "when": "service_level", "below": 0.9, "least": 6, **share},
+            {"name": "lost", "when": "abandon_rate", "above": 0.1, "least": 6, **share},
+            {"name": "few", "when": "abandon_rate", "above": 0.1, "least": 7, **share},
+        )
+    )
+    hall.window.add(
+        [
+            (Ended(queue=PASSPORT, disposition=how, first_queued=at, wait_us=wait * SECOND), target)
+            for how, wait in (
+                (Disposition.ANSWERED, 5),
+                (Disposition.ANSWERED, 20),
+                (Disposition.ANSWERED, 21),
+                (Disposition.ABANDONED, 60),
+                (Disposition.ABANDONED_SHORT, 3),
+            )
+            for at, target in ((after(NOW, -200), 20 * SECOND),)
+        ],
+        NOW,
+    )
+    values = hall.alerts._sampler.values(hall.alerts._alerts, NOW)
+    # In time 3 of 4 answered + 2 abandoned - 1 short; lost 1 of 6 offered.
+    assert {key.name: value for key, value in values.items()} == {
+        "level": pytest.approx(3 / 5),
+        "lost": pytest.approx(1 / 6),
+        "few": None,
+    }
+
+
+async def test_nobody_need_be_at_work_in_a_closed_queue() -> None:
+    hall = Hall(config_with({"name": "staff", "when": "no_staff", "below": 9, "for": "1s"}))
+    hall.live.closed[PASSPORT] = Closing(emergency=False, reason="")
+    values = hall.alerts._sampler.values(hall.alerts._alerts, NOW)
+    assert {key.queue: value for key, value in values.items()} == {"passport": None, "housing": 1.0}
 
 
 @pytest.mark.parametrize(
