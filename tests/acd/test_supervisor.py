@@ -113,6 +113,27 @@ def test_again_and_for_newcomers_until_its_end() -> None:
     assert due(acd, "c2", 72) == []
 
 
+def test_one_of_two_broadcasts_that_was_heard_stays_heard() -> None:
+    acd = core_with(of())
+    arrive(acd, "c1", at(1))
+    announce(acd, 2)
+    announce(acd, 3)
+    hear(acd, "c1", 1, 4)
+    hear(acd, "c1", 2, 5)
+    assert due(acd, "c1", 6) == []
+
+
+def test_overrides_end_each_at_its_own_time() -> None:
+    acd = core_with(of(), ANNA)
+    acd.step(override(5, 60), at(2))
+    housing = ev.SkillOverridden(agent_id=ANNA, skill=HOUSING, level=2, until=at(90))
+    acd.step(housing, at(3))
+    acd.step(ev.Tick(), at(60))
+    assert skills(acd) == {"housing": 2}
+    acd.step(ev.Tick(), at(90))
+    assert skills(acd) == {}
+
+
 def test_who_is_moved_or_served_hears_it_no_more() -> None:
     other = QueueSettings(queue_id=QueueId("other"))
     acd = core_with(replace(of(), queues=(QueueSettings(queue_id=TAX), other)))
