@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from gkc_engine.acd.commands import ContactEnded
 from gkc_engine.alerts.limits import KEPT
@@ -29,6 +30,8 @@ from gkc_engine.statistics.counting import Ended, ended_of
 
 log = structlog.get_logger(__name__)
 
+READ_AGAIN_S = 1.0
+
 
 class Alerting:
     """The alerts of one engine."""
@@ -40,6 +43,7 @@ class Alerting:
         ledger: Ledger,
         day: DayCounters,
         metrics: Metrics,
+        config: Config,
         *,
         folder: Path,
         state: Path,
@@ -59,21 +63,34 @@ class Alerting:
             now=engine.now,
         )
         self._disk_matters = False
+        self._taken_up = False
+        """Whether what stood before this start is known: else it would be raised again."""
+        self.apply(config)
         engine.observe(self._observe)
 
     def register(self, server: ControlServer) -> None:
         """Enter ``gkc alert``'s methods into the server's table."""
         AlertMethods(self.alerts).register(server)
 
-    async def start(self, config: Config) -> None:
-        """Take up what earlier engines left, then go by the config."""
-        self.alerts.restore(await book.last(self._ledger, KEPT))
-        self.apply(config)
-
     def apply(self, config: Config) -> None:
         """Go by this config."""
+        self._config = config
         self._disk_matters = any(a.when is Measure.DISK_FREE for a in config.alerts)
-        self.alerts.apply(config)
+        if self._taken_up:
+            self.alerts.apply(config)
+
+    async def _take_up(self) -> None:
+        """Read what earlier engines left; until it can be read, nothing is raised."""
+        while not self._taken_up:
+            try:
+                rows = await book.last(self._ledger, KEPT)
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("alerts_not_read", error=str(error))
+                await asyncio.sleep(READ_AGAIN_S)
+            else:
+                self._taken_up = True
+                self.alerts.restore(rows)
+                self.alerts.apply(self._config)
 
     def recall(self, ended: Sequence[Ended], now: Instant) -> None:
         """Count contacts that ended before this start."""
@@ -90,6 +107,7 @@ class Alerting:
         """Look until cancelled; the disk is looked at beside, for it may not answer."""
         disk = asyncio.get_running_loop().create_task(self._look_at_the_disk())
         try:
+            await self._take_up()
             await self.alerts.run()
         finally:
             disk.cancel()

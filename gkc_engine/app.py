@@ -184,6 +184,7 @@ class App:
             self.ledger,
             self.day,
             self.metrics,
+            self.config,
             folder=self.folder,
             state=self.state_dir,
             ami_up=lambda: self.phone.ami.up,
@@ -263,7 +264,6 @@ class App:
         await self.phone.start()
         stack.push_async_callback(self.phone.stop)
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
-        await self.alerting.start(self.config)
         self._spawn(self.alerting.run())
         for work in (self._follow_hours(), self.snapshots.run(), beat_forever()):
             self._spawn(work)

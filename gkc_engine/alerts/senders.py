@@ -20,7 +20,6 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
-import stamina
 import structlog
 
 from gkc_engine.clock import SystemClock
@@ -100,6 +99,8 @@ class Webhook:
         self._pending.put_nowait(None)
 
     def _run(self) -> None:
+        import stamina  # Here, for it costs a start of the engine 20 ms.
+
         while (notice := self._pending.get()) is not None:
             try:
                 for attempt in stamina.retry_context(

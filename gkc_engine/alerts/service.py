@@ -109,6 +109,9 @@ class Alerts:
         longest = [alert.over for _, alert in rules if alert.when in SHARES]
         self._window.kept_us = max(longest, default=Micros(0))
         self._replace_webhooks(config)
+        for way in ("log", "mail", "webhook"):
+            for outcome in ("sent", "failed", "dropped"):
+                self._metrics.alerts_sent.labels(way, outcome)
         self._metrics.alert_active.clear()
         for rule, _ in rules:
             self._metrics.alert_active.labels(*rule.key).set(0)
