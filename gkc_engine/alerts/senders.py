@@ -56,8 +56,8 @@ class Notice:
 class Mailer(Protocol):
     """Takes mail and returns at once: a durable outbox sends it."""
 
-    def send(self, to: str, subject: str, text: str) -> None:
-        """Put one mail to one address into the outbox. Never blocks."""
+    def send(self, key: str, to: str, subject: str, text: str) -> None:
+        """Put one mail to one address into the outbox, once for each key. Never blocks."""
         ...
 
 

@@ -261,7 +261,7 @@ class Alerts:
             self._count_later("mail", "failed")
             return
         try:
-            self.mailer.send(address, notice.subject, notice.text)
+            self.mailer.send(f"{notice.delivery} {address}", address, notice.subject, notice.text)
         except Exception:
             log.exception("alert_mail_failed", delivery=notice.delivery)
             self._count_later("mail", "failed")

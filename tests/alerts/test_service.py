@@ -52,9 +52,11 @@ class Post:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
+        self.keys: list[str] = []
 
-    def send(self, to: str, subject: str, text: str) -> None:
+    def send(self, key: str, to: str, subject: str, text: str) -> None:
         assert subject.endswith(text)
+        self.keys.append(key)
         self.sent.append((to, text))
 
 
@@ -119,6 +121,7 @@ async def test_raised_told_and_cleared_once_and_on_record() -> None:
         ("duty@example.org", f"ТРЕВОГА: «Паспорта»: {limit}"),
         ("duty@example.org", "Снято: «Паспорта»: ожидают ответа 0 (порог: больше 0)"),
     ]
+    assert hall.post.keys == ["1.raised duty@example.org", "1.cleared duty@example.org"]
     (row,) = hall.table.values()
     assert (row["raised_us"], row["cleared_us"]) == (after(NOW, 4), after(NOW, 38))
     assert (row["since_us"], row["value"], row["cleared_value"]) == (after(NOW, 1), 1.0, 0.0)
