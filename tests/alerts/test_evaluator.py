@@ -107,7 +107,7 @@ def slowly(values: list[float | None], for_s: int) -> list[tuple[bool, float]]:
     return told
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(VALUES, st.integers(1, 6))
 def test_as_the_reference_says_it(values: list[float | None], for_s: int) -> None:
     said = times(played(rule(for_s=for_s), values))

@@ -112,7 +112,7 @@ def test_an_error_is_tried_again_and_then_given_up() -> None:
 
 
 def test_an_answer_that_drips_has_its_end_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(senders, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(senders, "TIMEOUT_S", 0.06)
     counts = Counts()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -121,7 +121,7 @@ def test_an_answer_that_drips_has_its_end_too(monkeypatch: pytest.MonkeyPatch) -
             line, _ = server.accept()
             with line, contextlib.suppress(OSError):
                 line.sendall(b"HTTP/1.1 2")
-                while not select.select([line], [], [], 0.02)[0] or line.recv(65536):
+                while not select.select([line], [], [], 0.01)[0] or line.recv(65536):
                     line.sendall(b"a")
 
         threads = [threading.Thread(target=drip, daemon=True) for _ in range(3)]
@@ -138,7 +138,7 @@ def test_an_answer_that_drips_has_its_end_too(monkeypatch: pytest.MonkeyPatch) -
 def test_one_that_hangs_costs_only_its_own_messages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(senders, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(senders, "TIMEOUT_S", 0.05)
     counts = Counts()
     with socket.create_server(("127.0.0.1", 0)) as silent, listening() as heard:
         hangs = Webhook("hangs", f"http://127.0.0.1:{silent.getsockname()[1]}/", SECRET, counts)
