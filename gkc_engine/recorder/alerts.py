@@ -4,32 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
-from gkc_engine.recorder.behind import upsert
+from gkc_engine.recorder.bulk import upsert
 from gkc_engine.recorder.ledger import Ledger
-from gkc_engine.recorder.schema import metadata
-
-alert: Final = sa.Table(
-    "alert",
-    metadata,
-    sa.Column("alert_id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("queue", sa.Text),
-    sa.Column("measure", sa.Text, nullable=False),
-    sa.Column("threshold", sa.Float, nullable=False),
-    sa.Column("since_us", sa.BigInteger, nullable=False),
-    sa.Column("raised_us", sa.BigInteger, nullable=False, index=True),
-    sa.Column("value", sa.Float),
-    sa.Column("told_us", sa.BigInteger),
-    sa.Column("cleared_us", sa.BigInteger),
-    sa.Column("cleared_value", sa.Float),
-    sa.Column("acked_us", sa.BigInteger),
-    sa.Column("acked_by", sa.Text),
-    sa.Column("note", sa.Text),
-)
+from gkc_engine.recorder.schema import alert
 
 
 def save(ledger: Ledger, row: Mapping[str, Any]) -> asyncio.Future[None]:

@@ -20,6 +20,7 @@ def outbound(**keys: str) -> str:
     body = ", ".join(f"{key}: {value}" for key, value in {**right, **keys}.items() if value)
     return f"outbound: {{{body}}}\nservices:\n"
 
+
 HOOK = "webhooks: {hook: {url: '%s', secret: s3cret}}\n"
 
 # (what, the tiny city's text, what it is replaced by)
