@@ -20,7 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reload": ("gkc_engine.cli.reload:reload", "Let the running engine take changed files."),
     "queue": ("gkc_engine.cli.queue:app", "Queues of the running engine."),
     "agent": ("gkc_engine.cli.agent:app", "Operators of the running engine."),
-    "contact": ("gkc_engine.cli.contact:app", "Records of contacts."),
+    "alert": ("gkc_engine.cli.alert:app", "What needs a supervisor now."),
+    "contact": ("gkc_engine.cli.contact:app", "Records of contacts, and those who wait."),
     "simulate": (
         "gkc_engine.cli.simulate:simulate_scenario",
         "What a scenario's waits would be, by this engine's routing.",

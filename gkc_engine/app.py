@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import math
 import os
 import signal
 from collections.abc import Awaitable, Coroutine, Sequence
@@ -18,7 +19,9 @@ import structlog
 from gkc_engine import plans
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.expected_wait import ExpectedWait
+from gkc_engine.alerting import Alerting
 from gkc_engine.backend import EngineBackend
+from gkc_engine.broadcasting import BroadcastVoice
 from gkc_engine.channels.phone.ami import AmiLink
 from gkc_engine.channels.phone.channel import PhoneChannel
 from gkc_engine.channels.phone.entry import EntryDesk
@@ -37,6 +40,7 @@ from gkc_engine.control.destroying import DestroyingMethods
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
 from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
+from gkc_engine.control.reactions import Reactions
 from gkc_engine.control.server import ControlServer
 from gkc_engine.control.views import Row
 from gkc_engine.destruction import Destruction, retention_of
@@ -174,6 +178,19 @@ class App:
         numbers = Numbers(self.config.center.prefix, zone, self.recovery.last_numbers)
         self.phone = self._phone(FrontDesk(numbers, self.citizens))
         self.engine.attach(self.phone.perform)
+        self.alerting = Alerting(
+            self.engine,
+            self.backend,
+            self.ledger,
+            self.day,
+            self.metrics,
+            self.config,
+            folder=self.folder,
+            state=self.state_dir,
+            ami_up=lambda: self.phone.ami.up,
+            behind=self._behind,
+        )
+        self.announcements.on_broadcast = lambda _queue: self.phone.calls.wake()
 
     def _phone(self, desk: FrontDesk) -> PhoneChannel:
         config, overrides = self.config, self.overrides
@@ -185,6 +202,7 @@ class App:
             self.engine,
             sounds.phrase,
             self.expected,
+            spoken=sounds.spoken,
         )
         self.engine.observe(self.announcements.observe)
         menus = MenuRunner(lambda: self.config.ivr)
@@ -234,6 +252,9 @@ class App:
         self.control = control = ControlServer(socket_path(sockets), logged(self._audit))
         Methods(self.backend, engine_version()).register(control)
         self._destroying(control, stack)
+        voice = BroadcastVoice(lambda: self.prompts, lambda: self.config.center.languages[0])
+        Reactions(self.backend, self.engine.acd, voice).register(control)
+        self.alerting.register(control)
         await control.start()
         stack.push_async_callback(control.close)
         port = self.overrides.metrics_port or self.config.metrics.port
@@ -243,6 +264,7 @@ class App:
         await self.phone.start()
         stack.push_async_callback(self.phone.stop)
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
+        self._spawn(self.alerting.run())
         for work in (self._follow_hours(), self.snapshots.run(), beat_forever()):
             self._spawn(work)
         self._spawn(measure_loop_lag(self.metrics))
@@ -306,6 +328,7 @@ class App:
         # waits for each of them.
         async for page in self.reader.ended(since=since, before=begun):
             self.day.recall(page, begun)
+            self.alerting.recall(page, begun)
             await asyncio.sleep(RECALL_PAUSE_S)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -342,6 +365,9 @@ class App:
         self.metrics.journal_active.set(self.writer.mode != "ledger")
         self.metrics.control_requests.set(self.control.counts.requests)
         self.observer.sample(self.backend)
+
+    def _behind(self) -> float:
+        return self.ledger.store.behind if self.writer.mode == "ledger" else math.inf
 
     def _health(self) -> Row:
         return {
@@ -387,7 +413,7 @@ class App:
             # Only whom this change brings: another may have logged himself out, and stays so.
             before = frozenset(plans.always_at_work(self.config))
             self.config, self.prompts = new, prompts
-            self.announcements.replace(sounds.phrase)
+            self.announcements.replace(sounds.phrase, sounds.spoken)
             self.phone.apply_plan(phone_plan)
             self.backend.replace(plans.directory_of(new, self.folder))
             self.day.configure(
@@ -398,6 +424,7 @@ class App:
             self.observer.expect({n: q.medium for n, q in new.queues.items()})
             self.hours = Hours(new, self.engine.now, self.engine.submit)
             self.hours.tell()
+            self.alerting.apply(new)
             self._log_in([a for a in plans.always_at_work(new) if a not in before])
 
         return swap

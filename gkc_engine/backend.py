@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from gkc_engine.acd.commands import AgentState, AgentStateChanged, Command, ContactEnded
 from gkc_engine.acd.events import ContactStarted, Event
 from gkc_engine.acd.expected_wait import ExpectedWait
+from gkc_engine.acd.state import Broadcast
 from gkc_engine.acd.views import Closing
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.views import AgentNow, ContactNow, Directory, Reloaded, Row
@@ -88,6 +89,9 @@ class EngineBackend:
                     until=view.until,
                     contact_id=view.slots[0].contact_id if view.slots else None,
                     registered=view.reachable,
+                    skills=view.skills,
+                    overrides=view.overrides,
+                    queues=self._engine.acd.queues_of(agent_id) if view.overrides else None,
                 )
             )
         return found
@@ -128,6 +132,10 @@ class EngineBackend:
     def closing(self, queue: QueueId) -> Closing | None:
         """Why a queue takes nobody; ``None`` while it is open."""
         return self._engine.acd.closing(queue)
+
+    def broadcasts(self, queue: QueueId) -> Sequence[Broadcast]:
+        """What is being said to those who wait there."""
+        return [b for b in self._engine.acd.broadcasts(queue) if b.until > self.now()]
 
     def health(self) -> Row:
         """What an operations person asks first."""

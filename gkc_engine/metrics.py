@@ -97,6 +97,7 @@ class Metrics:
         )
         self.agents = Gauge("gkc_agents", "Agents by state.", ["state"], registry=registry)
         self._engine_instruments(registry)
+        self._alert_instruments(registry)
 
     def _engine_instruments(self, registry: CollectorRegistry) -> None:
         self.events = Counter(
@@ -136,6 +137,23 @@ class Metrics:
         )
         self.control_requests = Gauge(
             "gkc_control_requests", "Control socket requests since the start.", registry=registry
+        )
+
+    def _alert_instruments(self, registry: CollectorRegistry) -> None:
+        self.alert_active = Gauge(
+            "gkc_alert_active",
+            "1 while an alert of the configuration stands; queue is empty for the engine's.",
+            ["alert", "queue"],
+            registry=registry,
+        )
+        self.alerts_raised = Counter(
+            "gkc_alerts_raised_total", "Alerts that were raised.", ["alert"], registry=registry
+        )
+        self.alerts_sent = Counter(
+            "gkc_alerts_sent_total",
+            "Messages about alerts: by log, mail or webhook; sent, failed or dropped.",
+            ["way", "outcome"],
+            registry=registry,
         )
 
 

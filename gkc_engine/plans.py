@@ -169,6 +169,7 @@ def directory_of(config: Config, folder: Path) -> Directory:
         config_version=config.version,
         queues=queues,
         agents=agents,
+        skills=config.skills,
     )
 
 
@@ -200,6 +201,11 @@ class Sounds:
     def phrase(self, names: Sequence[str], language: str) -> list[Sound]:
         """Return prompts to be played one after another; no number without all of its parts."""
         return [self._measured(path) for path in self._store.paths(names, language)]
+
+    def spoken(self, text: str, language: str) -> Sound | None:
+        """Return a text that was spoken for a broadcast; ``None`` when it cannot be had."""
+        path = self._store.spoken(text, language)
+        return None if path is None else self._measured(path)
 
     def _measured(self, path: str) -> Sound:
         sound = self._known.get(path)

@@ -88,3 +88,14 @@ class SkillsChanged(Struct, kw_only=True, gc=False):
 
     agent_id: AgentId
     skills: dict[SkillId, int]
+
+
+class SkillOverridden(Struct, kw_only=True, gc=False):
+    """A supervisor set one skill of an agent, over what the config says; acts at once."""
+
+    agent_id: AgentId
+    skill: SkillId
+    level: int | None
+    """0: he does not have it; ``None``: the override is taken back."""
+    until: Instant | None = None
+    """When it ends by itself; ``None``: when he logs out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
+from gkc_engine.acd import skills
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.acd.contacts import end_waiting
 from gkc_engine.acd.offers import free_slot, rescind
@@ -40,6 +41,7 @@ AgentEvent = (
     | ev.AgentCallEnded
     | ev.WrapUpCoded
     | ev.SkillsChanged
+    | ev.SkillOverridden
 )
 
 
@@ -65,9 +67,8 @@ def agent_event(world: World, event: AgentEvent) -> None:
             call_changed(world, agent, event)
         case ev.WrapUpCoded():
             wrap_up_coded(world, agent, event.code)
-        case ev.SkillsChanged():
-            agent.shift_skills = True
-            set_skills(world, agent, event)
+        case ev.SkillsChanged() | ev.SkillOverridden():
+            skills_changed(world, agent, event)
 
 
 def logged_in(world: World, agent: Agent, by: str) -> None:
@@ -99,22 +100,12 @@ def go_home(world: World, agent: Agent) -> None:
     agent.logged_in = agent.paused = False
     agent.pause_reason = agent.rest_reason = ""
     agent.pause_until = agent.rest_until = None
-    if agent.shift_skills:
-        _skills_of_the_config(world, agent)
+    if agent.shift_skills or agent.overrides:
+        skills.end_of_shift(world, agent)
     world.settle(agent)
     for slot in agent.slots:
         if slot.work is Work.OFFER and slot.offer is not None:
             _recall(world, slot.offer)
-
-
-def _skills_of_the_config(world: World, agent: Agent) -> None:
-    """What a supervisor changed was for the shift; an agent gone from the config keeps it."""
-    agent.shift_skills = False
-    mine = (a for a in world.settings.agents if a.agent_id == agent.agent_id)
-    settings = next(mine, None)
-    if settings is not None:
-        agent.skills = dict(settings.skills)
-        world.profile_agent(agent)
 
 
 def _recall(world: World, offer_id: OfferId) -> None:
@@ -209,9 +200,16 @@ def wrap_up_coded(world: World, agent: Agent, code: str) -> None:
         )
 
 
-def set_skills(world: World, agent: Agent, event: ev.SkillsChanged) -> None:
+def skills_changed(
+    world: World, agent: Agent, event: ev.SkillsChanged | ev.SkillOverridden
+) -> None:
+    """A supervisor gave the agent other skills."""
+    if skills.changed(world, agent, event):
+        skills_moved(world, agent)
+
+
+def skills_moved(world: World, agent: Agent) -> None:
     """New skills act on those who wait at once."""
-    agent.skills = dict(event.skills)
     world.profile_agent(agent)
     world.settle(agent)
     release_preferences(world, agent)
@@ -231,12 +229,15 @@ def supply_shrank(world: World) -> None:
 
 
 def agent_timer(world: World, timer: Timer) -> None:
-    """P5's kind 1: the end of a wrap-up, a rest or a pause."""
+    """P5's kind 1: the end of a wrap-up, a rest, a pause or an override of skills."""
     agent = world.agents[AgentId(str(timer[6]))]
     match timer[3]:
         case What.WRAP_UP:
             handling_over(world, agent, agent.slots[timer[4]])
             after_talk(world, agent)
+        case What.OVERRIDE:
+            skills.override_over(world, agent, timer[0])
+            skills_moved(world, agent)
         case What.REST:
             agent.rest_until, agent.rest_reason = None, ""
             became_ready(world, agent)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gkc_engine.acd.events import Party
 from gkc_engine.acd.settings import ContactClass, Medium, Treatment
-from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId
+from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId, SkillId
 
 
 class Disposition(StrEnum):
@@ -325,6 +325,21 @@ class WrapUpResult(Struct, kw_only=True, gc=False):
     code: str
 
 
+class SkillsInForce(Struct, kw_only=True, gc=False):
+    """An override of an agent's skills began or ended: these are his skills from here on."""
+
+    agent_id: AgentId
+    skills: dict[SkillId, int]
+
+
+class BroadcastStarted(Struct, kw_only=True, gc=False):
+    """A broadcast stands; ``waiting``: so many stood in the queue when it began."""
+
+    broadcast_id: int
+    queue: QueueId
+    waiting: int
+
+
 class EventRejected(Struct, kw_only=True, gc=False):
     """The event names something unknown, or cannot apply; said once, nothing changed."""
 
@@ -345,6 +360,8 @@ Fact: TypeAlias = (
     | ConsultEnded
     | ContactEnded
     | WrapUpResult
+    | SkillsInForce
+    | BroadcastStarted
     | EventRejected
 )
 Command: TypeAlias = Action | Fact

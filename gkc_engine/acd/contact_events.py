@@ -71,6 +71,13 @@ class WaitTold(Struct, kw_only=True, gc=False):
     """… and at most this; ``None``: nobody knows how much more."""
 
 
+class BroadcastHeard(Struct, kw_only=True, gc=False):
+    """A waiting citizen heard a broadcast to its end."""
+
+    contact_id: ContactId
+    broadcast_id: int
+
+
 class RecordingStarted(Struct, kw_only=True, gc=False):
     """A talk is being recorded to ``path``, below the folder of recordings. For the record only."""
 
@@ -101,6 +108,12 @@ class QueueRequested(Struct, kw_only=True, gc=False):
     head_start_us: Micros | None = None
     slope_milli: int | None = None
     enqueued: Instant | None = None
+    reason: str = ""
+    """Of a move, for the record: ``BY_SUPERVISOR``."""
+
+
+BY_SUPERVISOR = "supervisor"
+"""Reason of ``QueueRequested`` when a supervisor moved the contact."""
 
 
 class ContactPriorityChanged(Struct, kw_only=True, gc=False):

@@ -96,7 +96,7 @@ def _long_in(world: World, contact: Contact, event: ev.QueueRequested) -> None:
         return
     contact.held = True
     if state is not _OFFERED:
-        enter_queue(world, contact, event.queue, arrival=arrival)
+        enter_queue(world, contact, event.queue, arrival=arrival, reason=event.reason)
     elif moved:
         move_offered(world, contact, event.queue)
     elif changed:

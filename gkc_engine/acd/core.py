@@ -16,6 +16,7 @@ from typing import Any, Final, get_args
 
 from gkc_engine.acd import (
     agents,
+    broadcasts,
     center,
     contacts,
     outbound,
@@ -28,10 +29,11 @@ from gkc_engine.acd import (
 )
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Command
-from gkc_engine.acd.state import AcdState, ContactState
+from gkc_engine.acd.settings import Medium, Order
+from gkc_engine.acd.state import AcdState, Broadcast, ContactState
 from gkc_engine.acd.timers import DueLine, Kind, Timer, What
 from gkc_engine.acd.world import World
-from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
+from gkc_engine.ids import AgentId, ContactId, Instant, QueueId, SkillId
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _OFFER_RESULT, _AGENT_ABLE, _LEAVING = Kind.OFFER_RESULT, Kind.AGENT_ABLE, Kind.LEAVING
@@ -39,7 +41,7 @@ _TICK = Kind.TICK
 _RESTARTED = ev.EngineRestarted
 _WITH_AGENT = (ContactState.TALK, ContactState.DIALLING)
 
-_OF_AGENTS = (What.WRAP_UP, What.REST, What.PAUSE)
+_OF_AGENTS = (What.WRAP_UP, What.REST, What.PAUSE, What.OVERRIDE)
 
 _LAST = 2**62
 """A rank behind every sequence number."""
@@ -69,6 +71,9 @@ _HANDLERS: Final[dict[type[Any], Callable[[World, Any], None]]] = {
     ev.HoursChanged: center.hours_changed,
     ev.EmergencyClosed: center.emergency_closed,
     ev.EmergencyOpened: center.emergency_opened,
+    ev.QueueAnnounced: broadcasts.announced,
+    ev.BroadcastStopped: broadcasts.stopped,
+    ev.BroadcastHeard: broadcasts.heard,
     **dict.fromkeys(get_args(agents.AgentEvent), agents.agent_event),
 }
 """Who handles which event. Not here: ``EngineRestarted``, which precedes the timers, and those
@@ -92,8 +97,11 @@ _ARRIVALS: Final = (
     ev.ArticleHeard,
     ev.MenuAnswered,
     ev.WaitTold,
+    ev.BroadcastHeard,
     ev.RecordingStarted,
     ev.RecordingPaused,
+    ev.QueueAnnounced,
+    ev.BroadcastStopped,
     ev.QueueRequested,
     ev.ConsultStarted,
     ev.ContactDetached,
@@ -292,9 +300,37 @@ class Acd:
         """Return why a queue is closed; None if it is open, or if there is no such queue."""
         return views.closing(self._world, queue_id)
 
+    def broadcasts(self, queue_id: QueueId) -> tuple[Broadcast, ...]:
+        """Return the broadcasts that stand in a queue at the last step's instant or later."""
+        return broadcasts.standing(self._world, queue_id, self._world.now)
+
+    def broadcast_due(
+        self, contact_id: ContactId, now: Instant
+    ) -> Iterator[tuple[Instant, Broadcast]]:
+        """Iterate over what a waiting citizen is still to hear: from when on, and what."""
+        return broadcasts.due(self._world, contact_id, now)
+
     def agent_view(self, agent_id: AgentId) -> views.AgentView | None:
         """Return what an agent is doing; None if there is no such agent."""
         return views.agent_view(self._world, agent_id)
+
+    def queue_medium(self, queue_id: QueueId) -> Medium | None:
+        """Return the medium of a queue; None if there is no such queue."""
+        queue = self._world.queues.get(queue_id)
+        return None if queue is None else queue.settings.medium
+
+    def queues_of(self, agent_id: AgentId) -> tuple[QueueId, ...]:
+        """Return the queues that an agent may serve now at any of their steps."""
+        return views.queues_of(self._world, agent_id)
+
+    def level_needed(self, skill: SkillId) -> int:
+        """Return the least level of a skill that meets whatever any queue asks of it."""
+        return views.level_needed(self._world, skill)
+
+    @property
+    def order(self) -> Order:
+        """The law by which one of the waiting contacts is chosen."""
+        return self._world.settings.order
 
     def contact_view(self, contact_id: ContactId) -> views.ContactView | None:
         """Return where a contact is, with its place; None if it is unknown or over."""

@@ -16,7 +16,7 @@ from gkc_engine.acd import agent_events as of_agents
 from gkc_engine.acd import contact_events as of_contacts
 from gkc_engine.acd import outbound_events as of_outbound
 from gkc_engine.acd.settings import Settings
-from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
+from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId
 
 
 class OfferFailure(StrEnum):
@@ -49,6 +49,7 @@ LanguageChosen: TypeAlias = of_contacts.LanguageChosen
 ArticleHeard: TypeAlias = of_contacts.ArticleHeard
 MenuAnswered: TypeAlias = of_contacts.MenuAnswered
 WaitTold: TypeAlias = of_contacts.WaitTold
+BroadcastHeard: TypeAlias = of_contacts.BroadcastHeard
 RecordingStarted: TypeAlias = of_contacts.RecordingStarted
 RecordingPaused: TypeAlias = of_contacts.RecordingPaused
 QueueRequested: TypeAlias = of_contacts.QueueRequested
@@ -59,6 +60,7 @@ ContactAttached: TypeAlias = of_contacts.ContactAttached
 FallbackAnswered: TypeAlias = of_contacts.FallbackAnswered
 ContactLeft: TypeAlias = of_contacts.ContactLeft
 MENU_ENDED = of_contacts.MENU_ENDED
+BY_SUPERVISOR = of_contacts.BY_SUPERVISOR
 
 # --- calls that agents make (``outbound_events``) ---------------------------------------------
 
@@ -177,6 +179,7 @@ AgentCallStarted: TypeAlias = of_agents.AgentCallStarted
 AgentCallEnded: TypeAlias = of_agents.AgentCallEnded
 WrapUpCoded: TypeAlias = of_agents.WrapUpCoded
 SkillsChanged: TypeAlias = of_agents.SkillsChanged
+SkillOverridden: TypeAlias = of_agents.SkillOverridden
 
 
 # --- the center ------------------------------------------------------------------------------
@@ -222,6 +225,28 @@ class EmergencyOpened(Struct, kw_only=True, gc=False):
     queue: QueueId | None = None
 
 
+class QueueAnnounced(Struct, kw_only=True, gc=False):
+    """A supervisor has something said to all who wait in a queue: a broadcast begins."""
+
+    queue: QueueId
+    say: str = ""
+    """A prompt; empty with ``text``."""
+    text: str = ""
+    """The words themselves, spoken by the TTS command."""
+    until: Instant
+    """Who has not heard it by then does not hear it any more."""
+    every_us: Micros | None = None
+    """Again after so long; ``None``: each citizen hears it once."""
+    newcomers: bool = False
+    """Whether who comes later hears it, too."""
+
+
+class BroadcastStopped(Struct, kw_only=True, gc=False):
+    """A supervisor ended the broadcasts of a queue."""
+
+    queue: QueueId
+
+
 class EngineRestarted(Struct, kw_only=True, gc=False):
     """The engine came back and knows nothing yet of what happened meanwhile.
 
@@ -239,6 +264,7 @@ Event: TypeAlias = (
     | ArticleHeard
     | MenuAnswered
     | WaitTold
+    | BroadcastHeard
     | RecordingStarted
     | RecordingPaused
     | QueueRequested
@@ -268,10 +294,13 @@ Event: TypeAlias = (
     | AgentCallEnded
     | WrapUpCoded
     | SkillsChanged
+    | SkillOverridden
     | SettingsApplied
     | HoursChanged
     | EmergencyClosed
     | EmergencyOpened
+    | QueueAnnounced
+    | BroadcastStopped
     | EngineRestarted
     | Tick
 )

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Final
 
 from gkc_engine.acd import events as ev
+from gkc_engine.acd import skills
 from gkc_engine.acd.agents import go_home, supply_shrank
 from gkc_engine.acd.commands import SegmentKind, SegmentOutcome
 from gkc_engine.acd.contacts import IN_LINE
@@ -222,7 +223,7 @@ def _apply_agents(world: World, changes: _Changes) -> list[Agent]:
             )
         if changes.anew or _differs(agent, settings, rank):
             if not agent.shift_skills:
-                agent.skills = dict(settings.skills)
+                skills.put(agent, dict(settings.skills))
             agent.removed = False
             _put_in(world, changes, agent, rank, settings)
     others = sorted((a for a in world.agents.values() if a.agent_id not in named), key=_PLACE)
@@ -235,7 +236,7 @@ def _apply_agents(world: World, changes: _Changes) -> list[Agent]:
 def _differs(agent: Agent, settings: AgentSettings, rank: int) -> bool:
     if agent.removed or agent.rank != rank:
         return True
-    if not agent.shift_skills and agent.skills != settings.skills:
+    if not agent.shift_skills and skills.base(agent) != settings.skills:
         return True
     return agent.capacity != settings.capacity and agent.capacity != _capacity(settings)
 

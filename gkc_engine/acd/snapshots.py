@@ -33,6 +33,7 @@ def snapshot(world: World) -> AcdState:
         emergency=world.emergency,
         history=[(key, agent, at) for key, (agent, at) in world.history.items()],
         places=[replace(place) for place in world.places.values()],
+        next_broadcast=world.next_broadcast,
     )
 
 
@@ -40,6 +41,7 @@ def _copy_agent(agent: Agent) -> Agent:
     return replace(
         agent,
         skills=dict(agent.skills),
+        under=None if agent.under is None else dict(agent.under),
         slots=tuple([replace(slot) for slot in agent.slots]),
         place=0,
         tail=0,
@@ -64,6 +66,7 @@ def restore(state: AcdState) -> World:
     # Whatever is armed here was armed before: what was due at `now` already is due still.
     world.settings = state.settings
     world.next_offer, world.next_sequence = OfferId(state.next_offer), state.next_sequence
+    world.next_broadcast = state.next_broadcast
     world.emergency = state.emergency
     world.history = {key: (agent, at) for key, agent, at in state.history}
     world.places = {(place.queue, place.citizen): replace(place) for place in state.places}

@@ -32,6 +32,9 @@ HISTORY_MAX = 100_000
 PLACES_MAX = 100_000
 """Places kept for callers who were cut off (``resume_within``); the oldest are forgotten."""
 
+BROADCASTS_MAX = 5
+"""Broadcasts that stand in one queue at a time; one more is refused."""
+
 MENU_US = Micros(600 * SECOND)
 """Who called again in time keeps his place for so long on the way through the menu."""
 
@@ -87,6 +90,28 @@ class Activity(IntEnum):
     NEITHER = 0
     READY = 1
     HANDLING = 2
+
+
+class Override(Struct, kw_only=True, gc=False):
+    """What a supervisor set of one skill of an agent, over what the config says."""
+
+    level: int
+    """0 = he does not have it."""
+    until: Instant | None
+    """``None``: until he logs out."""
+
+
+class Broadcast(Struct, kw_only=True, gc=False):
+    """What is said to all who wait in a queue; never changed once it stands."""
+
+    broadcast_id: int
+    say: str
+    text: str
+    started: Instant
+    until: Instant
+    every_us: Micros | None
+    before: int | None
+    """Only who has a smaller sequence number hears it; ``None``: who comes later, too."""
 
 
 class Standing(Struct, kw_only=True, gc=False):
@@ -159,6 +184,8 @@ class Contact(Standing, kw_only=True, gc=False):
     talk_us: Micros = Micros(0)
     hold_us: Micros = Micros(0)
     past_offers: tuple[OfferId, ...] = ()
+    heard: Mapping[int, Instant] = msgspec.field(default_factory=_nothing)
+    """Broadcasts of its queue that it heard, and when last."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -233,6 +260,10 @@ class Agent(Worker):
     skills: dict[SkillId, int]
     shift_skills: bool = False
     """Skills were changed by a supervisor; the config's return at logout."""
+    overrides: Mapping[SkillId, Override] = field(default_factory=_nothing)
+    """Single skills that a supervisor set."""
+    under: dict[SkillId, int] | None = None
+    """His skills without the overrides; None while there are none."""
     logged_in_by: str = ""
     """How he came: ``phone``, ``cli``, ``always``, or the phone (``PJSIP/103``) of hot-desking."""
     phone: Phone = Phone.KNOWN
@@ -283,6 +314,8 @@ class QueueStatus:
     emergency_reason: str = ""
     draining: bool = False
     """Gone from the config; kept under its old rules until its contacts are served."""
+    broadcasts: tuple[Broadcast, ...] = ()
+    """The last one began last; some may be over."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -312,3 +345,4 @@ class AcdState:
     emergency: Treatment | None
     history: list[tuple[str, AgentId, Instant]]
     places: list[KeptPlace] = field(default_factory=list)
+    next_broadcast: int = 1

@@ -37,12 +37,13 @@ class What(IntEnum):
     WRAP_UP = 1
     REST = 2
     PAUSE = 3
-    STEP = 4
-    EXCLUSION = 5
-    PREFERENCE = 6
-    MAXWAIT = 7
-    UNSTAFFED = 8
-    EMPTY = 9
+    OVERRIDE = 4
+    STEP = 5
+    EXCLUSION = 6
+    PREFERENCE = 7
+    MAXWAIT = 8
+    UNSTAFFED = 9
+    EMPTY = 10
 
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gkc_engine.acd.commands import AgentState
 from gkc_engine.acd.contacts import IN_LINE
 from gkc_engine.acd.matchspace import meets
-from gkc_engine.acd.settings import Medium
-from gkc_engine.acd.state import Agent, Contact, ContactState, Work
+from gkc_engine.acd.settings import ContactClass, Medium
+from gkc_engine.acd.state import Agent, Contact, ContactState, Override, Work
 from gkc_engine.acd.world import World
-from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId, SkillId
+from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId, SkillId
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +79,8 @@ class AgentView:
     idle_since: Instant
     misses: int
     skills: dict[SkillId, int]
+    overrides: Mapping[SkillId, Override]
+    """Those of his skills that a supervisor set."""
     calls: dict[str, str]
     """Calls of his own, id to kind."""
     slots: tuple[SlotView, ...]
@@ -110,6 +112,9 @@ class ContactView:
     """When its present segment began."""
     held: bool
     via: str
+    contact_class: ContactClass | None
+    """Its own or its queue's, like the head start; ``None`` while it has no queue."""
+    head_start_us: Micros
     rank: Callable[[], int | None] = field(repr=False, compare=False)
     """Work of ``place``, which looks at the whole queue and so is done only when asked."""
 
@@ -200,9 +205,30 @@ def agent_view(world: World, agent_id: AgentId) -> AgentView | None:
         idle_since=agent.idle_since,
         misses=agent.misses,
         skills=dict(agent.skills),
+        overrides=agent.overrides,
         calls=dict(agent.calls),
         slots=slots,
     )
+
+
+def queues_of(world: World, agent_id: AgentId) -> tuple[QueueId, ...]:
+    """Return the queues that the agent may serve at any of their steps, in config order."""
+    agent = world.agents.get(agent_id)
+    if agent is None:
+        return ()
+    return tuple(
+        [
+            queue_id
+            for queue_id, queue in world.queues.items()
+            if any(meets(agent.skills, req.need) for _, req in queue.steps)
+        ]
+    )
+
+
+def level_needed(world: World, skill: SkillId) -> int:
+    """Return the least level of a skill that meets every step of every queue; 1 if none asks."""
+    steps = [req.need for queue in world.queues.values() for _, req in queue.steps]
+    return max([need.get(skill, 0) for need in steps] + [1])
 
 
 def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
@@ -210,6 +236,9 @@ def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
     contact = world.contacts.get(contact_id)
     if contact is None:
         return None
+    contact_class, head_start = None, Micros(0)
+    if contact.queue is not None and contact.queue in world.queues:
+        contact_class, head_start, _ = world.precedence(contact)
     return ContactView(
         contact_id=contact_id,
         medium=contact.medium,
@@ -228,6 +257,8 @@ def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
         since=contact.segment_started,
         held=contact.held,
         via=contact.via,
+        contact_class=contact_class,
+        head_start_us=head_start,
         rank=lambda: _place(world, contact),
     )
 

@@ -74,6 +74,7 @@ class World(Hands):
         self.emergency: Treatment | None = None
         self.next_offer = OfferId(1)
         self.next_sequence = 0
+        self.next_broadcast = 1
         self.count = 0
         """Waiting, offered and detached contacts of all queues (P9)."""
         self._token = 0
@@ -265,11 +266,18 @@ class World(Hands):
         for due, what in ((agent.rest_until, What.REST), (agent.pause_until, What.PAUSE)):
             if due is not None:
                 self.timers.push(due, Kind.AGENT_ABLE, agent.rank, what, agent.agent_id)
+        for override in agent.overrides.values():
+            if override.until is not None:
+                self.arm_override(agent, override.until)
         for index, slot in enumerate(agent.slots):
             if slot.work is _WRAP_UP and slot.until is not None:
                 self.timers.push(
                     slot.until, Kind.AGENT_ABLE, agent.rank, What.WRAP_UP, agent.agent_id, index
                 )
+
+    def arm_override(self, agent: Agent, until: Instant) -> None:
+        """Arm the timer of the end of an override of the agent's skills."""
+        self.timers.push(until, Kind.AGENT_ABLE, agent.rank, What.OVERRIDE, agent.agent_id)
 
     def _alive(self, timer: Timer) -> bool:
         """Return whether the timer's owner still waits for it."""
@@ -293,5 +301,7 @@ class World(Hands):
             return agent.rest_until == due
         if what is What.PAUSE:
             return agent.pause_until == due
+        if what is What.OVERRIDE:
+            return any(override.until == due for override in agent.overrides.values())
         slot = agent.slots[sub]
         return slot.work is _WRAP_UP and slot.until == due

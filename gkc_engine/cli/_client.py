@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -18,6 +19,7 @@ from gkc_engine.control.protocol import (
     ControlError,
     socket_path,
 )
+from gkc_engine.control.when import from_iso, parse_future
 
 ConfigOption = Annotated[
     Path | None,
@@ -100,3 +102,12 @@ def refusals() -> Iterator[None]:
         # `gkc contact list | head`: the reader has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise typer.Exit(0) from None
+
+
+def instant_ahead(client: ControlClient, option: str, text: str) -> int:
+    """Return the instant in the future that an option names, or refuse it by name."""
+    about = client.call("engine.show")[0]
+    try:
+        return parse_future(text, from_iso(about["now"]), ZoneInfo(about["timezone"]))
+    except ValueError as error:
+        raise ControlError("bad_params", f"{option}: {error}") from error

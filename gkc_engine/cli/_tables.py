@@ -179,6 +179,32 @@ def closed_lines(queues: Sequence[Row]) -> list[str]:
     ]
 
 
+def broadcast_lines(queues: Sequence[Row], zone: ZoneInfo) -> list[str]:
+    """Return a line for each broadcast that stands."""
+    return [
+        f"{row['queue']}: announcing {_what_is_said(said)} until {local_time(said['until'], zone)}"
+        + ("" if said["every_s"] is None else f", every {span(said['every_s'])}")
+        + ("" if said["newcomers"] else ", to those who waited when it began")
+        for row in queues
+        for said in row.get("broadcasts") or ()
+    ]
+
+
+def _what_is_said(said: Row) -> str:
+    return f"\u201c{said['text']}\u201d" if said["text"] else str(said["prompt"])
+
+
+def override_lines(agents: Sequence[Row], zone: ZoneInfo) -> list[str]:
+    """Return a line for each skill that a supervisor set over the config."""
+    return [
+        f"{row['agent_id']}: "
+        + (f"{over['skill']}={over['level']}" if over["level"] else f"without {over['skill']}")
+        + (f" until {local_time(over['until'], zone)}" if over["until"] else " until he logs out")
+        for row in agents
+        for over in row.get("overrides") or ()
+    ]
+
+
 def agents(zone: ZoneInfo) -> tuple[Column, ...]:
     """Return the columns of the operators' table."""
     return (
@@ -191,6 +217,22 @@ def agents(zone: ZoneInfo) -> tuple[Column, ...]:
         Column(key="interface", head="Phone", drops=1),
         Column(key="registered", head="Reg"),
         Column(key="queues", head="Queues", shrinks=True, drops=2),
+    )
+
+
+def alerts(zone: ZoneInfo) -> tuple[Column, ...]:
+    """Return the columns of the alerts' table."""
+    return (
+        Column(key="alert_id", head="Id", right=True),
+        Column(key="alert", head="Alert"),
+        Column(key="queue", head="Queue"),
+        Column(key="when", head="When"),
+        Column(key="value", head="Value", right=True),
+        Column(key="threshold", head="Threshold", right=True),
+        Column(key="raised", head="Raised", show=lambda v: local_time(v, zone)),
+        Column(key="cleared", head="Cleared", show=lambda v: local_time(v, zone)),
+        Column(key="acked_by", head="Seen to by", shrinks=True, drops=1),
+        Column(key="note", head="Note", shrinks=True, drops=2),
     )
 
 

@@ -6,15 +6,16 @@ from typing import Annotated
 
 import typer
 
-from gkc_engine.cli import _tables
-from gkc_engine.cli._client import ConfigOption, JsonOption, connect, refusals
+from gkc_engine.cli import _tables, agent_skill
+from gkc_engine.cli._client import ConfigOption, JsonOption, connect, instant_ahead, refusals
 from gkc_engine.cli._console import print_json
 from gkc_engine.cli.queue import zone_of
 from gkc_engine.control.client import ControlClient
 from gkc_engine.control.protocol import ControlError, Params
-from gkc_engine.control.when import from_iso, parse_duration, parse_future
+from gkc_engine.control.when import parse_duration
 
 app = typer.Typer(help="Operators of the running engine.", no_args_is_help=True)
+app.add_typer(agent_skill.app, name="skill")
 
 Name = Annotated[str, typer.Argument(help="The operator's key under `operators:`.")]
 Reason = Annotated[str, typer.Option(help="Why; shown to supervisors and on record.")]
@@ -71,7 +72,7 @@ def pause(
                 )
             params["for_s"] = span / 1_000_000
         if until is not None:
-            params["until_us"] = _until(client, until)
+            params["until_us"] = instant_ahead(client, "--until", until)
         _print(client, client.call("agent.pause", params), json)
 
 
@@ -93,14 +94,6 @@ def result(
     _change("agent.result", {"agent": name, "code": code}, json=json, config=config)
 
 
-def _until(client: ControlClient, text: str) -> int:
-    now = from_iso(client.call("engine.show")[0]["now"])
-    try:
-        return parse_future(text, now, zone_of(client))
-    except ValueError as error:
-        raise ControlError("bad_params", f"--until: {error}") from error
-
-
 def _change(method: str, params: Params, *, json: bool, config: ConfigOption) -> None:
     with refusals(), connect(config) as client:
         _print(client, client.call(method, params), json)
@@ -110,4 +103,7 @@ def _print(client: ControlClient, rows: list[_tables.Row], json: bool) -> None:
     if json:
         print_json(rows)
     else:
-        _tables.print_rows(_tables.agents(zone_of(client)), rows, "No operators.")
+        zone = zone_of(client)
+        _tables.print_rows(_tables.agents(zone), rows, "No operators.")
+        for line in _tables.override_lines(rows, zone):
+            print(line)

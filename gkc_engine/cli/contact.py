@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from gkc_engine.cli import _tables
-from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
+from gkc_engine.cli._client import ConfigOption, JsonOption, connect, refusals
 from gkc_engine.cli._console import print_json
 from gkc_engine.cli._store import Row, engine_of, last_store
 from gkc_engine.cli.queue import zone_of
@@ -19,12 +19,16 @@ from gkc_engine.control.client import NOT_RUNNING
 from gkc_engine.control.methods import LIMIT_MAX
 from gkc_engine.control.protocol import ControlError, Params
 from gkc_engine.control.story import story
-from gkc_engine.control.when import from_iso, parse_past
+from gkc_engine.control.when import from_iso, parse_duration, parse_past
+from gkc_engine.control.when import span as span_text
 
 if TYPE_CHECKING:
     pass
 
-app = typer.Typer(help="Records of contacts.", no_args_is_help=True)
+app = typer.Typer(help="Records of contacts, and those who wait.", no_args_is_help=True)
+
+CLASSES = ("emergency", "normal", "background")
+"""``acd.settings.ContactClass``, which is not imported: this program is to start fast."""
 
 
 class Direction(StrEnum):
@@ -84,6 +88,68 @@ def show(
         print_json([row])
     else:
         print(story(row, zone))
+
+
+@app.command()
+def move(
+    contact: Annotated[
+        str, typer.Argument(metavar="ID", help="Contact id, registration number, or its beginning.")
+    ],
+    queue: Annotated[str, typer.Argument(help="Where it is to wait.")],
+    *,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Let a contact wait in another queue; its enqueue time stays, a ring is taken back."""
+    params: Params = {"contact": contact, "queue": queue}
+    _change("contact.move", params, json=json, config=config)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def priority(
+    contact: Annotated[
+        str, typer.Argument(metavar="ID", help="Contact id, registration number, or its beginning.")
+    ],
+    change: Annotated[
+        str,
+        typer.Argument(
+            metavar="CLASS|±DURATION",
+            help="emergency, normal, background; or more or less head start: +5m, -2m.",
+        ),
+    ],
+    *,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Give a contact that waits another class, or as if it had come so much earlier (later)."""
+    with refusals():
+        params = {"contact": contact, **_priority(change)}
+    _change("contact.priority", params, json=json, config=config)
+
+
+def _priority(change: str) -> Params:
+    if change in CLASSES:
+        return {"contact_class": change}
+    span = parse_duration(change[1:]) if change[:1] in ("+", "-") else None
+    if not span:
+        raise ControlError(
+            "bad_params",
+            f"found {change!r}, expected {', '.join(CLASSES)}, or a head start such as +5m or -2m",
+        )
+    return {"head_start_s": (span if change[0] == "+" else -span) / 1_000_000}
+
+
+def _change(method: str, params: Params, *, json: bool, config: Path | None) -> None:
+    with refusals(), connect(config) as client:
+        rows = client.call(method, params)
+        if json:
+            print_json(rows)
+            return
+        _tables.print_rows(_tables.waiting(zone_of(client)), rows, "No contact.")
+        for row in rows:
+            seconds = row["head_start_s"]
+            head_start = f"{'-' if seconds < 0 else ''}{span_text(abs(seconds))}"
+            print(f"{row['number']}: class {row['class']}, head start {head_start}")
 
 
 def _list(

@@ -12,10 +12,14 @@ from zoneinfo import ZoneInfo
 import typer
 
 from gkc_engine.cli import _tables
-from gkc_engine.cli._client import ConfigOption, JsonOption, connect, refusals
+from gkc_engine.cli._client import ConfigOption, JsonOption, connect, instant_ahead, refusals
 from gkc_engine.cli._console import print_json
 from gkc_engine.control.client import ControlClient
-from gkc_engine.control.protocol import Json, Params
+from gkc_engine.control.protocol import ControlError, Json, Params
+from gkc_engine.control.when import parse_duration
+
+ANNOUNCE_REPLY_S = 35.0
+"""A text is spoken by another program before it is announced."""
 
 app = typer.Typer(help="Queues of the running engine.", no_args_is_help=True)
 
@@ -77,6 +81,52 @@ def open_(
     _change("queue.open", {"queue": _which(name, all_)}, json=json, config=config)
 
 
+@app.command()
+def announce(
+    name: Annotated[str, typer.Argument(help="The queue's key under `queues:`.")],
+    prompt: Annotated[str | None, typer.Argument(help="A prompt, as under `prompts:`.")] = None,
+    *,
+    text: Annotated[
+        str | None, typer.Option(help="The words themselves; needs `tts.command` in the config.")
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Each of those who wait now hears it once; the default.")
+    ] = False,
+    every: Annotated[
+        str | None, typer.Option(help="Again after so long: 2m. Needs --until.", metavar="DURATION")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(help="Who comes until then hears it, too: 14:30, 2h.", metavar="TIME"),
+    ] = None,
+    stop: Annotated[bool, typer.Option("--stop", help="End what is being announced.")] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Say something now to all who wait in a queue; places stay, who is offered is connected."""
+    if stop:
+        if prompt or text or once or every or until:
+            raise typer.BadParameter("--stop stands alone")
+        _change("queue.silence", {"queue": name}, json=json, config=config)
+        return
+    if (prompt is None) is (text is None):
+        raise typer.BadParameter("give either a prompt or --text")
+    if once and (every is not None or until is not None):
+        raise typer.BadParameter("--once goes without --every and --until")
+    params: Params = {"queue": name, "prompt": prompt, "text": text}
+    with refusals(), connect(config, reply_s=ANNOUNCE_REPLY_S) as client:
+        if every is not None:
+            span = parse_duration(every)
+            if not span:
+                raise ControlError(
+                    "bad_params", f"--every: found {every!r}, expected a duration such as 2m"
+                )
+            params["every_s"] = span / 1_000_000
+        if until is not None:
+            params["until_us"] = instant_ahead(client, "--until", until)
+        _print_changed(client, client.call("queue.announce", params), json=json)
+
+
 def _which(name: str | None, all_: bool) -> str | None:
     if (name is None) is not all_:
         raise typer.BadParameter("give either the name of a queue or --all")
@@ -85,18 +135,24 @@ def _which(name: str | None, all_: bool) -> str | None:
 
 def _change(method: str, params: Params, *, json: bool, config: Path | None) -> None:
     with refusals(), connect(config) as client:
-        rows = client.call(method, params)
-        if json:
-            print_json(rows)
-            return
-        _tables.print_rows(_tables.QUEUES, rows, "No queues.")
-        _print_closed(rows)
-        if rows and rows[0]["led_on"]:
-            print(f"led on or told: {rows[0]['led_on']}")
+        _print_changed(client, client.call(method, params), json=json)
 
 
-def _print_closed(rows: list[_tables.Row]) -> None:
-    for line in _tables.closed_lines(rows):
+def _print_changed(client: ControlClient, rows: list[_tables.Row], *, json: bool) -> None:
+    if json:
+        print_json(rows)
+        return
+    _tables.print_rows(_tables.QUEUES, rows, "No queues.")
+    _print_standing(rows, zone_of(client))
+    if rows and rows[0].get("led_on"):
+        print(f"led on or told: {rows[0]['led_on']}")
+    if rows and rows[0].get("told") is not None:
+        print(f"{rows[0]['told']} wait there and hear it")
+
+
+def _print_standing(rows: list[_tables.Row], zone: ZoneInfo) -> None:
+    """Print what a supervisor did and what lasts until somebody or the clock ends it."""
+    for line in (*_tables.closed_lines(rows), *_tables.broadcast_lines(rows, zone)):
         print(line)
 
 
@@ -105,7 +161,7 @@ def _show(client: ControlClient, name: str | None, params: Params) -> None:
     warn_without_ami(client)
     rows = client.call("queue.show", params)
     _tables.print_rows(_tables.QUEUES, rows, "No queues.")
-    _print_closed(rows)
+    _print_standing(rows, zone)
     if name is None:
         return
     print()
@@ -114,6 +170,8 @@ def _show(client: ControlClient, name: str | None, params: Params) -> None:
     print()
     staff = [row for row in client.call("agent.show") if name in row["queues"]]
     _tables.print_rows(_tables.agents(zone), staff, f"No operator can serve {name}.")
+    for line in _tables.override_lines(staff, zone):
+        print(line)
 
 
 def zone_of(client: ControlClient) -> ZoneInfo:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Final
 
+from gkc_engine.config.alert_checks import check_alerts
 from gkc_engine.config.menu_checks import check_menus
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
 from gkc_engine.config.outbound_checks import check_outbound
@@ -93,6 +94,7 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     _retention(findings)
     for name in config.guardrails:
         findings.refer("queues", name, ("guardrails", name), key=True)
+    check_alerts(findings)
     _prompts(findings)
     if not findings.problems:
         _nobody_can_serve(findings)
@@ -332,7 +334,7 @@ def _prompts(findings: Findings) -> None:
 
 
 def _unused(findings: Findings) -> None:
-    for section in ("skills", "services", "calendars", "prompts"):
+    for section in ("skills", "services", "calendars", "prompts", "webhooks"):
         for name in getattr(findings.config, section):
             if (section, name) not in findings.used:
                 findings.warn((section, name), "a name that nothing uses", "a use, or no such line")

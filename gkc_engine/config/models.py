@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from gkc_engine.acd.settings import ContactClass, EmptyFactor, Medium, Order, Ring, Strategy
+from gkc_engine.config.alert_model import AlertModel, WebhookModel
 from gkc_engine.config.calendar_model import CalendarModel
 from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
@@ -36,7 +37,15 @@ from gkc_engine.config.values import (
 )
 from gkc_engine.ids import SECOND, Micros
 
-__all__ = ["CalendarModel", "ChoiceModel", "Config", "GuardrailModel", "Language", "MenuModel"]
+__all__ = [
+    "AlertModel",
+    "CalendarModel",
+    "ChoiceModel",
+    "Config",
+    "GuardrailModel",
+    "Language",
+    "MenuModel",
+]
 
 Levels = dict[Name, Level]
 """Skill → level."""
@@ -383,6 +392,8 @@ class Config(Model):
     retention: RetentionModel = RetentionModel()
     metrics: MetricsModel = MetricsModel()
     tts: TtsModel | None = None
+    alerts: Annotated[tuple[AlertModel, ...], Field(max_length=1000)] = ()
+    webhooks: dict[Name, WebhookModel] = Field(default_factory=dict)
 
     @property
     def tree(self) -> str:

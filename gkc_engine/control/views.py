@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gkc_engine.acd.commands import AgentState, Command
 from gkc_engine.acd.events import Event
+from gkc_engine.acd.state import Broadcast, Override
 from gkc_engine.acd.views import Closing
 from gkc_engine.control.protocol import ControlError, Json
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId, SkillId
 from gkc_engine.statistics.counting import answered_counts
 from gkc_engine.statistics.figures import (
     Counts,
@@ -78,6 +79,8 @@ class Directory:
     config_version: str
     queues: Mapping[QueueId, QueueEntry]
     agents: Mapping[AgentId, AgentEntry]
+    skills: Mapping[str, str] = field(default_factory=dict)
+    """Names of the skills that there are, and their titles."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +95,11 @@ class AgentNow:
     contact_id: ContactId | None = None
     registered: bool = True
     """Whether the phone can be reached."""
+    skills: Mapping[SkillId, int] = field(default_factory=dict)
+    overrides: Mapping[SkillId, Override] = field(default_factory=dict)
+    """Those of his skills that a supervisor set."""
+    queues: tuple[QueueId, ...] | None = None
+    """What he may serve by those; ``None``: what the config says."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -172,6 +180,10 @@ class Live(Protocol):
         """Why a queue takes nobody; ``None`` while it is open."""
         ...
 
+    def broadcasts(self, queue: QueueId) -> Sequence[Broadcast]:
+        """What is being said to those who wait there."""
+        ...
+
     def health(self) -> Row:
         """Return ``accepting``, ``ami_up``, ``inbox_depth``, ``journal_active`` and the like."""
         ...
@@ -241,15 +253,16 @@ def queue_rows(live: Live, queue: str | None = None) -> list[Row]:
     if queue is not None and queue not in names:
         raise ControlError("unknown_queue", f"no queue {queue!r}; there are: {', '.join(names)}")
     now = live.now()
-    states = {agent.agent_id: agent.state for agent in live.agents()}
+    present = {agent.agent_id: agent for agent in live.agents()}
     by_queue: dict[QueueId, list[ContactNow]] = {name: [] for name in names}
     for contact in live.contacts():
         if contact.queue in by_queue:
             by_queue[contact.queue].append(contact)
     staff: dict[QueueId, Counter[str]] = {name: Counter() for name in names}
     for entry in live.directory.agents.values():
-        group = _group(states.get(entry.agent_id, AgentState.OFFLINE))
-        for name in entry.queues:
+        agent = present.get(entry.agent_id)
+        group = _group(AgentState.OFFLINE if agent is None else agent.state)
+        for name in served(agent, entry):
             if name in staff:
                 staff[name][group] += 1
     rows = [
@@ -259,6 +272,11 @@ def queue_rows(live: Live, queue: str | None = None) -> list[Row]:
     ]
     rows.sort(key=lambda row: -(row["longest_wait_s"] or 0.0))
     return rows
+
+
+def served(agent: AgentNow | None, entry: AgentEntry) -> tuple[QueueId, ...]:
+    """Return the queues that an agent may serve, a supervisor's overrides counted."""
+    return entry.queues if agent is None or agent.queues is None else agent.queues
 
 
 def _group(state: AgentState) -> str:
@@ -302,6 +320,19 @@ def _queue_row(
         "asa_s": _share(average_speed_of_answer_s(counts)),
         "servicelevel_s": seconds_of(entry.servicelevel_us),
         "service_level": _share(service_level(counts)),
+        "broadcasts": [_broadcast(broadcast) for broadcast in live.broadcasts(entry.queue)],
+    }
+
+
+def _broadcast(broadcast: Broadcast) -> Row:
+    return {
+        "broadcast_id": broadcast.broadcast_id,
+        "prompt": broadcast.say or None,
+        "text": broadcast.text or None,
+        "started": iso(broadcast.started),
+        "until": iso(broadcast.until),
+        "every_s": seconds_of(broadcast.every_us),
+        "newcomers": broadcast.before is None,
     }
 
 
@@ -369,7 +400,12 @@ def agent_row(row: AgentNow, entry: AgentEntry, now: Instant) -> Row:
         "interface": entry.interface,
         "registered": row.registered,
         "contact_id": row.contact_id,
-        "queues": list(entry.queues),
+        "queues": list(served(row, entry)),
+        "skills": dict(row.skills),
+        "overrides": [
+            {"skill": skill, "level": override.level, "until": iso(override.until)}
+            for skill, override in row.overrides.items()
+        ],
     }
 
 
@@ -400,6 +436,9 @@ class _Still:
 
     def closing(self, queue: QueueId) -> Closing | None:
         return self._live.closing(queue)
+
+    def broadcasts(self, queue: QueueId) -> Sequence[Broadcast]:
+        return self._live.broadcasts(queue)
 
     def health(self) -> Row:
         return self._live.health()

@@ -201,6 +201,26 @@ class PromptStore:
             if path is not None and not (broken and name.startswith("numbers/"))
         ]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the prompts that can be played in some language, parts of numbers left out."""
+        return frozenset(name for name, _ in self._files if not name.startswith("numbers/"))
+
+    def spoken(self, text: str, language: str) -> str | None:
+        """Return the file that speaks ``text``, as `path` does; ``None`` until `speak` made it."""
+        if self._tts is None or self._cache is None:
+            return None
+        cached = self._cached(text, language)
+        return str(cached) if cached.with_suffix(SUFFIX).is_file() else None
+
+    async def speak(self, text: str, language: str) -> None:
+        """Render a text that is no prompt, once. Raises `TtsError`."""
+        if self._tts is None or self._cache is None:
+            raise TtsError("the config has no tts.command")
+        target = self._cached(text, language).with_suffix(SUFFIX)
+        if not target.is_file():
+            await Synthesizer(self._tts).render(text, language, target)
+
     async def render_wanted(self) -> int:
         """Render what no file speaks, one after another; return how many now can be played.
 

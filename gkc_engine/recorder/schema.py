@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """Of these tables: the last of ``migrations/versions``. Four digits, in their order."""
 
 PROJECTED: Final = "projected_seq"
@@ -240,6 +240,26 @@ audit: Final = sa.Table(
     sa.Column("before", TEXT),
     sa.Column("after", TEXT),
 )
+
+alert: Final = sa.Table(
+    "alert",
+    metadata,
+    sa.Column("alert_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("name", TEXT, nullable=False),
+    sa.Column("queue", TEXT),
+    sa.Column("measure", TEXT, nullable=False),
+    sa.Column("threshold", sa.Float, nullable=False),
+    sa.Column("since_us", _BIG, nullable=False),
+    sa.Column("raised_us", _BIG, nullable=False, index=True),
+    sa.Column("value", sa.Float),
+    sa.Column("told_us", _BIG),
+    sa.Column("cleared_us", _BIG),
+    sa.Column("cleared_value", sa.Float),
+    sa.Column("acked_us", _BIG),
+    sa.Column("acked_by", TEXT),
+    sa.Column("note", TEXT),
+)
+"""The alerts that were raised; what stands has no ``cleared_us``."""
 
 PROJECTIONS: Final = (contact, segment, offer, agent_interval, config_version)
 """What ``rebuild`` makes anew."""

@@ -129,7 +129,11 @@ class Decisions:
                 self._held.discard(command.contact_id)
             case cmd.SegmentClosed(outcome=SegmentOutcome.TRANSFERRED):
                 self._named = command.reason == NAMED
-            case cmd.AgentStateChanged(state=AgentState.READY, until=None) | cmd.OfferEnded():
+            case (
+                cmd.AgentStateChanged(state=AgentState.READY, until=None)
+                | cmd.OfferEnded()
+                | cmd.SkillsInForce()
+            ):
                 # The end of an offer, too: what rings may shut out what a talk does not (P8).
                 self._able[command.agent_id] = eyes.now
             case cmd.AgentStateChanged(state=AgentState.OFFLINE | AgentState.NOT_READY):

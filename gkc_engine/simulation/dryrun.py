@@ -367,11 +367,12 @@ def _notes(past: Past, change: Change, asked: tuple[Instant, Instant]) -> list[s
     away = _changed_but_away(past, change)
     if away:
         notes.append(f"not at work in that time, so their change shows nothing: {', '.join(away)}")
-    shifted = {agent.agent_id for agent in past.state.agents if agent.shift_skills}
-    shifted |= {e.agent_id for _, e in past.presence if isinstance(e, ev.SkillsChanged)}
+    shifted = {a.agent_id for a in past.state.agents if a.shift_skills or a.overrides}
+    changed = ev.SkillsChanged | ev.SkillOverridden
+    shifted |= {e.agent_id for _, e in past.presence if isinstance(e, changed)}
     if shifted:
         notes.append(
-            "a supervisor had changed their skills for the shift, which holds in both runs: "
+            "a supervisor had changed their skills for a while, which holds in both runs: "
             + ", ".join(sorted(shifted))
         )
     return notes

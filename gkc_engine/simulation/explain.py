@@ -96,6 +96,8 @@ class Moment:
     outcome: str = ""
     reason: str = ""
     wait_us: Micros | None = None
+    by_supervisor: bool = False
+    """QUEUED, PRIORITY: a supervisor did it, by hand."""
     resumes: ContactId | None = None
     """QUEUED: whose place it has; the same citizen was cut off (``resume_within``)."""
 
@@ -174,6 +176,7 @@ class Explainer:
                 self._segment(command, eyes)
             case cmd.PriorityChanged() if mine:
                 moment = self._moment(What.PRIORITY, eyes, "P2")
+                moment.by_supervisor = self._by_supervisor()
                 moment.queue, moment.place = command.queue, eyes.place(self._mine)
             case cmd.TreatContact() | cmd.ContactEnded() if mine:
                 self._out(command, eyes)
@@ -194,6 +197,7 @@ class Explainer:
         if isinstance(command, cmd.ContactQueued):
             moment = self._moment(What.QUEUED, eyes, "P2", *self._rule_of_the_way())
             moment.reason, self._sent_on = self._sent_on, ""
+            moment.by_supervisor = self._by_supervisor()
             moment.resumes = command.resumes
         elif isinstance(command, cmd.StepReached):
             moment = self._moment(What.STEP, eyes, "P3", "P1")
@@ -207,6 +211,16 @@ class Explainer:
         moment.queue, moment.place = command.queue, eyes.place(self._mine)
         if moment.what is not What.QUEUED:
             moment.candidates = eyes.candidates(self._mine)
+
+    def _by_supervisor(self) -> bool:
+        match self._event:
+            case ev.ContactPriorityChanged():
+                return self._event.contact_id == self._mine
+            case ev.QueueRequested():
+                mine = self._event.contact_id == self._mine
+                return mine and self._event.reason == ev.BY_SUPERVISOR
+            case _:
+                return False
 
     def _rule_of_the_way(self) -> tuple[str, ...]:
         """Return the rule by which a config sends on to another queue, if one does."""
@@ -267,7 +281,7 @@ class Explainer:
             case SegmentOutcome.DETACHED:
                 self._moment(What.DETACHED, eyes).at = closed.ended
             case SegmentOutcome.QUEUED | SegmentOutcome.MOVED:
-                self._sent_on = closed.reason
+                self._sent_on = "" if closed.reason == ev.BY_SUPERVISOR else closed.reason
             case SegmentOutcome.PARKED:
                 self._parked(What.PARKED, closed, eyes)
             case SegmentOutcome.RESUMED if closed.kind is SegmentKind.PARKED:

@@ -233,6 +233,8 @@ class Answer:
         sentences = [f"Обращение поставлено в очередь {title}. Категория: {category}."]
         if moment.reason:
             sentences.append(f"{_SENT_ON} (правило {moment.rules[-1]}).")
+        if moment.by_supervisor:
+            sentences.append("Перевёл старший смены; время постановки в очередь сохранено.")
         if moment.resumes is not None:
             sentences.append(_RESUMES)
         return sentences
@@ -289,7 +291,8 @@ def _at_work(candidates: Iterable[Candidate]) -> list[str]:
 def _priority(moment: Moment) -> list[str]:
     assert moment.place is not None
     category = _CLASSES[moment.place.contact_class]
-    return [f"Обращению установлена другая очерёдность; категория: {category} (правило P2)."]
+    by = " старшим смены" if moment.by_supervisor else ""
+    return [f"Обращению{by} установлена другая очерёдность; категория: {category} (правило P2)."]
 
 
 def _step(moment: Moment) -> list[str]:

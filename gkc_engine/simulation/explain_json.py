@@ -52,6 +52,7 @@ def _moment(moment: Moment, numbers: Numbers) -> Json:
         "outcome": moment.outcome,
         "reason": moment.reason,
         "resumes": moment.resumes,
+        "by_supervisor": moment.by_supervisor or None,
         "wait_s": None if moment.wait_us is None else moment.wait_us / SECOND,
     }
     always = ("at", "what", "seq", "rules", "config_version")

@@ -149,6 +149,7 @@ class Teller:
     def _queued(self, moment: Moment) -> list[str]:
         assert moment.place is not None
         sent_on = f", sent on by config: {moment.reason}" if moment.reason else ""
+        sent_on += ", moved by a supervisor" if moment.by_supervisor else ""
         lines = [
             f"enters {moment.queue}, which requires {needs(moment.requirement)}{sent_on}",
             f"its key: {self._place(moment.place)}",
@@ -159,7 +160,9 @@ class Teller:
 
     def _priority(self, moment: Moment) -> list[str]:
         assert moment.place is not None
-        return [f"goes on in {moment.queue} with another priority: {self._place(moment.place)}"]
+        by = ", given by a supervisor" if moment.by_supervisor else ""
+        place = self._place(moment.place)
+        return [f"goes on in {moment.queue} with another priority{by}: {place}"]
 
     def _waits(self, moment: Moment) -> list[str]:
         lines = [

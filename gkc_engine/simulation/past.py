@@ -40,6 +40,7 @@ _PRESENCE: Final = (
     ev.AgentReady,
     ev.AgentDeviceChanged,
     ev.SkillsChanged,
+    ev.SkillOverridden,
     ev.HoursChanged,
     ev.EmergencyClosed,
     ev.EmergencyOpened,

@@ -99,6 +99,7 @@ def test_each_event_is_handled_and_stands_in_a_line_of_p5() -> None:
         "WrapUpCoded",
         "SkillsChanged",
         "OutboundStarted",
+        "SkillOverridden",
     }
 
 
@@ -175,6 +176,12 @@ def test_a_tick_that_is_on_no_record_is_not_the_last_instant_known() -> None:
         ev.HoursChanged(queue=QueueId("nothing"), open=False),
         ev.EmergencyClosed(queue=QueueId("nothing")),
         ev.SkillsChanged(agent_id=AgentId("nobody"), skills={}),
+        ev.SkillOverridden(agent_id=AgentId("nobody"), skill=SkillId("tax"), level=1),
+        ev.SkillOverridden(agent_id=ANNA, skill=SkillId("tax"), level=11),
+        ev.SkillOverridden(agent_id=ANNA, skill=SkillId("tax"), level=1, until=at(1)),
+        ev.QueueAnnounced(queue=QueueId("nothing"), say="outage", until=at(9)),
+        ev.QueueAnnounced(queue=TAX, say="outage", until=at(1)),
+        ev.BroadcastStopped(queue=QueueId("nothing")),
     ],
     ids=lambda e: type(e).__name__,
 )

@@ -186,6 +186,15 @@ class _Play:
             "skills": lambda a, words: [
                 ev.SkillsChanged(agent_id=AgentId(a), skills=_skills(words))
             ],
+            "override": self._override,
+            "announce": self._announce,
+            "silence": lambda q: [ev.BroadcastStopped(queue=QueueId(q))],
+            "heard": lambda c, b: [ev.BroadcastHeard(contact_id=ContactId(c), broadcast_id=int(b))],
+            "supervisor_moves": lambda c, q: [
+                ev.QueueRequested(
+                    contact_id=ContactId(c), queue=QueueId(q), reason=ev.BY_SUPERVISOR
+                )
+            ],
             "move": lambda c, q: [ev.QueueRequested(contact_id=ContactId(c), queue=QueueId(q))],
             "leave": lambda c, party="citizen": [
                 ev.ContactLeft(contact_id=ContactId(c), party=ev.Party(party))
@@ -220,6 +229,30 @@ class _Play:
             "tick": lambda: [ev.Tick()],
         }
         return table[name](*words)
+
+    def _override(self, agent: str, skill: str, until: str = "") -> list[ev.Event]:
+        """``skill``: ``tax=2``, ``tax=0`` (he has it not), ``tax=`` (taken back)."""
+        name, _, level = skill.partition("=")
+        return [
+            ev.SkillOverridden(
+                agent_id=AgentId(agent),
+                skill=SkillId(name),
+                level=int(level) if level else None,
+                until=Instant(_time(until)) if until else None,
+            )
+        ]
+
+    def _announce(self, queue: str, say: str, until: str, *how: str) -> list[ev.Event]:
+        every = next((word for word in how if word != "newcomers"), None)
+        return [
+            ev.QueueAnnounced(
+                queue=QueueId(queue),
+                say=say,
+                until=Instant(_time(until)),
+                every_us=_time(every) if every is not None else None,
+                newcomers="newcomers" in how,
+            )
+        ]
 
     def fallback(self, contact: str, agent: str, now: Instant) -> list[ev.Event]:
         return [ev.FallbackAnswered(contact_id=ContactId(contact), agent_id=AgentId(agent), at=now)]
@@ -327,6 +360,12 @@ def _render(command: cmd.Command) -> str:
 
 def _render_record(command: cmd.Command) -> str:
     match command:
+        case cmd.SkillsInForce():
+            skills = ", ".join(f"{skill} {level}" for skill, level in command.skills.items())
+            return f"{command.agent_id} has {skills or 'no skill'}"
+        case cmd.BroadcastStarted():
+            broadcast = f"broadcast {command.broadcast_id} in {command.queue}"
+            return f"{broadcast}: {command.waiting} wait there"
         case cmd.PriorityChanged():
             return f"{command.contact_id} has class {command.contact_class} in {command.queue}"
         case cmd.AgentStateChanged():

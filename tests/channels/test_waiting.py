@@ -37,11 +37,16 @@ class Hall:
             lambda: self.config,
             here.engine,
             self._sounds,
+            spoken=lambda text, language: Sound(f"{language}:{text}", 2.0),
         )
+        self.woken: list[str] = []
+        self.told.on_broadcast = self.woken.append
         here.engine.observe(self.told.observe)
 
     @staticmethod
     def _sounds(names: Sequence[str], language: str) -> list[Sound]:
+        if "lost" in names:
+            return []
         return [Sound(f"{language}/{name.removeprefix('numbers/')}", 1.0) for name in names]
 
     async def waits(self, n: int, seconds_: float, queue: str = "operator", **how: object) -> Call:
@@ -165,3 +170,57 @@ async def test_his_language_is_spoken() -> None:
         call = await h.waits(1, 0)
         call.language = "en"
         assert h.hears(call, 0) == ["en/position-1"]
+
+
+# --- broadcasts --------------------------------------------------------------------------------
+
+
+async def announced(h: Hall, seconds_: float, queue: str = "operator", **how: object) -> None:
+    event = ev.QueueAnnounced(queue=QueueId(queue), until=at(100), **how)  # type: ignore[arg-type]
+    await h.here.said(event, seconds=seconds_)
+
+
+async def heard(h: Hall, call: Call, broadcast: int, seconds_: float) -> None:
+    await h.here.said(
+        ev.BroadcastHeard(contact_id=call.contact_id, broadcast_id=broadcast), seconds=seconds_
+    )
+
+
+async def test_a_broadcast_is_said_at_once_and_behind_a_regular_announcement() -> None:
+    async with hall() as h:
+        call = await h.waits(1, 0)
+        assert h.hears(call, 0) == ["ru/position-1"]
+        await announced(h, 3, say="outage")
+        assert h.woken == ["operator"]
+        assert h.due(call, 3) == 3
+        assert h.hears(call, 3) == ["ru/outage"]
+        await heard(h, call, 1, 5)
+        assert h.due(call, 5) == 8, "only the place is due again"
+        await announced(h, 19, text="Отключена вода", every_us=seconds(30), newcomers=True)
+        assert h.hears(call, 20) == ["ru/position-1", "ru:Отключена вода"]
+        assert [s.broadcast_id for s in h.told.prompts(call, at(21))] == [2], "not heard out yet"
+        await heard(h, call, 2, 22)
+        assert h.hears(call, 27) == []
+        later = await h.waits(2, 30)
+        assert "ru:Отключена вода" in h.hears(later, 30)
+        assert h.hears(call, 52.5)[-1] == "ru:Отключена вода", "again after 30 s"
+
+
+async def test_a_queue_that_tells_nothing_makes_broadcasts_all_the_same() -> None:
+    async with hall() as h:
+        call = await h.waits(1, 0, "passport")
+        assert h.due(call, 0) is None
+        await announced(h, 1, "passport", say="outage")
+        assert (h.due(call, 1), h.hears(call, 1)) == (1, ["ru/outage"])
+        call.language = "en"
+        assert h.hears(call, 2) == ["en/outage"]
+
+
+async def test_a_broadcast_without_a_sound_is_given_up_and_not_asked_for_again() -> None:
+    async with hall() as h:
+        call = await h.waits(1, 0, "passport")
+        await announced(h, 1, "passport", say="lost")
+        assert h.hears(call, 1) == []
+        assert h.due(call, 2) is None
+        h.told.replace(h._sounds, lambda _text, _language: None)
+        assert h.due(call, 3) == 2, "a reload may have brought the sound"

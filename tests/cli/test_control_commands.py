@@ -83,6 +83,7 @@ def test_queue_show_json_is_a_list_of_objects_longest_wait_first(
         "servicelevel_s": 20.0,
         # Of 2 answered + 2 abandoned - 1 short one was answered within 20 s, the one that talks.
         "service_level": 0.3333,
+        "broadcasts": [],
     }
     assert housing["queue"] == "housing"
     assert housing["longest_wait_s"] is None

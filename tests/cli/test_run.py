@@ -53,6 +53,8 @@ class Ground:
             ami = {"host": "127.0.0.1", "port": self.ami, "user": "gkc", "secret": f"env:{SECRET}"}
             document["pbx"] = {"ami": ami, "fastagi": {"host": "127.0.0.1", "port": self.agi}}
             document["metrics"] = {"host": "127.0.0.1", "port": self.metrics}
+            # Without one, the metrics of alerts have no series.
+            document["alerts"] = [{"name": "asterisk", "when": "ami_down", "for": "1h"}]
 
     def argv(self, *more: str) -> list[str]:
         argv = [sys.executable, "-m", "gkc_engine", "run", "--config", str(self.config)]

@@ -21,6 +21,8 @@ def outbound(**keys: str) -> str:
     return f"outbound: {{{body}}}\nservices:\n"
 
 
+HOOK = "webhooks: {hook: {url: '%s', secret: s3cret}}\n"
+
 # (what, the tiny city's text, what it is replaced by)
 CASES: list[tuple[str, str, str]] = [
     ("unknown key", "    wrapuptime: 5s", "    wrapup: 5s"),
@@ -86,6 +88,33 @@ CASES: list[tuple[str, str, str]] = [
     ("retention at no time", "services:\n", 'retention: {at: "24:00"}\nservices:\n'),
     ("retention of days", "services:\n", "retention: {citizens: 365}\nservices:\n"),
     ("retention of everything", "services:\n", 'retention: {files: {"/*": 30d}}\nservices:\n'),
+    *(
+        (f"alert: {what}", "services:\n", f"alerts: [{{name: a, {keys}}}]\nservices:\n")
+        for what, keys in {
+            "unknown measure": "when: wait, above: 3",
+            "a number for a wait": "when: longest_wait, above: 60",
+            "a wait for a number": "when: waiting, above: 60s",
+            "no threshold": "when: waiting",
+            "the wrong side": "when: service_level, above: 0.8",
+            "a share in percent": "when: abandon_rate, above: 10",
+            "a threshold of what is or is not": "when: ami_down, above: 1",
+            "over where it begins": "when: waiting, above: 5, clear: 9",
+            "a queue of the engine": "when: disk_free, below: 0.1, queue: passport",
+            "unknown queue": "when: waiting, above: 5, queue: pasport",
+            "unknown calendar": "when: waiting, above: 5, quiet: [night]",
+            "unknown way": "when: waiting, above: 5, to: [log, chat]",
+            "no way": "when: waiting, above: 5, to: []",
+            "no address": "when: waiting, above: 5, to: ['@example.org']",
+        }.items()
+    ),
+    (
+        "alert twice",
+        "services:\n",
+        "alerts: [{name: a, when: ami_down}, {name: a, when: no_staff}]\nservices:\n",
+    ),
+    ("webhook secret in clear", "services:\n", f"{HOOK % 'https://example.org'}services:\n"),
+    ("webhook to no URL", "services:\n", f"{HOOK % 'example.org/hook'}services:\n"),
+    ("webhook with a password", "services:\n", f"{HOOK % 'https://a:b@example.org'}services:\n"),
     ("menu and queue for a number", "{ivr: main}", "{ivr: main, queue: general}"),
     ("nowhere for a number", "{ivr: main}", "{title: Город}"),
     ("unknown menu for a number", "{ivr: main}", "{ivr: mian}"),

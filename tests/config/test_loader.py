@@ -293,3 +293,11 @@ def test_a_prompt_without_sound_is_spoken_by_tts_where_there_is_one(tmp_path: Pa
     half = ("extra: {ru: Да, en: Yes}", "extra: {ru: Да}")
     (missing,) = check(tiny_city(tmp_path / "half", prompt, tts, half))
     assert (missing.path, missing.expected) == ("prompts.extra.en", "the words in en")
+
+
+def test_an_alert_by_mail_without_a_mail_server_is_warned_of(tmp_path: Path) -> None:
+    alert = "alerts: [{name: a, when: ami_down, to: [duty@example.org]}]\n"
+    folder = tiny_city(tmp_path, ("services:\n", f"{alert}services:\n"))
+    (warning,) = [str(w) for w in inspect(folder).warnings if "duty@example.org" in str(w)]
+    assert "alerts[0].to: found the address duty@example.org without mail:" in warning
+    assert warning.endswith("no mail is sent")

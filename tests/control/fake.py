@@ -18,6 +18,7 @@ from gkc_engine.acd.events import (
     Event,
     WrapUpCoded,
 )
+from gkc_engine.acd.state import Broadcast
 from gkc_engine.acd.views import Closing
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.protocol import Json
@@ -71,6 +72,7 @@ def directory(config: str = "/srv/config") -> Directory:
                 queues=(PASSPORT, HOUSING),
             ),
         },
+        skills={"passport": "Паспорта", "housing": "ЖКХ"},
     )
 
 
@@ -185,6 +187,7 @@ class FakeBackend:
     revealed: list[str] = field(default_factory=list)
     authors: list[str] = field(default_factory=list)
     closed: dict[QueueId, Closing] = field(default_factory=dict)
+    standing: dict[QueueId, Sequence[Broadcast]] = field(default_factory=dict)
     lists: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -252,6 +255,9 @@ class FakeBackend:
 
     def closing(self, queue: QueueId) -> Closing | None:
         return self.closed.get(queue)
+
+    def broadcasts(self, queue: QueueId) -> Sequence[Broadcast]:
+        return self.standing.get(queue, ())
 
     def health(self) -> Row:
         return {"accepting": True, "ami_up": True, "inbox_depth": 0, "journal_active": False}

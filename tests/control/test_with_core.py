@@ -18,9 +18,11 @@ from gkc_engine.backend import EngineBackend
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
+from gkc_engine.control.reactions import Reactions
 from gkc_engine.control.server import ControlServer
 from gkc_engine.control.views import Reloaded, Row
 from gkc_engine.engine import Engine, Step
+from gkc_engine.errors import GkcError
 from gkc_engine.ids import SECOND, ContactId, Instant, Micros, OfferId, SkillId
 from gkc_engine.metrics import Metrics
 from gkc_engine.recorder import schema
@@ -109,6 +111,17 @@ def settings() -> Settings:
     )
 
 
+class FakeVoice:
+    """Two prompts, and a program that speaks all but one word."""
+
+    def prompts(self) -> Sequence[str]:
+        return ["outage", "closed"]
+
+    async def speak(self, text: str) -> None:
+        if "непроизносимо" in text:
+            raise GkcError("the text cannot be spoken: no tts.command")
+
+
 async def _reload(_force: bool, _author: str) -> Reloaded:
     raise AssertionError
 
@@ -140,6 +153,7 @@ async def city(tmp_path: Path) -> AsyncIterator[City]:
     audit = AuditLog()
     server = ControlServer(tmp_path / "engine.sock", audit)
     Methods(backend, "0.1.0").register(server)
+    Reactions(backend, engine.acd, FakeVoice()).register(server)
     await server.start()
     running = asyncio.ensure_future(engine.run())
     made = City(clock, engine, server, observer, audit)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gkc_engine.broadcasting import BroadcastVoice, SpeechError
 from gkc_engine.errors import ConfigError
 from gkc_engine.ids import seconds
 from gkc_engine.ivr import fragments
@@ -59,6 +60,10 @@ def sound(directory: Path, key: str, data: bytes = b"\xd5" * 800) -> None:
 
 def size(path: str) -> int:
     return Path(path + ".alaw").stat().st_size
+
+
+def made(path: str) -> int:
+    return Path(path + ".alaw").stat().st_mtime_ns
 
 
 def has_ended(pid: int) -> bool:
@@ -217,3 +222,33 @@ def test_a_broken_manifest_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ConfigError, match=r"manifest\.json"):
         read_manifest(tmp_path)
+
+
+async def test_a_supervisor_s_text_is_spoken_once_and_refused_with_the_remedy(
+    tmp_path: Path, tts: TtsSettings
+) -> None:
+    speaking = store(tmp_path, tts, news="Добрый день")
+    text = "Сайт не работает"
+    assert speaking.spoken(text, "ru") is None
+    voice = BroadcastVoice(lambda: speaking, lambda: "ru")
+    await voice.speak(text)
+    path = speaking.spoken(text, "ru")
+    assert path is not None
+    first = made(path)
+    assert size(path) == 400 * len(text), "16 kHz became 8 kHz, one byte a sample"
+    await voice.speak(text)
+    assert made(path) == first
+    assert store(tmp_path, tts, news="Добрый день").spoken(text, "ru") == path, "after a restart"
+    with pytest.raises(SpeechError, match="no such voice"):
+        await voice.speak("fail")
+    mute = PromptStore(tmp_path / "none", {})
+    with pytest.raises(SpeechError, match=r"no tts.command; set tts.command .* announce NAME"):
+        await BroadcastVoice(lambda: mute, lambda: "ru").speak(text)
+    assert mute.spoken(text, "ru") is None
+
+
+def test_parts_of_numbers_are_no_prompts_to_announce(tmp_path: Path, tts: TtsSettings) -> None:
+    for key in ("ru/welcome", "en/welcome", "ru/numbers/in-line-1"):
+        sound(tmp_path / "prompts", key)
+    found = PromptStore(tmp_path / "prompts", {}, tts=tts)
+    assert BroadcastVoice(lambda: found, lambda: "ru").prompts() == ["welcome"]

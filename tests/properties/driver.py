@@ -13,17 +13,32 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import AgentSettings, ContactClass, Medium, QueueSettings, Settings
 from gkc_engine.acd.state import ContactState
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId
+from gkc_engine.ids import (
+    SECOND,
+    AgentId,
+    ContactId,
+    Instant,
+    Micros,
+    OfferId,
+    QueueId,
+    SkillId,
+)
 from tests.properties.city import AGENTS, LETTERS, QUEUES, SKILLS
 from tests.properties.support import FAILURES, Pick, copy_of
 from tests.properties.wiring import Wiring
 
 
 class Driver(Wiring):
-    """Draws what happens. ``with_oracle``: what the oracle does not know is left out."""
+    """Draws what happens. ``with_oracle``: what the oracle does not know is left out.
 
-    def __init__(self, settings: Settings, pick: Pick, *, with_oracle: bool) -> None:
+    ``supervised``: single skills are overridden, and broadcasts are made.
+    """
+
+    def __init__(
+        self, settings: Settings, pick: Pick, *, with_oracle: bool, supervised: bool = False
+    ) -> None:
         super().__init__(settings, pick, with_oracle=with_oracle)
+        self.supervised = supervised
         for agent_id in AGENTS[: self.one_of([8, 3])]:
             self.send(ev.AgentLoggedIn(agent_id=agent_id))
 
@@ -58,6 +73,8 @@ class Driver(Wiring):
             self.priority,
             self.call_again,
         ]
+        if self.supervised:
+            base += [self.override, self.override, self.broadcast]
         if self.oracle is None:
             base += [self.reload, self.late_answer, self.hold]
         return base
@@ -223,6 +240,37 @@ class Driver(Wiring):
 
     def skills(self) -> None:
         self.send(ev.SkillsChanged(agent_id=self.agent(), skills=SKILLS[self.agent()]))
+
+    def override(self) -> None:
+        ends = [None, Instant(self.now + 3 * SECOND), Instant(self.now + 7 * SECOND)]
+        self.send(
+            ev.SkillOverridden(
+                agent_id=self.agent(),
+                skill=SkillId(self.one_of(["passport", "housing", "tatar"])),
+                level=self.one_of([None, 0, 0, 2, 5]),
+                until=self.one_of(ends),
+            )
+        )
+
+    def broadcast(self) -> None:
+        """What is said to those who wait: to the oracle it means nothing."""
+        queue = self.one_of(self.voice)
+        heard = [
+            ev.BroadcastHeard(contact_id=contact_id, broadcast_id=1)
+            for contact_id in list(self.acd.contacts())[:1]
+        ]
+        events: list[ev.Event] = [
+            *heard,
+            ev.QueueAnnounced(
+                queue=queue,
+                say="outage",
+                until=Instant(self.now + self.pick.number(1, 9) * SECOND),
+                every_us=self.one_of([None, Micros(2 * SECOND)]),
+                newcomers=self.chance(50),
+            ),
+            ev.BroadcastStopped(queue=queue),
+        ]
+        self.send(self.one_of(events))
 
     def detach(self) -> None:
         if contacts := list(self.acd.contacts()):

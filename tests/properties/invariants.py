@@ -249,7 +249,9 @@ class Checker:
         work_conserving(after)
         place_kept(before, after)
         within_capacity(after, commands)
-        skills_moved = isinstance(event, ev.SkillsChanged | ev.SettingsApplied)
+        skills_moved = isinstance(event, ev.SkillsChanged | ev.SettingsApplied) or any(
+            isinstance(command, cmd.SkillsInForce) for command in commands
+        )
         if not skills_moved:
             no_overtaking(before, after, commands)
             named = event.to_agent if isinstance(event, ev.TransferRequested) else None

@@ -32,6 +32,11 @@ class Offers(Waits):
                 dues.append(Due((a.rest, 1, a.rank, 2, 0), lambda a=a: self.end_rest(a)))  # type: ignore[misc]
             if a.pause is not None and a.pause[0] is not None:
                 dues.append(Due((a.pause[0], 1, a.rank, 3, 0), lambda a=a: self.end_pause(a)))  # type: ignore[misc]
+            dues += [
+                Due((until, 1, a.rank, 4, 0), lambda a=a: self.end_override(a))  # type: ignore[misc]
+                for _, until in a.over.values()
+                if until is not None
+            ]
         for c in self.contacts.values():
             if c.state == "offered":
                 dues.append(Due((c.lease, 0, c.seq, 0, 0), lambda c=c: self.lease_over(c)))  # type: ignore[misc]
@@ -44,6 +49,21 @@ class Offers(Waits):
             if c.state == "waiting":
                 dues += self.due_waiting(c)
         return dues
+
+    def end_override(self, a: OAgent) -> None:
+        a.over = {s: o for s, o in a.over.items() if o[1] is None or o[1] > self.now}
+        self.other_skills(a)
+
+    def other_skills(self, a: OAgent) -> None:
+        self.preferred_gone(a)
+        self.p2(a)
+        self.everybody_again()
+
+    def everybody_again(self) -> None:
+        """Somebody went: for some contacts nobody else is left, so P6 bars nobody any more."""
+        for c in sorted(self.contacts.values(), key=lambda c: c.seq):
+            if c.state == "waiting":
+                self.p1(c)
 
     def end_wrap(self, a: OAgent, slot: OSlot) -> None:
         slot.clear()

@@ -9,6 +9,9 @@ from tests.properties.rules import Decision
 
 __all__ = ["Decision", "Oracle"]
 
+OF_BROADCASTS = (ev.QueueAnnounced, ev.BroadcastStopped, ev.BroadcastHeard)
+"""What is said to those who wait decides nothing."""
+
 
 class Oracle(Offers):
     """Compared with the core by ``driver.py``, decision by decision."""
@@ -17,7 +20,8 @@ class Oracle(Offers):
         if isinstance(event, ev.EngineRestarted):
             self.restart(now)
         self.run_due(now, *self.line_of(event))
-        self.handle(event)
+        if not isinstance(event, OF_BROADCASTS):
+            self.handle(event)
         self.note()
         said, self.said = self.said, []
         return said
@@ -52,6 +56,7 @@ class Oracle(Offers):
                 | ev.AgentCallStarted()
                 | ev.AgentCallEnded()
                 | ev.SkillsChanged()
+                | ev.SkillOverridden()
             ):
                 return 1, self.agents[event.agent_id].rank
             case _:
@@ -264,7 +269,8 @@ class Oracle(Offers):
             | ev.AgentDeviceChanged
             | ev.AgentCallStarted
             | ev.AgentCallEnded
-            | ev.SkillsChanged,
+            | ev.SkillsChanged
+            | ev.SkillOverridden,
         ), event
         a = self.agents[event.agent_id]
         match event:
@@ -283,11 +289,22 @@ class Oracle(Offers):
             case ev.AgentCallStarted() | ev.AgentCallEnded():
                 self.own_call(a, event)
             case ev.SkillsChanged():
-                a.skills = {str(s): level for s, level in event.skills.items()}
+                a.base = {str(s): level for s, level in event.skills.items()}
                 a.shift = True
-                self.preferred_gone(a)
-                self.p2(a)
-                self.everybody_again()
+                self.other_skills(a)
+            case ev.SkillOverridden():
+                self.overridden(a, event)
+
+    def overridden(self, a: OAgent, event: ev.SkillOverridden) -> None:
+        if event.level is None:
+            if a.over.pop(event.skill, None) is not None:
+                self.other_skills(a)
+        elif (event.until is None or event.until > self.now) and a.over.get(event.skill) != (
+            event.level,
+            event.until,
+        ):
+            a.over[event.skill] = (event.level, event.until)
+            self.other_skills(a)
 
     def own_call(self, a: OAgent, event: ev.AgentCallStarted | ev.AgentCallEnded) -> None:
         if isinstance(event, ev.AgentCallStarted):
@@ -326,16 +343,11 @@ class Oracle(Offers):
         a.at_work, a.pause, a.rest = False, None, None
         if a.shift:
             (mine,) = (s for s in self.settings.agents if s.agent_id == a.name)
-            a.shift, a.skills = False, {str(s): level for s, level in mine.skills.items()}
+            a.shift, a.base = False, {str(s): level for s, level in mine.skills.items()}
+        a.over = {s: (level, until) for s, (level, until) in a.over.items() if until is not None}
         for slot in a.slots:
             c = self.contacts.get(slot.contact) if slot.doing == "offer" else None
             if c is not None and not any(self.agents[name].at_work for name in c.asked):
                 self.rescind(c)
         self.preferred_gone(a)
         self.everybody_again()
-
-    def everybody_again(self) -> None:
-        """Somebody went: for some contacts nobody else is left, so P6 bars nobody any more."""
-        for c in sorted(self.contacts.values(), key=lambda c: c.seq):
-            if c.state == "waiting":
-                self.p1(c)

@@ -23,8 +23,11 @@ class OSlot:
 class OAgent:
     name: str
     rank: int
-    skills: dict[str, int]
+    base: dict[str, int]
+    """Of the config, or of the shift."""
     slots: list[OSlot]
+    over: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    """A supervisor's word on single skills: level (0 = none), and until when."""
     shift: bool = False
     at_work: bool = False
     reachable: bool = True
@@ -38,6 +41,11 @@ class OAgent:
     aside: bool = False
     """His offer has just failed: the contact's P1 comes before he is able again (P5)."""
     log: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def skills(self) -> dict[str, int]:
+        found = {s: level for s, level in self.base.items() if s not in self.over}
+        return found | {s: level for s, (level, _) in self.over.items() if level > 0}
 
     @property
     def media(self) -> set[str]:

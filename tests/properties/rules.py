@@ -38,7 +38,7 @@ class Rules:
             str(a.agent_id): OAgent(
                 name=a.agent_id,
                 rank=i,
-                skills={str(s): level for s, level in a.skills.items()},
+                base={str(s): level for s, level in a.skills.items()},
                 slots=[
                     OSlot(medium.value)
                     for medium in Medium

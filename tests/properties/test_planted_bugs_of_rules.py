@@ -13,6 +13,7 @@ from gkc_engine.acd import (
     places,
     presence,
     routing,
+    skills,
     staffing,
 )
 from gkc_engine.acd.events import Phone
@@ -21,7 +22,7 @@ from gkc_engine.acd.queues import Queue
 from gkc_engine.acd.settings import EmptyFactor
 from gkc_engine.acd.state import Agent, Contact, Work
 from gkc_engine.acd.world import World
-from gkc_engine.ids import Instant
+from gkc_engine.ids import Instant, SkillId
 from tests.properties.seeded import first_failure
 from tests.properties.test_planted_bugs import Bug
 
@@ -220,7 +221,36 @@ def priority_acts_with_the_next_offer(patch: pytest.MonkeyPatch) -> None:
 
 
 def skills_of_the_shift_stay(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(agents, "_skills_of_the_config", lambda *_: None)
+    patch.setattr(skills, "end_of_shift", lambda *_: None)
+
+
+def override_of_a_skill_has_no_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(World, "arm_override", lambda *_: None)
+
+
+def override_ends_at_logout_whatever_its_end(patch: pytest.MonkeyPatch) -> None:
+    end_of_shift = skills.end_of_shift
+
+    def planted(world: World, agent: Agent) -> None:
+        end_of_shift(world, agent)
+        agent.overrides = {}
+        skills.put(agent, skills.base(agent))
+        world.profile_agent(agent)
+
+    patch.setattr(skills, "end_of_shift", planted)
+
+
+def override_is_for_those_to_come(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(agents, "skills_moved", lambda world, agent: world.profile_agent(agent))
+
+
+def override_adds_to_the_level(patch: pytest.MonkeyPatch) -> None:
+    def planted(agent: Agent, own: dict[SkillId, int]) -> None:
+        over = {s: o.level for s, o in agent.overrides.items()}
+        agent.under = own if over else None
+        agent.skills = {s: n for s, n in {**over, **own}.items() if n}
+
+    patch.setattr(skills, "put", planted)
 
 
 def ring_all_rings_one(patch: pytest.MonkeyPatch) -> None:
@@ -267,6 +297,10 @@ BUGS: list[Bug] = [
     (failed_offer_is_made_again_to_the_other_slot, 8),
     (priority_acts_with_the_next_offer, 20),
     (skills_of_the_shift_stay, 84),
+    (override_of_a_skill_has_no_end, 1001),
+    (override_ends_at_logout_whatever_its_end, 1013),
+    (override_is_for_those_to_come, 1001),
+    (override_adds_to_the_level, 1000),
     (ring_all_rings_one, 9),
     (wide_requirement_loses_who_is_idle, 1),
     (emergency_forgets_who_was_being_offered, 1),

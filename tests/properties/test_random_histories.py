@@ -46,7 +46,12 @@ class _History(RuleBasedStateMachine):
         type(self).begun += 1
         pick = _Drawn(data)
         self.ways = ways_of_many(pick)
-        self.driver = Driver(self.ways.__enter__(), pick, with_oracle=self.with_oracle)
+        self.driver = Driver(
+            self.ways.__enter__(),
+            pick,
+            with_oracle=self.with_oracle,
+            supervised=pick.number(0, 1) == 1,
+        )
 
     @rule(data=st.data())
     def anything(self, data: st.DataObject) -> None:

@@ -80,6 +80,7 @@ class Wiring:
             assert view.can_take == able, agent
             assert (view.paused, view.misses) == (agent.pause is not None, agent.misses), agent
             assert not able or view.idle_since == agent.idle_since, agent
+            assert view.skills == agent.skills, agent
             parked = [slot.state is cmd.AgentState.HOLD for slot in view.slots]
             assert parked == [self.oracle.parked(agent, slot) for slot in agent.slots], agent
         assert set(self.acd.contacts()) == set(self.oracle.contacts)

@@ -54,6 +54,7 @@ def example(cls: type[Any]) -> Any:  # noqa: ANN401
         "paused": True,
         "open": False,
         "attended": False,
+        "newcomers": True,
         "slots": (0, 1),
         "diff": ("queues.tax.timeout 20s → 15s",),
     }

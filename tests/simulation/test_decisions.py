@@ -105,12 +105,12 @@ class TellingOracle(Oracle):
 class ExplainedDriver(Driver):
     """A history in which every offer is explained, by both."""
 
-    def __init__(self, settings: Settings, pick: Pick) -> None:
+    def __init__(self, settings: Settings, pick: Pick, *, supervised: bool = False) -> None:
         self.decisions: Decisions | None = None
         self.explained: list[Decision] = []
         self.teller = TellingOracle(settings)
         self.seen = 0
-        super().__init__(settings, pick, with_oracle=True)
+        super().__init__(settings, pick, with_oracle=True, supervised=supervised)
 
     def apply(self, event: ev.Event) -> list[cmd.Command]:
         self.oracle = self.teller
@@ -152,8 +152,8 @@ def check(mine: Decision, theirs: Told) -> None:
     assert [p.contact_id for p in mine.line] == theirs.line, mine
 
 
-def explain(settings: Settings, pick: Pick) -> int:
-    driver = ExplainedDriver(settings, pick)
+def explain(settings: Settings, pick: Pick, *, supervised: bool = False) -> int:
+    driver = ExplainedDriver(settings, pick, supervised=supervised)
     for _ in range(ACTIONS):
         driver.act()
     driver.finish()
@@ -163,7 +163,7 @@ def explain(settings: Settings, pick: Pick) -> int:
 def explain_drawn(seed: int) -> int:
     """Explain a history of a city in which every rule is drawn, of two media."""
     pick = Seeded(seed)
-    return explain(drawn_city(pick), pick)
+    return explain(drawn_city(pick), pick, supervised=seed % 3 == 2)
 
 
 @pytest.mark.parametrize("order", Order)

@@ -294,6 +294,15 @@ def made_urgent(center: Center) -> None:
     )
 
 
+def moved_by_hand(center: Center) -> None:
+    center.arrive("c1", "passport")
+    center.at(3).say(
+        ev.QueueRequested(
+            contact_id=ContactId("c1"), queue=QueueId("urgent"), reason=ev.BY_SUPERVISOR
+        )
+    )
+
+
 @pytest.mark.parametrize(
     ("happens", "what", "english", "russian"),
     [
@@ -330,7 +339,18 @@ def made_urgent(center: Center) -> None:
         ),
         (interrupted, What.PARKED, "parked: anna has taken", "Оператор принял срочный вызов"),
         (interrupted, What.RESUMED, "anna goes on with it", "вернулся к Вашему обращению"),
-        (made_urgent, What.PRIORITY, "another priority: emergency", "категория: экстренная"),
+        (
+            made_urgent,
+            What.PRIORITY,
+            "another priority, given by a supervisor: emergency",
+            "Обращению старшим смены установлена другая очерёдность; категория: экстренная",
+        ),
+        (
+            moved_by_hand,
+            What.QUEUED,
+            "enters urgent, which requires passport 1, moved by a supervisor  [P2]",
+            "Перевёл старший смены; время постановки в очередь сохранено.",
+        ),
         (after_a_reload, What.CONFIG, "config version v2", "новая версия настроек: v2"),
         (left_waiting, What.ENDED, "ended: abandoned_short, waited 2s", "завершено с Вашей сторон"),
         (closed, What.TREATED, "ends by config: closed  [P4]", "был закрыт (правило P4)"),

@@ -57,6 +57,8 @@ class Call:
     """What the core wants done with him, in order; read by whoever holds the socket."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while ``inbox`` holds something."""
+    listening: bool = False
+    """Whether he hears music and nothing else: ``arrived`` may wake him for an announcement."""
     dialling: OfferContact | None = None
     """The offer whose Dial runs (ring and talk)."""
     rescinded: set[OfferId] = field(default_factory=set)
@@ -130,6 +132,12 @@ class Calls:
         assert call.leg not in self.by_leg, call.leg
         self.by_leg[call.leg] = call
         self.by_contact[call.contact_id] = call
+
+    def wake(self) -> None:
+        """Let those who only listen to music be asked at once what they are to be told."""
+        for call in self.by_leg.values():
+            if call.listening:
+                call.arrived.set()
 
     def bind(self, call: Call, leg: str, agent_id: AgentId) -> None:
         """Note that ``leg`` is an operator's phone, rung or talking for ``call``."""

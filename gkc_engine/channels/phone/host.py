@@ -39,6 +39,8 @@ class Sound:
 
     path: str
     seconds: float
+    broadcast_id: int | None = None
+    """Of a supervisor's broadcast: that it was heard to its end is put on record."""
 
 
 @dataclass(slots=True, kw_only=True)

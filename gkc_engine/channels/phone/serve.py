@@ -135,11 +135,13 @@ class CitizenSession:
     async def _listen(self, pause: float) -> None:
         """Let him hear his music under the lease until something is to be done, or ``pause``."""
         self._host.leases.keep(self._call, self._agi)
+        self._call.listening = True
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._call.arrived.wait()
         finally:
+            self._call.listening = False
             self._host.leases.drop(self._agi)
 
     async def _hold(self) -> None:
@@ -183,6 +185,13 @@ class CitizenSession:
         for sound in self._announcer().prompts(self._call, self._host.now()):
             if not await self._play(sound):
                 break
+            if sound.broadcast_id is not None:
+                self._host.submit(
+                    ev.BroadcastHeard(
+                        contact_id=self._call.contact_id, broadcast_id=sound.broadcast_id
+                    ),
+                    None,
+                )
         if self._waiting is not None:
             await self._music(on=True)
 

@@ -1,0 +1,1 @@
+"""Alerts: what is measured, when it is raised and cleared, and who is told."""
