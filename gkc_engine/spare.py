@@ -75,9 +75,11 @@ def _read_config(folder: Path) -> None:
     from gkc_engine.config.loader import load_config
 
     try:
-        load_config(folder)
+        config = load_config(folder)
     except ConfigError:
         return  # Somebody may be at it; the worker tells, if it is still so then.
+    if config.store.url is not None:
+        import psycopg  # noqa: F401 - 0.1 s that a take-over need not spend
 
 
 def _wait(order: int, folder: Path) -> None:

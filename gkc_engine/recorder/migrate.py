@@ -62,8 +62,10 @@ def bring_up(connection: sa.Connection) -> None:
             f"store version {found}, this engine knows {schema.REVISION}; start the newer engine"
         )
     if found is None:
-        _VERSION.create(connection, checkfirst=True)
-        schema.metadata.create_all(connection)
+        # Asking for each table and index costs as much again as making them.
+        some = bool(sa.inspect(connection).get_table_names())
+        _VERSION.create(connection, checkfirst=some)
+        schema.metadata.create_all(connection, checkfirst=some)
         connection.execute(_VERSION.insert(), {"version_num": schema.REVISION})
         row = {"key": _STORE_VERSION, "value": _KEEPS_OFF}
         connection.execute(schema.meta.insert(), row)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from gkc_engine.cli import contact, db
@@ -94,3 +95,34 @@ def test_a_store_in_a_server_is_found_copied_and_compared(
         assert wrong.stdout == "contact c1: talk_us is 61000000, by the ledger 60000000\n"
         assert gkc.invoke(records.app, ["rebuild"]).exit_code == 0
         assert gkc.invoke(records.app, ["rebuild", "--check"]).exit_code == 0
+
+
+@pytest.mark.accept
+def test_every_report_is_the_same_from_a_server(
+    run: Path,
+    gkc: CliRunner,
+    postgres: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sums are of other types there, and order is by another's rules unless ours are said."""
+    from gkc_engine.cli import report
+    from gkc_engine.config.store import leave_note
+    from tests.cli.test_report import SPAN, make_day
+
+    path = make_day(run.parent / "gkc.sqlite")
+    commands = typer.main.get_group(report.app).commands
+    names = sorted(commands)
+    told: list[dict[str, tuple[int, str]]] = []
+    with PostgresPlace(postgres) as place:
+        for where in ("file", "server"):
+            if where == "server":
+                monkeypatch.setenv("GKC_TEST_URL", place.url)
+                words = ["copy", "--from", str(path), "--to", "env:GKC_TEST_URL"]
+                assert gkc.invoke(db.app, words).exit_code == 0
+                leave_note("env:GKC_TEST_URL", run.parent, tmp_path, "UTC")
+            done = {name: gkc.invoke(report.app, [name, *SPAN, "--json"]) for name in names}
+            told.append({name: (r.exit_code, r.stdout) for name, r in done.items()})
+    assert told[0] == told[1]
+    assert {"queues", "operators", "ewt"} <= set(names)
+    assert sum(code == 0 for code, _ in told[0].values()) >= 3, told[0]
