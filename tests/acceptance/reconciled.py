@@ -130,7 +130,8 @@ def _move_segment(path: Path, segment_id: str) -> None:
 
 def _bill(path: Path, uid: str) -> None:
     """Bill two seconds more on the call's last row."""
-    rows = list(csv.reader(path.open(encoding="utf-8", newline="")))
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
     row = [row for row in rows if row[10] == uid][-1]
     row[8] = f"{float(row[8]) + 2:.6f}"
     with path.open("w", encoding="utf-8", newline="") as file:
