@@ -279,21 +279,21 @@ async def test_a_citizen_is_put_through_to_an_office(outside: Outside) -> None:
 
 async def test_the_called_party_is_put_through_to_a_colleague(outside: Outside) -> None:
     stage = outside.stage
-    await stage.city.login("anna", "boris")
+    await stage.city.login("anna", "dina")
     mine, theirs = await outside.talk()
-    stage.phone(102, answers)
-    second = await stage.phone(101).dial("102")
+    dina = stage.phone(105, answers)
+    second = await stage.phone(101).dial("105")  # 102 is the police here
     await asyncio.wait_for(second.answered.wait(), 10)
-    his = await stage.phone(102).next_call()
+    his = await dina.next_call()
     await hears_each_other(second, his)
-    assert await mine.refer("102", second) == 202
+    assert await mine.refer("105", second) == 202
     await hears_each_other(his, theirs)
-    row = await stage.city.agent_is("boris", "talk")
+    row = await stage.city.agent_is("dina", "talk")
     assert row["contact_id"], "it is his contact now"
     await his.bye()
-    await stage.city.agent_is("boris", "ready")
+    await stage.city.agent_is("dina", "ready")
     story = await out_of(outside, "answered")
-    assert talks(story) == ["anna", "boris"]
+    assert talks(story) == ["anna", "dina"]
     assert handed_over(story) == ["attended"]
 
 
