@@ -153,3 +153,5 @@ def test_one_that_hangs_costs_only_its_own_messages(
         assert ("webhook", "failed") in outcomes, "each attempt has its end"
         hangs.close()
         works.close()
+        hangs._thread.join(5)
+        works._thread.join(5)

@@ -115,7 +115,9 @@ async def test_raised_told_and_cleared_once_and_on_record() -> None:
         hall.live.in_progress = []
         await hall.look(10)
     assert hall.active() == 0.0
-    assert [entry["event"] for entry in logs] == ["alert_raised", "alert_cleared"]
+    # A webhook's thread of another test may still have a word to say.
+    told = [entry["event"] for entry in logs if entry["event"].startswith("alert_")]
+    assert told == ["alert_raised", "alert_cleared"]
     limit = "ожидают ответа 1 (порог: больше 0)"
     assert hall.post.sent == [
         ("duty@example.org", f"ТРЕВОГА: «Паспорта»: {limit}"),
