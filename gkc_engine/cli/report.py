@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -22,6 +22,9 @@ from gkc_engine.control.told_waits import accuracy_rows
 from gkc_engine.control.when import from_iso
 from gkc_engine.ids import Instant
 from gkc_engine.statistics.figures import Part
+
+if TYPE_CHECKING:
+    from gkc_engine.statistics.rollups import By
 
 app = typer.Typer(help="Figures over a stretch of time.", no_args_is_help=True)
 
@@ -48,7 +51,7 @@ DrillOption = Annotated[
 ]
 
 
-def _by_column(column: str) -> Callable[..., None]:
+def _by_column(column: By) -> Callable[..., None]:
     """Return the command that shows a row for each value of a column."""
 
     def command(
@@ -68,11 +71,12 @@ def _by_column(column: str) -> Callable[..., None]:
     return command
 
 
-for _name, _column, _help in (
+_COLUMNS: Final[tuple[tuple[str, By, str], ...]] = (
     ("queues", "queue", "Show the figures of each queue."),
     ("services", "service", "Show the figures of each service of the city."),
     ("numbers", "did", "Show the figures of each number that citizens dialled."),
-):
+)
+for _name, _column, _help in _COLUMNS:
     app.command(_name, help=_help)(_by_column(_column))
 
 
@@ -144,22 +148,25 @@ class _Asked:
     config: Path | None
 
 
-def _report(by: str, asked: _Asked, minutes: int = 30) -> None:
-    from gkc_engine.statistics import report
+def _report(by: By | Literal["interval"], asked: _Asked, minutes: int = 30) -> None:
+    from gkc_engine.statistics import report, rollups
+    from gkc_engine.statistics.intervals import interval_bounds
 
     with refusals(), found(asked.config) as at, missing():
         since, until = _period(at, asked.from_, asked.to)
-        period = report.Period(since=since, until=until, queue=asked.queue, service=asked.service)
+        period = rollups.Period(since=since, until=until, queue=asked.queue, service=asked.service)
         zone = at.store.zone
         at.settle()
         with at.store.reading() as connection:
-            contacts = report.contacts(connection, period)
             if asked.drill is not None:
-                rows = report.drilled(asked.drill, contacts)
+                rows = report.drilled(asked.drill, report.contacts(connection, period))
             elif by == "interval":
-                rows = report.interval_rows(period, minutes, zone, contacts)
+                bounds = interval_bounds(since, until, minutes, zone)
+                rows = report.interval_rows(
+                    bounds, zone, rollups.read(connection, period, bounds=bounds)
+                )
             else:
-                rows = report.rows_by(by, by, contacts)
+                rows = report.rows_by(by, rollups.read(connection, period, by=(by,)))
     columns = _tables.contacts(zone) if asked.drill is not None else _tables.report(by)
     print_report(asked.form, columns, rows, "No contact entered a queue in that time.")
 

@@ -19,6 +19,7 @@ from gkc_engine.ids import QueueId
 from gkc_engine.recorder.codec import KINDS, Message, decode
 from gkc_engine.recorder.numbers import parts_of
 from gkc_engine.recorder.records import Changes, Reader, Record
+from gkc_engine.recorder.rollup import RollUps
 from gkc_engine.recorder.rows import Row
 from gkc_engine.recorder.schema import contact as contact_table
 from gkc_engine.recorder.schema import offer as offer_table
@@ -28,6 +29,16 @@ _CONTACT_COLUMNS: Final = tuple(c.name for c in contact_table.columns)
 _OFFER_COLUMNS: Final = tuple(c.name for c in offer_table.columns)
 
 _SEGMENT_COLUMNS: Final = tuple(c.name for c in segment_table.columns)
+
+UNANSWERED: Final = frozenset(
+    {
+        cm.OfferOutcome.REFUSED,
+        cm.OfferOutcome.NO_ANSWER,
+        cm.OfferOutcome.BUSY,
+        cm.OfferOutcome.UNREACHABLE,
+    }
+)
+"""Outcomes of an offer that the agent could have answered, and did not."""
 
 CACHE_MAX: Final = 20_000
 """Contacts kept at hand; older ones are read back when a late fact (wrap-up) names them."""
@@ -49,6 +60,7 @@ class Projector:
         self._talks: OrderedDict[tuple[str, str], Record] = OrderedDict()
         """The last segment of a contact with an agent, for the wrap-up that follows it."""
         self._versions: dict[str, Record] = {}
+        self._rollups = RollUps()
 
     def fold(self, row: Row, message: Message | None = None) -> None:
         """Take one row of the ledger; ``message`` spares decoding when it is at hand."""
@@ -58,12 +70,15 @@ class Projector:
 
     def take_changes(self) -> Changes:
         """Return the rows changed since the last call; what is over need not stay at hand."""
+        for contact in self._dirty_contacts.values():
+            self._rollups.count(contact)
         changes = Changes(
             contacts=list(self._dirty_contacts.values()),
             segments=list(self._segments.values()),
             offers=list(self._dirty_offers.values()),
             intervals=list(self._dirty_intervals.values()),
             versions=list(self._versions.values()),
+            rollups=self._rollups.take(),
         )
         for key, offer in self._dirty_offers.items():
             if offer["ended"] is not None:
@@ -76,9 +91,10 @@ class Projector:
             self._versions,
         ):
             dirty.clear()
-        for at_hand in (self._contacts, self._talks):
-            while len(at_hand) > CACHE_MAX:
-                at_hand.popitem(last=False)
+        while len(self._contacts) > CACHE_MAX:
+            self._rollups.forget(self._contacts.popitem(last=False)[0])
+        while len(self._talks) > CACHE_MAX:
+            self._talks.popitem(last=False)
         return changes
 
     # --- contacts ----------------------------------------------------------------------------
@@ -93,6 +109,7 @@ class Projector:
             if record is None:
                 return None
             self._contacts[contact_id] = record
+            self._rollups.stands(record)
         self._dirty_contacts[contact_id] = record
         return record
 
@@ -117,6 +134,10 @@ class Projector:
             "started": row.ts_us,
             "wrap_up_us": 0,
             "offers": 0,
+            "agent_offers": 0,
+            "offers_unanswered": 0,
+            "offers_withdrawn": 0,
+            "transfers": 0,
             "step": 0,
             "config_version": row.config_version,
         }
@@ -247,6 +268,10 @@ class Projector:
         }
         if fact.agent_id is not None and fact.kind in (cm.SegmentKind.TALK, cm.SegmentKind.HOLD):
             self._talks[fact.contact_id, fact.agent_id] = segment
+        if fact.agent_id is not None and fact.outcome is cm.SegmentOutcome.TRANSFERRED:
+            contact = self._contact(fact.contact_id)
+            if contact is not None:
+                contact["transfers"] += 1
 
     def _wrapped_up(self, interval: Record) -> None:
         """Put the agent's wrap-up behind his talk: he is another party than the citizen.
@@ -307,7 +332,7 @@ class Projector:
         if offer is None:
             # Never said by us (a transfer to a named agent may skip it): still an offer.
             offer = self._put_offer(fact, fact.agent_id, fact.slot, 0)
-        accepted = fact.outcome is cm.OfferOutcome.ACCEPTED
+        accepted, said_before = fact.outcome is cm.OfferOutcome.ACCEPTED, offer["ended"] is not None
         offer |= {
             "ringing": fact.ringing,
             "answered": fact.ended if accepted else None,
@@ -318,9 +343,13 @@ class Projector:
         }
         self._dirty_offers[key] = offer
         record = self._contact(fact.contact_id)
-        if record is None or record["ended"] is not None:
-            return  # The contact's own sums are on record already.
-        record["offers"] += 1
+        if record is None or said_before:
+            return
+        record["agent_offers"] += 1
+        record["offers_unanswered"] += fact.outcome in UNANSWERED
+        record["offers_withdrawn"] += fact.outcome is cm.OfferOutcome.WITHDRAWN
+        if record["ended"] is None:  # Else the contact's own sum is on record already.
+            record["offers"] += 1
 
     # --- agents ------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-STORE_VERSION: Final = 2
+STORE_VERSION: Final = 3
 """Of the tables. A store of an older form is brought up to it when it is opened
 (``LedgerStore.open``)."""
 
@@ -109,6 +109,10 @@ contact: Final = sa.Table(
     sa.Column("hold_us", _BIG),
     sa.Column("wrap_up_us", _BIG, nullable=False),
     sa.Column("offers", sa.Integer, nullable=False),
+    sa.Column("agent_offers", sa.Integer),
+    sa.Column("offers_unanswered", sa.Integer),
+    sa.Column("offers_withdrawn", sa.Integer),
+    sa.Column("transfers", sa.Integer),
     sa.Column("overflow_count", sa.Integer),
     sa.Column("disposition", sa.Text),
     sa.Column("reason", sa.Text),
@@ -216,8 +220,35 @@ citizen_key: Final = sa.Table(
     sa.Column("wrapped", sa.LargeBinary, nullable=False),
 )
 
-PROJECTIONS: Final = (contact, segment, offer, agent_interval, config_version)
-"""What ``projections.rebuild`` makes anew."""
+rollup: Final = sa.Table(
+    "rollup",
+    metadata,
+    sa.Column("start", _BIG, primary_key=True, autoincrement=False),
+    sa.Column("queued", sa.Boolean, primary_key=True),
+    sa.Column("center", sa.Text, primary_key=True),
+    sa.Column("direction", sa.Text, primary_key=True),
+    sa.Column("medium", sa.Text, primary_key=True),
+    sa.Column("did", sa.Text, primary_key=True),
+    sa.Column("queue", sa.Text, primary_key=True),
+    sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("outcome", sa.Text, primary_key=True),
+    sa.Column("contacts", _BIG, nullable=False),
+    sa.Column("in_target", _BIG, nullable=False),
+    sa.Column("wait_us", _BIG, nullable=False),
+    sa.Column("talk_us", _BIG, nullable=False),
+    sa.Column("hold_us", _BIG, nullable=False),
+    sa.Column("wrap_up_us", _BIG, nullable=False),
+    sa.Column("agent_offers", _BIG, nullable=False),
+    sa.Column("offers_unanswered", _BIG, nullable=False),
+    sa.Column("offers_withdrawn", _BIG, nullable=False),
+    sa.Column("transfers", _BIG, nullable=False),
+    # Kept in the order of its key: a report reads the rows of its time one after the other.
+    sqlite_with_rowid=False,
+)
+"""``recorder/rollup.py``."""
+
+PROJECTIONS: Final = (contact, segment, offer, agent_interval, config_version, rollup)
+"""What ``rebuild`` makes anew."""
 
 
 def version_of(connection: sa.Connection) -> int | None:

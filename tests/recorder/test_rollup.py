@@ -1,0 +1,248 @@
+"""The roll-ups against a count of their own, from the rows of contacts, offers and segments."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gkc_engine.acd import commands as cm
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.settings import ContactClass, Medium
+from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId, seconds
+from gkc_engine.recorder import projections, schema
+from gkc_engine.recorder.ledger import batch_of
+from gkc_engine.recorder.store import LedgerStore
+from tests.recorder.support import START, History
+from tests.recorder.test_projections import random_day, store_of
+
+EXAMPLES = int(os.environ.get("GKC_RECORDER_EXAMPLES", "4"))
+QUARTER = 900_000_000
+KEY = ("start", "queued", "center", "direction", "medium", "did", "queue", "service", "outcome")
+
+
+def rows(store: LedgerStore, name: str) -> list[dict[str, Any]]:
+    with store.transaction() as connection:
+        table = schema.metadata.tables[name]
+        return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+
+
+def stands(store: LedgerStore) -> dict[tuple[Any, ...], dict[str, int]]:
+    """The roll-ups as they are kept, by their key."""
+    return {
+        tuple(row[name] for name in KEY): {k: v for k, v in row.items() if k not in KEY}
+        for row in rows(store, "rollup")
+    }
+
+
+def counted(store: LedgerStore) -> dict[tuple[Any, ...], dict[str, int]]:
+    """The same from the other tables, as ADR 0025 says it, and none of the code that keeps it."""
+    offers, segments = rows(store, "offer"), rows(store, "segment")
+    refusals = {"refused", "no_answer", "busy", "unreachable"}
+    found: defaultdict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    for one in rows(store, "contact"):
+        queued = one["first_queued"] is not None
+        at = one["first_queued"] if queued else one["started"]
+        ended = [o["outcome"] for o in offers if o["contact_id"] == one["contact_id"]]
+        handed = [
+            s
+            for s in segments
+            if s["contact_id"] == one["contact_id"] and s["outcome"] == "transferred"
+        ]
+        if one["disposition"]:
+            outcome, wait = one["disposition"], one["wait_us"]
+        elif one["answered"]:
+            outcome, wait = "talking", one["answered"] - at
+        else:
+            outcome, wait = "waiting", None
+        threshold = 20_000_000 if one["sl_threshold_us"] is None else one["sl_threshold_us"]
+        came = (at // QUARTER * QUARTER, queued, one["center_entry"], one["direction"])
+        place = (
+            *came,
+            one["medium"],
+            one["did"],
+            one["queue"] or "",
+            one["service"] or "",
+            outcome,
+        )
+        found[place].update(
+            contacts=1,
+            in_target=int(wait is not None and wait <= threshold),
+            wait_us=wait or 0,
+            talk_us=one["talk_us"] or 0,
+            hold_us=one["hold_us"] or 0,
+            wrap_up_us=one["wrap_up_us"],
+            agent_offers=sum(o is not None for o in ended),
+            offers_unanswered=sum(o in refusals for o in ended),
+            offers_withdrawn=ended.count("withdrawn"),
+            transfers=sum(s["agent_id"] is not None for s in handed),
+        )
+    return {key: dict(sums) for key, sums in found.items()}
+
+
+def varied(seed: int, contacts: int) -> History:
+    """A random day, and what it lacks: menus, doors that are shut, moves, transfers, ring-all."""
+    history = random_day(seed, contacts)
+    for n in range(contacts % 5):
+        started = history.now
+        history.step(
+            ev.ContactStarted(
+                contact_id=ContactId(f"menu{n}"),
+                medium=Medium.VOICE,
+                number=f"2026-ЦАО-{900 + n:06d}",
+                entry="+74951112233",
+            )
+        )
+        how = (cm.Disposition.ABANDONED_MENU, cm.Disposition.FULL, cm.Disposition.SELF_SERVED)
+        history.after(7)
+        history.step(
+            ev.ContactLeft(contact_id=ContactId(f"menu{n}"), party=ev.Party.CITIZEN),
+            left(history, f"menu{n}", started, how[n % 3]),
+        )
+    for n in range(contacts % 3):
+        handed_over(history, f"moved{n}", late=n == 1)
+    return history
+
+
+def left(history: History, contact: str, started: Instant, how: cm.Disposition) -> cm.ContactEnded:
+    return cm.ContactEnded(
+        contact_id=ContactId(contact),
+        disposition=how,
+        medium=Medium.VOICE,
+        started=started,
+        ended=history.now,
+        party=ev.Party.CITIZEN,
+        reason="",
+        via="engine",
+        queue=QueueId("passport") if how is cm.Disposition.FULL else None,
+        first_queued=None,
+        answered=None,
+        agent_id=None,
+        menu_us=Micros(history.now - started),
+        wait_us=Micros(0),
+        ring_us=Micros(0),
+        talk_us=Micros(0),
+        hold_us=Micros(0),
+        offers=0,
+    )
+
+
+def handed_over(history: History, contact: str, *, late: bool) -> None:
+    """Two agents ring, one answers and hands the citizen over to another queue, where he waits."""
+    history.arrive(contact)
+    queued = history.now
+    history.offers += 1
+    offer = OfferId(history.offers)
+    history.step(
+        ev.Tick(),
+        cm.OfferContact(
+            offer_id=offer,
+            contact_id=ContactId(contact),
+            agent_ids=(AgentId("anna"), AgentId("ben")),
+            queue=QueueId("passport"),
+            timeout_us=seconds(20),
+            step=0,
+            created=history.now,
+        ),
+    )
+    history.after(25 if late else 5)
+    answered = history.now
+    accepted, missed = cm.OfferOutcome.ACCEPTED, cm.OfferOutcome.NO_ANSWER
+    history.step(
+        ev.OfferAccepted(offer_id=offer, agent_id=AgentId("anna")),
+        history.offer_ended(contact, "anna", offer, queued, accepted),
+        history.offer_ended(contact, "ben", offer, queued, missed),
+        history.state("anna", cm.AgentState.TALK, contact),
+    )
+    history.after(1000)  # Into the next quarter-hour: it counts where it came.
+    talk = history.segment(
+        contact, 1, cm.SegmentKind.TALK, answered, cm.SegmentOutcome.TRANSFERRED, "anna"
+    )
+    history.step(
+        ev.Tick(),
+        talk,
+        cm.ContactQueued(
+            contact_id=ContactId(contact),
+            queue=QueueId("tax"),
+            enqueued=history.now,
+            sequence=history.sequence,
+            contact_class=ContactClass.NORMAL,
+            head_start_us=Micros(0),
+            medium=Medium.VOICE,
+        ),
+        history.state("anna", cm.AgentState.WRAP_UP, contact),
+    )
+    history.after(12)
+    history.step(ev.Tick(), history.state("anna", cm.AgentState.READY))
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    seed=st.integers(0, 2**32),
+    contacts=st.integers(1, 12),
+    sizes=st.lists(st.sampled_from((1, 2, 7, 50)), min_size=1, max_size=4),
+    at_hand=st.sampled_from((1, 3, 20_000)),
+)
+def test_roll_ups_are_what_the_contacts_add_up_to(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    contacts: int,
+    sizes: list[int],
+    at_hand: int,
+) -> None:
+    """However they grew: in small groups, with kills, with contacts read back from the table."""
+    history = varied(seed, contacts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(projections, "CACHE_MAX", at_hand)
+        store = store_of(tmp_path_factory.mktemp("rollup"), "a.db", history, sizes)
+    expected = counted(store)
+    assert stands(store) == expected
+    assert sum(sums["contacts"] for sums in expected.values()) == len(rows(store, "contact"))
+    store.rebuild()
+    assert stands(store) == expected
+    store.close()
+
+
+def test_a_late_wrap_up_changes_the_quarter_hour_in_which_its_contact_came(tmp_path: Path) -> None:
+    history = History(now=Instant(START // QUARTER * QUARTER + QUARTER - seconds(30)))
+    history.configured()
+    history.talk("c1", "anna", ring_s=3, talk_s=60)
+    store = LedgerStore(schema.sqlite_url(str(tmp_path / "a.db")))
+    store.open()
+    *before, wrapped_up = history.steps
+    store.append(batch_of(before, "centr"))
+    store.settle()
+    place = {"start": START // QUARTER * QUARTER, "queued": True, "center": "centr"}
+    place |= {"direction": "in", "medium": "voice", "did": "+74957777777"}
+    place |= {"queue": "passport", "service": "mvd", "outcome": "answered"}
+    sums = {"contacts": 1, "in_target": 1, "wait_us": 3_000_000, "talk_us": 60_000_000}
+    sums |= {"hold_us": 0, "wrap_up_us": 0, "agent_offers": 1, "offers_unanswered": 0}
+    sums |= {"offers_withdrawn": 0, "transfers": 0}
+    assert rows(store, "rollup") == [place | sums]
+    store.append(batch_of([wrapped_up], "centr"))
+    store.settle()
+    assert rows(store, "rollup") == [place | sums | {"wrap_up_us": 10_000_000}]
+    store.close()
+
+
+def test_a_row_in_which_nobody_counts_any_more_goes(tmp_path: Path) -> None:
+    history = History()
+    history.configured()
+    history.abandon("c1", 30)
+    store = LedgerStore(schema.sqlite_url(str(tmp_path / "a.db")))
+    store.open()
+    *waits, leaves = history.steps
+    seen: list[Mapping[str, Any]] = []
+    for steps in (waits, [leaves]):
+        store.append(batch_of(steps, "centr"))
+        store.settle()
+        seen.extend(rows(store, "rollup"))
+    assert [(row["outcome"], row["contacts"]) for row in seen] == [("waiting", 1), ("abandoned", 1)]
+    store.close()
