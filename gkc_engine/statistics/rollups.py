@@ -29,7 +29,7 @@ Group: TypeAlias = tuple[Any, ...]
 """The begin of the interval if bounds were given, then a text for each ``By``, empty for none."""
 
 _CONTACT_COLUMN: Final[Mapping[str, str]] = {"center": "center_entry"}
-_MANY: Final = 10_000
+_PAGES: Final = {"yield_per": 10_000}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +217,7 @@ def _of_contacts(
     never = c.first_queued.is_(None) & (c.started >= since) & (c.started < until)
     for where in (queued, never):  # each by its own index
         query = _filtered(sa.select(schema.contact).where(where), schema.contact, period)
-        for contact in connection.execution_options(yield_per=1000).execute(query).mappings():
+        for contact in connection.execute(query, execution_options=_PAGES).mappings():
             at = contact["started"] if contact["first_queued"] is None else contact["first_queued"]
             named, values = cell_of(contact)
             key = dict(zip(KEY, named, strict=True))
@@ -240,7 +240,7 @@ def _waits(
         .where((c.disposition == str(Disposition.ANSWERED)) | talking)
     )
     query = _filtered(query, schema.contact, period)
-    for at, one, *values in connection.execution_options(yield_per=_MANY).execute(query):
+    for at, one, *values in connection.execute(query, execution_options=_PAGES):
         yield at if with_time else period.since, tuple(values), one
 
 
