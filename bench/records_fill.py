@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 import sqlalchemy as sa
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition
+from gkc_engine.acd.core import Acd
 from gkc_engine.ids import SECOND, AgentId, Instant
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.ledger import batch_of
+from gkc_engine.recorder.ledger import batch_of, engine_version
 from gkc_engine.recorder.rollup import KEY, VALUES, Key, cell_of
 from gkc_engine.recorder.rows import Step
 from gkc_engine.recorder.store import LedgerStore
@@ -50,6 +52,8 @@ _ENDS: Final = (
 _IN_QUEUE: Final = frozenset(end for _, end in _ENDS[:5])
 _CHUNK: Final = 20_000
 _COLUMNS: Final = tuple(column.name for column in schema.contact.columns)
+
+_NOBODY: Final = msgspec.json.encode(Acd().snapshot()).decode()
 
 Say = Callable[[str], None]
 Row = dict[str, Any]
@@ -105,6 +109,7 @@ def fill(path: Path, contacts: int, last: date, say: Say, of: int = DAYS) -> Fil
     with store.transaction() as connection:
         counted = sa.select(sa.func.count()).select_from(schema.rollup)
         filled.rollups = connection.scalar(counted) or 0
+    store.snapshot(midnight(last + timedelta(days=1)), engine_version(), _NOBODY)
     store.close()
     return filled
 
@@ -150,8 +155,10 @@ def _write_day(
         raw.executemany(insert, chunk)
     named = ", ".join((*KEY, *VALUES))
     places = ", ".join("?" * (len(KEY) + len(VALUES)))
+    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in VALUES)
+    # Who came before midnight may have left the menu after it.
     raw.executemany(
-        f"INSERT INTO rollup ({named}) VALUES ({places})",
+        f"INSERT INTO rollup ({named}) VALUES ({places}) ON CONFLICT DO UPDATE SET {added}",
         [(*key, *values) for key, values in sorted(sums.items())],
     )
     raw.execute("COMMIT")

@@ -10,7 +10,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias
 
 import sqlalchemy as sa
@@ -29,7 +30,10 @@ Group: TypeAlias = tuple[Any, ...]
 """The begin of the interval if bounds were given, then a text for each ``By``, empty for none."""
 
 _CONTACT_COLUMN: Final[Mapping[str, str]] = {"center": "center_entry"}
-_PAGES: Final = {"yield_per": 10_000}
+_PAGE: Final = 10_000
+_PAGES: Final = {"yield_per": _PAGE}
+_INTERVALS: Final = 1_000
+"""Of one statement: SQLite takes a million characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ class Line:
     counts: Counts = field(default_factory=Counts)
     handling: Handling = field(default_factory=Handling)
     waits: list[int] = field(default_factory=list)
-    """Of the answered, in microseconds, in any order."""
+    """Of the answered, in microseconds; in order, unless lines were added up."""
 
     def add(self, other: Line) -> None:
         """Add what another line is made of."""
@@ -62,10 +66,6 @@ class Line:
 class _Cell:
     """One row of the roll-ups, or several that add up, or one contact."""
 
-    at: Instant
-    """In the interval in which it counts."""
-    values: Group
-    """Of what it is grouped by."""
     queued: bool
     outcome: str
     sums: Mapping[str, int]
@@ -92,13 +92,12 @@ def read(
             and only roll-ups are read.
     """
     made: defaultdict[Group, Line] = defaultdict(Line)
-    for cell in _cells(connection, period, by, bounds):
+    for group, cell in _cells(connection, period, by, bounds):
         if cell.queued:
-            line = made[_group(cell.at, cell.values, bounds)]
-            _count(line, cell)
+            _count(made[group], cell)
     if waits:
-        for at, values, wait in _waits(connection, period, by, with_time=bounds is not None):
-            made[_group(at, values, bounds)].waits.append(wait)
+        for group, found in _waits(connection, period, by, bounds).items():
+            made[group].waits = found
     return dict(made)
 
 
@@ -115,9 +114,8 @@ def outcomes(
     contact that never entered a queue counts where it started: so all contacts are here.
     """
     made: defaultdict[Group, Counter[tuple[str, bool]]] = defaultdict(Counter)
-    for cell in _cells(connection, period, by, bounds):
-        counter = made[_group(cell.at, cell.values, bounds)]
-        counter[cell.outcome, cell.queued] += cell.sums["contacts"]
+    for group, cell in _cells(connection, period, by, bounds):
+        made[group][cell.outcome, cell.queued] += cell.sums["contacts"]
     return dict(made)
 
 
@@ -136,10 +134,6 @@ def counts_of_contact(contact: Mapping[str, Any]) -> Counts:
     """
     key, values = cell_of(contact)
     return _counts(key[-1], dict(zip(VALUES, values, strict=True)))
-
-
-def _group(at: Instant, values: Group, bounds: Sequence[Instant] | None) -> Group:
-    return values if bounds is None else (bounds[bisect_right(bounds, at) - 1], *values)
 
 
 def _count(line: Line, cell: _Cell) -> None:
@@ -172,76 +166,105 @@ def _cells(
     period: Period,
     by: Sequence[By],
     bounds: Sequence[Instant] | None,
-) -> Iterator[_Cell]:
-    """Give the cells of the period: each contact is in one of them."""
+) -> Iterator[tuple[Group, _Cell]]:
+    """Give the cells of the period, each with its group: each contact is in one of them."""
     first, last = -(-period.since // GRAIN_US) * GRAIN_US, period.until // GRAIN_US * GRAIN_US
     if first >= last or any(bound % GRAIN_US for bound in bounds or ()):
-        yield from _of_contacts(connection, period, period.since, period.until, by)
+        yield from _of_contacts(connection, period, by, bounds)
         return
-    if period.since < first:
-        yield from _of_contacts(connection, period, period.since, Instant(first), by)
-    yield from _of_rollups(connection, period, first, last, by, with_time=bounds is not None)
-    if last < period.until:
-        yield from _of_contacts(connection, period, Instant(last), period.until, by)
+    whole = replace(period, since=Instant(first), until=Instant(last))
+    yield from _of_rollups(connection, whole, by, bounds)
+    for edge in (replace(period, until=Instant(first)), replace(period, since=Instant(last))):
+        if edge.since < edge.until:
+            yield from _of_contacts(connection, edge, by, bounds)
 
 
 def _of_rollups(
-    connection: sa.Connection,
-    period: Period,
-    first: int,
-    last: int,
-    by: Sequence[By],
-    *,
-    with_time: bool,
-) -> Iterator[_Cell]:
+    connection: sa.Connection, period: Period, by: Sequence[By], bounds: Sequence[Instant] | None
+) -> Iterator[tuple[Group, _Cell]]:
     c = schema.rollup.c
-    time = [c.start] if with_time else []
-    key = [*time, *(c[name] for name in by), c.queued, c.outcome]
+    values = [c[name] for name in by]
     # PostgreSQL's sum of integers is a decimal.
     sums = [sa.cast(sa.func.sum(c[name]), sa.BigInteger) for name in VALUES]
-    query = sa.select(*key, *sums).where(c.start >= first, c.start < last).group_by(*key)
-    query = _filtered(query, schema.rollup, period)
-    n, of_time = len(by), len(time)
-    for row in connection.execute(query):
-        at = Instant(row[0] if with_time else first)
-        queued, outcome = row[of_time + n : of_time + n + 2]
-        values = dict(zip(VALUES, row[of_time + n + 2 :], strict=True))
-        yield _Cell(at, tuple(row[of_time : of_time + n]), queued, outcome, values)
+    for time, where in _times(c.start, period, bounds):
+        key = [*time, *values, c.queued, c.outcome]
+        query = sa.select(*key, *sums).where(where).group_by(*key)
+        n = len(time) + len(values)
+        for row in connection.execute(_filtered(query, schema.rollup, period)):
+            queued, outcome = row[n : n + 2]
+            yield (
+                tuple(row[:n]),
+                _Cell(queued, outcome, dict(zip(VALUES, row[n + 2 :], strict=True))),
+            )
 
 
 def _of_contacts(
-    connection: sa.Connection, period: Period, since: Instant, until: Instant, by: Sequence[By]
-) -> Iterator[_Cell]:
+    connection: sa.Connection, period: Period, by: Sequence[By], bounds: Sequence[Instant] | None
+) -> Iterator[tuple[Group, _Cell]]:
     c = schema.contact.c
-    queued = (c.first_queued >= since) & (c.first_queued < until)
-    never = c.first_queued.is_(None) & (c.started >= since) & (c.started < until)
-    for where in (queued, never):  # each by its own index
+    queued = (c.first_queued >= period.since) & (c.first_queued < period.until)
+    # The sum keeps SQLite from the index of first entries, in which all these stand together.
+    nowhere = (c.first_queued + 0).is_(None)
+    never = nowhere & (c.started >= period.since) & (c.started < period.until)
+    for where in (queued, never):
         query = _filtered(sa.select(schema.contact).where(where), schema.contact, period)
         for contact in connection.execute(query, execution_options=_PAGES).mappings():
             at = contact["started"] if contact["first_queued"] is None else contact["first_queued"]
             named, values = cell_of(contact)
             key = dict(zip(KEY, named, strict=True))
+            group: Group = tuple([key[name] for name in by])
+            if bounds is not None:
+                group = (bounds[bisect_right(bounds, at) - 1], *group)
             sums = dict(zip(VALUES, values, strict=True))
-            group = tuple([key[name] for name in by])
-            yield _Cell(Instant(at), group, key["queued"], key["outcome"], sums)
+            yield group, _Cell(key["queued"], key["outcome"], sums)
 
 
 def _waits(
-    connection: sa.Connection, period: Period, by: Sequence[By], *, with_time: bool
-) -> Iterator[tuple[Instant, Group, int]]:
-    """Give when each answered contact entered its first queue, its group, and its wait."""
+    connection: sa.Connection, period: Period, by: Sequence[By], bounds: Sequence[Instant] | None
+) -> dict[Group, list[int]]:
+    """Return the waits of the answered by group, in order."""
     c = schema.contact.c
     wait = sa.case((c.disposition.is_(None), c.answered - c.first_queued), else_=c.wait_us)
-    group = [sa.func.coalesce(c[_CONTACT_COLUMN.get(name, name)], "") for name in by]
+    values = [sa.func.coalesce(c[_CONTACT_COLUMN.get(name, name)], "") for name in by]
     talking = c.disposition.is_(None) & c.answered.is_not(None)
-    query = (
-        sa.select(c.first_queued, wait, *group)
-        .where(c.first_queued >= period.since, c.first_queued < period.until)
-        .where((c.disposition == str(Disposition.ANSWERED)) | talking)
-    )
-    query = _filtered(query, schema.contact, period)
-    for at, one, *values in connection.execute(query, execution_options=_PAGES):
-        yield at if with_time else period.since, tuple(values), one
+    answered = (c.disposition == str(Disposition.ANSWERED)) | talking
+    found: defaultdict[Group, list[int]] = defaultdict(list)
+    for time, where in _times(c.first_queued, period, bounds):
+        columns: list[sa.ColumnElement[Any]] = [*time, *values, wait]
+        query = sa.select(*columns).where(where, answered).order_by(wait)
+        result = connection.execute(_filtered(query, schema.contact, period))
+        # A month has 700 000: the driver's own tuples cost half of what SQLAlchemy's rows do.
+        cursor = result.cursor
+        assert cursor is not None
+        while page := cursor.fetchmany(_PAGE):
+            for row in page:
+                found[row[:-1]].append(row[-1])
+        result.close()
+    return found
+
+
+_Condition: TypeAlias = sa.ColumnElement[bool]
+
+
+def _times(
+    column: sa.Column[int], period: Period, bounds: Sequence[Instant] | None
+) -> Iterator[tuple[list[sa.ColumnElement[int]], _Condition]]:
+    """Give, for each statement that is needed, a column of the interval and what joins it.
+
+    Without bounds there is no such column, and the condition is the period.
+    """
+    if bounds is None:
+        yield [], (column >= period.since) & (column < period.until)
+        return
+    cut = [
+        (begin, max(begin, period.since), min(end, period.until))
+        for begin, end in pairwise(bounds)
+        if begin < period.until and end > period.since
+    ]
+    names = [sa.column(name, sa.BigInteger) for name in ("begin", "since", "until")]
+    for at in range(0, len(cut), _INTERVALS):
+        table = sa.values(*names, literal_binds=True).data(cut[at : at + _INTERVALS]).cte("spans")
+        yield [table.c.begin], (column >= table.c.since) & (column < table.c.until)
 
 
 _Select: TypeAlias = sa.Select[Any]

@@ -173,3 +173,5 @@ def test_no_report_reads_a_whole_table(connection: sa.Connection) -> None:
     assert len(reading) >= 9, said
     assert not [line for line in reading if line.startswith("SCAN")], said
     assert "SEARCH contact USING COVERING INDEX contact_waits" in "\n".join(reading)
+    # Those that never entered a queue stand in that index all together.
+    assert not [line for line in reading if "contact_waits (first_queued=?" in line], said
