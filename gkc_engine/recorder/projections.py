@@ -19,7 +19,7 @@ from gkc_engine.ids import QueueId
 from gkc_engine.recorder.codec import KINDS, Message, decode
 from gkc_engine.recorder.numbers import parts_of
 from gkc_engine.recorder.records import Changes, Reader, Record
-from gkc_engine.recorder.rollup import RollUps
+from gkc_engine.recorder.rollup import RollUps, count_offer
 from gkc_engine.recorder.rows import Row
 from gkc_engine.recorder.schema import contact as contact_table
 from gkc_engine.recorder.schema import offer as offer_table
@@ -29,16 +29,6 @@ _CONTACT_COLUMNS: Final = tuple(c.name for c in contact_table.columns)
 _OFFER_COLUMNS: Final = tuple(c.name for c in offer_table.columns)
 
 _SEGMENT_COLUMNS: Final = tuple(c.name for c in segment_table.columns)
-
-UNANSWERED: Final = frozenset(
-    {
-        cm.OfferOutcome.REFUSED,
-        cm.OfferOutcome.NO_ANSWER,
-        cm.OfferOutcome.BUSY,
-        cm.OfferOutcome.UNREACHABLE,
-    }
-)
-"""Outcomes of an offer that the agent could have answered, and did not."""
 
 CACHE_MAX: Final = 20_000
 """Contacts kept at hand; older ones are read back when a late fact (wrap-up) names them."""
@@ -215,6 +205,9 @@ class Projector:
             "short": _SHORT.get(fact.disposition),
             "config_version": row.config_version,
         }
+        if fact.first_queued is None and fact.queue is not None:  # Refused at that queue's door.
+            queue = self._queue(fact.queue)
+            record["service"] = None if queue is None else queue.service
         if fact.queue is not None and record["requirement_final"] is not None:
             self._require(record)  # A reload may have changed it while the contact waited.
 
@@ -345,9 +338,7 @@ class Projector:
         record = self._contact(fact.contact_id)
         if record is None or said_before:
             return
-        record["agent_offers"] += 1
-        record["offers_unanswered"] += fact.outcome in UNANSWERED
-        record["offers_withdrawn"] += fact.outcome is cm.OfferOutcome.WITHDRAWN
+        count_offer(record, fact.outcome)
         if record["ended"] is None:  # Else the contact's own sum is on record already.
             record["offers"] += 1
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 
+from gkc_engine.acd.commands import OfferOutcome
 from gkc_engine.ids import SECOND
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.records import Record
@@ -35,6 +36,24 @@ VALUES: Final = tuple(c.name for c in schema.rollup.columns if not c.primary_key
 
 Key: TypeAlias = tuple[Any, ...]
 Values: TypeAlias = tuple[int, ...]
+
+
+UNANSWERED: Final = frozenset(
+    {
+        OfferOutcome.REFUSED,
+        OfferOutcome.NO_ANSWER,
+        OfferOutcome.BUSY,
+        OfferOutcome.UNREACHABLE,
+    }
+)
+"""Outcomes of an offer that the agent could have answered, and did not."""
+
+
+def count_offer(contact: Record, outcome: OfferOutcome) -> None:
+    """Count an agent's offer that is over on its contact."""
+    contact["agent_offers"] += 1
+    contact["offers_unanswered"] += outcome in UNANSWERED
+    contact["offers_withdrawn"] += outcome is OfferOutcome.WITHDRAWN
 
 
 def cell_of(contact: Mapping[Any, Any]) -> tuple[Key, Values]:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from gkc_engine.acd.commands import AgentState, OfferOutcome, SegmentKind, SegmentOutcome
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.projections import UNANSWERED
+from gkc_engine.recorder.rollup import UNANSWERED
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.figures import Handling
 

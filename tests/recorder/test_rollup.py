@@ -246,3 +246,12 @@ def test_a_row_in_which_nobody_counts_any_more_goes(tmp_path: Path) -> None:
         seen.extend(rows(store, "rollup"))
     assert [(row["outcome"], row["contacts"]) for row in seen] == [("waiting", 1), ("abandoned", 1)]
     store.close()
+
+
+def test_who_was_refused_at_the_door_counts_for_the_queues_service(tmp_path: Path) -> None:
+    history = varied(seed=1, contacts=2)  # two that never entered a queue: menu0, menu1 (full)
+    store = store_of(tmp_path, "a.db", history, [50])
+    never = [row for row in rows(store, "rollup") if not row["queued"]]
+    told = sorted((row["outcome"], row["queue"], row["service"], row["contacts"]) for row in never)
+    assert told == [("abandoned_menu", "", "", 1), ("full", "passport", "mvd", 1)]
+    store.close()
