@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,71 +20,18 @@ from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId
 from gkc_engine.recorder import projections, schema
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
+from gkc_engine.statistics.figures import offered
+from gkc_engine.statistics.rollups import Period, read
+from tests.recorder.rolled import QUARTER, counted, rows, stands
 from tests.recorder.support import START, History
 from tests.recorder.test_projections import random_day, store_of
 
 EXAMPLES = int(os.environ.get("GKC_RECORDER_EXAMPLES", "4"))
-QUARTER = 900_000_000
-KEY = ("start", "queued", "center", "direction", "medium", "did", "queue", "service", "outcome")
 
 
-def rows(store: LedgerStore, name: str) -> list[dict[str, Any]]:
+def kept(store: LedgerStore) -> list[dict[str, Any]]:
     with store.transaction() as connection:
-        table = schema.metadata.tables[name]
-        return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
-
-
-def stands(store: LedgerStore) -> dict[tuple[Any, ...], dict[str, int]]:
-    """The roll-ups as they are kept, by their key."""
-    return {
-        tuple(row[name] for name in KEY): {k: v for k, v in row.items() if k not in KEY}
-        for row in rows(store, "rollup")
-    }
-
-
-def counted(store: LedgerStore) -> dict[tuple[Any, ...], dict[str, int]]:
-    """The same from the other tables, as ADR 0025 says it, and none of the code that keeps it."""
-    offers, segments = rows(store, "offer"), rows(store, "segment")
-    refusals = {"refused", "no_answer", "busy", "unreachable"}
-    found: defaultdict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    for one in rows(store, "contact"):
-        queued = one["first_queued"] is not None
-        at = one["first_queued"] if queued else one["started"]
-        ended = [o["outcome"] for o in offers if o["contact_id"] == one["contact_id"]]
-        handed = [
-            s
-            for s in segments
-            if s["contact_id"] == one["contact_id"] and s["outcome"] == "transferred"
-        ]
-        if one["disposition"]:
-            outcome, wait = one["disposition"], one["wait_us"]
-        elif one["answered"]:
-            outcome, wait = "talking", one["answered"] - at
-        else:
-            outcome, wait = "waiting", None
-        threshold = 20_000_000 if one["sl_threshold_us"] is None else one["sl_threshold_us"]
-        came = (at // QUARTER * QUARTER, queued, one["center_entry"], one["direction"])
-        place = (
-            *came,
-            one["medium"],
-            one["did"],
-            one["queue"] or "",
-            one["service"] or "",
-            outcome,
-        )
-        found[place].update(
-            contacts=1,
-            in_target=int(wait is not None and wait <= threshold),
-            wait_us=wait or 0,
-            talk_us=one["talk_us"] or 0,
-            hold_us=one["hold_us"] or 0,
-            wrap_up_us=one["wrap_up_us"],
-            agent_offers=sum(o is not None for o in ended),
-            offers_unanswered=sum(o in refusals for o in ended),
-            offers_withdrawn=ended.count("withdrawn"),
-            transfers=sum(s["agent_id"] is not None for s in handed),
-        )
-    return {key: dict(sums) for key, sums in found.items()}
+        return rows(connection, "rollup")
 
 
 def varied(seed: int, contacts: int) -> History:
@@ -202,12 +149,29 @@ def test_roll_ups_are_what_the_contacts_add_up_to(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(projections, "CACHE_MAX", at_hand)
         store = store_of(tmp_path_factory.mktemp("rollup"), "a.db", history, sizes)
-    expected = counted(store)
-    assert stands(store) == expected
-    assert sum(sums["contacts"] for sums in expected.values()) == len(rows(store, "contact"))
+    with store.transaction() as connection:
+        expected = counted(connection)
+        assert stands(connection) == expected
+        assert sum(s["contacts"] for s in expected.values()) == len(rows(connection, "contact"))
+        offered_is_the_sum_of_its_parts(connection)
     store.rebuild()
-    assert stands(store) == expected
+    with store.transaction() as connection:
+        assert stands(connection) == expected
     store.close()
+
+
+def offered_is_the_sum_of_its_parts(connection: sa.Connection) -> None:
+    """In each quarter-hour and queue, all who came are answered, gone, ended or still there."""
+    came = Counter(
+        (row["first_queued"] // QUARTER * QUARTER, row["queue"])
+        for row in rows(connection, "contact")
+        if row["first_queued"] is not None
+    )
+    first, last = min(came)[0], max(came)[0] + QUARTER
+    bounds = [Instant(at) for at in range(first, last + 1, QUARTER)]
+    period = Period(since=bounds[0], until=bounds[-1])
+    made = read(connection, period, by=("queue",), bounds=bounds, waits=False)
+    assert {group: offered(line.counts) for group, line in made.items()} == came
 
 
 def test_a_late_wrap_up_changes_the_quarter_hour_in_which_its_contact_came(tmp_path: Path) -> None:
@@ -225,10 +189,10 @@ def test_a_late_wrap_up_changes_the_quarter_hour_in_which_its_contact_came(tmp_p
     sums = {"contacts": 1, "in_target": 1, "wait_us": 3_000_000, "talk_us": 60_000_000}
     sums |= {"hold_us": 0, "wrap_up_us": 0, "agent_offers": 1, "offers_unanswered": 0}
     sums |= {"offers_withdrawn": 0, "transfers": 0}
-    assert rows(store, "rollup") == [place | sums]
+    assert kept(store) == [place | sums]
     store.append(batch_of([wrapped_up], "centr"))
     store.settle()
-    assert rows(store, "rollup") == [place | sums | {"wrap_up_us": 10_000_000}]
+    assert kept(store) == [place | sums | {"wrap_up_us": 10_000_000}]
     store.close()
 
 
@@ -243,7 +207,7 @@ def test_a_row_in_which_nobody_counts_any_more_goes(tmp_path: Path) -> None:
     for steps in (waits, [leaves]):
         store.append(batch_of(steps, "centr"))
         store.settle()
-        seen.extend(rows(store, "rollup"))
+        seen.extend(kept(store))
     assert [(row["outcome"], row["contacts"]) for row in seen] == [("waiting", 1), ("abandoned", 1)]
     store.close()
 
@@ -251,7 +215,7 @@ def test_a_row_in_which_nobody_counts_any_more_goes(tmp_path: Path) -> None:
 def test_who_was_refused_at_the_door_counts_for_the_queues_service(tmp_path: Path) -> None:
     history = varied(seed=1, contacts=2)  # two that never entered a queue: menu0, menu1 (full)
     store = store_of(tmp_path, "a.db", history, [50])
-    never = [row for row in rows(store, "rollup") if not row["queued"]]
+    never = [row for row in kept(store) if not row["queued"]]
     told = sorted((row["outcome"], row["queue"], row["service"], row["contacts"]) for row in never)
     assert told == [("abandoned_menu", "", "", 1), ("full", "passport", "mvd", 1)]
     store.close()
