@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition
@@ -53,7 +54,8 @@ _IN_QUEUE: Final = frozenset(end for _, end in _ENDS[:5])
 _CHUNK: Final = 20_000
 _COLUMNS: Final = tuple(column.name for column in schema.contact.columns)
 
-_NOBODY: Final = msgspec.json.encode(Acd().snapshot()).decode()
+NOBODY: Final = msgspec.json.encode(Acd().snapshot()).decode()
+"""The state of a center in which nobody is left, for the snapshot after the day."""
 
 Say = Callable[[str], None]
 Row = dict[str, Any]
@@ -79,10 +81,11 @@ def fill(path: Path, contacts: int, last: date, say: Say, of: int = DAYS) -> Fil
     """Make a store with about ``contacts`` contacts of ``of`` days, up to the end of ``last``."""
     days = [last - timedelta(days=n) for n in reversed(range(of))]
     filled = Filled(days)
+    indexes = sorted(schema.contact.indexes, key=lambda index: index.name or "")
     store = LedgerStore(schema.sqlite_url(str(path)))
     store.open()
     with store.transaction() as connection:
-        for index in schema.contact.indexes:
+        for index in indexes:
             index.drop(connection)
     store.close()
     rng = random.Random(1)
@@ -95,21 +98,20 @@ def fill(path: Path, contacts: int, last: date, say: Say, of: int = DAYS) -> Fil
         if n % 20 == 0:
             say(f"{filled.contacts} contacts, {filled.rollups} roll-ups: {day}")
         _write_day(raw, filled, day, a_day, rng)
+    for index in indexes:
+        say(f"index {index.name}")
+        raw.execute(str(CreateIndex(index).compile(store.engine)))
     raw.execute("PRAGMA journal_mode=WAL")
     raw.close()
     store = LedgerStore(schema.sqlite_url(str(path)))
     store.open()
-    for index in sorted(schema.contact.indexes, key=lambda one: one.name or ""):
-        say(f"index {index.name}")
-        with store.transaction() as connection:
-            index.create(connection)
     say(f"the ledger of {last}: {a_day} contacts")
     filled.events = write_ledger(store, midnight(last), a_day, filled.contacts)
     filled.contacts += a_day
     with store.transaction() as connection:
         counted = sa.select(sa.func.count()).select_from(schema.rollup)
         filled.rollups = connection.scalar(counted) or 0
-    store.snapshot(midnight(last + timedelta(days=1)), engine_version(), _NOBODY)
+    store.snapshot(midnight(last + timedelta(days=1)), engine_version(), NOBODY)
     store.close()
     return filled
 
