@@ -219,3 +219,20 @@ def test_who_was_refused_at_the_door_counts_for_the_queues_service(tmp_path: Pat
     told = sorted((row["outcome"], row["queue"], row["service"], row["contacts"]) for row in never)
     assert told == [("abandoned_menu", "", "", 1), ("full", "passport", "mvd", 1)]
     store.close()
+
+
+def test_each_offer_that_is_over_counts_once_on_its_contact(tmp_path: Path) -> None:
+    history = History()
+    history.configured()
+    history.arrive("c1")
+    for outcome in cm.OfferOutcome:  # seven; refused, not answered, busy, unreachable: ours
+        offer, created = history.offered("c1", "anna"), history.now
+        history.after(3)
+        ended = history.offer_ended("c1", "anna", offer, created, outcome)
+        history.step(ev.Tick(), ended)
+        history.step(ev.Tick(), ended)  # said again
+    store = store_of(tmp_path, "a.db", history, [7, 2])
+    (row,) = kept(store)
+    told = [row[name] for name in ("agent_offers", "offers_unanswered", "offers_withdrawn")]
+    assert told == [7, 4, 1]
+    store.close()
