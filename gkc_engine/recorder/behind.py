@@ -16,10 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 
-from gkc_engine.recorder import rollup, schema
+from gkc_engine.recorder import schema
 from gkc_engine.recorder.codec import Message
 from gkc_engine.recorder.projections import Projector
 from gkc_engine.recorder.records import Changes, Reader, Record
+from gkc_engine.recorder.rollup import RollUpWriter
 from gkc_engine.recorder.rows import Row
 
 MARK: Final = schema.PROJECTED
@@ -62,13 +63,8 @@ class Projections:
     def __init__(self, engine: Engine) -> None:
         self.behind = 0
         """Rows folded or appended whose meaning is not in the tables yet."""
-        self._upserts = {
-            table: _Ready(upsert(table, engine), table, engine)
-            for table in schema.PROJECTIONS
-            if table is not schema.rollup
-        }
-        self._add = _Ready(rollup.adding(engine), schema.rollup, engine)
-        self._sweep = _Ready(rollup.SWEEP, schema.rollup, engine)
+        self._upserts = {table: _Ready(table, engine) for table in schema.PROJECTIONS}
+        self._add_up = RollUpWriter(engine)
         self._mark = upsert(schema.meta, engine)
         self._projector: Projector | None = None
 
@@ -121,23 +117,20 @@ class Projections:
         ):
             if records:
                 self._upserts[table].execute(connection, records)
-        if changes.rollups:
-            self._add.execute(connection, changes.rollups)
-            if left := [one for one in changes.rollups if one["contacts"] < 0]:
-                self._sweep.execute(connection, left)
+        self._add_up.execute(connection, changes.rollups)
 
 
 class _Ready:
-    """A statement on a table, compiled once: plain values need nothing done to them."""
+    """A table's upsert, compiled once: whole rows of plain values need nothing done to them."""
 
-    def __init__(self, statement: sa.Insert | sa.Delete, table: sa.Table, engine: Engine) -> None:
+    def __init__(self, table: sa.Table, engine: Engine) -> None:
         names = [column.name for column in table.columns]
-        compiled = statement.compile(engine, column_keys=names)
+        compiled = upsert(table, engine).compile(engine, column_keys=names)
         self._text = str(compiled)
         self._order = tuple(compiled.positiontup or ()) if compiled.positional else None
 
     def execute(self, connection: sa.Connection, records: Sequence[Record]) -> None:
-        """Carry it out with each of ``records``, which name every column."""
+        """Write whole rows."""
         rows: list[Any] = list(records)
         if self._order is not None:
             rows = [tuple([record[name] for name in self._order]) for record in records]

@@ -8,12 +8,14 @@ takes the old values out of their row and puts the new ones into theirs. A row o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
+from sqlalchemy.engine.interfaces import Compiled
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from gkc_engine.acd.commands import OfferOutcome
 from gkc_engine.ids import SECOND
@@ -146,7 +148,30 @@ class RollUps:
                 sums[place] += sign * value
 
 
-def adding(engine: Engine) -> sa.Insert:
+class RollUpWriter:
+    """Adds changes to their rows, and takes rows away in which nobody counts any more."""
+
+    def __init__(self, engine: Engine) -> None:
+        names = [*KEY, *VALUES]
+        self._add = _adding(engine).compile(engine, column_keys=names)
+        self._sweep = _SWEEP.compile(engine, column_keys=names)
+
+    def execute(self, connection: sa.Connection, changes: Sequence[Record]) -> None:
+        """Write what ``RollUps.take`` gave, in the transaction that writes the contacts."""
+        _run(connection, self._add, changes)
+        _run(connection, self._sweep, [one for one in changes if one["contacts"] < 0])
+
+
+def _run(connection: sa.Connection, ready: Compiled, records: Sequence[Record]) -> None:
+    if records:
+        order = ready.positiontup if isinstance(ready, SQLCompiler) else None
+        rows: list[Any] = list(records)
+        if order:  # SQLite's places; PostgreSQL's are named
+            rows = [tuple([record[name] for name in order]) for record in records]
+        connection.exec_driver_sql(str(ready), rows)
+
+
+def _adding(engine: Engine) -> sa.Insert:
     """Return an insert that adds to the row of the same key, in the engine's dialect."""
     table = schema.rollup
     keys = list(table.primary_key.columns)
@@ -159,8 +184,7 @@ def adding(engine: Engine) -> sa.Insert:
     return lite.on_conflict_do_update(index_elements=keys, set_=sums)
 
 
-SWEEP: Final = schema.rollup.delete().where(
+_SWEEP: Final = schema.rollup.delete().where(
     *(schema.rollup.c[name] == sa.bindparam(name) for name in KEY),
     schema.rollup.c.contacts == sa.literal_column("0"),
 )
-"""Takes a row away in which nobody counts any more."""
