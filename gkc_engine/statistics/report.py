@@ -14,7 +14,15 @@ from gkc_engine.recorder import queries, schema
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.figures import Part, nearest_rank
 from gkc_engine.statistics.intervals import clock_time
-from gkc_engine.statistics.rollups import By, Group, Line, Period, counts_of_contact, total
+from gkc_engine.statistics.rollups import (
+    By,
+    Group,
+    Line,
+    Period,
+    counts_of_contact,
+    filtered,
+    total,
+)
 
 Contact = Mapping[str, Any]
 """A row of the contact table."""
@@ -28,11 +36,9 @@ def contacts(connection: sa.Connection, period: Period) -> Iterator[Contact]:
         .where(c.first_queued >= period.since, c.first_queued < period.until)
         .order_by(c.first_queued, c.contact_id)
     )
-    if period.queue is not None:
-        query = query.where(c.queue == period.queue)
-    if period.service is not None:
-        query = query.where(c.service == period.service)
-    for row in connection.execution_options(yield_per=1000).execute(query).mappings():
+    query = filtered(query, schema.contact, period)
+    found = connection.execute(query, execution_options={"yield_per": 1000})
+    for row in found.mappings():
         yield dict(row)
 
 

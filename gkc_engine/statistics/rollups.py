@@ -111,7 +111,8 @@ def outcomes(
     """Return how many contacts had which outcome, and whether they entered a queue.
 
     Outcomes are dispositions, and ``rollup.TALKING`` and ``WAITING`` of contacts in progress. A
-    contact that never entered a queue counts where it started: so all contacts are here.
+    contact that never entered a queue counts where it started: so all contacts are here, of every
+    ``direction``.
     """
     made: defaultdict[Group, Counter[tuple[str, bool]]] = defaultdict(Counter)
     for group, cell in _cells(connection, period, by, bounds):
@@ -190,7 +191,7 @@ def _of_rollups(
         key = [*time, *values, c.queued, c.outcome]
         query = sa.select(*key, *sums).where(where).group_by(*key)
         n = len(time) + len(values)
-        for row in connection.execute(_filtered(query, schema.rollup, period)):
+        for row in connection.execute(filtered(query, schema.rollup, period)):
             queued, outcome = row[n : n + 2]
             yield (
                 tuple(row[:n]),
@@ -207,7 +208,7 @@ def _of_contacts(
     nowhere = (c.first_queued + 0).is_(None)
     never = nowhere & (c.started >= period.since) & (c.started < period.until)
     for where in (queued, never):
-        query = _filtered(sa.select(schema.contact).where(where), schema.contact, period)
+        query = filtered(sa.select(schema.contact).where(where), schema.contact, period)
         for contact in connection.execute(query, execution_options=_PAGES).mappings():
             at = contact["started"] if contact["first_queued"] is None else contact["first_queued"]
             named, values = cell_of(contact)
@@ -232,7 +233,7 @@ def _waits(
     for time, where in _times(c.first_queued, period, bounds):
         columns: list[sa.ColumnElement[Any]] = [*time, *values, wait]
         query = sa.select(*columns).where(where, answered).order_by(wait)
-        result = connection.execute(_filtered(query, schema.contact, period))
+        result = connection.execute(filtered(query, schema.contact, period))
         # A month has 700 000: the driver's own tuples cost half of what SQLAlchemy's rows do.
         cursor = result.cursor
         assert cursor is not None
@@ -270,7 +271,8 @@ def _times(
 _Select: TypeAlias = sa.Select[Any]
 
 
-def _filtered(query: _Select, table: sa.Table, period: Period) -> _Select:
+def filtered(query: _Select, table: sa.Table, period: Period) -> _Select:
+    """Return ``query`` with only those rows of contacts or roll-ups that the period asks for."""
     if period.queue is not None:
         query = query.where(table.c.queue == period.queue)
     if period.service is not None:
