@@ -5,16 +5,19 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.rollup import RollUps
+from gkc_engine.recorder.rollup import GRAIN_US, RollUps
 from gkc_engine.statistics import rollups
+from gkc_engine.statistics.figures import offered
 from gkc_engine.statistics.intervals import interval_bounds
 from gkc_engine.statistics.report import contacts, row
 from gkc_engine.statistics.rollups import Line, Period, outcomes, read, total
@@ -106,6 +109,22 @@ def test_groups_by_interval_and_columns(city: City, connection: sa.Connection, o
             and (c["queue"], c["did"]) == (queue, did)
         ]
         same(line, of_group)
+
+
+@pytest.mark.parametrize(
+    "zone", ["Asia/Kathmandu", "Pacific/Chatham", "Australia/Lord_Howe", "America/St_Johns"]
+)
+def test_zones_off_by_three_quarters_or_half_an_hour_are_read_from_roll_ups(
+    city: City, connection: sa.Connection, zone: str
+) -> None:
+    bounds = interval_bounds(SINCE, UNTIL, 60, ZoneInfo(zone))
+    assert not [bound for bound in bounds if bound % GRAIN_US]
+    made = read(connection, Period(since=SINCE, until=UNTIL), bounds=bounds)
+    for begin, end in pairwise(bounds):
+        mine = queued(city, max(begin, SINCE), min(end, UNTIL))
+        if mine:
+            same(made[begin,], mine)
+    assert sum(offered(line.counts) for line in made.values()) == len(queued(city, SINCE, UNTIL))
 
 
 def test_contacts_of_no_service_have_an_empty_one(city: City, connection: sa.Connection) -> None:
