@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from gkc_engine.cli import _tables
+from gkc_engine.cli import _reports, _tables
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json
-from gkc_engine.cli._formats import Every, Format, print_report
+from gkc_engine.cli._formats import (
+    DOCUMENTS,
+    Every,
+    ForceOption,
+    FormatOption,
+    LanguageOption,
+    Out,
+    OutputOption,
+    give,
+    out_of,
+    print_report,
+)
 from gkc_engine.cli._store import Found, engine_of, found, last_store, missing
 from gkc_engine.cli.contact import instant_of
 from gkc_engine.cli.queue import zone_of
@@ -21,10 +32,14 @@ from gkc_engine.control.protocol import ControlError, Params
 from gkc_engine.control.told_waits import accuracy_rows
 from gkc_engine.control.when import from_iso
 from gkc_engine.ids import Instant
+from gkc_engine.reports.model import Language, Report
+from gkc_engine.reports.periods import stretch
 from gkc_engine.statistics.figures import Part
 
 if TYPE_CHECKING:
-    from gkc_engine.statistics.rollups import By
+    import sqlalchemy as sa
+
+    from gkc_engine.statistics.rollups import By, Period
 
 app = typer.Typer(help="Figures over a stretch of time.", no_args_is_help=True)
 
@@ -44,14 +59,13 @@ ToOption = Annotated[
 ]
 QueueOption = Annotated[str | None, typer.Option(help="Only this queue.")]
 ServiceOption = Annotated[str | None, typer.Option(help="Only this service.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
 DrillOption = Annotated[
     Part | None,
     typer.Option("--drill", help="List the contacts that this figure counts.", metavar="FIGURE"),
 ]
 
 
-def _by_column(column: By) -> Callable[..., None]:
+def _by_column(name: str, column: By) -> Callable[..., None]:
     """Return the command that shows a row for each value of a column."""
 
     def command(
@@ -61,15 +75,21 @@ def _by_column(column: By) -> Callable[..., None]:
         queue: QueueOption = None,
         service: ServiceOption = None,
         drill: DrillOption = None,
-        form: FormatOption = Format.TABLE,
+        form: FormatOption = None,
+        output: OutputOption = None,
+        force: ForceOption = False,
+        language: LanguageOption = Language.RU,
         json: JsonOption = False,
         config: ConfigOption = None,
     ) -> None:
-        asked = _Asked(from_, to, queue, service, drill, Format.JSON if json else form, config)
-        _report(column, asked)
+        with refusals():
+            out = out_of(form, output, json=json, force=force, language=language)
+            _report(name, column, _Asked(from_, to, queue, service, drill, out, config))
 
     return command
 
+
+_reports.add_to(app)
 
 _COLUMNS: Final[tuple[tuple[str, By, str], ...]] = (
     ("queues", "queue", "Show the figures of each queue."),
@@ -77,7 +97,7 @@ _COLUMNS: Final[tuple[tuple[str, By, str], ...]] = (
     ("numbers", "did", "Show the figures of each number that citizens dialled."),
 )
 for _name, _column, _help in _COLUMNS:
-    app.command(_name, help=_help)(_by_column(_column))
+    app.command(_name, help=_help)(_by_column(_name, _column))
 
 
 @app.command()
@@ -91,16 +111,18 @@ def interval(
     queue: QueueOption = None,
     service: ServiceOption = None,
     drill: DrillOption = None,
-    form: FormatOption = Format.TABLE,
+    form: FormatOption = None,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    language: LanguageOption = Language.RU,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Show the figures of each interval of the day, by the time of the first queue entry."""
-    _report(
-        "interval",
-        _Asked(from_, to, queue, service, drill, Format.JSON if json else form, config),
-        int(every.value),
-    )
+    with refusals():
+        out = out_of(form, output, json=json, force=force, language=language)
+        asked = _Asked(from_, to, queue, service, drill, out, config)
+        _report("interval", "interval", asked, int(every.value))
 
 
 @app.command()
@@ -110,22 +132,30 @@ def operators(
         str, typer.Option("--from", help="From then on: 2h (ago), 09:30.", metavar="TIME")
     ] = DAY,
     to: ToOption = None,
-    form: FormatOption = Format.TABLE,
+    form: FormatOption = None,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    language: LanguageOption = Language.RU,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Show what each operator did: handling, occupancy, rings not answered, transfers."""
     from gkc_engine.statistics import operators as of
+    from gkc_engine.statistics.rollups import Period
 
-    with refusals(), found(config) as at, missing():
-        since, until = _period(at, from_, to)
-        at.settle()
-        with at.store.reading() as connection:
-            known = at.now if at.client is not None else of.last_word(connection)
-            rows = of.rows(connection, since, until, known)
-    print_report(
-        Format.JSON if json else form, _tables.OPERATORS, rows, "Nobody was at work in that time."
-    )
+    with refusals():
+        out = out_of(form, output, json=json, force=force, language=language)
+        with found(config) as at, missing():
+            since, until = _period(at, from_, to)
+            at.settle()
+            with at.store.reading() as connection:
+                rows = of.rows(connection, since, until, _reports.known(at, connection))
+                if out.form in DOCUMENTS:
+                    period = Period(since=since, until=until)
+                    what = ("operators", "agent_id")
+                    give(out, _document(at, connection, period, what, rows, out))
+                    return
+        print_report(out, _tables.OPERATORS, rows, "Nobody was at work in that time.")
 
 
 def _period(at: Found, from_: str, to: str | None) -> tuple[Instant, Instant]:
@@ -144,31 +174,62 @@ class _Asked:
     queue: str | None
     service: str | None
     drill: Part | None
-    form: Format
+    out: Out
     config: Path | None
 
 
-def _report(by: By | Literal["interval"], asked: _Asked, minutes: int = 30) -> None:
+def _report(name: str, by: By | Literal["interval"], asked: _Asked, minutes: int = 30) -> None:
     from gkc_engine.statistics import report, rollups
     from gkc_engine.statistics.intervals import interval_bounds
 
-    with refusals(), found(asked.config) as at, missing():
+    out = asked.out
+    with found(asked.config) as at, missing():
         since, until = _period(at, asked.from_, asked.to)
         period = rollups.Period(since=since, until=until, queue=asked.queue, service=asked.service)
         zone = at.store.zone
         at.settle()
         with at.store.reading() as connection:
+            of = stretch(since, until, at.now)
+            _reports.check_names(connection, of, queue=asked.queue, service=asked.service)
             if asked.drill is not None:
-                rows = report.drilled(asked.drill, report.contacts(connection, period))
+                contacts = report.contacts(connection, period)
+                rows, what = report.drilled(asked.drill, contacts), ("contacts", "contact")
             elif by == "interval":
                 bounds = interval_bounds(since, until, minutes, zone)
-                rows = report.interval_rows(
-                    bounds, zone, rollups.read(connection, period, bounds=bounds)
-                )
+                lines = rollups.read(connection, period, bounds=bounds)
+                rows, what = report.interval_rows(bounds, zone, lines), (name, by)
             else:
-                rows = report.rows_by(by, rollups.read(connection, period, by=(by,)))
+                lines = rollups.read(connection, period, by=(by,))
+                rows, what = report.rows_by(by, lines), (name, by)
+            if out.form in DOCUMENTS:
+                give(out, _document(at, connection, period, what, rows, out))
+                return
     columns = _tables.contacts(zone) if asked.drill is not None else _tables.report(by)
-    print_report(asked.form, columns, rows, "No contact entered a queue in that time.")
+    print_report(out, columns, rows, "No contact entered a queue in that time.")
+
+
+def _document(
+    at: Found,
+    connection: sa.Connection,
+    period: Period,
+    what: tuple[str, str],
+    rows: list[dict[str, Any]],
+    out: Out,
+) -> Report:
+    """Return rows as a report that can be laid out; ``what``: its kind, and whose its rows are."""
+    from gkc_engine.reports import source
+    from gkc_engine.reports.listed import of_rows
+    from gkc_engine.reports.order import Order
+
+    of = stretch(period.since, period.until, at.now)
+    asked = source.Asked(
+        zone=at.store.zone,
+        known=_reports.known(at, connection),
+        queue=period.queue,
+        service=period.service,
+    )
+    order = Order(kind=what[0], asked=asked, of=of, length=None, language=out.language)
+    return of_rows(order, source.facts(connection, of), rows, what[1])
 
 
 @app.callback()

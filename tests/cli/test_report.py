@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from gkc_engine.acd import events as ev
 from gkc_engine.cli import report
-from gkc_engine.cli._formats import Every, write_csv
+from gkc_engine.cli._formats import Every
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
+from gkc_engine.reports.render.plain import write_csv
 from gkc_engine.statistics.intervals import LENGTHS_MIN
 from tests.cli.conftest import Running
 from tests.cli.test_contact_offline import make_store
