@@ -78,7 +78,7 @@ def row(name: str, value: str | None, line: Line) -> dict[str, Any]:
 
     ``value``: what it is of; ``None``: of all together, empty: of those without any.
     """
-    counts, waits = line.counts, sorted(line.waits)
+    counts, waits = line.counts, line.ordered()
     made: dict[str, Any] = {name: value, "offered": figures.offered(counts)}
     made |= {str(part): getattr(counts, part) for part in Part if part is not Part.OFFERED}
     made |= {
