@@ -64,7 +64,7 @@ def late(counts: Counts) -> int:
 
 
 def _waited(percent: int) -> Callable[[Line], float | None]:
-    return lambda line: nearest_rank(sorted(line.waits), percent)
+    return lambda line: nearest_rank(line.ordered(), percent)
 
 
 def _answered(counts: Counts) -> int:

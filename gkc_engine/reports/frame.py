@@ -28,7 +28,7 @@ def framed(
     order, language, facts = made.order, made.order.language, made.facts
     zone = order.asked.zone
     nothing = None
-    if empty if empty is not None else not made.now.contacts:
+    if empty if empty is not None else not (made.now.contacts or made.now.outgoing):
         nothing = text("nobody" if order.kind == "operators" else "nothing", language)
     return Report(
         kind=order.kind,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +16,7 @@ from gkc_engine.reports.model import (
     Chart,
     ChartKind,
     Column,
+    Language,
     Part,
     Report,
     Row,
@@ -26,7 +29,7 @@ from gkc_engine.reports.periods import Length, Stretch
 from gkc_engine.reports.source import Counted, Progress
 from gkc_engine.reports.summary import headline, note, summary_table
 from gkc_engine.reports.tables import grouped_table, line_columns, line_row
-from gkc_engine.reports.words import DISPOSITIONS, disposition, head, text
+from gkc_engine.reports.words import DISPOSITIONS, OUTGOING, disposition, head, text
 from gkc_engine.statistics.intervals import clock_time
 from gkc_engine.statistics.rollups import Line
 
@@ -97,6 +100,7 @@ def _summary(connection: sa.Connection, made: Made) -> list[Part]:
         by_queue(made),
         summary_table(made),
         outcome_table(made),
+        *outgoing_tables(made),
         by_time,
     ]
     return parts
@@ -173,20 +177,39 @@ def _outcomes(made: Made) -> list[Part]:
         category="title",
         series=("contacts",),
     )
-    return [chart, table, _outcomes_by_service(made)]
+    return [chart, table, _outcomes_by_service(made), *outgoing_tables(made)]
 
 
 def outcome_table(made: Made) -> Table:
     """Return how contacts ended, those too that never entered a queue."""
-    language = made.order.language
-    new, old = made.now.ended_as(), made.before.ended_as()
+    old = made.before.ended_as()
+    return _ended_table("by_outcome", DISPOSITIONS, made, (made.now.ended_as(), old))
+
+
+def outgoing_tables(made: Made) -> list[Table]:
+    """Return how the calls ended that operators made; nothing where there was none."""
+    if not made.now.outgoing:
+        return []
+    counters = (made.now.outgoing, made.before.outgoing)
+    return [_ended_table("outgoing", OUTGOING, made, counters)]
+
+
+def _ended_table(
+    name: str,
+    titles: Mapping[str, tuple[str, str]],
+    made: Made,
+    counters: tuple[Counter[str], Counter[str]],
+) -> Table:
+    """Return a row for each disposition that occurs on either side, in the order of ``titles``."""
+    language, (new, old) = made.order.language, counters
     rows: list[Row] = []
-    for key in DISPOSITIONS:
+    for key in dict.fromkeys([*titles, *new, *old]):
         if not (new[key] or old[key]):
             continue
+        title = titles[key][language is Language.EN] if key in titles else key
         rows.append(
             {
-                "title": disposition(key, language),
+                "title": title,
                 "disposition": key,
                 "contacts": new[key],
                 "share": round(new[key] / new.total(), 4) if new.total() else None,
@@ -209,8 +232,8 @@ def outcome_table(made: Made) -> Table:
         ),
     )
     return Table(
-        name="by_outcome",
-        title=text("by_outcome", language),
+        name=name,
+        title=text(name, language),
         columns=columns,
         rows=rows,
         nothing=text("nothing", language),

@@ -1,6 +1,6 @@
 """What a report is counted from: the one place in which reports read the records.
 
-When the tables of half-hours can answer, `_grouped` is what changes; nobody else reads contacts.
+By `statistics.rollups`: sums by quarter-hours, and the waits of the contacts themselves.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from gkc_engine.statistics.rollups import Line, Period
 GOAL: Final = 0.8
 """Service level that is asked for where no guard-rail says one: 80 % in time, the field's habit."""
 
+OUT: Final = "out"
+"""``direction`` of a call that an operator made."""
+
 IN_PROGRESS: Final = "in_progress"
 """Stands for the disposition of a contact that has not ended yet."""
-
-_TOLD_EVERY: Final = 50_000
 
 Progress = Callable[[int], None]
 """Told how many contacts have been read."""
@@ -72,6 +73,8 @@ class Counted:
     by_service: dict[str | None, Line] = field(default_factory=dict)
     outcomes: Counter[tuple[str | None, str]] = field(default_factory=Counter)
     """(service, disposition) -> contacts; also those that never entered a queue."""
+    outgoing: Counter[str] = field(default_factory=Counter)
+    """Disposition -> calls that operators made: contacts of direction out, beside all else."""
     outside: Counter[str] = field(default_factory=Counter)
     """Disposition -> contacts that never entered a queue."""
     staff: Handling | None = None
@@ -133,9 +136,13 @@ def count(
         found.by_hour.setdefault(hour, Line()).add(line)
         found.by_queue.setdefault(queue or None, Line()).add(line)
         found.by_service.setdefault(service or None, Line()).add(line)
-    for (service,), counter in rollups.outcomes(connection, period, by=("service",)).items():
+    ends = rollups.outcomes(connection, period, by=("direction", "service"))
+    for (direction, service), counter in ends.items():
         for (outcome, queued), n in counter.items():
             name = IN_PROGRESS if outcome in (TALKING, WAITING) else outcome
+            if direction == OUT:
+                found.outgoing[name] += n
+                continue
             found.outcomes[service or None, name] += n
             if not queued:
                 found.outside[name] += n

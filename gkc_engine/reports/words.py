@@ -104,6 +104,19 @@ DISPOSITIONS: Final[Mapping[str, tuple[str, str]]] = {
     IN_PROGRESS: ("Ещё продолжаются", "In progress"),
 }
 
+OUTGOING: Final[Mapping[str, tuple[str, str]]] = {
+    Disposition.ANSWERED: ("Ответили", "Answered"),
+    "no_answer": ("Не ответили", "No answer"),
+    "busy": ("Занято", "Busy"),
+    "declined": ("Отклонили вызов", "Declined"),
+    "unreachable": ("Недоступны", "Unreachable"),
+    "cancelled": ("Оператор положил трубку раньше", "Cancelled by the operator"),
+    "barred": ("Не разрешено", "Barred"),
+    Disposition.SYSTEM_FAILED: DISPOSITIONS[Disposition.SYSTEM_FAILED],
+    IN_PROGRESS: DISPOSITIONS[IN_PROGRESS],
+}
+"""Dispositions of calls that operators make."""
+
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "day": ("Отчёт за день", "Report of the day"),
     "week": ("Отчёт за неделю", "Report of the week"),
@@ -125,6 +138,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "by_day": ("По дням", "By day"),
     "by_body": ("По ведомствам", "By executive body"),
     "by_outcome": ("Чем закончились обращения", "How contacts ended"),
+    "outgoing": ("Исходящие звонки операторов", "Calls that operators made"),
     "outcomes_chart": ("Обращения по итогам", "Contacts by outcome"),
     "outcomes_by_service": ("Итоги по услугам", "Outcomes by service"),
     "load": ("Обращения: что с ними стало", "Contacts: what became of them"),
@@ -185,5 +199,5 @@ def text(key: str, language: Language) -> str:
 
 def disposition(key: str, language: Language) -> str:
     """Return a disposition for people."""
-    found = DISPOSITIONS.get(key)
+    found = DISPOSITIONS.get(key) or OUTGOING.get(key)
     return key if found is None else found[language is Language.EN]

@@ -50,10 +50,12 @@ class City:
         *,
         wait_s: int = 0,
         talk_s: int = 100,
+        direction: str = "in",
     ) -> None:
         """``n`` contacts that came at once; without a queue they never entered one."""
         for _ in range(n):
-            self.rows.append(_row(len(self.rows), when, queue, disposition, wait_s, talk_s))
+            row = _row(len(self.rows), when, queue, disposition, wait_s, talk_s)
+            self.rows.append(row | {"direction": direction})
 
     def at_work(self, agent: str, begin: str, end: str) -> None:
         """An operator was ready all of the time."""

@@ -36,6 +36,9 @@ def the_city() -> City:
     city.many(7, "2026-11-23T23:59", None, "abandoned_menu")
     city.many(3, "2026-11-23T00:00", None, "self_served")
     city.many(5, "2026-11-24T00:00", None, "self_served")
+    # What operators dialled themselves is beside all of that.
+    city.many(6, "2026-11-23T12:00", None, "answered", direction="out")
+    city.many(2, "2026-11-23T12:00", None, "busy", direction="out")
     # The 24th, which is another day.
     city.many(9, "2026-11-24T00:00", "passport", "answered", wait_s=1)
     return city
@@ -181,6 +184,15 @@ def test_outcomes_count_those_too_that_never_entered_a_queue(connection: sa.Conn
     of_service = by("service", rows(report, "outcomes_by_service"))
     assert of_service["mvd"]["contacts"] == 80
     assert of_service[""]["abandoned_menu"] == 7
+
+
+def test_calls_that_operators_made_stand_apart(connection: sa.Connection) -> None:
+    for kind in ("outcomes", "day"):
+        report = made(connection, kind, length=Length.DAY if kind == "day" else None)
+        found = {row["title"]: row["contacts"] for row in rows(report, "outgoing")}
+        assert found == {"Ответили": 6, "Занято": 2}
+    other = made(connection, "day", day="2026-11-16")
+    assert "outgoing" not in [table.name for table in other.tables()]
 
 
 def test_bodies_have_their_services_together(connection: sa.Connection) -> None:
