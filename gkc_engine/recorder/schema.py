@@ -144,6 +144,14 @@ contact: Final = sa.Table(
     ),
 )
 
+# Of what goes on: read at every start, among millions that are over.
+sa.Index(
+    "contact_open",
+    contact.c.first_queued,
+    sqlite_where=contact.c.ended.is_(None),
+    postgresql_where=contact.c.ended.is_(None),
+)
+
 segment: Final = sa.Table(
     "segment",
     metadata,
@@ -197,6 +205,13 @@ agent_interval: Final = sa.Table(
     sa.Column("medium", sa.Text),
     sa.Column("contact_id", sa.Text, index=True),
     sa.Index("agent_interval_start", "start"),
+)
+
+sa.Index(
+    "agent_interval_open",
+    agent_interval.c.agent_id,
+    sqlite_where=agent_interval.c.end.is_(None),
+    postgresql_where=agent_interval.c.end.is_(None),
 )
 
 config_version: Final = sa.Table(
