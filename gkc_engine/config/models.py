@@ -16,6 +16,7 @@ from gkc_engine.acd.settings import ContactClass, EmptyFactor, Medium, Order, Ri
 from gkc_engine.config.calendar_model import CalendarModel
 from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
+from gkc_engine.config.store import StoreModel
 from gkc_engine.config.values import (
     ClockTime,
     Duration,
@@ -319,13 +320,6 @@ class RecordingModel(Model):
     path: Text = "recordings"
     """A folder that Asterisk may write; a relative path lies under the engine's state folder."""
     format: Literal["wav", "alaw"] = "wav"
-
-
-class StoreModel(Model):
-    """The records."""
-
-    path: Text = "gkc.sqlite"
-    """A relative path lies under the engine's state folder."""
 
 
 class RetentionModel(Model):

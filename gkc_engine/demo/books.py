@@ -37,8 +37,8 @@ class Books:
     """The outside world's CDR."""
     center_csv: Path
     """The CDR of the center's Asterisk: it knows which leg carried which id."""
-    store: Path
-    """The engine's records."""
+    store: str
+    """The URL of the engine's records."""
     visitor: str = ""
     """A number whose calls nobody else wrote down: a person who tries the demo out."""
 
@@ -84,10 +84,9 @@ class Found:
     record: Record
 
 
-def records(store: Path, call_ids: Mapping[str, str], *, since: Instant) -> list[Found]:
+def records(url: str, call_ids: Mapping[str, str], *, since: Instant) -> list[Found]:
     """Return the contacts that began at ``since`` or later, in that order."""
     contact, offer = schema.contact, schema.offer
-    url = schema.sqlite_url(str(store))
     settle_left(url)
     engine = schema.make_engine(url, read_only=True)
     try:

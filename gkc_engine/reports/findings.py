@@ -65,6 +65,8 @@ class Hours:
     end: int
     piece: Piece
     causes: Causes | None = None
+    staffed: bool = False
+    """Whether operators were counted in these hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +82,8 @@ class Findings:
     """Everything that the note may say."""
 
     base: Base
-    base_day: date
-    """First day of what it is compared with."""
+    base_day: date | None
+    """The day that a day is compared with."""
     whole: bool
     """Whether the stretch is over."""
     until: str

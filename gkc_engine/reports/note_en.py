@@ -32,14 +32,17 @@ def _contacts(n: int) -> str:
     return f"{count(n, EN)} contact{'' if n == 1 else 's'}"
 
 
+_BASES: Final = {
+    Base.WEEK_BEFORE: "a week before",
+    Base.DAY_BEFORE: "the day before",
+    Base.MONTH_BEFORE: "a month before",
+    Base.BEFORE: "in as long a time before",
+}
+
+
 def _then(f: Findings) -> str:
-    match f.base:
-        case Base.WEEK_BEFORE:
-            return f"a week before, on {day(f.base_day, EN, year=False)}"
-        case Base.DAY_BEFORE:
-            return f"the day before, {day(f.base_day, EN, year=False)}"
-        case Base.BEFORE:
-            return "in as long a time before"
+    said = _BASES[f.base]
+    return said if f.base_day is None else f"{said}, on {day(f.base_day, EN, year=False)}"
 
 
 def _volume(f: Findings) -> str:
@@ -107,7 +110,7 @@ def _hours(f: Findings) -> str | None:
     best = "It improved most" if f.service_level is Verdict.BETTER else "It was worst"
     said = f"{best} from {run.begin}:00 to {run.end}:00{_piece(f, run.piece)}."
     if run.causes is not None:
-        said += f" In these hours {_factors(run.causes, known=f.new.hours is not None)}."
+        said += f" In these hours {_factors(run.causes, known=run.staffed)}."
     return said
 
 

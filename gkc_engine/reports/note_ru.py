@@ -43,14 +43,18 @@ def _contacts(n: int) -> str:
     return f"{count(n, RU)}{NBSP}{noun_form(n, CONTACT)}"
 
 
+_BASES: Final = {
+    Base.WEEK_BEFORE: "неделей раньше",
+    Base.DAY_BEFORE: "накануне",
+    Base.MONTH_BEFORE: "месяцем раньше",
+    Base.BEFORE: "за такое же время раньше",
+}
+
+
 def _then(f: Findings) -> str:
-    match f.base:
-        case Base.WEEK_BEFORE:
-            return f"неделей раньше, {day(f.base_day, RU, year=False)}"
-        case Base.DAY_BEFORE:
-            return f"накануне, {day(f.base_day, RU, year=False)}"
-        case Base.BEFORE:
-            return "за такое же время раньше"
+    """Return «неделей раньше, 16 ноября»; the day only of what is compared by days."""
+    said = _BASES[f.base]
+    return said if f.base_day is None else f"{said}, {day(f.base_day, RU, year=False)}"
 
 
 def _volume(f: Findings) -> str:
@@ -62,7 +66,8 @@ def _volume(f: Findings) -> str:
         return f"{came}: этого мало для выводов."
     if not f.comparable:
         there = f"было {_contacts(m)}" if m else "обращений не было"
-        return f"{came}. Сравнить не с чем: {_then(f)}, {there}."
+        comma = "" if f.base_day is None else ","
+        return f"{came}. Сравнить не с чем: {_then(f)}{comma} {there}."
     match f.offered:
         case Verdict.MORE | Verdict.LESS:
             more = "больше" if n > m else "меньше"
@@ -127,7 +132,7 @@ def _hours(f: Findings) -> str | None:
     best = "Заметнее всего стало лучше" if f.service_level is Verdict.BETTER else "Хуже всего было"
     said = f"{best} {_clock(run.begin, run.end)}{_piece(f, run.piece)}."
     if run.causes is not None:
-        said += f" В эти часы {_factors(run.causes, operators_known=f.new.hours is not None)}."
+        said += f" В эти часы {_factors(run.causes, operators_known=run.staffed)}."
     return said
 
 

@@ -25,10 +25,11 @@ class Base(StrEnum):
     """What a period is compared with."""
 
     WEEK_BEFORE = "week_before"
-    """Of a day: the same weekday a week before."""
+    """Of a day: the same weekday a week before; of a week: the one before."""
     DAY_BEFORE = "day_before"
+    MONTH_BEFORE = "month_before"
     BEFORE = "before"
-    """The week, month or equally long stretch just before."""
+    """The equally long stretch just before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,8 @@ def bases_of_period(length: Length, of: Stretch, zone: ZoneInfo) -> dict[Base, S
         days = {Base.WEEK_BEFORE: 7, Base.DAY_BEFORE: 1}
         begins = {base: first - timedelta(days=n) for base, n in days.items()}
     else:
-        begins = {Base.BEFORE: _first(length, first - timedelta(days=1))}
+        base = Base.WEEK_BEFORE if length is Length.WEEK else Base.MONTH_BEFORE
+        begins = {base: _first(length, first - timedelta(days=1))}
     return {base: _same_part(length, of, begin, zone) for base, begin in begins.items()}
 
 

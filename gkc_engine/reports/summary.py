@@ -154,13 +154,15 @@ def find(connection: sa.Connection, made: Made) -> found.Findings:
     run = found.leading_hours(now, before, change)
     if run is not None:
         staff = None if order.asked.narrowed else _staff_in(connection, made, run)
-        run = replace(run, causes=found.hours_causes(now, before, run, staff))
+        causes = found.hours_causes(now, before, run, staff)
+        run = replace(run, causes=causes, staffed=staff is not None)
     base = made.bases[made.base][0]
     daily = order.length in (Length.WEEK, Length.MONTH)
-    days = {periods.day_of(b, order.asked.zone): one for b, one in now.by_interval.items()}
+    zone = order.asked.zone
+    days = {periods.day_of(b, zone): one for b, one in now.by_interval.items()}
     return found.Findings(
         base=made.base,
-        base_day=periods.day_of(base.since, order.asked.zone),
+        base_day=None if order.length is not Length.DAY else periods.day_of(base.since, zone),
         whole=order.of.whole,
         until=seen_until(order),
         new=new,

@@ -154,6 +154,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "change": ("Разница", "Difference"),
     "week_before": ("Неделей раньше", "A week before"),
     "day_before": ("Накануне", "The day before"),
+    "month_before": ("Месяцем раньше", "A month before"),
     "before": ("Раньше", "Before"),
     "nothing": (
         "За это время нет ни одного обращения.",

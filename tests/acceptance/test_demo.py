@@ -142,7 +142,7 @@ def _plant(note: dict[str, Any], row: dict[str, Any]) -> None:
             since=Instant(0),
             outside_csv=Path(note["calls"]),
             center_csv=state / "asterisk" / "log" / "cdr-custom" / "calls.csv",
-            store=copy,
+            store=f"sqlite:///{copy}",
         ).balance([], targets)
         assert account.offered == row["offered"]
         return len(account.lost), len(account.doubled)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +16,12 @@ from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import ContactClass, Medium
 from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId, seconds
-from gkc_engine.recorder import projections, schema
+from gkc_engine.recorder import projections
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.statistics.figures import offered
 from gkc_engine.statistics.rollups import Period, read
+from tests.recorder.places import Place
 from tests.recorder.rolled import QUARTER, counted, rows, stands
 from tests.recorder.support import START, History
 from tests.recorder.test_projections import random_day, store_of
@@ -138,7 +138,7 @@ def handed_over(history: History, contact: str, *, late: bool) -> None:
     at_hand=st.sampled_from((1, 3, 20_000)),
 )
 def test_roll_ups_are_what_the_contacts_add_up_to(
-    tmp_path_factory: pytest.TempPathFactory,
+    place: Place,
     seed: int,
     contacts: int,
     sizes: list[int],
@@ -148,7 +148,7 @@ def test_roll_ups_are_what_the_contacts_add_up_to(
     history = varied(seed, contacts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(projections, "CACHE_MAX", at_hand)
-        store = store_of(tmp_path_factory.mktemp("rollup"), "a.db", history, sizes)
+        store = store_of(place.another(), history, sizes)
     with store.transaction() as connection:
         expected = counted(connection)
         assert stands(connection) == expected
@@ -174,33 +174,33 @@ def offered_is_the_sum_of_its_parts(connection: sa.Connection) -> None:
     assert {group: offered(line.counts) for group, line in made.items()} == came
 
 
-def test_a_late_wrap_up_changes_the_quarter_hour_in_which_its_contact_came(tmp_path: Path) -> None:
+def test_a_late_wrap_up_changes_the_quarter_hour_in_which_its_contact_came(place: Place) -> None:
     history = History(now=Instant(START // QUARTER * QUARTER + QUARTER - seconds(30)))
     history.configured()
     history.talk("c1", "anna", ring_s=3, talk_s=60)
-    store = LedgerStore(schema.sqlite_url(str(tmp_path / "a.db")))
+    store = place.store()
     store.open()
     *before, wrapped_up = history.steps
     store.append(batch_of(before, "centr"))
     store.settle()
-    place = {"start": START // QUARTER * QUARTER, "queued": True, "center": "centr"}
-    place |= {"direction": "in", "medium": "voice", "did": "+74957777777"}
-    place |= {"queue": "passport", "service": "mvd", "outcome": "answered"}
+    row = {"start": START // QUARTER * QUARTER, "queued": True, "center": "centr"}
+    row |= {"direction": "in", "medium": "voice", "did": "+74957777777"}
+    row |= {"queue": "passport", "service": "mvd", "outcome": "answered"}
     sums = {"contacts": 1, "in_target": 1, "wait_us": 3_000_000, "talk_us": 60_000_000}
     sums |= {"hold_us": 0, "wrap_up_us": 0, "agent_offers": 1, "offers_unanswered": 0}
     sums |= {"offers_withdrawn": 0, "transfers": 0}
-    assert kept(store) == [place | sums]
+    assert kept(store) == [row | sums]
     store.append(batch_of([wrapped_up], "centr"))
     store.settle()
-    assert kept(store) == [place | sums | {"wrap_up_us": 10_000_000}]
+    assert kept(store) == [row | sums | {"wrap_up_us": 10_000_000}]
     store.close()
 
 
-def test_a_row_in_which_nobody_counts_any_more_goes(tmp_path: Path) -> None:
+def test_a_row_in_which_nobody_counts_any_more_goes(place: Place) -> None:
     history = History()
     history.configured()
     history.abandon("c1", 30)
-    store = LedgerStore(schema.sqlite_url(str(tmp_path / "a.db")))
+    store = place.store()
     store.open()
     *waits, leaves = history.steps
     seen: list[Mapping[str, Any]] = []
@@ -212,16 +212,16 @@ def test_a_row_in_which_nobody_counts_any_more_goes(tmp_path: Path) -> None:
     store.close()
 
 
-def test_who_was_refused_at_the_door_counts_for_the_queues_service(tmp_path: Path) -> None:
+def test_who_was_refused_at_the_door_counts_for_the_queues_service(place: Place) -> None:
     history = varied(seed=1, contacts=2)  # two that never entered a queue: menu0, menu1 (full)
-    store = store_of(tmp_path, "a.db", history, [50])
+    store = store_of(place, history, [50])
     never = [row for row in kept(store) if not row["queued"]]
     told = sorted((row["outcome"], row["queue"], row["service"], row["contacts"]) for row in never)
     assert told == [("abandoned_menu", "", "", 1), ("full", "passport", "mvd", 1)]
     store.close()
 
 
-def test_each_offer_that_is_over_counts_once_on_its_contact(tmp_path: Path) -> None:
+def test_each_offer_that_is_over_counts_once_on_its_contact(place: Place) -> None:
     history = History()
     history.configured()
     history.arrive("c1")
@@ -231,7 +231,7 @@ def test_each_offer_that_is_over_counts_once_on_its_contact(tmp_path: Path) -> N
         ended = history.offer_ended("c1", "anna", offer, created, outcome)
         history.step(ev.Tick(), ended)
         history.step(ev.Tick(), ended)  # said again
-    store = store_of(tmp_path, "a.db", history, [7, 2])
+    store = store_of(place, history, [7, 2])
     (row,) = kept(store)
     told = [row[name] for name in ("agent_offers", "offers_unanswered", "offers_withdrawn")]
     assert told == [7, 4, 1]

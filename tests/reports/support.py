@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from gkc_engine.ids import SECOND, Instant
-from gkc_engine.recorder import schema
+from gkc_engine.recorder import migrate, schema
 from gkc_engine.recorder.rollup import RollUps
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -76,8 +76,8 @@ class City:
             engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
         else:
             engine = schema.make_engine(schema.sqlite_url(str(path)))
-        schema.metadata.create_all(engine)
         with engine.begin() as connection:
+            migrate.bring_up(connection)
             if self.rows:
                 connection.execute(schema.contact.insert(), self.rows)
                 rolled = RollUps()
@@ -88,7 +88,6 @@ class City:
                 connection.execute(schema.agent_interval.insert(), self.intervals)
             _configure(connection, TREE if tree is None else tree)
             connection.execute(schema.meta.insert(), {"key": schema.PROJECTED, "value": "2"})
-            schema.say_version(connection)
         return engine
 
 

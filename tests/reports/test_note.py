@@ -196,8 +196,8 @@ def side(level: float, hours: float | None = 20.0) -> Side:
 
 
 BETTER = Findings(
-    base=Base.BEFORE,
-    base_day=date(2026, 11, 16),
+    base=Base.WEEK_BEFORE,
+    base_day=None,
     whole=True,
     until="14:30",
     new=side(0.9),
@@ -218,7 +218,7 @@ BETTER = Findings(
 def test_a_better_week() -> None:
     found = replace(BETTER, new=replace(BETTER.new, offered=900))
     assert plain(note_ru.sentences(found, "")) == (
-        "В очереди поступило 900 обращений — на 10 % меньше, чем за такое же время раньше (1 000).",
+        "В очереди поступило 900 обращений — на 10 % меньше, чем неделей раньше (1 000).",
         "В срок отвечено 90,0 % против 80,0 %: на 10,0 п.п. лучше; цель в 80 % достигнута.",
         "Больше всего повлияли обращения без услуги: отсюда 6,0 п.п. улучшения.",
         (
@@ -274,6 +274,34 @@ def test_the_cause_is_that_which_made_most_of_the_load(
     )
     (sentence,) = (s for s in note_ru.sentences(found, "") if s.startswith("Нагрузка"))
     assert sentence.endswith(said)
+
+
+def test_of_hours_in_which_operators_were_not_counted_nothing_is_said() -> None:
+    run = Hours(
+        begin=9,
+        end=11,
+        piece=Piece(points=0.12, new=0.9, old=0.7),
+        causes=Causes(load=0.8, calls=0.8, talks=1.0, operators=1.0),
+    )
+    said = plain(note_ru.sentences(replace(BETTER, hours=run), ""))[3]
+    assert said.endswith(
+        "В эти часы обращений поступило на 20 % меньше, каждое обслуживалось почти столько же "
+        "времени."
+    )
+    staffed = plain(note_ru.sentences(replace(BETTER, hours=replace(run, staffed=True)), ""))[3]
+    assert staffed.endswith("операторы были на линии почти столько же.")
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        (Base.MONTH_BEFORE, "месяцем раньше обращений не было"),
+        (Base.BEFORE, "за такое же время раньше обращений не было"),
+    ],
+)
+def test_what_it_is_compared_with_is_named(base: Base, said: str) -> None:
+    found = replace(BETTER, base=base, old=replace(BETTER.old, offered=0))
+    assert said in plain(note_ru.sentences(found, ""))[0]
 
 
 def test_a_day_that_is_not_over_says_so() -> None:
