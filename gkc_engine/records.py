@@ -77,7 +77,13 @@ class RecordReader:
         self._thread.shutdown()
 
     async def list_contacts(
-        self, *, since: Instant | None, queue: QueueId | None, limit: int, of: str | None = None
+        self,
+        *,
+        since: Instant | None,
+        queue: QueueId | None,
+        direction: str | None = None,
+        limit: int,
+        of: str | None = None,
     ) -> Sequence[Row]:
         """Return rows of the contact table, newest first; ``of``: a citizen's number."""
         await self._settle()
@@ -85,7 +91,12 @@ class RecordReader:
         citizen = None if of is None else self._citizens.key_of_any(of)
         return await self._run(
             lambda: queries.list_contacts(
-                self._engine, since=since, queue=queue, limit=limit, citizen=citizen
+                self._engine,
+                since=since,
+                queue=queue,
+                citizen=citizen,
+                direction=direction,
+                limit=limit,
             )
         )
 

@@ -78,13 +78,17 @@ class Store:
         with self._records() as engine:
             return ZoneInfo(queries.timezone(engine) or "UTC")
 
-    def list_contacts(self, since: int | None, queue: str | None, limit: int) -> list[Row]:
+    def list_contacts(
+        self, since: int | None, queue: str | None, direction: str | None, limit: int
+    ) -> list[Row]:
         from gkc_engine.ids import Instant
         from gkc_engine.recorder import queries
 
         with self._records() as engine:
             start = None if since is None else Instant(since)
-            return queries.list_contacts(engine, since=start, queue=queue, limit=limit)
+            return queries.list_contacts(
+                engine, since=start, queue=queue, direction=direction, limit=limit
+            )
 
     def told_waits(self, since: int, until: int | None, queue: str | None) -> list[Row]:
         from gkc_engine.ids import Instant

@@ -16,6 +16,7 @@ from gkc_engine.acd.settings import ContactClass, EmptyFactor, Medium, Order, Ri
 from gkc_engine.config.calendar_model import CalendarModel
 from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
+from gkc_engine.config.outbound_model import OutboundModel
 from gkc_engine.config.store import StoreModel
 from gkc_engine.config.values import (
     ClockTime,
@@ -374,6 +375,7 @@ class Config(Model):
     prompts: dict[Name, PromptModel] = Field(default_factory=dict)
     guardrails: dict[Name, GuardrailModel] = Field(default_factory=dict)
     """Queue → what `gkc plan` holds a change against."""
+    outbound: OutboundModel | None = None
     recording: RecordingModel = RecordingModel()
     store: StoreModel = StoreModel()
     retention: RetentionModel = RetentionModel()

@@ -140,7 +140,7 @@ class Demo:
             ports,
             CityOptions(
                 phone=self._phone,
-                trunks=(Trunk(match=(TRUNK_HOST,)),),
+                trunks=(Trunk(match=(TRUNK_HOST,), contact=self.world.called),),
                 restart=options.restart,
                 tune=quicker,
                 state=options.folder,
@@ -312,7 +312,12 @@ class Demo:
         arrivals = citizens.fixed(seconds, self.options.rate)
         self.screen.say(f"{len(arrivals)} citizens call within {seconds:g} s")
         started = asyncio.get_running_loop().time()
-        await self._dial(arrivals)
+        out = asyncio.create_task(self.world.call_out(seconds))
+        try:
+            await self._dial(arrivals)
+            await out
+        finally:
+            out.cancel()
         await asyncio.sleep(max(0.0, started + seconds - asyncio.get_running_loop().time()))
         await self._drained()
 

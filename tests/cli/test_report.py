@@ -38,10 +38,10 @@ passport        5  3        2  2      1      0       0  0  20%  0:14  0:09  0:30
 """  # noqa: E501 - as it is printed
 
 OPERATORS = """\
-Operator  Handled   AHT  Talk  Hold  Wrap-up  Ready  At work  Occ  Util  Rings  RNA  Transf
-anna            2  1:10  2:00  0:00     0:20   3:00     5:32  43%   96%      2   0%      0%
-boris           1  1:10  1:00  0:00     0:10   1:16     2:56  47%   82%      1   0%      0%
-all             3  1:10  3:00  0:00     0:30   4:16     8:28  45%   91%      3   0%      0%
+Operator  Handled   AHT  Talk  Hold  Wrap-up  Ready  At work  Occ  Util  Rings  RNA  Out  Transf
+anna            2  1:10  2:00  0:00     0:20   3:00     5:32  43%   96%      2   0%    0      0%
+boris           1  1:10  1:00  0:00     0:10   1:16     2:56  47%   82%      1   0%    0      0%
+all             3  1:10  3:00  0:00     0:30   4:16     8:28  45%   91%      3   0%    0      0%
 """
 """Both are ready at the end, until the last word of the ledger: 178 and 76 s."""
 

@@ -9,6 +9,18 @@ import pytest
 from gkc_engine.config.loader import check
 from tests.config.cities import tiny_city
 
+
+def outbound(**keys: str) -> str:
+    """Return a section ``outbound:`` that is right but for ``keys``, before the services."""
+    right = {
+        "allow": '["+7"]',
+        "dial": '"PJSIP/{number}@out"',
+        "caller_id": '"+74957777777"',
+    }
+    body = ", ".join(f"{key}: {value}" for key, value in {**right, **keys}.items() if value)
+    return f"outbound: {{{body}}}\nservices:\n"
+
+
 # (what, the tiny city's text, what it is replaced by)
 CASES: list[tuple[str, str, str]] = [
     ("unknown key", "    wrapuptime: 5s", "    wrapup: 5s"),
@@ -149,6 +161,32 @@ CASES: list[tuple[str, str, str]] = [
     ("a directive", "---\ncenter", "%YAML 1.1\n---\ncenter"),
     ("an endless text", "title: Общая", "title: " + "я" * 9000),
     ("text after the end", "\n...\n", "\n...\nqueues: {}\n"),
+    ("calls out to everywhere", "services:\n", outbound(allow='["+"]')),
+    ("calls out without a list", "services:\n", outbound(allow="")),
+    (
+        "calls out by another technology",
+        "services:\n",
+        outbound(dial='"Local/{number}@out"'),
+    ),
+    (
+        "calls out with an option smuggled in",
+        "services:\n",
+        outbound(dial='"PJSIP/{number}@out,60,T"'),
+    ),
+    ("calls out as nobody", "services:\n", outbound(caller_id="anonymous")),
+    (
+        "calls out denied altogether",
+        "services:\n",
+        outbound(allow='["+7495"]', deny='["+7"]'),
+    ),
+    ("a night without end", "services:\n", outbound(night='{from: "21:00", to: "21:00"}')),
+    ("a night of 25 hours", "services:\n", outbound(night='{from: "21:00", to: "25:00"}')),
+    (
+        "nightly calls that are not allowed",
+        "services:\n",
+        outbound(night='{from: "21:00", to: "09:00", allow: ["+8"]}'),
+    ),
+    ("no calls at all in an hour", "services:\n", outbound(caps="{per_operator_hour: 0}")),
     ("metrics on no port", "calendars:\n", "metrics: {port: 70000}\ncalendars:\n"),
 ]
 EXPECTED = Path(__file__).with_name("bad_configs.txt")

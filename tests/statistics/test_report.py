@@ -17,6 +17,7 @@ from gkc_engine.acd.commands import Disposition
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.rollup import RollUps
+from gkc_engine.statistics.counting import OUTBOUND_ONLY
 from gkc_engine.statistics.figures import Part
 from gkc_engine.statistics.intervals import interval_bounds
 from gkc_engine.statistics.report import contacts, drilled, interval_rows, rows_by
@@ -39,6 +40,7 @@ IN_QUEUE = [
         Disposition.ANSWERED_BY_ANNOUNCEMENT,
         Disposition.ABANDONED_MENU,
         Disposition.MISDIRECTED,
+        *OUTBOUND_ONLY,
     }
 ]
 
