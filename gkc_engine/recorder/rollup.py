@@ -1,4 +1,4 @@
-"""Contacts counted by quarter-hours, which reports read instead of the contacts (ADR 0027).
+"""Contacts counted by quarter-hours, which reports read instead of the contacts (ADR 0030).
 
 Each contact counts in exactly one row: of the quarter-hour in which it first entered a queue (of
 one that never did: in which it started), its queue, its outcome and the other columns of the key.

@@ -27,7 +27,7 @@ def stands(connection: sa.Connection) -> dict[tuple[Any, ...], dict[str, int]]:
 
 
 def counted(connection: sa.Connection) -> dict[tuple[Any, ...], dict[str, int]]:
-    """The same from contacts, offers and segments, as ADR 0027 says it."""
+    """The same from contacts, offers and segments, as ADR 0030 says it."""
     offers, segments = rows(connection, "offer"), rows(connection, "segment")
     refusals = {"refused", "no_answer", "busy", "unreachable"}
     found: defaultdict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
