@@ -343,10 +343,10 @@ ROWS: dict[str, Callable[[Scale], list[Figure]]] = {
 }
 
 
-def table(found: list[Figure]) -> str:
-    """Return the markdown table."""
+def table(found: list[Figure], row: str = "agents / profiles, load") -> str:
+    """Return the markdown table; ``row``: what its first column is."""
     head = (
-        "| agents / profiles, load | what | measured | must | aim | verdict |\n"
+        f"| {row} | what | measured | must | aim | verdict |\n"
         "| --- | --- | ---: | ---: | ---: | --- |"
     )
     lines = [head]

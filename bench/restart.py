@@ -1,6 +1,7 @@
 """How soon a killed engine decides again: from the watchdog's start of a worker to its first offer.
 
     python -m bench.restart [--trials 5] [--city sample large] [--load calm busy] [--cold]
+                            [--store FILE]
 
 Each trial kills the worker of a real Asterisk's engine with SIGKILL while one citizen talks with
 the only operator who may serve three others that wait. The talk ends while the engine is dead.
@@ -9,6 +10,7 @@ offer the one who waits longest; his queue lets him go within 1 s, which is in t
 
 ``sample`` is the sample city; ``large`` has 1000 operators at work and a ledger of 100 000 rows.
 ``busy`` takes one core away (a loop that does nothing else); ``--cold`` kills the spare, too.
+``--store`` lets ``large`` go on with the records of ``bench.records --keep``: it writes to them.
 Needs SIPp. One JSON line for each arm, with medians in seconds.
 """
 
@@ -69,6 +71,8 @@ class Arm:
     endpoint: str
     rows: int = 0
     """In the ledger before the first start."""
+    store: Path | None = None
+    """Records to go on with, in place of those."""
 
 
 @dataclass(slots=True)
@@ -293,7 +297,9 @@ async def running(
     """Run the city under its watchdog, with a ledger of the size the arm wants."""
     state = folder / "state"
     state.mkdir(parents=True)
-    if arm.rows:
+    if arm.store is not None:
+        (state / "gkc.sqlite").symlink_to(arm.store.resolve())
+    elif arm.rows:
         await fill(state / "gkc.sqlite", arm.rows, arm.name)
 
     def options(given: CityOptions) -> CityOptions:
@@ -339,12 +345,15 @@ def main() -> None:
     parser.add_argument("--city", nargs="+", default=["sample", "large"])
     parser.add_argument("--load", nargs="+", default=["calm", "busy"])
     parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--store", type=Path)
     given = parser.parse_args()
     install = find_or_install(state_dir(), named=None, progress=progress)
     with tempfile.TemporaryDirectory(prefix="gkc-restart-") as name:
         folder = Path(name)
         for city in given.city:
-            arm = SAMPLE if city == "sample" else large(folder / "source")
+            arm = SAMPLE
+            if city != "sample":
+                arm = replace(large(folder / "source"), store=given.store)
             for load in given.load:
                 place = running(folder / f"{city}-{load}", install, arm, cold=given.cold)
                 found = asyncio.run(measure(place, load, given.trials, progress))

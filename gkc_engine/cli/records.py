@@ -46,7 +46,7 @@ def rebuild(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Make contacts, segments, offers and intervals anew from the ledger."""
+    """Make contacts, segments, offers, intervals and roll-ups anew from the ledger."""
     with refusals(), found(config) as at, missing():
         if check:
             differ = _compare(at.store, json=json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -39,7 +39,7 @@ from gkc_engine.statistics.figures import Part
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from gkc_engine.statistics import report
+    from gkc_engine.statistics.rollups import By, Period
 
 app = typer.Typer(help="Figures over a stretch of time.", no_args_is_help=True)
 
@@ -65,7 +65,7 @@ DrillOption = Annotated[
 ]
 
 
-def _by_column(name: str, column: str) -> Callable[..., None]:
+def _by_column(name: str, column: By) -> Callable[..., None]:
     """Return the command that shows a row for each value of a column."""
 
     def command(
@@ -91,11 +91,12 @@ def _by_column(name: str, column: str) -> Callable[..., None]:
 
 _reports.add_to(app)
 
-for _name, _column, _help in (
+_COLUMNS: Final[tuple[tuple[str, By, str], ...]] = (
     ("queues", "queue", "Show the figures of each queue."),
     ("services", "service", "Show the figures of each service of the city."),
     ("numbers", "did", "Show the figures of each number that citizens dialled."),
-):
+)
+for _name, _column, _help in _COLUMNS:
     app.command(_name, help=_help)(_by_column(_name, _column))
 
 
@@ -140,7 +141,7 @@ def operators(
 ) -> None:
     """Show what each operator did: handling, occupancy, rings not answered, transfers."""
     from gkc_engine.statistics import operators as of
-    from gkc_engine.statistics import report
+    from gkc_engine.statistics.rollups import Period
 
     with refusals():
         out = out_of(form, output, json=json, force=force, language=language)
@@ -150,7 +151,7 @@ def operators(
             with at.store.reading() as connection:
                 rows = of.rows(connection, since, until, _reports.known(at, connection))
                 if out.form in DOCUMENTS:
-                    period = report.Period(since=since, until=until)
+                    period = Period(since=since, until=until)
                     what = ("operators", "agent_id")
                     give(out, _document(at, connection, period, what, rows, out))
                     return
@@ -177,25 +178,29 @@ class _Asked:
     config: Path | None
 
 
-def _report(name: str, by: str, asked: _Asked, minutes: int = 30) -> None:
-    from gkc_engine.statistics import report
+def _report(name: str, by: By | Literal["interval"], asked: _Asked, minutes: int = 30) -> None:
+    from gkc_engine.statistics import report, rollups
+    from gkc_engine.statistics.intervals import interval_bounds
 
     out = asked.out
     with found(asked.config) as at, missing():
         since, until = _period(at, asked.from_, asked.to)
-        period = report.Period(since=since, until=until, queue=asked.queue, service=asked.service)
+        period = rollups.Period(since=since, until=until, queue=asked.queue, service=asked.service)
         zone = at.store.zone
         at.settle()
         with at.store.reading() as connection:
             of = stretch(since, until, at.now)
             _reports.check_names(connection, of, queue=asked.queue, service=asked.service)
-            contacts = report.contacts(connection, period)
             if asked.drill is not None:
+                contacts = report.contacts(connection, period)
                 rows, what = report.drilled(asked.drill, contacts), ("contacts", "contact")
             elif by == "interval":
-                rows, what = report.interval_rows(period, minutes, zone, contacts), (name, by)
+                bounds = interval_bounds(since, until, minutes, zone)
+                lines = rollups.read(connection, period, bounds=bounds)
+                rows, what = report.interval_rows(bounds, zone, lines), (name, by)
             else:
-                rows, what = report.rows_by(by, by, contacts), (name, by)
+                lines = rollups.read(connection, period, by=(by,))
+                rows, what = report.rows_by(by, lines), (name, by)
             if out.form in DOCUMENTS:
                 give(out, _document(at, connection, period, what, rows, out))
                 return
@@ -206,7 +211,7 @@ def _report(name: str, by: str, asked: _Asked, minutes: int = 30) -> None:
 def _document(
     at: Found,
     connection: sa.Connection,
-    period: report.Period,
+    period: Period,
     what: tuple[str, str],
     rows: list[dict[str, Any]],
     out: Out,

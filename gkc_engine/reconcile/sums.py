@@ -15,7 +15,7 @@ from gkc_engine.reconcile.model import Difference, Kind
 from gkc_engine.reconcile.sides import Call
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.queries import iso
-from gkc_engine.statistics import figures, report
+from gkc_engine.statistics import figures, report, rollups
 
 _SUMS: Final = {"talk_us": SegmentKind.TALK, "hold_us": SegmentKind.HOLD}
 
@@ -63,10 +63,10 @@ def identity(connection: sa.Connection, since: Instant, until: Instant) -> Itera
         .select_from(schema.contact)
         .where(c.first_queued >= since, c.first_queued < until)
     )
-    period = report.Period(since=since, until=until)
+    period = rollups.Period(since=since, until=until)
     total = figures.Counts()
     for contact in report.contacts(connection, period):
-        total.add(report.counts_of_contact(contact))
+        total.add(rollups.counts_of_contact(contact))
     offered = figures.offered(total)
     if offered != entered:
         yield Difference(

@@ -20,6 +20,7 @@ from gkc_engine.recorder.bulk import Upsert, upsert
 from gkc_engine.recorder.codec import Message
 from gkc_engine.recorder.projections import Projector
 from gkc_engine.recorder.records import Changes, Reader
+from gkc_engine.recorder.rollup import RollUpWriter
 from gkc_engine.recorder.rows import Row
 
 MARK: Final = schema.PROJECTED
@@ -63,6 +64,7 @@ class Projections:
         self.behind = 0
         """Rows folded or appended whose meaning is not in the tables yet."""
         self._upserts = {table: Upsert(table, engine) for table in schema.PROJECTIONS}
+        self._add_up = RollUpWriter(engine)
         self._mark = upsert(schema.meta, engine)
         self._projector: Projector | None = None
 
@@ -115,3 +117,4 @@ class Projections:
         ):
             if records:
                 self._upserts[table].execute(connection, records)
+        self._add_up.execute(connection, changes.rollups)

@@ -57,6 +57,10 @@ def _contact(row: Row, fact: ev.ContactStarted | ev.OutboundStarted) -> Record:
         "started": row.ts_us,
         "wrap_up_us": 0,
         "offers": 0,
+        "agent_offers": 0,
+        "offers_unanswered": 0,
+        "offers_withdrawn": 0,
+        "transfers": 0,
         "step": 0,
         "config_version": row.config_version,
     }

@@ -19,6 +19,7 @@ from gkc_engine.ids import QueueId
 from gkc_engine.recorder import new_records
 from gkc_engine.recorder.codec import KINDS, Message, decode
 from gkc_engine.recorder.records import Changes, Reader, Record
+from gkc_engine.recorder.rollup import RollUps, count_offer
 from gkc_engine.recorder.rows import Row
 from gkc_engine.recorder.schema import offer as offer_table
 from gkc_engine.recorder.schema import segment as segment_table
@@ -47,6 +48,7 @@ class Projector:
         self._talks: OrderedDict[tuple[str, str], Record] = OrderedDict()
         """The last segment of a contact with an agent, for the wrap-up that follows it."""
         self._versions: dict[str, Record] = {}
+        self._rollups = RollUps()
 
     def fold(self, row: Row, message: Message | None = None) -> None:
         """Take one row of the ledger; ``message`` spares decoding when it is at hand."""
@@ -56,12 +58,15 @@ class Projector:
 
     def take_changes(self) -> Changes:
         """Return the rows changed since the last call; what is over need not stay at hand."""
+        for contact in self._dirty_contacts.values():
+            self._rollups.count(contact)
         changes = Changes(
             contacts=list(self._dirty_contacts.values()),
             segments=list(self._segments.values()),
             offers=list(self._dirty_offers.values()),
             intervals=list(self._dirty_intervals.values()),
             versions=list(self._versions.values()),
+            rollups=self._rollups.take(),
         )
         for key, offer in self._dirty_offers.items():
             if offer["ended"] is not None:
@@ -74,9 +79,10 @@ class Projector:
             self._versions,
         ):
             dirty.clear()
-        for at_hand in (self._contacts, self._talks):
-            while len(at_hand) > CACHE_MAX:
-                at_hand.popitem(last=False)
+        while len(self._contacts) > CACHE_MAX:
+            self._rollups.forget(self._contacts.popitem(last=False)[0])
+        while len(self._talks) > CACHE_MAX:
+            self._talks.popitem(last=False)
         return changes
 
     # --- contacts ----------------------------------------------------------------------------
@@ -91,6 +97,7 @@ class Projector:
             if record is None:
                 return None
             self._contacts[contact_id] = record
+            self._rollups.stands(record)
         self._dirty_contacts[contact_id] = record
         return record
 
@@ -183,6 +190,9 @@ class Projector:
             "short": _SHORT.get(fact.disposition),
             "config_version": row.config_version,
         }
+        if fact.first_queued is None and fact.queue is not None:  # Refused at that queue's door.
+            queue = self._queue(fact.queue)
+            record["service"] = None if queue is None else queue.service
         if fact.queue is not None and record["requirement_final"] is not None:
             self._require(record)  # A reload may have changed it while the contact waited.
 
@@ -236,6 +246,10 @@ class Projector:
         }
         if fact.agent_id is not None and fact.kind in (cm.SegmentKind.TALK, cm.SegmentKind.HOLD):
             self._talks[fact.contact_id, fact.agent_id] = segment
+        if fact.agent_id is not None and fact.outcome is cm.SegmentOutcome.TRANSFERRED:
+            contact = self._contact(fact.contact_id)
+            if contact is not None:
+                contact["transfers"] += 1
 
     def _consulted(self, row: Row, fact: cm.ConsultEnded) -> None:
         segment = new_records.consult(row, fact)
@@ -300,7 +314,7 @@ class Projector:
         if offer is None:
             # Never said by us (a transfer to a named agent may skip it): still an offer.
             offer = self._put_offer(fact, fact.agent_id, fact.slot, 0)
-        accepted = fact.outcome is cm.OfferOutcome.ACCEPTED
+        accepted, said_before = fact.outcome is cm.OfferOutcome.ACCEPTED, offer["ended"] is not None
         offer |= {
             "ringing": fact.ringing,
             "answered": fact.ended if accepted else None,
@@ -311,9 +325,11 @@ class Projector:
         }
         self._dirty_offers[key] = offer
         record = self._contact(fact.contact_id)
-        if record is None or record["ended"] is not None:
-            return  # The contact's own sums are on record already.
-        record["offers"] += 1
+        if record is None or said_before:
+            return
+        count_offer(record, fact.outcome)
+        if record["ended"] is None:  # Else the contact's own sum is on record already.
+            record["offers"] += 1
 
     # --- agents ------------------------------------------------------------------------------
 

@@ -37,10 +37,12 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class Changes:
-    """Rows to write, by table; each replaces the row of its key."""
+    """Rows to write, by table; each replaces the row of its key, but those of the roll-ups."""
 
     contacts: list[Record]
     segments: list[Record]
     offers: list[Record]
     intervals: list[Record]
     versions: list[Record]
+    rollups: list[Record]
+    """What is to be added to the sums of each row, not the sums themselves."""

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 """Of these tables: the last of ``migrations/versions``. Four digits, in their order."""
 
 PROJECTED: Final = "projected_seq"
@@ -112,6 +112,10 @@ contact: Final = sa.Table(
     sa.Column("hold_us", _BIG),
     sa.Column("wrap_up_us", _BIG, nullable=False),
     sa.Column("offers", sa.Integer, nullable=False),
+    sa.Column("agent_offers", sa.Integer),
+    sa.Column("offers_unanswered", sa.Integer),
+    sa.Column("offers_withdrawn", sa.Integer),
+    sa.Column("transfers", sa.Integer),
     sa.Column("overflow_count", sa.Integer),
     sa.Column("disposition", TEXT),
     sa.Column("reason", TEXT),
@@ -136,6 +140,19 @@ contact: Final = sa.Table(
     sa.Index("contact_number_seq", "number_year", "number_seq"),
     sa.Index("contact_started", "started"),
     sa.Index("contact_queue_started", "queue", "started"),
+    # By the first queue entry; and all that percentiles need, so that a month's are read from it.
+    sa.Index(
+        "contact_waits",
+        *("first_queued", "queue", "service", "did", "disposition", "answered", "wait_us"),
+    ),
+)
+
+# Of what goes on: read at every start, among millions that are over.
+sa.Index(
+    "contact_open",
+    contact.c.first_queued,
+    sqlite_where=contact.c.ended.is_(None),
+    postgresql_where=contact.c.ended.is_(None),
 )
 
 segment: Final = sa.Table(
@@ -191,6 +208,13 @@ agent_interval: Final = sa.Table(
     sa.Column("medium", TEXT),
     sa.Column("contact_id", TEXT, index=True),
     sa.Index("agent_interval_start", "start"),
+)
+
+sa.Index(
+    "agent_interval_open",
+    agent_interval.c.agent_id,
+    sqlite_where=agent_interval.c.end.is_(None),
+    postgresql_where=agent_interval.c.end.is_(None),
 )
 
 config_version: Final = sa.Table(
@@ -261,7 +285,34 @@ alert: Final = sa.Table(
 )
 """The alerts that were raised; what stands has no ``cleared_us``."""
 
-PROJECTIONS: Final = (contact, segment, offer, agent_interval, config_version)
+rollup: Final = sa.Table(
+    "rollup",
+    metadata,
+    sa.Column("start", _BIG, primary_key=True, autoincrement=False),
+    sa.Column("queued", sa.Boolean, primary_key=True),
+    sa.Column("center", TEXT, primary_key=True),
+    sa.Column("direction", TEXT, primary_key=True),
+    sa.Column("medium", TEXT, primary_key=True),
+    sa.Column("did", TEXT, primary_key=True),
+    sa.Column("queue", TEXT, primary_key=True),
+    sa.Column("service", TEXT, primary_key=True),
+    sa.Column("outcome", TEXT, primary_key=True),
+    sa.Column("contacts", _BIG, nullable=False),
+    sa.Column("in_target", _BIG, nullable=False),
+    sa.Column("wait_us", _BIG, nullable=False),
+    sa.Column("talk_us", _BIG, nullable=False),
+    sa.Column("hold_us", _BIG, nullable=False),
+    sa.Column("wrap_up_us", _BIG, nullable=False),
+    sa.Column("agent_offers", _BIG, nullable=False),
+    sa.Column("offers_unanswered", _BIG, nullable=False),
+    sa.Column("offers_withdrawn", _BIG, nullable=False),
+    sa.Column("transfers", _BIG, nullable=False),
+    # Kept in the order of its key: a report reads the rows of its time one after the other.
+    sqlite_with_rowid=False,
+)
+"""``recorder/rollup.py``."""
+
+PROJECTIONS: Final = (contact, segment, offer, agent_interval, config_version, rollup)
 """What ``rebuild`` makes anew."""
 
 

@@ -16,7 +16,7 @@ from gkc_engine.ids import SECOND
 from gkc_engine.reports.model import Unit, Verdict
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.figures import Counts, nearest_rank
-from gkc_engine.statistics.report import Line
+from gkc_engine.statistics.rollups import Line
 
 FEW: Final = 30
 """Fewer contacts than this say nothing of a share or a mean."""
@@ -64,7 +64,7 @@ def late(counts: Counts) -> int:
 
 
 def _waited(percent: int) -> Callable[[Line], float | None]:
-    return lambda line: nearest_rank(sorted(line.waits), percent)
+    return lambda line: nearest_rank(line.ordered(), percent)
 
 
 def _answered(counts: Counts) -> int:

@@ -26,7 +26,7 @@ from gkc_engine.reports.periods import Base
 from gkc_engine.reports.source import Counted, total
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.figures import Handling
-from gkc_engine.statistics.report import Line
+from gkc_engine.statistics.rollups import Line
 
 SPEAKS: Final = 0.3
 """A service, or a run of hours, is named when it made at least so much of the difference."""

@@ -31,7 +31,7 @@ from gkc_engine.reports.summary import headline, note, summary_table
 from gkc_engine.reports.tables import grouped_table, line_columns, line_row
 from gkc_engine.reports.words import DISPOSITIONS, OUTGOING, disposition, head, text
 from gkc_engine.statistics.intervals import clock_time
-from gkc_engine.statistics.report import Line
+from gkc_engine.statistics.rollups import Line
 
 
 def build(connection: sa.Connection, order: Order, tell: Progress) -> Report:

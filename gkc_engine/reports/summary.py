@@ -40,7 +40,7 @@ from gkc_engine.reports.words import head, text
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.figures import Handling
 from gkc_engine.statistics.intervals import at, interval_bounds
-from gkc_engine.statistics.report import Line
+from gkc_engine.statistics.rollups import Line
 
 _TILES = ("offered", "service_level", "abandon_rate", "asa_s")
 _REFUSED = ("full", "closed", "no_agent", "blocked")

@@ -11,7 +11,7 @@ from gkc_engine.reports.periods import Base
 from gkc_engine.reports.source import GOAL
 from gkc_engine.reports.words import head, text
 from gkc_engine.statistics import report as statistics
-from gkc_engine.statistics.report import Line
+from gkc_engine.statistics.rollups import Line
 
 LEVEL = BY_KEY["service_level"]
 

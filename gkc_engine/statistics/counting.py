@@ -56,20 +56,32 @@ def ended_of(fact: ContactEnded) -> Ended | None:
 
 def counts_of(disposition: Disposition, wait_us: int, target_us: int) -> Counts:
     """Return the counts of one ended contact: one part of *offered* is 1, or none is."""
+    return counts_of_many(disposition, 1, int(wait_us <= target_us), wait_us)
+
+
+def counts_of_many(disposition: Disposition, contacts: int, in_target: int, wait_us: int) -> Counts:
+    """Return the counts of contacts that entered a queue and ended in the same way.
+
+    Args:
+        disposition: How.
+        contacts: How many they are.
+        in_target: How many of them waited at most their queue's ``servicelevel``.
+        wait_us: Sum of their waits.
+    """
     match disposition:
         case Disposition.ANSWERED:
-            return answered_counts(wait_us, target_us)
+            return Counts(answered=contacts, answered_in_target=in_target, wait_answered_us=wait_us)
         case Disposition.ABANDONED | Disposition.ABANDONED_SHORT:
             return Counts(
-                abandoned=1,
-                abandoned_short=int(disposition is Disposition.ABANDONED_SHORT),
-                abandoned_in_target=int(wait_us <= target_us),
+                abandoned=contacts,
+                abandoned_short=contacts if disposition is Disposition.ABANDONED_SHORT else 0,
+                abandoned_in_target=in_target,
                 wait_abandoned_us=wait_us,
             )
         case Disposition.FAILED_OPEN | Disposition.SYSTEM_FAILED:
-            return Counts(failed=1)
+            return Counts(failed=contacts)
         case other if other in ENDED_WAITING:
-            return Counts(ended_waiting=1)
+            return Counts(ended_waiting=contacts)
         case other:
             assert other in AT_THE_DOOR or other in OUTBOUND_ONLY, other
             return Counts()
@@ -77,6 +89,4 @@ def counts_of(disposition: Disposition, wait_us: int, target_us: int) -> Counts:
 
 def answered_counts(wait_us: int, target_us: int) -> Counts:
     """Return the counts of one answered contact that waited ``wait_us``."""
-    return Counts(
-        answered=1, answered_in_target=int(wait_us <= target_us), wait_answered_us=wait_us
-    )
+    return counts_of(Disposition.ANSWERED, wait_us, target_us)

@@ -57,7 +57,7 @@ class Counts:
 
     def add(self, other: Counts) -> None:
         """Add ``other`` to these counts."""
-        _add(self, other)
+        _add(self, other, _COUNTS)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,12 +88,18 @@ class Handling:
 
     def add(self, other: Handling) -> None:
         """Add what others did."""
-        _add(self, other)
+        _add(self, other, _HANDLING)
 
 
-def _add(to: Counts | Handling, other: Counts | Handling) -> None:
-    for one in fields(to):
-        setattr(to, one.name, getattr(to, one.name) + getattr(other, one.name))
+# A month's report adds some hundred thousand of each.
+_COUNTS = tuple(field.name for field in fields(Counts))
+_HANDLING = tuple(field.name for field in fields(Handling))
+
+
+def _add(to: Counts | Handling, other: Counts | Handling, names: Sequence[str]) -> None:
+    for name in names:
+        if more := getattr(other, name):
+            setattr(to, name, getattr(to, name) + more)
 
 
 # --- how many -------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from gkc_engine.acd.slots import DIALS
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.new_records import OUT
+from gkc_engine.recorder.rollup import UNANSWERED
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.figures import Handling
 
@@ -28,15 +29,6 @@ Interval = tuple[int, int, str]
 
 ACTIVITIES = ("talk", "hold", "wrap_up", "dial", "ready")
 """The first of them that any slot is in is what the operator does: who talks is not ready."""
-
-_UNANSWERED = frozenset(
-    {
-        OfferOutcome.REFUSED,
-        OfferOutcome.NO_ANSWER,
-        OfferOutcome.BUSY,
-        OfferOutcome.UNREACHABLE,
-    }
-)
 
 
 _TALKS = [str(kind) for kind in (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED)]
@@ -177,7 +169,7 @@ def _count_offers(
     for agent_id, outcome, n in connection.execute(query):
         handling = found[agent_id]
         handling.offers += n
-        if outcome in _UNANSWERED:
+        if outcome in UNANSWERED:
             handling.offers_unanswered += n
         elif outcome == OfferOutcome.WITHDRAWN:
             handling.offers_withdrawn += n

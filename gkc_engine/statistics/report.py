@@ -1,64 +1,31 @@
-"""Rows of a report, counted from the contact table: each contact once, by its first queue entry."""
+"""Rows of a report, each contact once, by its first queue entry; and down to the contacts."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from gkc_engine.acd.commands import Disposition
-from gkc_engine.ids import SECOND, Instant
+from gkc_engine.ids import Instant
 from gkc_engine.recorder import queries, schema
 from gkc_engine.statistics import figures
-from gkc_engine.statistics.counting import answered_counts, counts_of
-from gkc_engine.statistics.figures import Counts, Handling, Part, nearest_rank
-from gkc_engine.statistics.intervals import clock_time, interval_bounds
+from gkc_engine.statistics.figures import Part, nearest_rank
+from gkc_engine.statistics.intervals import clock_time
+from gkc_engine.statistics.rollups import (
+    By,
+    Group,
+    Line,
+    Period,
+    counts_of_contact,
+    filtered,
+    total,
+)
 
 Contact = Mapping[str, Any]
 """A row of the contact table."""
-
-NO_TARGET_US: Final = 20 * SECOND
-"""Threshold of a contact whose queue nobody knows any more: ``servicelevel`` unless it is told."""
-
-_DAY_US: Final = 86_400 * SECOND
-"""No call stands in a menu for so long: which lets the index by start be used."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
-    """Which contacts a report is of: first queue entry in ``[since, until)``."""
-
-    since: Instant
-    until: Instant
-    queue: str | None = None
-    service: str | None = None
-
-
-@dataclass(slots=True)
-class Line:
-    """What one row of a report is made of."""
-
-    counts: Counts = field(default_factory=Counts)
-    handling: Handling = field(default_factory=Handling)
-    waits: list[int] = field(default_factory=list)
-    """Of the answered, in microseconds."""
-
-    def add(self, contact: Contact) -> None:
-        """Count one contact."""
-        one = counts_of_contact(contact)
-        self.counts.add(one)
-        if one.answered:
-            self.waits.append(one.wait_answered_us)
-            if contact["ended"] is not None:
-                self.handling.handled += 1
-                self.handling.talk_us += contact["talk_us"]
-                self.handling.hold_us += contact["hold_us"]
-                self.handling.wrap_up_us += contact["wrap_up_us"]
 
 
 def contacts(connection: sa.Connection, period: Period) -> Iterator[Contact]:
@@ -67,84 +34,39 @@ def contacts(connection: sa.Connection, period: Period) -> Iterator[Contact]:
     query = (
         sa.select(schema.contact)
         .where(c.first_queued >= period.since, c.first_queued < period.until)
-        # No bound above: whose place was kept (``resume_within``) may have called days later.
-        .where(c.started >= period.since - _DAY_US)
         .order_by(c.first_queued, c.contact_id)
     )
-    if period.queue is not None:
-        query = query.where(c.queue == period.queue)
-    if period.service is not None:
-        query = query.where(c.service == period.service)
-    for row in connection.execution_options(yield_per=1000).execute(query).mappings():
+    query = filtered(query, schema.contact, period)
+    found = connection.execute(query, execution_options={"yield_per": 1000})
+    for row in found.mappings():
         yield dict(row)
 
 
-def counts_of_contact(contact: Contact) -> Counts:
-    """Return the counts of one contact that entered a queue, over or in progress.
-
-    Its threshold is that which its queue had when it waited.
-    """
-    target = contact["sl_threshold_us"]
-    target_us = NO_TARGET_US if target is None else target
-    if contact["disposition"] is not None:
-        return counts_of(Disposition(contact["disposition"]), contact["wait_us"], target_us)
-    if contact["answered"] is not None:
-        return answered_counts(contact["answered"] - contact["first_queued"], target_us)
-    return Counts(waiting=1)
+# --- rows -----------------------------------------------------------------------------------------
 
 
-# --- by what --------------------------------------------------------------------------------------
-
-Key = Callable[[Contact], Any]
-
-
-def by_column(name: str) -> Key:
-    """Return what groups contacts by a column of their table."""
-
-    def key(contact: Contact) -> Any:  # noqa: ANN401
-        return contact[name]
-
-    return key
-
-
-def by_interval(bounds: Sequence[Instant]) -> Key:
-    """Return what groups contacts by the interval in which they entered their first queue."""
-
-    def key(contact: Contact) -> Instant:
-        return bounds[bisect_right(bounds, contact["first_queued"]) - 1]
-
-    return key
-
-
-def lines(found: Iterable[Contact], key: Key) -> tuple[dict[Any, Line], Line]:
-    """Return the contacts, grouped and all together."""
-    made: dict[Any, Line] = {}
-    of_all = Line()
-    for contact in found:
-        made.setdefault(key(contact), Line()).add(contact)
-        of_all.add(contact)
-    return made, of_all
-
-
-def rows_by(name: str, column: str, found: Iterable[Contact]) -> list[dict[str, Any]]:
-    """Return a row for each value of a column, in order, and one for all if there are several."""
-    made, of_all = lines(found, by_column(column))
-    named = sorted(made.items(), key=lambda item: (item[0] is None, item[0] or ""))
-    rows = [row(name, "" if value is None else value, line) for value, line in named]
-    return [*rows, row(name, None, of_all)] if len(rows) > 1 else rows
+def rows_by(name: By, lines: Mapping[Group, Line]) -> list[dict[str, Any]]:
+    """Return a row for each of ``rollups.read(…, by=(name,))``, and one for all of several."""
+    named = sorted(lines.items(), key=lambda item: (not item[0][0], item[0]))
+    rows = [row(name, value, line) for (value,), line in named]
+    return [*rows, row(name, None, total(lines.values()))] if len(rows) > 1 else rows
 
 
 def interval_rows(
-    period: Period, minutes: int, zone: ZoneInfo, found: Iterable[Contact]
+    bounds: Sequence[Instant], zone: ZoneInfo, lines: Mapping[Group, Line]
 ) -> list[dict[str, Any]]:
-    """Return a row for each interval of the period, the empty ones too, and one for all."""
-    bounds = interval_bounds(period.since, period.until, minutes, zone)
-    made, of_all = lines(found, by_interval(bounds))
+    """Return a row for each interval, the empty ones too, and one for all.
+
+    Args:
+        bounds: Of the intervals.
+        zone: The center's.
+        lines: ``rollups.read(…, bounds=bounds)``.
+    """
     rows = [
-        _edged(begin, end, row("interval", clock_time(begin, zone), made.get(begin, Line())))
+        _edged(begin, end, row("interval", clock_time(begin, zone), lines.get((begin,), Line())))
         for begin, end in pairwise(bounds)
     ]
-    return [*rows, _edged(bounds[0], bounds[-1], row("interval", None, of_all))]
+    return [*rows, _edged(bounds[0], bounds[-1], row("interval", None, total(lines.values())))]
 
 
 def _edged(begin: Instant, end: Instant, one: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +78,7 @@ def row(name: str, value: str | None, line: Line) -> dict[str, Any]:
 
     ``value``: what it is of; ``None``: of all together, empty: of those without any.
     """
-    counts, waits = line.counts, sorted(line.waits)
+    counts, waits = line.counts, line.ordered()
     made: dict[str, Any] = {name: value, "offered": figures.offered(counts)}
     made |= {str(part): getattr(counts, part) for part in Part if part is not Part.OFFERED}
     made |= {

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from gkc_engine.acd import events as ev
 from gkc_engine.cli import report
 from gkc_engine.cli._formats import Every
 from gkc_engine.ids import SECOND, Instant
@@ -21,8 +23,7 @@ from gkc_engine.statistics.intervals import LENGTHS_MIN
 from tests.cli.conftest import Running
 from tests.cli.test_contact_offline import make_store
 from tests.control.fake import DONE, NOW
-from tests.recorder.support import History
-from tests.recorder.test_compare import change
+from tests.recorder.support import START, History, settings
 
 TABLE = """\
 Queue     Told  Wait   Bias  RMSE  In range
@@ -161,9 +162,17 @@ def test_queues_of_a_day(run: Path, gkc: CliRunner) -> None:
 
 def test_all_together_and_those_without_are_named(run: Path, gkc: CliRunner) -> None:
     path = make_day(run.parent / "gkc.sqlite")
-    change(path, "UPDATE contact SET service = NULL WHERE contact_id = 't0'")
+    store = LedgerStore(schema.sqlite_url(str(path)))
+    store.open()
+    history = History(sequence=10, now=Instant(START + 3600 * SECOND))
+    (queue,) = settings().queues
+    nobodys = replace(settings("v2"), queues=(replace(queue, service=None),))
+    history.step(ev.SettingsApplied(settings=nobodys))
+    history.talk("t9", "anna")
+    store.append(batch_of(history.steps, "centr"))
+    store.close()
     lines = gkc.invoke(report.app, ["services", *SPAN]).stdout.splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [["mvd", "4"], ["-", "1"], ["all", "5"]]
+    assert [line.split()[:2] for line in lines[1:]] == [["mvd", "5"], ["-", "1"], ["all", "6"]]
 
 
 @pytest.mark.parametrize("what", ["queues", "operators"])

@@ -64,6 +64,7 @@ def test_each_wrong_row_is_named_with_what_it_should_be(filled: Place, tmp_path:
         "UPDATE contact SET talk_us = 61000000, queue = 'tax' WHERE contact_id = 'c1'",
         "DELETE FROM segment WHERE contact_id = 'c2' AND n = 1",
         "UPDATE offer SET contact_id = 'c1', offer_id = 77 WHERE contact_id = 'c3'",
+        "UPDATE rollup SET contacts = 3 WHERE outcome = 'abandoned'",
     ):
         assert filled.sql(f"{statement} RETURNING 1") == [(1,)]
     found = compare(filled, tmp_path)
@@ -79,7 +80,14 @@ def test_each_wrong_row_is_named_with_what_it_should_be(filled: Place, tmp_path:
     # One offer under another number: one row is too many, one is missing.
     offers = [(d.key[0], d.stands is None) for d in found if d.table == "offer"]
     assert offers == [(2, True), (77, False)]
-    assert {d.table for d in found} == {"contact", "segment", "offer"}
+    (rolled,) = [d for d in found if d.table == "rollup"]
+    assert (rolled.key[-1], rolled.column, rolled.stands, rolled.told) == (
+        "abandoned",
+        "contacts",
+        3,
+        1,
+    )
+    assert {d.table for d in found} == {"contact", "segment", "offer", "rollup"}
 
 
 def test_what_the_engine_has_not_yet_written_is_no_difference(

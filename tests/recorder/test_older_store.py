@@ -20,6 +20,9 @@ BACK = """
 DROP TABLE segment;
 CREATE TABLE segment (contact_id TEXT, n INTEGER, kind TEXT, PRIMARY KEY (contact_id, n));
 INSERT INTO segment VALUES ('0192-a1', 0, 'menu');
+DROP TABLE rollup;
+DROP INDEX contact_waits;
+ALTER TABLE contact DROP COLUMN transfers;
 ALTER TABLE contact DROP COLUMN requirement_final;
 ALTER TABLE offer DROP COLUMN slot;
 ALTER TABLE config_version DROP COLUMN author;

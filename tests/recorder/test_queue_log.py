@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from gkc_engine.acd import commands as cm
@@ -22,7 +23,7 @@ from gkc_engine.ids import SECOND, AgentId, ContactId, Micros, QueueId, SkillId
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.queue_log import QueueLog
 from gkc_engine.recorder.queue_log_file import QueueLogFile
-from tests.recorder.places import Place
+from tests.recorder.places import Place, SqlitePlace
 from tests.recorder.support import PASSPORT, START, History
 
 T = START // SECOND
@@ -237,6 +238,30 @@ def test_after_a_restart_the_running_calls_go_on(place: Place) -> None:
     end = history.after(9).step(ev.Tick(), history.ended("c1", started, queued, None, None, 0, 0))
     assert log.lines([end]) == [f"{T + 11}|c1.1|passport|NONE|ABANDON|1|1|9"]
     store.close()
+
+
+def test_a_start_does_not_look_at_all_contacts_that_are_over(tmp_path: Path) -> None:
+    store = SqlitePlace(tmp_path).store()
+    store.open()
+    plans: list[str] = []
+
+    def listen(
+        connection: sa.Connection,
+        _c: object,
+        statement: str,
+        parameters: tuple[object, ...],
+        *_: object,
+    ) -> None:
+        if statement.startswith("SELECT"):
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(line[3] for line in plan)
+
+    sa.event.listen(store.engine, "before_cursor_execute", listen)
+    with store.transaction() as connection:
+        QueueLog().prime(connection, city())
+    store.close()
+    read = [line for line in plans if line.startswith(("SCAN", "SEARCH"))]
+    assert [line.split()[-1] for line in read[:2]] == ["contact_open", "agent_interval_open"]
 
 
 @pytest.fixture

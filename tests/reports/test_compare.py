@@ -23,7 +23,7 @@ from gkc_engine.reports.findings import leading_hours, leading_service, pieces
 from gkc_engine.reports.model import Verdict
 from gkc_engine.reports.source import Counted
 from gkc_engine.statistics.figures import Counts, service_level
-from gkc_engine.statistics.report import Line
+from gkc_engine.statistics.rollups import Line
 
 
 def line(in_time: int, late_ones: int = 0, abandoned: int = 0, short: int = 0) -> Line:

@@ -85,6 +85,8 @@ def _play(world: World, scenario: Scenario, *, real: bool) -> Result:
     steps = world.store.steps()
     findings += [*check_all(world, steps, scenario.bounds), *watch.found]
     findings += scenario.phones_findings(world)
+    if isinstance(world.store, RealStore):
+        findings += world.store.findings()
     result = Result(
         scenario=scenario.name,
         seed=world.seed,

@@ -26,6 +26,7 @@ from gkc_engine.recorder.recovery import Recovery
 from gkc_engine.recorder.recovery import steps as recorded_steps
 from gkc_engine.recorder.rows import Step
 from gkc_engine.recorder.writer import DurableWriter
+from tests.recorder import rolled
 
 JOURNAL_BYTES = 4 * 1024 * 1024
 
@@ -171,6 +172,17 @@ class RealStore:
     async def snapshot(self, now: Instant, state: str) -> bool:
         assert self.writer is not None
         return await self.writer.snapshot(now, state)
+
+    def findings(self) -> list[str]:
+        """What the roll-ups tell otherwise than the contacts that they are made of."""
+        assert self._ledger is not None
+        with self._ledger.store.engine.connect() as connection:
+            kept, told = rolled.stands(connection), rolled.counted(connection)
+        return [
+            f"roll-up {key}: {kept.get(key)}, by the contacts {told.get(key)}"
+            for key in kept.keys() | told.keys()
+            if kept.get(key) != told.get(key)
+        ]
 
     def kill(self) -> None:
         """What the operating system does: locks and files of the dead process are let go."""

@@ -16,15 +16,12 @@ import sqlalchemy as sa
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.rollup import RollUps
 from gkc_engine.statistics.counting import OUTBOUND_ONLY
 from gkc_engine.statistics.figures import Part
-from gkc_engine.statistics.report import (
-    Period,
-    contacts,
-    drilled,
-    interval_rows,
-    rows_by,
-)
+from gkc_engine.statistics.intervals import interval_bounds
+from gkc_engine.statistics.report import contacts, drilled, interval_rows, rows_by
+from gkc_engine.statistics.rollups import By, Period, read
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY = 86_400 * SECOND
@@ -66,6 +63,10 @@ def drawn(rng: random.Random, n: int) -> dict[str, Any]:
         "language": "ru",
         "config_version": "v1",
         "offers": 1,
+        "agent_offers": 1,
+        "offers_unanswered": 0,
+        "offers_withdrawn": 0,
+        "transfers": 0,
         "step": 0,
         "wrap_up_us": rng.randrange(60) * SECOND,
         # Who was cut off and called again has the place, and the first entry, of the call before.
@@ -106,6 +107,10 @@ def connection(
     schema.metadata.create_all(engine)
     with engine.begin() as writing:
         writing.execute(schema.contact.insert(), city)
+        rolled = RollUps()
+        for contact in city:
+            rolled.count(contact)
+        writing.execute(schema.rollup.insert(), rolled.take())
     with engine.connect() as reading:
         yield reading
     engine.dispose()
@@ -169,8 +174,9 @@ def test_rows_by_queue_service_and_number(
 ) -> None:
     mine = of_the_day(city)
     period = Period(since=SINCE, until=UNTIL)
-    for column in ("queue", "service", "did"):
-        *rows, of_all = rows_by(column, column, contacts(connection, period))
+    columns: tuple[By, ...] = ("queue", "service", "did")
+    for column in columns:
+        *rows, of_all = rows_by(column, read(connection, period, by=(column,)))
         values = sorted({c[column] for c in mine} - {None}) + [""] * any(
             c[column] is None for c in mine
         )
@@ -187,7 +193,8 @@ def test_intervals_hold_each_contact_once(
     city: list[dict[str, Any]], connection: sa.Connection, minutes: int, n: int
 ) -> None:
     period = Period(since=SINCE, until=UNTIL)
-    *rows, of_all = interval_rows(period, minutes, BERLIN, contacts(connection, period))
+    bounds = interval_bounds(SINCE, UNTIL, minutes, BERLIN)
+    *rows, of_all = interval_rows(bounds, BERLIN, read(connection, period, bounds=bounds))
     assert len(rows) == n
     mine = of_the_day(city)
     length = minutes * 60 * SECOND
@@ -205,27 +212,28 @@ def test_intervals_hold_each_contact_once(
 
 def test_filters(city: list[dict[str, Any]], connection: sa.Connection) -> None:
     one = Period(since=SINCE, until=UNTIL, queue="passport")
-    (row,) = rows_by("queue", "queue", contacts(connection, one))
+    (row,) = rows_by("queue", read(connection, one, by=("queue",)))
     assert row["offered"] == sum(c["queue"] == "passport" for c in of_the_day(city))
     other = Period(since=SINCE, until=UNTIL, service="gkh")
-    (row,) = rows_by("service", "service", contacts(connection, other))
+    (row,) = rows_by("service", read(connection, other, by=("service",)))
     assert row["offered"] == sum(c["service"] == "gkh" for c in of_the_day(city))
     none = Period(since=SINCE, until=UNTIL, queue="passport", service="gkh")
-    assert rows_by("queue", "queue", contacts(connection, none)) == []
+    assert rows_by("queue", read(connection, none, by=("queue",))) == []
 
 
 @pytest.mark.parametrize("part", Part)
 def test_a_figure_is_as_long_as_its_list(connection: sa.Connection, part: Part) -> None:
     period = Period(since=SINCE, until=UNTIL)
-    *_, of_all = rows_by("queue", "queue", contacts(connection, period))
+    *_, of_all = rows_by("queue", read(connection, period, by=("queue",)))
     listed = drilled(part, contacts(connection, period))
     assert of_all[part] == len(listed) == len({c["contact_id"] for c in listed}) > 0
 
 
 def test_a_period_without_contacts_has_intervals_and_no_figures(connection: sa.Connection) -> None:
     later = Period(since=Instant(UNTIL + 30 * DAY), until=Instant(UNTIL + 31 * DAY))
-    assert rows_by("queue", "queue", contacts(connection, later)) == []
-    rows = interval_rows(later, 60, BERLIN, contacts(connection, later))
+    assert rows_by("queue", read(connection, later, by=("queue",))) == []
+    bounds = interval_bounds(later.since, later.until, 60, BERLIN)
+    rows = interval_rows(bounds, BERLIN, read(connection, later, bounds=bounds))
     assert len(rows) == 25
     assert {row["offered"] for row in rows} == {0}
     assert {row["service_level"] for row in rows} == {None}

@@ -1,0 +1,285 @@
+"""Figures of a stretch of time, grouped: from the roll-ups where they go, else from the contacts.
+
+The one way from the records to ``Counts``. Both sources give the same cells (``cell_of``), so the
+answer is the same; whole quarter-hours are read as roll-ups, what sticks out at either end contact
+by contact. Percentiles are of the contacts' own waits.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, Final, Literal, TypeAlias
+
+import sqlalchemy as sa
+
+from gkc_engine.acd.commands import Disposition
+from gkc_engine.ids import Instant
+from gkc_engine.recorder import schema
+from gkc_engine.recorder.rollup import GRAIN_US, KEY, TALKING, VALUES, WAITING, cell_of
+from gkc_engine.statistics.counting import counts_of_many
+from gkc_engine.statistics.figures import Counts, Handling
+
+By: TypeAlias = Literal["center", "direction", "medium", "did", "queue", "service"]
+"""What contacts can be grouped by, beside time."""
+
+Group: TypeAlias = tuple[Any, ...]
+"""The begin of the interval if bounds were given, then a text for each ``By``, empty for none."""
+
+_CONTACT_COLUMN: Final[Mapping[str, str]] = {"center": "center_entry"}
+_PAGE: Final = 10_000
+_PAGES: Final = {"yield_per": _PAGE}
+_INTERVALS: Final = 1_000
+"""Of one statement: SQLite takes a million characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """Which contacts a report is of: first queue entry in ``[since, until)``."""
+
+    since: Instant
+    until: Instant
+    queue: str | None = None
+    service: str | None = None
+
+
+@dataclass(slots=True)
+class Line:
+    """What one row of a report is made of."""
+
+    counts: Counts = field(default_factory=Counts)
+    handling: Handling = field(default_factory=Handling)
+    waits: list[int] = field(default_factory=list)
+    """Of the answered, in microseconds, in any order; ``ordered`` for percentiles."""
+
+    def add(self, other: Line) -> None:
+        """Add what another line is made of."""
+        self.counts.add(other.counts)
+        self.handling.add(other.handling)
+        self.waits += other.waits
+
+    def ordered(self) -> list[int]:
+        """Return the waits in ascending order, and leave them so: the next one costs little."""
+        self.waits.sort()
+        return self.waits
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """One row of the roll-ups, or several that add up, or one contact."""
+
+    queued: bool
+    outcome: str
+    sums: Mapping[str, int]
+    """``rollup.VALUES``."""
+
+
+def read(
+    connection: sa.Connection,
+    period: Period,
+    *,
+    by: Sequence[By] = (),
+    bounds: Sequence[Instant] | None = None,
+    waits: bool = True,
+) -> dict[Group, Line]:
+    """Return what reports are made of, for each group that any contact of the period is in.
+
+    Args:
+        connection: To the records; all is read in its transaction.
+        period: Which contacts.
+        by: What they are grouped by.
+        bounds: Where intervals begin, and where the last one ends (``intervals.interval_bounds``);
+            they hold the period. The first of a group is then its interval's begin.
+        waits: Whether to read the waits of the answered: without them a line has no percentiles,
+            and only roll-ups are read.
+    """
+    made: defaultdict[Group, Line] = defaultdict(Line)
+    for group, cell in _cells(connection, period, by, bounds):
+        if cell.queued:
+            _count(made[group], cell)
+    if waits:
+        for group, found in _waits(connection, period, by, bounds).items():
+            made[group].waits = found
+    return dict(made)
+
+
+def outcomes(
+    connection: sa.Connection,
+    period: Period,
+    *,
+    by: Sequence[By] = (),
+    bounds: Sequence[Instant] | None = None,
+) -> dict[Group, Counter[tuple[str, bool]]]:
+    """Return how many contacts had which outcome, and whether they entered a queue.
+
+    Outcomes are dispositions, and ``rollup.TALKING`` and ``WAITING`` of contacts in progress. A
+    contact that never entered a queue counts where it started: so all contacts are here, of every
+    ``direction``.
+    """
+    made: defaultdict[Group, Counter[tuple[str, bool]]] = defaultdict(Counter)
+    for group, cell in _cells(connection, period, by, bounds):
+        made[group][cell.outcome, cell.queued] += cell.sums["contacts"]
+    return dict(made)
+
+
+def total(lines: Iterable[Line]) -> Line:
+    """Return all lines together."""
+    made = Line()
+    for line in lines:
+        made.add(line)
+    return made
+
+
+def counts_of_contact(contact: Mapping[str, Any]) -> Counts:
+    """Return the counts of one contact that entered a queue, over or in progress.
+
+    Its threshold is that which its queue had when it waited.
+    """
+    key, values = cell_of(contact)
+    return _counts(key[-1], dict(zip(VALUES, values, strict=True)))
+
+
+def _count(line: Line, cell: _Cell) -> None:
+    sums = cell.sums
+    line.counts.add(_counts(cell.outcome, sums))
+    handling = line.handling
+    handling.offers += sums["agent_offers"]
+    handling.offers_unanswered += sums["offers_unanswered"]
+    handling.offers_withdrawn += sums["offers_withdrawn"]
+    handling.transfers += sums["transfers"]
+    if cell.outcome == Disposition.ANSWERED:
+        handling.handled += sums["contacts"]
+        handling.talk_us += sums["talk_us"]
+        handling.hold_us += sums["hold_us"]
+        handling.wrap_up_us += sums["wrap_up_us"]
+
+
+def _counts(outcome: str, sums: Mapping[str, int]) -> Counts:
+    if outcome == WAITING:
+        return Counts(waiting=sums["contacts"])
+    disposition = Disposition.ANSWERED if outcome == TALKING else Disposition(outcome)
+    return counts_of_many(disposition, sums["contacts"], sums["in_target"], sums["wait_us"])
+
+
+# --- the two sources ------------------------------------------------------------------------------
+
+
+def _cells(
+    connection: sa.Connection,
+    period: Period,
+    by: Sequence[By],
+    bounds: Sequence[Instant] | None,
+) -> Iterator[tuple[Group, _Cell]]:
+    """Give the cells of the period, each with its group: each contact is in one of them."""
+    first, last = -(-period.since // GRAIN_US) * GRAIN_US, period.until // GRAIN_US * GRAIN_US
+    if first >= last or any(bound % GRAIN_US for bound in bounds or ()):
+        yield from _of_contacts(connection, period, by, bounds)
+        return
+    whole = replace(period, since=Instant(first), until=Instant(last))
+    yield from _of_rollups(connection, whole, by, bounds)
+    for edge in (replace(period, until=Instant(first)), replace(period, since=Instant(last))):
+        if edge.since < edge.until:
+            yield from _of_contacts(connection, edge, by, bounds)
+
+
+def _of_rollups(
+    connection: sa.Connection, period: Period, by: Sequence[By], bounds: Sequence[Instant] | None
+) -> Iterator[tuple[Group, _Cell]]:
+    c = schema.rollup.c
+    values = [c[name] for name in by]
+    # PostgreSQL's sum of integers is a decimal.
+    sums = [sa.cast(sa.func.sum(c[name]), sa.BigInteger) for name in VALUES]
+    for time, where in _times(c.start, period, bounds):
+        key = [*time, *values, c.queued, c.outcome]
+        query = sa.select(*key, *sums).where(where).group_by(*key)
+        n = len(time) + len(values)
+        for row in connection.execute(filtered(query, schema.rollup, period)):
+            queued, outcome = row[n : n + 2]
+            yield (
+                tuple(row[:n]),
+                _Cell(queued, outcome, dict(zip(VALUES, row[n + 2 :], strict=True))),
+            )
+
+
+def _of_contacts(
+    connection: sa.Connection, period: Period, by: Sequence[By], bounds: Sequence[Instant] | None
+) -> Iterator[tuple[Group, _Cell]]:
+    c = schema.contact.c
+    queued = (c.first_queued >= period.since) & (c.first_queued < period.until)
+    # The sum keeps SQLite from the index of first entries, in which all these stand together.
+    nowhere = (c.first_queued + 0).is_(None)
+    never = nowhere & (c.started >= period.since) & (c.started < period.until)
+    for where in (queued, never):
+        query = filtered(sa.select(schema.contact).where(where), schema.contact, period)
+        for contact in connection.execute(query, execution_options=_PAGES).mappings():
+            at = contact["started"] if contact["first_queued"] is None else contact["first_queued"]
+            named, values = cell_of(contact)
+            key = dict(zip(KEY, named, strict=True))
+            group: Group = tuple([key[name] for name in by])
+            if bounds is not None:
+                group = (bounds[bisect_right(bounds, at) - 1], *group)
+            sums = dict(zip(VALUES, values, strict=True))
+            yield group, _Cell(key["queued"], key["outcome"], sums)
+
+
+def _waits(
+    connection: sa.Connection, period: Period, by: Sequence[By], bounds: Sequence[Instant] | None
+) -> dict[Group, list[int]]:
+    """Return the waits of the answered by group, in order."""
+    c = schema.contact.c
+    wait = sa.case((c.disposition.is_(None), c.answered - c.first_queued), else_=c.wait_us)
+    values = [sa.func.coalesce(c[_CONTACT_COLUMN.get(name, name)], "") for name in by]
+    talking = c.disposition.is_(None) & c.answered.is_not(None)
+    answered = (c.disposition == str(Disposition.ANSWERED)) | talking
+    found: defaultdict[Group, list[int]] = defaultdict(list)
+    for time, where in _times(c.first_queued, period, bounds):
+        columns: list[sa.ColumnElement[Any]] = [*time, *values, wait]
+        query = sa.select(*columns).where(where, answered).order_by(wait)
+        result = connection.execute(filtered(query, schema.contact, period))
+        # A month has 700 000: the driver's own tuples cost half of what SQLAlchemy's rows do.
+        cursor = result.cursor
+        assert cursor is not None
+        while page := cursor.fetchmany(_PAGE):
+            for row in page:
+                found[row[:-1]].append(row[-1])
+        result.close()
+    return found
+
+
+_Condition: TypeAlias = sa.ColumnElement[bool]
+
+
+def _times(
+    column: sa.Column[int], period: Period, bounds: Sequence[Instant] | None
+) -> Iterator[tuple[list[sa.ColumnElement[int]], _Condition]]:
+    """Give, for each statement that is needed, a column of the interval and what joins it.
+
+    Without bounds there is no such column, and the condition is the period.
+    """
+    if bounds is None:
+        yield [], (column >= period.since) & (column < period.until)
+        return
+    cut = [
+        (begin, max(begin, period.since), min(end, period.until))
+        for begin, end in pairwise(bounds)
+        if begin < period.until and end > period.since
+    ]
+    names = [sa.column(name, sa.BigInteger) for name in ("begin", "since", "until")]
+    for at in range(0, len(cut), _INTERVALS):
+        table = sa.values(*names, literal_binds=True).data(cut[at : at + _INTERVALS]).cte("spans")
+        yield [table.c.begin], (column >= table.c.since) & (column < table.c.until)
+
+
+_Select: TypeAlias = sa.Select[Any]
+
+
+def filtered(query: _Select, table: sa.Table, period: Period) -> _Select:
+    """Return ``query`` with only those rows of contacts or roll-ups that the period asks for."""
+    if period.queue is not None:
+        query = query.where(table.c.queue == period.queue)
+    if period.service is not None:
+        query = query.where(table.c.service == period.service)
+    return query
