@@ -33,12 +33,14 @@ from gkc_engine.config.settings import applied
 from gkc_engine.control.audit import as_text, logged
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.destroying import DestroyingMethods
+from gkc_engine.control.deliveries import DeliveryMethods
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
 from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
 from gkc_engine.control.server import ControlServer
 from gkc_engine.control.views import Row
 from gkc_engine.destruction import Destruction, retention_of
+from gkc_engine.delivery.service import Delivery
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
 from gkc_engine.front_desk import FrontDesk
@@ -236,8 +238,13 @@ class App:
         self.control = control = ControlServer(socket_path(sockets), logged(self._audit))
         Methods(self.backend, engine_version()).register(control)
         self._destroying(control, stack)
+        self.delivery = Delivery(
+            self.config, self.folder, self.state_dir, control.path.parent, self.clock
+        )
+        DeliveryMethods(self.delivery).register(control)
         await control.start()
         stack.push_async_callback(control.close)
+        stack.push_async_callback(self.delivery.close)
         port = self.overrides.metrics_port or self.config.metrics.port
         self.metrics_server = MetricsServer(self.metrics, port, self.config.metrics.host)
         stack.callback(self.metrics_server.close)
@@ -297,6 +304,7 @@ class App:
         # What is here now stays to the end: the collector need not walk it again and again. Not
         # collected before: that stops every caller for 0.15 s, to find a start's few cycles.
         gc.freeze()
+        self.delivery.start()
         await self._recall_today(begun)
 
     async def _recall_today(self, begun: Instant) -> None:
@@ -342,6 +350,9 @@ class App:
         self.metrics.inbox_depth.set(self.engine.inbox_depth)
         self.metrics.journal_active.set(self.writer.mode != "ledger")
         self.metrics.control_requests.set(self.control.counts.requests)
+        for state, mails in self.delivery.counts.items():
+            self.metrics.outbox_mails.labels(state).set(mails)
+        self.metrics.outbox_oldest.set(self.delivery.oldest_s())
         self.observer.sample(self.backend)
 
     def _health(self) -> Row:
@@ -399,6 +410,7 @@ class App:
             self.hours = Hours(new, self.engine.now, self.engine.submit)
             self.hours.tell()
             self._log_in([a for a in plans.always_at_work(new) if a not in before])
+            self.delivery.replace(new)
 
         return swap
 

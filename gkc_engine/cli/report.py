@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gkc_engine.cli import _tables
+from gkc_engine.cli import _outbox, _tables
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json
 from gkc_engine.cli._formats import Every, Format, print_report
@@ -22,6 +22,11 @@ from gkc_engine.control.told_waits import accuracy_rows
 from gkc_engine.control.when import from_iso
 from gkc_engine.ids import Instant
 from gkc_engine.statistics.figures import Part
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from gkc_engine.statistics.scope import Scope
 
 app = typer.Typer(help="Figures over a stretch of time.", no_args_is_help=True)
 
@@ -41,6 +46,10 @@ ToOption = Annotated[
 ]
 QueueOption = Annotated[str | None, typer.Option(help="Only this queue.")]
 ServiceOption = Annotated[str | None, typer.Option(help="Only this service.")]
+RecipientOption = Annotated[
+    str | None,
+    typer.Option(help="Only what this body of the city may see (recipients: in the config)."),
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
 DrillOption = Annotated[
     Part | None,
@@ -57,13 +66,14 @@ def _by_column(column: str) -> Callable[..., None]:
         to: ToOption = None,
         queue: QueueOption = None,
         service: ServiceOption = None,
+        recipient: RecipientOption = None,
         drill: DrillOption = None,
         form: FormatOption = Format.TABLE,
         json: JsonOption = False,
         config: ConfigOption = None,
     ) -> None:
-        asked = _Asked(from_, to, queue, service, drill, Format.JSON if json else form, config)
-        _report(column, asked)
+        form = Format.JSON if json else form
+        _report(column, _Asked(from_, to, queue, service, recipient, drill, form, config))
 
     return command
 
@@ -76,6 +86,11 @@ for _name, _column, _help in (
     app.command(_name, help=_help)(_by_column(_column))
 
 
+app.command("outbox")(_outbox.outbox)
+app.command("send")(_outbox.send)
+app.command("retry")(_outbox.retry)
+
+
 @app.command()
 def interval(
     *,
@@ -86,17 +101,16 @@ def interval(
     ] = Every.HALF_HOUR,
     queue: QueueOption = None,
     service: ServiceOption = None,
+    recipient: RecipientOption = None,
     drill: DrillOption = None,
     form: FormatOption = Format.TABLE,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Show the figures of each interval of the day, by the time of the first queue entry."""
-    _report(
-        "interval",
-        _Asked(from_, to, queue, service, drill, Format.JSON if json else form, config),
-        int(every.value),
-    )
+    form = Format.JSON if json else form
+    asked = _Asked(from_, to, queue, service, recipient, drill, form, config)
+    _report("interval", asked, int(every.value))
 
 
 @app.command()
@@ -106,6 +120,7 @@ def operators(
         str, typer.Option("--from", help="From then on: 2h (ago), 09:30.", metavar="TIME")
     ] = DAY,
     to: ToOption = None,
+    recipient: RecipientOption = None,
     form: FormatOption = Format.TABLE,
     json: JsonOption = False,
     config: ConfigOption = None,
@@ -118,10 +133,29 @@ def operators(
         at.settle()
         with at.store.reading() as connection:
             known = at.now if at.client is not None else of.last_word(connection)
-            rows = of.rows(connection, since, until, known)
+            scope = _scope(connection, recipient)
+            rows = of.rows(connection, since, until, known, scope)
     print_report(
         Format.JSON if json else form, _tables.OPERATORS, rows, "Nobody was at work in that time."
     )
+
+
+def _scope(
+    connection: Connection,
+    recipient: str | None,
+    *,
+    service: str | None = None,
+    queue: str | None = None,
+) -> Scope:
+    """Return what ``recipient`` may see; refuse what he asks for beyond that."""
+    from gkc_engine.statistics.scope import OutOfScopeError, allow, scope_of
+
+    try:
+        scope = scope_of(connection, recipient)
+        allow(connection, scope, service=service, queue=queue)
+    except OutOfScopeError as error:
+        raise ControlError("bad_params", f"--recipient: {error}") from error
+    return scope
 
 
 def _period(at: Found, from_: str, to: str | None) -> tuple[Instant, Instant]:
@@ -139,6 +173,7 @@ class _Asked:
     to: str | None
     queue: str | None
     service: str | None
+    recipient: str | None
     drill: Part | None
     form: Format
     config: Path | None
@@ -149,10 +184,13 @@ def _report(by: str, asked: _Asked, minutes: int = 30) -> None:
 
     with refusals(), found(asked.config) as at, missing():
         since, until = _period(at, asked.from_, asked.to)
-        period = report.Period(since=since, until=until, queue=asked.queue, service=asked.service)
         zone = at.store.zone
         at.settle()
         with at.store.reading() as connection:
+            scope = _scope(connection, asked.recipient, service=asked.service, queue=asked.queue)
+            period = report.Period(
+                since=since, until=until, queue=asked.queue, service=asked.service, scope=scope
+            )
             contacts = report.contacts(connection, period)
             if asked.drill is not None:
                 rows = report.drilled(asked.drill, contacts)

@@ -10,6 +10,7 @@ from typing import Final
 from gkc_engine.config.menu_checks import check_menus
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
 from gkc_engine.config.problems import Path, Place, Problem, closest, problem, shown
+from gkc_engine.config.report_checks import check_reports
 from gkc_engine.config.source import Source
 from gkc_engine.numbers import EMERGENCY_NUMBERS, NumberKind, normalise
 
@@ -91,6 +92,7 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     _retention(findings)
     for name in config.guardrails:
         findings.refer("queues", name, ("guardrails", name), key=True)
+    check_reports(findings)
     _prompts(findings)
     if not findings.problems:
         _nobody_can_serve(findings)

@@ -16,6 +16,7 @@ from gkc_engine.acd.settings import ContactClass, EmptyFactor, Medium, Order, Ri
 from gkc_engine.config.calendar_model import CalendarModel
 from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
+from gkc_engine.config.report_model import MailModel, RecipientModel, ReportModel
 from gkc_engine.config.values import (
     ClockTime,
     Duration,
@@ -384,6 +385,9 @@ class Config(Model):
     store: StoreModel = StoreModel()
     retention: RetentionModel = RetentionModel()
     metrics: MetricsModel = MetricsModel()
+    mail: MailModel | None = None
+    recipients: dict[Name, RecipientModel] = Field(default_factory=dict)
+    reports: Annotated[tuple[ReportModel, ...], Field(max_length=200)] = ()
     tts: TtsModel | None = None
 
     @property

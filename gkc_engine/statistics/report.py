@@ -18,6 +18,7 @@ from gkc_engine.statistics import figures
 from gkc_engine.statistics.counting import answered_counts, counts_of
 from gkc_engine.statistics.figures import Counts, Handling, Part, nearest_rank
 from gkc_engine.statistics.intervals import clock_time, interval_bounds
+from gkc_engine.statistics.scope import EVERYTHING, Scope
 
 Contact = Mapping[str, Any]
 """A row of the contact table."""
@@ -37,6 +38,8 @@ class Period:
     until: Instant
     queue: str | None = None
     service: str | None = None
+    scope: Scope = EVERYTHING
+    """Who asks: what he may not see is not read."""
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ def contacts(connection: sa.Connection, period: Period) -> Iterator[Contact]:
         query = query.where(c.queue == period.queue)
     if period.service is not None:
         query = query.where(c.service == period.service)
+    query = period.scope.narrow(query, c.service)
     for row in connection.execution_options(yield_per=1000).execute(query).mappings():
         yield dict(row)
 
