@@ -162,6 +162,26 @@ class Courier:
             raise RefusedError("the outbox is full; `gkc report outbox` shows what waits")
         return mail_id
 
+    def post(self, message: letter.Message, now: Instant) -> int | None:
+        """Put a message in line that is no report; return its id, ``None`` if it was there."""
+        mail = self.plan.config.mail
+        if mail is None:
+            log.error("message_without_mail", name=message.name, key=message.key)
+            return None
+        center = self.plan.config.center.name
+        own_id = letter.message_id(center, message.name, message.key, 0, mail.from_)
+        new = NewMail(
+            name=message.name,
+            first=message.key,
+            after="",
+            period="",
+            due=now,
+            give_up=Instant(now + GIVE_UP_US),
+            to=message.to,
+        )
+        content = letter.compose_message(message, mail.from_, own_id, now)
+        return self.outbox.add(new, content=content, message_id=own_id)
+
     def retry(self, mail_id: int, now: Instant) -> Row:
         """Try a mail at once: one that waits, or one that was given up; return it as it was.
 
@@ -176,6 +196,8 @@ class Courier:
             raise RefusedError(
                 f"mail {mail_id} was sent; once more: gkc report send {row['name']} --again"
             )
+        if row["state"] == State.FAILED and not row["after"]:
+            raise RefusedError(f"mail {mail_id} was of its moment; it is not made again")
         if row["state"] == State.FAILED:
             report = self.plan.reports.get(row["name"])
             if report is None:

@@ -132,6 +132,30 @@ def compose(letter: Letter, now: Instant) -> bytes:
     return message.as_bytes(policy=SMTP)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A few words that are no report: an alert. The same ``name`` and ``key`` is sent once."""
+
+    name: str
+    key: str
+    to: Sequence[str]
+    subject: str
+    text: str
+
+
+def compose_message(message: Message, sender: str, message_id: str, now: Instant) -> bytes:
+    """Return a message as it goes over the wire; line ends in its subject become blanks."""
+    made = envelope(
+        sender=sender,
+        to=message.to,
+        subject=" ".join(message.subject.split()),
+        message_id=message_id,
+        now=now,
+    )
+    made.set_content(message.text, cte="quoted-printable")
+    return made.as_bytes(policy=SMTP)
+
+
 def envelope(
     *, sender: str, to: Sequence[str], subject: str, message_id: str, now: Instant
 ) -> EmailMessage:

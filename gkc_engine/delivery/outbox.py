@@ -91,6 +91,11 @@ class Outbox:
         with self._begin() as connection:
             metadata.create_all(connection)
 
+    def is_made(self) -> bool:
+        """Return whether there are tables: an engine may just be making them."""
+        with self._begin() as connection:
+            return sa.inspect(connection).has_table(mail_to.name)
+
     def close(self) -> None:
         """Let the file go."""
         self._engine.dispose()
@@ -335,7 +340,7 @@ def left_in(path: Path, limit: int, mail_id: int | None = None) -> list[dict[str
         return []
     left = Outbox(path, read_only=True)
     try:
-        return [public(row) for row in left.rows(limit, mail_id)]
+        return [public(row) for row in left.rows(limit, mail_id)] if left.is_made() else []
     finally:
         left.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ import structlog
 from gkc_engine.clock import Clock
 from gkc_engine.config.models import Config
 from gkc_engine.delivery.courier import Courier, Opens, Plan
+from gkc_engine.delivery.letter import Message
 from gkc_engine.delivery.making import Maker
 from gkc_engine.delivery.outbox import FILE, Outbox, OutboxError, left_in, public
 from gkc_engine.errors import GkcError
@@ -30,6 +32,9 @@ LOOKS_APART_S: Final = 0.5
 
 STOP_S: Final = 5.0
 """How long a stop waits for a mail that is being sent; then it is sent again at the next start."""
+
+POSTED_MAX: Final = 1000
+"""Messages that wait for the thread; with more, the oldest go. The log has them all."""
 
 _T = TypeVar("_T")
 
@@ -54,6 +59,7 @@ class Delivery:
         self.counts: dict[str, int] = {}
         """Mails in each state, as of the last look."""
         self._oldest: Instant | None = None
+        self._posted: deque[Message] = deque(maxlen=POSTED_MAX)
         self._plan = Plan(config, folder)
         self._path = state_dir / FILE
         self._maker = Maker(run_dir=run_dir)
@@ -92,6 +98,12 @@ class Delivery:
         self._call(self._wake.set)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, STOP_S + 1.0)
+
+    def post(self, message: Message) -> None:
+        """Send a message that is no report (an alert); returns at once. Once for each key."""
+        log.info("message_posted", name=message.name, key=message.key)
+        self._posted.append(message)
+        self._call(self._wake.set)
 
     def oldest_s(self) -> float:
         """Return since when the oldest mail that waits was due, in seconds; 0: none waits."""
@@ -136,6 +148,7 @@ class Delivery:
             raise DeliveryDownError(f"nothing is delivered yet: reports are, {why}")
 
         async def done() -> _T:
+            courier.outbox.open()  # Somebody may ask before the first look.
             found = work(courier, self._clock.now())
             if look:
                 self._wake.set()
@@ -184,6 +197,7 @@ class Delivery:
     async def _look(self, courier: Courier) -> None:
         try:
             courier.outbox.open()
+            self._take_posted(courier)
             await courier.look(self._clock.now())
             self.counts, self._oldest = courier.outbox.counts()
         except OutboxError as error:
@@ -191,6 +205,15 @@ class Delivery:
         except Exception:
             # Ours. Unlike a mistake of the engine's it ends nothing: calls go on without mail.
             log.exception("delivery_failed")
+
+    def _take_posted(self, courier: Courier) -> None:
+        while self._posted:
+            message = self._posted.popleft()
+            try:
+                courier.post(message, self._clock.now())
+            except OutboxError:
+                self._posted.appendleft(message)
+                raise
 
     async def _pause(self, courier: Courier) -> None:
         now = self._clock.now()

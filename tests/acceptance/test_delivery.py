@@ -36,7 +36,7 @@ REPORTS = """\
 
 @dataclass
 class Engine:
-    """One center whose clock stands just before ``AT``; may be killed and started again."""
+    """One center whose clock can be set; may be killed and started again."""
 
     folder: Path
     state: Path
@@ -91,6 +91,11 @@ class Engine:
         await until(look, "the outbox was looked at", 30)
 
 
+def set_to(moment_us: int) -> int:
+    """Return what makes an engine's clock show ``moment_us`` now, and go on from there."""
+    return moment_us * 1000 - time.monotonic_ns()
+
+
 def contact(n: int, service: str | None, queue: str) -> dict[str, object]:
     """Return a row of the contact table: somebody who was answered at noon of the day before."""
     started = Instant(AT - 19 * 3600 * SECOND + n * SECOND)
@@ -130,7 +135,7 @@ async def center(folder: Path, smtp: int) -> AsyncIterator[Engine]:
     engine = Engine(
         tiny_city(folder / "config", ("calendars:\n", mailing(REPORTS, smtp) + "calendars:\n")),
         folder / "state",
-        (AT - 3 * SECOND) * 1000 - time.monotonic_ns(),
+        set_to(AT - 3600 * SECOND),
         (ports.metrics, ports.ami, ports.agi),
     )
     try:
@@ -145,6 +150,10 @@ async def test_once_each_though_it_is_killed_at_the_very_minute(
 ) -> None:
     monkeypatch.setenv("GKC_AMI_SECRET", "nobody listens")
     async with serving(Server(data=["hang"])) as server, center(tmp_path, server.port) as engine:
+        await engine.start()
+        await engine.looked(0)
+        await engine.end(signal.SIGKILL)
+        engine.offset_ns = set_to(AT - SECOND)
         await engine.start()
         await engine.until("due", "due")
         await engine.end(signal.SIGKILL)

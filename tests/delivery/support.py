@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import json
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from ruamel.yaml import YAML
 
 from gkc_engine.config.models import Config
-from gkc_engine.config.report_model import ReportModel
+from gkc_engine.config.report_model import MailModel, RecipientModel, ReportModel
+from gkc_engine.config.values import Model
 from gkc_engine.delivery.courier import Courier, Plan
 from gkc_engine.delivery.making import Made, MakingError
 from gkc_engine.delivery.outbox import Outbox
@@ -43,9 +48,23 @@ def mailing(reports: str, port: int = 25, mail: str = "tls: none") -> str:
     )
 
 
-def city(folder: Path, reports: str, port: int = 25, mail: str = "tls: none") -> Config:
+@cache
+def _tiny() -> Config:
+    with TemporaryDirectory() as folder:
+        return tiny_config(Path(folder))
+
+
+def city(reports: str, port: int = 25) -> Config:
     """Return the tiny city with sections that mail ``reports``."""
-    return tiny_config(folder, ("calendars:\n", mailing(reports, port, mail) + "calendars:\n"))
+    sections = YAML(typ="safe").load(mailing(reports, port))
+    made = _Sections.model_validate_json(json.dumps(sections))
+    return _tiny().model_copy(update=dict(made))
+
+
+class _Sections(Model):
+    mail: MailModel
+    recipients: dict[str, RecipientModel]
+    reports: tuple[ReportModel, ...]
 
 
 SUMMARY = {

@@ -42,7 +42,7 @@ def attached(message: EmailMessage) -> str:
 
 async def test_due_made_sent_and_on_record(tmp_path: Path) -> None:
     async with serving(Server()) as server:
-        config = city(tmp_path, DAILY, server.port)
+        config = city(DAILY, server.port)
         async with courier(tmp_path, config) as one:
             await one.look(later(-1))
             assert states(one) == []
@@ -64,7 +64,7 @@ async def test_due_made_sent_and_on_record(tmp_path: Path) -> None:
 async def test_a_restart_at_the_very_minute_sends_nothing_twice(tmp_path: Path) -> None:
     """The engine is gone after each step in turn; the next one goes on with the same file."""
     async with serving(Server()) as server:
-        config = city(tmp_path, DAILY, server.port)
+        config = city(DAILY, server.port)
         async with courier(tmp_path, config) as one:
             await one.look(later(-1))
         async with courier(tmp_path, config) as one:
@@ -84,7 +84,7 @@ async def test_cut_off_between_250_and_our_note_the_same_message_goes_again(tmp_
     """The only window that SMTP leaves: the server has it and nobody on our side knows."""
 
     async with serving(Server()) as server:
-        config = city(tmp_path, DAILY, server.port)
+        config = city(DAILY, server.port)
         async with courier(tmp_path, config) as one:
             await one.look(later(-1))
             one._line_up(later(0))
@@ -105,7 +105,7 @@ async def test_cut_off_between_250_and_our_note_the_same_message_goes_again(tmp_
 
 async def test_what_was_due_while_no_engine_ran_is_made_up(tmp_path: Path) -> None:
     async with serving(Server()) as server:
-        config = city(tmp_path, DAILY, server.port)
+        config = city(DAILY, server.port)
         async with courier(tmp_path, config) as one:
             await one.look(later(-10))
         async with courier(tmp_path, config) as one:
@@ -119,7 +119,7 @@ async def test_what_was_due_while_no_engine_ran_is_made_up(tmp_path: Path) -> No
 async def test_a_new_report_is_not_made_up(tmp_path: Path) -> None:
     async with (
         serving(Server()) as server,
-        courier(tmp_path, city(tmp_path, DAILY, server.port)) as one,
+        courier(tmp_path, city(DAILY, server.port)) as one,
     ):
         await one.look(later(1))
         assert states(one) == []
@@ -133,7 +133,7 @@ async def test_a_step_of_the_clock_sends_nothing_twice_and_nothing_late(
 ) -> None:
     """The wall clock is stepped by an hour at 07:45, or at 07:00, and the engine restarts."""
     async with serving(Server()) as server:
-        config = city(tmp_path, DAILY, server.port)
+        config = city(DAILY, server.port)
         before = 15 if step_h < 0 else -30
         for minutes in (-60, before, before + step_h * 60, 0, 30):
             async with courier(tmp_path, config) as one:
@@ -149,23 +149,22 @@ async def test_server_down_for_a_day_then_all_once_in_order(tmp_path: Path) -> N
         server = Server()
         async with serving(server):
             pass  # A port where nobody listens any more.
-        config = city(tmp_path, entries, server.port)
+        config = city(entries, server.port)
         one = await stack.enter_async_context(courier(tmp_path, config))
         looks = 0
-        for minutes in (-10, *range(0, 60, 3), *range(60, 24 * 60 - 10, 20)):
+        for minutes in (-10, 0, 1, 2, 5, 20, *range(60, 24 * 60 - 10, 60)):
             await one.look(later(minutes))
             looks += 1
         waiting = states(one)
         assert [(period, state) for period, state, _ in waiting] == [("2026-11-27", "queued")] * 2
         head = one.outbox.rows(2)[0]
         assert "Connect call failed" in head["last_error"] or "refused" in head["last_error"]
-        # Ever more seldom, then each 30 minutes (here: each second look), by the head alone.
-        assert min(tries for _, _, tries in waiting) == 0
-        assert looks * 0.4 < waiting[0][2] + waiting[1][2] < looks * 0.6
+        # After 1, 2, 4, 8, 16, 30 minutes, so not at 2; and by the head of the line alone.
+        assert sorted(tries for _, _, tries in waiting) == [0, looks - 2]
         await stack.enter_async_context(serving(server))
         # A new start asks at once: the head of the line, which was just tried, is still the first.
         again = await stack.enter_async_context(courier(tmp_path, config))
-        for minutes in (24 * 60 - 30, 24 * 60 + 40):
+        for minutes in (23 * 60 + 1, 24 * 60 + 40):
             await again.look(later(minutes))
         assert {state for _, state, _ in states(again)} == {"sent"}
     subjects = [message["Subject"].split(":")[0] for message in server.messages()]
@@ -178,7 +177,7 @@ async def test_a_mail_that_the_server_would_not_have_now_is_sent_later(
 ) -> None:
     limits = Limits(answer=0.2, mail=10.0)
     async with serving(Server(data=[said])) as server:
-        config = city(tmp_path, DAILY, server.port)
+        config = city(DAILY, server.port)
         async with courier(tmp_path, config, limits=limits) as one:
             await one.look(later(-1))
             await one.look(later(0))
@@ -196,7 +195,7 @@ async def test_a_mail_that_the_server_would_not_have_now_is_sent_later(
 async def test_one_bad_mail_holds_up_no_other(tmp_path: Path) -> None:
     entries = f"[{EARLIER}, {ONE}]"
     async with serving(Server(data=["drop"])) as server:
-        config = city(tmp_path, entries, server.port)
+        config = city(entries, server.port)
         async with courier(tmp_path, config) as one:
             await one.look(later(-10))
             await one.look(later(0))
@@ -209,7 +208,7 @@ async def test_one_bad_mail_holds_up_no_other(tmp_path: Path) -> None:
 
 async def test_refused_for_good_is_given_up_at_once(tmp_path: Path) -> None:
     async with serving(Server(data=["554 5.7.1 no"])) as server:
-        config = city(tmp_path, DAILY, server.port)
+        config = city(DAILY, server.port)
         async with courier(tmp_path, config) as one:
             await one.look(later(-1))
             await one.look(later(0))
@@ -227,7 +226,7 @@ async def test_each_address_gets_its_own_answer(tmp_path: Path) -> None:
     to = "[a@city.example, b@city.example, c@city.example]"
     rcpt = {"a@city.example": "550 unknown", "b@city.example": "450 come later"}
     async with serving(Server(rcpt=rcpt)) as server:
-        config = city(tmp_path, f'[{{what: day, at: "07:30", to: {to}}}]', server.port)
+        config = city(f'[{{what: day, at: "07:30", to: {to}}}]', server.port)
         async with courier(tmp_path, config) as one:
             await one.look(later(-1))
             await one.look(later(0))
@@ -239,9 +238,7 @@ async def test_each_address_gets_its_own_answer(tmp_path: Path) -> None:
             assert row["last_error"] == "a@city.example: 550 unknown"
             assert [t["state"] for t in row["to"]] == ["failed", "sent", "sent"]
             # The address is put right, and only that one is sent to.
-            one.plan = type(one.plan)(
-                city(tmp_path / "new", DAILY.replace("a@", "d@"), server.port), tmp_path
-            )
+            one.plan = type(one.plan)(city(DAILY.replace("a@", "d@"), server.port), tmp_path)
             one.retry(1, later(3))
             await one.look(later(3))
             assert one.outbox.rows(1)[0]["state"] == "sent"
@@ -251,7 +248,7 @@ async def test_each_address_gets_its_own_answer(tmp_path: Path) -> None:
 
 async def test_what_cannot_be_made_is_tried_again_and_then_given_up(tmp_path: Path) -> None:
     async with serving(Server()) as server:
-        config = city(tmp_path, DAILY, server.port)
+        config = city(DAILY, server.port)
         maker = Maker(fails=2)
         async with courier(tmp_path, config, maker=maker) as one:
             await one.look(later(-1))
@@ -259,7 +256,7 @@ async def test_what_cannot_be_made_is_tried_again_and_then_given_up(tmp_path: Pa
                 await one.look(later(minutes))
             assert states(one) == [("2026-11-27", "sent", 1)]
             maker.fails = 99
-            for minutes in range(24 * 60, 25 * 60, 2):
+            for minutes in (24 * 60 + n for n in (0, 0.9, 1, 3, 7, 14.9, 15, 31, 62)):
                 await one.look(later(minutes))
             assert maker.fails == 99 - 6
             (row,) = one.outbox.rows(1)
@@ -273,7 +270,7 @@ async def test_what_cannot_be_made_is_tried_again_and_then_given_up(tmp_path: Pa
 async def test_after_three_days_nobody_tries_any_longer(tmp_path: Path) -> None:
     async with serving(Server()) as server:
         pass
-    config = city(tmp_path, DAILY, server.port)
+    config = city(DAILY, server.port)
     async with courier(tmp_path, config) as one:
         await one.look(later(-1))
         await one.look(later(0))
@@ -289,7 +286,7 @@ async def test_after_three_days_nobody_tries_any_longer(tmp_path: Path) -> None:
 async def test_asked_for_by_hand(tmp_path: Path) -> None:
     async with (
         serving(Server()) as server,
-        courier(tmp_path, city(tmp_path, DAILY, server.port)) as one,
+        courier(tmp_path, city(DAILY, server.port)) as one,
     ):
         early = later(-60)
         one.send_now("day", early, again=False)
@@ -313,13 +310,11 @@ async def test_asked_for_by_hand(tmp_path: Path) -> None:
 async def test_a_report_that_left_the_config_is_not_made(tmp_path: Path) -> None:
     async with (
         serving(Server()) as server,
-        courier(tmp_path, city(tmp_path, DAILY, server.port)) as one,
+        courier(tmp_path, city(DAILY, server.port)) as one,
     ):
         await one.look(later(-1))
         one._line_up(later(0))
-        other: Config = city(
-            tmp_path / "new", DAILY.replace("what: day", "what: week"), server.port
-        )
+        other: Config = city(DAILY.replace("what: day", "what: week"), server.port)
         one.plan = type(one.plan)(other, tmp_path)
         await one.look(later(0))
         assert states(one) == [("2026-11-27", "failed", 0)]

@@ -12,6 +12,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from gkc_engine.config.models import Config
+from gkc_engine.delivery.letter import Message
 from gkc_engine.delivery.outbox import FILE, left_in
 from gkc_engine.delivery.service import Delivery, DeliveryDownError
 from gkc_engine.errors import GkcError
@@ -55,7 +56,7 @@ async def until(look: Callable[[], Awaitable[bool]]) -> None:
 async def test_sent_by_itself_at_its_time_and_shown(tmp_path: Path) -> None:
     clock = Clock(Instant(AT - 1))
     async with serving(Server()) as server:
-        config = city(tmp_path, DAILY, server.port)
+        config = city(DAILY, server.port)
         async with delivery(tmp_path, config, clock) as one:
             with pytest.raises(DeliveryDownError, match="some seconds after a start"):
                 await one.send_all()
@@ -100,7 +101,7 @@ async def asked_for(one: Delivery) -> None:
 
 async def test_asked_by_hand_and_refused(tmp_path: Path) -> None:
     async with serving(Server(data=["554 no"])) as server:
-        config = city(tmp_path, DAILY, server.port)
+        config = city(DAILY, server.port)
         async with delivery(tmp_path, config, Clock(AFTER)) as one:
             one.start()
             await asked_for(one)
@@ -127,7 +128,7 @@ async def test_without_mail_nothing_begins_until_a_reload_brings_it(tmp_path: Pa
             with pytest.raises(DeliveryDownError, match="once mail: is there"):
                 await one.send("day", again=False)
             assert not (tmp_path / FILE).exists()
-            one.replace(city(tmp_path / "with", DAILY, server.port))
+            one.replace(city(DAILY, server.port))
 
             async def looked() -> bool:
                 return bool(one.counts)
@@ -135,7 +136,7 @@ async def test_without_mail_nothing_begins_until_a_reload_brings_it(tmp_path: Pa
             await until(looked)
             # Another server, known by the next look.
             async with serving(Server()) as other:
-                one.replace(city(tmp_path / "other", DAILY, other.port))
+                one.replace(city(DAILY, other.port))
                 await one.send("day", again=False)
 
                 async def arrived() -> bool:
@@ -158,7 +159,7 @@ async def test_a_stop_lets_a_mail_arrive_that_is_on_its_way(tmp_path: Path) -> N
 
     async with (
         serving(Slow()) as server,
-        delivery(tmp_path, city(tmp_path, DAILY, server.port), Clock(AFTER)) as one,
+        delivery(tmp_path, city(DAILY, server.port), Clock(AFTER)) as one,
     ):
         one.start()
         await asked_for(one)
@@ -170,11 +171,38 @@ async def test_a_stop_lets_a_mail_arrive_that_is_on_its_way(tmp_path: Path) -> N
     assert [row["state"] for row in left_in(tmp_path / FILE, 10)] == ["sent"]
 
 
+async def test_a_message_of_the_moment_is_sent_once(tmp_path: Path) -> None:
+    """Also one that was posted before there was anybody to send it."""
+
+    def alert(key: str) -> Message:
+        to, subject = ["a@city.example"], "Очередь passport:\nждут 10 минут"
+        return Message(name="alert", key=key, to=to, subject=subject, text="Ждут: 12\n")
+
+    async with (
+        serving(Server(data=["250 kept", "554 no"])) as server,
+        delivery(tmp_path, city("[]", server.port), Clock(AFTER)) as one,
+    ):
+        one.post(alert("1"))
+        one.start()
+        for key in ("1", "2", "1", "2"):
+            one.post(alert(key))
+
+        async def done() -> bool:
+            return [row["state"] for row in await one.outbox(9)] == ["failed", "sent"]
+
+        await until(done)
+        with pytest.raises(GkcError, match="mail 2 was of its moment"):
+            await one.retry(2)
+    (message,) = server.messages()
+    assert message["Subject"] == "Очередь passport: ждут 10 минут"
+    assert message.get_content().strip() == "Ждут: 12"
+
+
 async def test_an_outbox_that_cannot_be_used_ends_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / FILE).write_bytes(b"this is no database" * 100)
-    async with delivery(tmp_path, city(tmp_path, DAILY), Clock(AFTER)) as one:
+    async with delivery(tmp_path, city(DAILY), Clock(AFTER)) as one:
         one.start()
 
         async def refused() -> bool:
