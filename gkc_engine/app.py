@@ -32,15 +32,15 @@ from gkc_engine.config.secrets import resolve_secret
 from gkc_engine.config.settings import applied
 from gkc_engine.control.audit import as_text, logged
 from gkc_engine.control.day import DayCounters
-from gkc_engine.control.destroying import DestroyingMethods
 from gkc_engine.control.deliveries import DeliveryMethods
+from gkc_engine.control.destroying import DestroyingMethods
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
 from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
 from gkc_engine.control.server import ControlServer
 from gkc_engine.control.views import Row
-from gkc_engine.destruction import Destruction, retention_of
 from gkc_engine.delivery.service import Delivery
+from gkc_engine.destruction import Destruction, retention_of
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
 from gkc_engine.front_desk import FrontDesk

@@ -18,7 +18,7 @@ from gkc_engine.config.models import Config
 from gkc_engine.delivery.courier import Courier, Opens, Plan
 from gkc_engine.delivery.letter import Message
 from gkc_engine.delivery.making import Maker
-from gkc_engine.delivery.outbox import FILE, Outbox, OutboxError, left_in, public
+from gkc_engine.delivery.outbox import FILE, Outbox, OutboxError, State, left_in, public
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import SECOND, Instant
 
@@ -56,9 +56,11 @@ class Delivery:
         open_session: Opens | None = None,
     ) -> None:
         """``open_session``: another way to the server than SMTP, for tests."""
-        self.counts: dict[str, int] = {}
+        self.counts = {str(state): 0 for state in State}
         """Mails in each state, as of the last look."""
         self._oldest: Instant | None = None
+        self.looked = False
+        """Whether the outbox has been looked at in this run."""
         self._posted: deque[Message] = deque(maxlen=POSTED_MAX)
         self._plan = Plan(config, folder)
         self._path = state_dir / FILE
@@ -200,6 +202,9 @@ class Delivery:
             self._take_posted(courier)
             await courier.look(self._clock.now())
             self.counts, self._oldest = courier.outbox.counts()
+            if not self.looked:
+                log.info("delivery_up", **self.counts)
+            self.looked = True
         except OutboxError as error:
             log.error("outbox_unavailable", error=str(error))  # noqa: TRY400 - said in a sentence
         except Exception:

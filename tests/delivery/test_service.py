@@ -64,7 +64,7 @@ async def test_sent_by_itself_at_its_time_and_shown(tmp_path: Path) -> None:
             one.start()
 
             async def looked() -> bool:
-                return bool(one.counts)
+                return one.looked
 
             await until(looked)
             clock.at = AT
@@ -131,7 +131,7 @@ async def test_without_mail_nothing_begins_until_a_reload_brings_it(tmp_path: Pa
             one.replace(city(DAILY, server.port))
 
             async def looked() -> bool:
-                return bool(one.counts)
+                return one.looked
 
             await until(looked)
             # Another server, known by the next look.
