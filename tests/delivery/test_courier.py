@@ -242,6 +242,11 @@ async def test_each_address_gets_its_own_answer(tmp_path: Path) -> None:
             one.retry(1, later(3))
             await one.look(later(3))
             assert one.outbox.rows(1)[0]["state"] == "sent"
+            # Asked for again with nobody left who has it not: nothing goes, and that is all right.
+            one.outbox.give_up(1, "planted")
+            one.retry(1, later(4))
+            await one.look(later(4))
+            assert one.outbox.rows(1)[0]["state"] == "sent"
     told = [to for _, to in server.envelopes]
     assert told == [["c@city.example"], ["b@city.example"], ["d@city.example"]]
 
