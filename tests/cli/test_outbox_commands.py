@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gkc_engine.cli import report
+from gkc_engine.cli import _outbox, report
 from gkc_engine.control.deliveries import DeliveryMethods
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.server import ControlServer
@@ -67,7 +67,8 @@ class Running:
 
 
 @pytest.fixture
-def engine(run: Path, tmp_path: Path) -> Iterator[Running]:
+def engine(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    monkeypatch.setattr(_outbox, "LOOK_S", 0.01)
     deliveries, audit = Deliveries(), AuditLog()
     server = ControlServer(run / "engine.sock", audit)
     Methods(FakeBackend(directory=directory(str(tmp_path))), "0.1.0").register(server)

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import sqlalchemy as sa
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from ruamel.yaml import YAML
 
@@ -183,6 +184,8 @@ async def courier(
 ) -> AsyncIterator[Courier]:
     """Give a courier over the outbox in ``folder``, as a start of the engine makes it."""
     outbox = Outbox(folder / "outbox.db")
+    # Nobody pulls a plug here: waiting for the disk would be most of these tests.
+    sa.event.listen(outbox._engine, "connect", lambda c, _: c.execute("PRAGMA synchronous=OFF"))
     outbox.open()
     made = Courier(
         outbox,

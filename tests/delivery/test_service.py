@@ -12,6 +12,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from gkc_engine.config.models import Config
+from gkc_engine.delivery import service
 from gkc_engine.delivery.letter import Message
 from gkc_engine.delivery.outbox import FILE, left_in
 from gkc_engine.delivery.service import Delivery, DeliveryDownError
@@ -33,6 +34,12 @@ class Clock:
 
     def drift_us(self) -> int:
         return 0
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "LOOKS_APART_S", 0.01)
+    monkeypatch.setattr(service, "LOOK_AGAIN_S", 0.02)
 
 
 @asynccontextmanager
