@@ -139,7 +139,8 @@ def _columns(zone: ZoneInfo) -> tuple[Column, ...]:
 
 
 def _to(value: Json) -> str:
+    """Return the addresses; where they fared differently, each with its state."""
+    alike = len({one["state"] for one in value}) == 1
     return ", ".join(
-        one["address"] if one["state"] == "queued" else f"{one['address']} ({one['state']})"
-        for one in value
+        one["address"] if alike else f"{one['address']} ({one['state']})" for one in value
     )

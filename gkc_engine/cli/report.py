@@ -86,11 +86,6 @@ for _name, _column, _help in (
     app.command(_name, help=_help)(_by_column(_column))
 
 
-app.command("outbox")(_outbox.outbox)
-app.command("send")(_outbox.send)
-app.command("retry")(_outbox.retry)
-
-
 @app.command()
 def interval(
     *,
@@ -262,3 +257,8 @@ def _rows(from_: str, to: str | None, queue: str | None, config: Path | None) ->
 def _refuse_empty(since: int, until: int | None) -> None:
     if until is not None and until <= since:
         raise ControlError("bad_params", "--to is not after --from")
+
+
+app.command("outbox")(_outbox.outbox)
+app.command("send")(_outbox.send)
+app.command("retry")(_outbox.retry)

@@ -257,42 +257,42 @@ class Courier:
             await self._make(row, now)
 
     async def _make(self, row: Row, now: Instant) -> None:
-        mail_id, name = row["mail_id"], row["name"]
-        report, mail = self.plan.reports.get(name), self.plan.config.mail
+        mail_id, name, plan = row["mail_id"], row["name"], self.plan
+        report, mail = plan.reports.get(name), plan.config.mail
         if report is None or mail is None:
             self._give_up(row, f"no report {name} in the config any more")
             return
+        to = self.outbox.addresses(mail_id)
+        try:
+            content, own_id = await self._made(plan, report, mail, row, to, now)
+        except MakingError as error:
+            self._not_made(row, str(error), now)
+        except Exception as error:
+            # Ours; one report that we cannot make must not hold up the others.
+            log.exception("report_failed", name=name, mail=mail_id)
+            self._not_made(row, f"our mistake, see the log: {error!r}", now)
+        else:
+            self.outbox.made(mail_id, content, own_id, now)
+            log.info("report_made", name=name, mail=mail_id, bytes=len(content))
+
+    async def _made(
+        self,
+        plan: Plan,
+        report: ReportModel,
+        mail: MailModel,
+        row: Row,
+        to: Sequence[str],
+        now: Instant,
+    ) -> tuple[bytes, str]:
+        """Return the mail of a report, and its Message-ID."""
+        config = plan.config
         first, after = date.fromisoformat(row["first"]), date.fromisoformat(row["after"])
         due = Due(at=row["due"], first=first, after=after)
-        try:
-            made = await self.maker.make(report, due)
-        except MakingError as error:
-            if row["attempts"] + 1 >= MAKING_TRIES:
-                self._give_up(row, f"not made after {MAKING_TRIES} tries: {error}")
-                return
-            again = Instant(now + pause_us(row["attempts"] + 1))
-            log.warning("report_not_made", name=name, mail=mail_id, error=str(error))
-            self.outbox.put_off(mail_id, State.DUE, str(error), again)
-            return
+        made = await self.maker.make(report, due)
         own_id = letter.message_id(
-            self.plan.config.center.name, name, row["first"], row["copy"], mail.from_
+            config.center.name, row["name"], row["first"], row["copy"], mail.from_
         )
-        to = self.outbox.addresses(mail_id)
-        content = letter.compose(self._letter(report, due, mail, own_id, to, made), now)
-        self.outbox.made(mail_id, content, own_id, now)
-        log.info("report_made", name=name, mail=mail_id, bytes=len(content))
-
-    def _letter(
-        self,
-        report: ReportModel,
-        due: Due,
-        mail: MailModel,
-        message_id: str,
-        to: Sequence[str],
-        made: Made,
-    ) -> letter.Letter:
-        config = self.plan.config
-        return letter.Letter(
+        around = letter.Letter(
             report=report,
             first=due.first,
             after=due.after,
@@ -303,10 +303,20 @@ class Courier:
             queue=config.queues[report.queue].title if report.queue else None,
             sender=mail.from_,
             to=to,
-            message_id=message_id,
+            message_id=own_id,
             summary=made.summary,
             attachment=made.content,
         )
+        return letter.compose(around, now), own_id
+
+    def _not_made(self, row: Row, error: str, now: Instant) -> None:
+        tries = row["attempts"] + 1
+        if tries >= MAKING_TRIES:
+            self._give_up(row, f"not made after {MAKING_TRIES} tries: {error}")
+            return
+        log.warning("report_not_made", name=row["name"], mail=row["mail_id"], error=error)
+        again = Instant(now + pause_us(tries))
+        self.outbox.put_off(row["mail_id"], State.DUE, error, again)
 
     # --- sending --------------------------------------------------------------------------------
 

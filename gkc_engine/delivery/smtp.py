@@ -90,6 +90,8 @@ class Session:
             return Outcome(refused=dict.fromkeys(to, said))
         except smtp.SMTPResponseException as error:
             return self._sorted(dict.fromkeys(to, (error.code, error.message)))
+        except ValueError as error:  # an address that the library will not put on the wire
+            return Outcome(refused=dict.fromkeys(to, str(error)))
         except (smtp.SMTPException, OSError, TimeoutError) as error:
             raise BrokenOffError(f"in the course of this mail: {_words(error)}") from error
         some = _sorted({a: (answer.code, answer.message) for a, answer in refused.items()})

@@ -138,6 +138,9 @@ def test_the_outbox_of_the_running_engine(engine: Running, gkc: CliRunner) -> No
     assert head.split()[1:6] == ["Report", "Period", "State", "Tries", "Sent"]
     told = ["12", "day-mvd", "2026-11-27", "sent", "1", "2026-11-28", "07:30:02"]
     assert line.split()[:7] == told
+    engine.deliveries.looks[0]["to"].append({"address": "q@x.example", "state": "failed"})
+    (_, line) = gkc.invoke(report.app, ["outbox"]).stdout.splitlines()
+    assert "p@police.example (queued), q@x.example (failed)" in line
     listed = gkc.invoke(report.app, ["outbox", "--json"]).stdout
     assert json.loads(listed) == engine.deliveries.looks
 

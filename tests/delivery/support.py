@@ -84,11 +84,15 @@ class Maker:
 
     fails: int = 0
     made: list[tuple[str, str]] = field(default_factory=list)
+    broken: str = ""
+    """The report that the program has a mistake in."""
 
     async def make(self, report: ReportModel, due: Due) -> Made:
         if self.fails:
             self.fails -= 1
             raise MakingError("gkc report day: exit code 1: no room")
+        if report.key == self.broken:
+            raise KeyError("planted")
         self.made.append((report.key, due.label))
         return Made(f"{report.key} {due.label}\n".encode(), SUMMARY)
 

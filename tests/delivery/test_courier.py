@@ -275,6 +275,19 @@ async def test_what_cannot_be_made_is_tried_again_and_then_given_up(tmp_path: Pa
     assert len(server.mails) == 1
 
 
+async def test_a_mistake_of_ours_in_one_report_holds_up_no_other(tmp_path: Path) -> None:
+    async with serving(Server()) as server:
+        config = city(f"[{EARLIER}, {ONE}]", server.port)
+        async with courier(tmp_path, config, maker=Maker(broken="queues")) as one:
+            await one.look(later(-10))
+            await one.look(later(0))
+            assert [state for _, state, _ in states(one)] == ["due", "sent"]
+            assert (
+                "our mistake, see the log: KeyError('planted')"
+                in one.outbox.rows(9)[-1]["last_error"]
+            )
+
+
 async def test_after_three_days_nobody_tries_any_longer(tmp_path: Path) -> None:
     async with serving(Server()) as server:
         pass
