@@ -28,6 +28,10 @@ def check_reports(findings: Findings) -> None:
         findings.refer("recipients", report.recipient, (*path, "recipient"))
         findings.refer("services", report.service, (*path, "service"))
         findings.refer("queues", report.queue, (*path, "queue"))
+        for key in ("service", "queue"):
+            if report.what == "operators" and getattr(report, key) is not None:
+                found = f"{key} beside what: operators"
+                findings.add((*path, key), found, "recipient, or neither: they work for several")
         _sent_to_somebody(findings, path, report)
         _within_scope(findings, path, report)
         if report.key in seen:

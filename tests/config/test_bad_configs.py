@@ -208,6 +208,11 @@ CASES: list[tuple[str, str, str]] = [
         "calendars:\n",
         mailing("what: day", "what: day, queue: pasport"),
     ),
+    (
+        "operators of one service",
+        "calendars:\n",
+        mailing("what: day", "what: operators, service: mvd"),
+    ),
     ("no time of day", "calendars:\n", mailing('"07:30"', '"7:30"')),
     ("no such hour", "calendars:\n", mailing('"07:30"', '"24:00"')),
     ("no such report", "calendars:\n", mailing("what: day", "what: daily")),
