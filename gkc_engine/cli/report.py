@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from gkc_engine.cli import _outbox, _tables
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json
 from gkc_engine.cli._formats import Every, Format, print_report
+from gkc_engine.cli._scope import RecipientOption, scope_for
 from gkc_engine.cli._store import Found, engine_of, found, last_store, missing
 from gkc_engine.cli.contact import instant_of
 from gkc_engine.cli.queue import zone_of
@@ -22,11 +23,6 @@ from gkc_engine.control.told_waits import accuracy_rows
 from gkc_engine.control.when import from_iso
 from gkc_engine.ids import Instant
 from gkc_engine.statistics.figures import Part
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from gkc_engine.statistics.scope import Scope
 
 app = typer.Typer(help="Figures over a stretch of time.", no_args_is_help=True)
 
@@ -46,10 +42,6 @@ ToOption = Annotated[
 ]
 QueueOption = Annotated[str | None, typer.Option(help="Only this queue.")]
 ServiceOption = Annotated[str | None, typer.Option(help="Only this service.")]
-RecipientOption = Annotated[
-    str | None,
-    typer.Option(help="Only what this body of the city may see (recipients: in the config)."),
-]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
 DrillOption = Annotated[
     Part | None,
@@ -128,29 +120,11 @@ def operators(
         at.settle()
         with at.store.reading() as connection:
             known = at.now if at.client is not None else of.last_word(connection)
-            scope = _scope(connection, recipient)
+            scope = scope_for(connection, recipient)
             rows = of.rows(connection, since, until, known, scope)
     print_report(
         Format.JSON if json else form, _tables.OPERATORS, rows, "Nobody was at work in that time."
     )
-
-
-def _scope(
-    connection: Connection,
-    recipient: str | None,
-    *,
-    service: str | None = None,
-    queue: str | None = None,
-) -> Scope:
-    """Return what ``recipient`` may see; refuse what he asks for beyond that."""
-    from gkc_engine.statistics.scope import OutOfScopeError, allow, scope_of
-
-    try:
-        scope = scope_of(connection, recipient)
-        allow(connection, scope, service=service, queue=queue)
-    except OutOfScopeError as error:
-        raise ControlError("bad_params", f"--recipient: {error}") from error
-    return scope
 
 
 def _period(at: Found, from_: str, to: str | None) -> tuple[Instant, Instant]:
@@ -182,7 +156,7 @@ def _report(by: str, asked: _Asked, minutes: int = 30) -> None:
         zone = at.store.zone
         at.settle()
         with at.store.reading() as connection:
-            scope = _scope(connection, asked.recipient, service=asked.service, queue=asked.queue)
+            scope = scope_for(connection, asked.recipient, service=asked.service, queue=asked.queue)
             period = report.Period(
                 since=since, until=until, queue=asked.queue, service=asked.service, scope=scope
             )
