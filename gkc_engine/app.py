@@ -30,6 +30,7 @@ from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.secrets import resolve_secret
 from gkc_engine.config.settings import applied
+from gkc_engine.config.store import leave_note, store_name, store_url
 from gkc_engine.control.audit import as_text, logged
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.deliveries import DeliveryMethods
@@ -120,8 +121,8 @@ class App:
 
     async def _records(self, stack: contextlib.AsyncExitStack) -> None:
         self.state_dir.mkdir(parents=True, exist_ok=True)
-        self.store = (self.state_dir / self.config.store.path).resolve()
-        url = schema.sqlite_url(str(self.store))
+        self.store = store_name(self.config.store, self.state_dir)
+        url = store_url(self.store, self.folder)
         self.ledger = Ledger(url, self.config.center.name)
         self.journal = Journal(self.state_dir / "emergency.journal")
         self.writer = DurableWriter(
@@ -132,6 +133,7 @@ class App:
         )
         await self.writer.open()
         stack.push_async_callback(self.writer.close)
+        leave_note(self.store, self.state_dir, self.folder, self.config.center.timezone)
         self.recovery: Recovery = await self.writer.load()
         self.citizens = Citizens(self.ledger.store.engine, self.state_dir / "citizen.key")
         self.ledger.store.along(self.citizens.write)
@@ -259,7 +261,8 @@ class App:
         self._spawn(self._render(self.prompts))
 
     def _destroying(self, control: ControlServer, stack: contextlib.AsyncExitStack) -> None:
-        reading = schema.make_engine(schema.sqlite_url(str(self.store)), read_only=True)
+        url = store_url(self.store, self.folder)
+        reading = schema.make_engine(url, read_only=True)
         stack.callback(reading.dispose)
         destruction = Destruction(
             lambda: self.config,
@@ -364,7 +367,7 @@ class App:
             "record_mode": self.writer.mode.value,
             "agi_sessions": self.phone.agi.sessions,
             "steps": self.engine.steps_total,
-            "store": str(self.store),
+            "store": self.store,
         }
 
     def _audit(

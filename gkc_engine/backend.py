@@ -142,10 +142,18 @@ class EngineBackend:
         return await self._reload(force, author)
 
     async def list_contacts(
-        self, *, since: Instant | None, queue: QueueId | None, limit: int, of: str | None = None
+        self,
+        *,
+        since: Instant | None,
+        queue: QueueId | None,
+        direction: str | None = None,
+        limit: int,
+        of: str | None = None,
     ) -> Sequence[Row]:
         """Rows of the contact table, newest first; ``of``: a citizen's number."""
-        return await self._records.list_contacts(since=since, queue=queue, limit=limit, of=of)
+        return await self._records.list_contacts(
+            since=since, queue=queue, direction=direction, limit=limit, of=of
+        )
 
     async def told_waits(
         self, *, since: Instant, until: Instant | None, queue: QueueId | None

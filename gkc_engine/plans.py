@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 from gkc_engine.channels.phone.entry import Entry
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.host import QueueVoice, Sound
+from gkc_engine.channels.phone.outbound_rules import Night, OutboundRules
 from gkc_engine.channels.phone.plan import PhonePlan
 from gkc_engine.channels.phone.recording import Recordings
 from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
 from gkc_engine.control.views import AgentEntry, Directory, QueueEntry
-from gkc_engine.ids import AgentId, QueueId
+from gkc_engine.ids import SECOND, AgentId, QueueId
 from gkc_engine.ivr.fragments import builtin_texts
 from gkc_engine.ivr.prompts import PromptStore, TtsSettings, prompt_texts
 from gkc_engine.numbers import normalise
@@ -118,7 +119,28 @@ def phone_plan(
         },
         language=config.center.languages[0],
         sounds=sounds,
+        outbound=_outbound(config),
         recordings=None if state is None else recordings_of(config, state),
+    )
+
+
+def _outbound(config: Config) -> OutboundRules | None:
+    """Return what operators may dial outside, if anything."""
+    model = config.outbound
+    if model is None:
+        return None
+    night = model.night
+    return OutboundRules(
+        allow=model.allow,
+        deny=model.deny,
+        dial=model.dial,
+        caller_id=model.caller_id,
+        ring_s=-(-model.ring // SECOND),
+        max_s=-(-model.max_duration // SECOND),
+        night=None
+        if night is None
+        else Night(from_min=night.from_, to_min=night.to, allow=night.allow),
+        zone=ZoneInfo(config.center.timezone),
     )
 
 

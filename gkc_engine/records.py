@@ -10,21 +10,34 @@ from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+import structlog
 
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.control.views import Row
+from gkc_engine.errors import GkcError
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 from gkc_engine.recorder import queries, schema
 from gkc_engine.recorder.citizens import Citizens
+from gkc_engine.recorder.store import cause_of
 from gkc_engine.statistics.counting import Ended
 
 _T = TypeVar("_T")
+
+log = structlog.get_logger(__name__)
 
 PAGE = 200
 """Contacts that are counted again at once after a start: a millisecond or two."""
 
 IDS_AT_ONCE = 500
 """Parameters of one statement: SQLite takes 999 at least."""
+
+
+AGAIN_S = 1.0
+"""Between two tries to read what a start needs and a server does not give."""
+
+
+class RecordsError(GkcError):
+    """The database of the records does not answer; says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +77,13 @@ class RecordReader:
         self._thread.shutdown()
 
     async def list_contacts(
-        self, *, since: Instant | None, queue: QueueId | None, limit: int, of: str | None = None
+        self,
+        *,
+        since: Instant | None,
+        queue: QueueId | None,
+        direction: str | None = None,
+        limit: int,
+        of: str | None = None,
     ) -> Sequence[Row]:
         """Return rows of the contact table, newest first; ``of``: a citizen's number."""
         await self._settle()
@@ -72,7 +91,12 @@ class RecordReader:
         citizen = None if of is None else self._citizens.key_of_any(of)
         return await self._run(
             lambda: queries.list_contacts(
-                self._engine, since=since, queue=queue, limit=limit, citizen=citizen
+                self._engine,
+                since=since,
+                queue=queue,
+                citizen=citizen,
+                direction=direction,
+                limit=limit,
             )
         )
 
@@ -91,7 +115,7 @@ class RecordReader:
         )
         await self._settle()
         after: tuple[int, str] = (since, "")
-        while page := await self._run(partial(self._all, query.where(place > after))):
+        while page := await self._patiently(partial(self._all, query.where(place > after))):
             yield [
                 Ended(
                     queue=QueueId(row.queue),
@@ -176,7 +200,19 @@ class RecordReader:
                 }
 
         await self._settle()
-        return await self._run(read)
+        return await self._patiently(read)
+
+    async def _patiently(self, work: Callable[[], _T]) -> _T:
+        """Run ``work`` until the database answers: the engine goes on meanwhile."""
+        while True:
+            try:
+                return await self._run(work)
+            except RecordsError as error:
+                log.warning("records_unread", error=str(error))
+            await asyncio.sleep(AGAIN_S)
 
     async def _run(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sa.exc.SQLAlchemyError as error:
+            raise RecordsError(f"the records cannot be read now: {cause_of(error)}") from error

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
+
+from tests.postgres import NoServerError, Server
 
 # Its examples lie beside the other tools' caches (pyproject.toml), where `gkc clean` removes them.
 set_hypothesis_home_dir(Path(__file__).parents[1] / ".gkc" / "cache" / "hypothesis")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """One real server for all tests of a process."""
+    try:
+        server = Server()
+    except NoServerError as error:
+        pytest.skip(str(error))
+    yield server
+    server.close()

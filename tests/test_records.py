@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from gkc_engine import records
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.ids import Instant
 from gkc_engine.recorder import schema
-from gkc_engine.records import RecordReader
+from gkc_engine.records import RecordReader, RecordsError
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 9])
@@ -47,6 +48,29 @@ async def test_each_ended_contact_comes_once_whatever_the_pages(
     assert sorted(one.wait_us for page in pages for one in page) == list(range(count))
     assert all(len(page) <= 3 for page in pages)
     assert all(one.disposition is Disposition.ANSWERED for page in pages for one in page)
+
+
+async def test_while_the_store_is_away_a_question_is_refused_and_a_start_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is not there yet stands for a server that does not answer."""
+    monkeypatch.setattr(records, "AGAIN_S", 0.01)
+    url = schema.sqlite_url(str(tmp_path / "gkc.sqlite"))
+
+    async def settle() -> None:
+        pass
+
+    reader = RecordReader(url, cast(Any, None), settle)
+    with pytest.raises(RecordsError, match="records cannot be read now: unable to open"):
+        await reader.list_contacts(since=None, queue=None, limit=1)
+    waits = asyncio.ensure_future(reader.open_intervals(Instant(0)))
+    done, _ = await asyncio.wait({waits}, timeout=0.05)
+    assert not done
+    engine = schema.make_engine(url)
+    schema.metadata.create_all(engine)
+    engine.dispose()
+    assert await asyncio.wait_for(waits, 5) == {}
+    await reader.close()
 
 
 def row(contact_id: str, **values: object) -> dict[str, Any]:

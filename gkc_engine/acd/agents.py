@@ -21,8 +21,9 @@ from gkc_engine.acd.routing import (
 )
 from gkc_engine.acd.settings import Medium
 from gkc_engine.acd.staffing import LeaveLine
-from gkc_engine.acd.state import Activity, Agent, Contact, ContactState, Work
+from gkc_engine.acd.state import Activity, Agent, Consulting, Contact, ContactState, Work
 from gkc_engine.acd.timers import DueLine, Kind, Timer, What
+from gkc_engine.acd.transfers import consult_over
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, ContactId, OfferId
 
@@ -177,12 +178,24 @@ def call_changed(
     if isinstance(event, ev.AgentCallStarted):
         if event.call_id not in agent.calls:
             agent.calls = {**agent.calls, event.call_id: event.kind}
+            _asks(world, agent, event)
     else:
+        kind = agent.calls.get(event.call_id, "")
+        consult_over(world, agent, event.call_id, kind, event.at)
         agent.calls = {c: kind for c, kind in agent.calls.items() if c != event.call_id}
     if before and not agent.calls:
         became_ready(world, agent)
     elif before != len(agent.calls):
         world.settle(agent)
+
+
+def _asks(world: World, agent: Agent, event: ev.AgentCallStarted) -> None:
+    """Note about which contact his call is."""
+    about = world.contacts.get(event.contact_id) if event.contact_id is not None else None
+    if about is not None and not about.consult:
+        started = world.now if event.at is None else min(event.at, world.now)
+        consulting = Consulting(contact=about.contact_id, n=about.segment_n, started=started)
+        agent.consults = {**agent.consults, event.call_id: consulting}
 
 
 def wrap_up_coded(world: World, agent: Agent, code: str) -> None:

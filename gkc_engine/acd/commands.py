@@ -33,6 +33,15 @@ class Disposition(StrEnum):
     MISDIRECTED = "misdirected"
     FAILED_OPEN = "failed_open"
     SYSTEM_FAILED = "system_failed"
+    NO_ANSWER = "no_answer"
+    """Outbound, like all that follow: it rang to the end."""
+    BUSY = "busy"
+    DECLINED = "declined"
+    UNREACHABLE = "unreachable"
+    CANCELLED = "cancelled"
+    """The agent hung up before anybody answered."""
+    BARRED = "barred"
+    """Not allowed: by the allow list, at night, over a cap. Nothing was dialled."""
 
 
 class SegmentKind(StrEnum):
@@ -41,6 +50,7 @@ class SegmentKind(StrEnum):
     MENU = "menu"
     QUEUE = "queue"
     RING = "ring"
+    """An agent's phone rings; of an outbound contact, the called party's."""
     TALK = "talk"
     HOLD = "hold"
     WRAP_UP = "wrap_up"
@@ -49,6 +59,8 @@ class SegmentKind(StrEnum):
     """With an agent who is in a call that interrupts it (P8); no handling time."""
     FALLBACK = "fallback"
     """In Asterisk's native queue while the engine was away."""
+    CONSULT = "consult"
+    """An agent asks a colleague about it; beside the others. Made by the recorder."""
     EXTERNAL = "external"
     """With an outside party after a transfer."""
     ANNOUNCEMENT = "announcement"
@@ -160,6 +172,13 @@ class ReleaseContact(Struct, kw_only=True, gc=False):
     contact_id: ContactId
 
 
+class DialOut(Struct, kw_only=True, gc=False):
+    """Dial the number that the agent has dialled; answer with Answered/Failed or ContactLeft."""
+
+    contact_id: ContactId
+    agent_id: AgentId
+
+
 # --- facts -----------------------------------------------------------------------------------
 
 
@@ -252,6 +271,24 @@ class AgentStateChanged(Struct, kw_only=True, gc=False):
     queue: QueueId | None = None
 
 
+class ConsultEnded(Struct, kw_only=True, gc=False):
+    """One row of the segment table: a call for advice about a contact, for one agent in it.
+
+    It lies beside the contact's own segments (the citizen is on hold), so it does not tile.
+    """
+
+    contact_id: ContactId
+    n: int
+    """The contact's segment in which it began."""
+    agent_id: AgentId
+    call_id: str
+    """Uniqueid of the channel of whoever asked."""
+    kind: str
+    """As in ``AgentCallStarted``: ``consult`` (he asked) or ``consulted``."""
+    started: Instant
+    ended: Instant
+
+
 class ContactEnded(Struct, kw_only=True, gc=False):
     """The contact's row: its one disposition and its sums."""
 
@@ -295,7 +332,9 @@ class EventRejected(Struct, kw_only=True, gc=False):
     reason: str
 
 
-Action: TypeAlias = HoldContact | OfferContact | RescindOffer | TreatContact | ReleaseContact
+Action: TypeAlias = (
+    HoldContact | OfferContact | RescindOffer | TreatContact | ReleaseContact | DialOut
+)
 Fact: TypeAlias = (
     ContactQueued
     | PriorityChanged
@@ -303,6 +342,7 @@ Fact: TypeAlias = (
     | OfferEnded
     | SegmentClosed
     | AgentStateChanged
+    | ConsultEnded
     | ContactEnded
     | WrapUpResult
     | EventRejected

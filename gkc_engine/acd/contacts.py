@@ -157,7 +157,7 @@ def _may_queue(contact: Contact, queue_id: QueueId) -> bool:
     """Return False for a late request: served already, or decided otherwise."""
     if contact.state is _TREATED:
         return contact.then_queue == queue_id  # The way that the announcement promised.
-    return contact.state not in (_TALKS, _EXTERNAL)
+    return contact.state not in (_TALKS, _EXTERNAL, ContactState.DIALLING)
 
 
 def priority_changed(world: World, event: ev.ContactPriorityChanged) -> None:

@@ -18,6 +18,7 @@ from gkc_engine.acd import (
     agents,
     center,
     contacts,
+    outbound,
     presence,
     reload,
     results,
@@ -36,7 +37,7 @@ from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 _OFFER_RESULT, _AGENT_ABLE, _LEAVING = Kind.OFFER_RESULT, Kind.AGENT_ABLE, Kind.LEAVING
 _TICK = Kind.TICK
 _RESTARTED = ev.EngineRestarted
-_TALKS = ContactState.TALK
+_WITH_AGENT = (ContactState.TALK, ContactState.DIALLING)
 
 _OF_AGENTS = (What.WRAP_UP, What.REST, What.PAUSE)
 
@@ -53,6 +54,9 @@ _HANDLERS: Final[dict[type[Any], Callable[[World, Any], None]]] = {
     ev.ContactAttached: presence.attached,
     ev.FallbackAnswered: presence.fallback_answered,
     ev.ContactLeft: presence.left,
+    ev.OutboundStarted: outbound.started,
+    ev.OutboundAnswered: outbound.answered,
+    ev.OutboundFailed: outbound.failed,
     ev.OfferRinging: results.ringing,
     ev.OfferAccepted: results.accepted,
     ev.OfferFailed: results.failed,
@@ -128,6 +132,9 @@ _KINDS: Final[Mapping[type[Any], Kind | None]] = {
             ev.TalkEnded,
             ev.TransferRequested,
             ev.TransferCompleted,
+            ev.OutboundStarted,
+            ev.OutboundAnswered,
+            ev.OutboundFailed,
         ),
         _AGENT_ABLE,
     ),
@@ -160,7 +167,7 @@ class Acd:
         if kind is None:  # Of a contact that leaves: a talk that ends lets an agent be able again.
             left: ev.ContactLeft = event  # type: ignore[assignment]  # No other has no kind.
             contact = world.contacts.get(left.contact_id)
-            talks = contact is not None and contact.state is _TALKS
+            talks = contact is not None and contact.state in _WITH_AGENT
             kind = _AGENT_ABLE if talks else _LEAVING
         if what is _RESTARTED:
             center.restarted(world, now)
@@ -241,9 +248,12 @@ class Acd:
                 return self._sequence(event.contact_id)
             case ev.ContactLeft():
                 contact = self._world.contacts.get(event.contact_id)
-                if contact is None or contact.state is not _TALKS:
+                if contact is None or contact.state not in _WITH_AGENT:
                     return self._sequence(event.contact_id)
                 return self._rank(contact.agent)
+            case ev.OutboundAnswered() | ev.OutboundFailed():
+                contact = self._world.contacts.get(event.contact_id)
+                return self._rank(contact.agent if contact is not None else None)
             case ev.TransferRequested() | ev.TransferCompleted():
                 return self._rank(event.from_agent)
             case _:

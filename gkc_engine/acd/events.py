@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from gkc_engine.acd import agent_events as of_agents
 from gkc_engine.acd import contact_events as of_contacts
+from gkc_engine.acd import outbound_events as of_outbound
 from gkc_engine.acd.settings import Settings
 from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId
 
@@ -58,6 +59,13 @@ ContactAttached: TypeAlias = of_contacts.ContactAttached
 FallbackAnswered: TypeAlias = of_contacts.FallbackAnswered
 ContactLeft: TypeAlias = of_contacts.ContactLeft
 MENU_ENDED = of_contacts.MENU_ENDED
+
+# --- calls that agents make (``outbound_events``) ---------------------------------------------
+
+OutboundFailure: TypeAlias = of_outbound.OutboundFailure
+OutboundStarted: TypeAlias = of_outbound.OutboundStarted
+OutboundAnswered: TypeAlias = of_outbound.OutboundAnswered
+OutboundFailed: TypeAlias = of_outbound.OutboundFailed
 
 
 # --- offers ----------------------------------------------------------------------------------
@@ -240,6 +248,9 @@ Event: TypeAlias = (
     | ContactAttached
     | FallbackAnswered
     | ContactLeft
+    | OutboundStarted
+    | OutboundAnswered
+    | OutboundFailed
     | OfferRinging
     | OfferAccepted
     | OfferFailed

@@ -296,7 +296,7 @@ class Hands(Segments):
 
     def _show(self, agent: Agent, index: int, slot: Slot) -> None:
         work = slot.work
-        if work is _TALKING and not slot.on_hold and not slot.parked:
+        if work is _TALKING and not slot.on_hold and not slot.parked and not slot.ringing:
             state, reason, until = TALKS
         elif work is _OFFER and not slot.ringing:
             state, reason, until = RESERVED

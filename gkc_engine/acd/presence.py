@@ -19,7 +19,7 @@ from gkc_engine.acd.world import World
 from gkc_engine.ids import Instant, Micros
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
-_TALKS = ContactState.TALK
+_TALKS, _DIALS = ContactState.TALK, ContactState.DIALLING
 _WITHDRAWN = OfferOutcome.WITHDRAWN
 _ANSWERED = Disposition.ANSWERED
 _CITIZEN = ev.Party.CITIZEN
@@ -77,7 +77,7 @@ def attached(world: World, event: ev.ContactAttached) -> None:
 def fallback_answered(world: World, event: ev.FallbackAnswered) -> None:
     """The native queue connected the contact; what we thought of it is overtaken."""
     contact = world.contacts.get(event.contact_id)
-    if contact is None or contact.state in (_TALKS, ContactState.EXTERNAL):
+    if contact is None or contact.state in (_TALKS, _DIALS, ContactState.EXTERNAL):
         return
     if contact.state is ContactState.TREATED and contact.answered is not None:
         return  # In the survey after a talk.
@@ -112,7 +112,7 @@ def left(world: World, event: ev.ContactLeft) -> None:
     contact = world.contacts.get(event.contact_id)
     if contact is None:
         return
-    talker = contact.state is _TALKS
+    talker = contact.state is _TALKS or contact.state is _DIALS
     outcome = _RELEASED if talker and event.party is not _CITIZEN else _LEFT
     ended = world.next_segment(contact, None, outcome, event.at, event.reason)
     wait_us = _waited_us(contact, ended)
@@ -131,7 +131,7 @@ def left(world: World, event: ev.ContactLeft) -> None:
         leave_line(world, contact)
     agent = end_talk(world, contact) if talker else None
     if not contact.consult:
-        _record_end(world, contact, event, disposition, ended, wait_us)
+        record_end(world, contact, event, disposition, ended, wait_us)
     _forget(world, contact)
     if agent is not None:
         after_talk(world, agent)
@@ -162,6 +162,9 @@ def _disposition(
     """Return the first disposition that applies, if it is not answered (docs/statistics.md)."""
     if contact.decided is not None:
         return contact.decided
+    if contact.outbound:
+        gone = event.party is ev.Party.SYSTEM
+        return Disposition.SYSTEM_FAILED if gone else Disposition.CANCELLED
     if _fell_open(contact, event):
         return Disposition.FAILED_OPEN
     if contact.state is ContactState.MENU and contact.article is not None:
@@ -176,7 +179,7 @@ def _disposition(
     return Disposition.ABANDONED_SHORT if short else Disposition.ABANDONED
 
 
-def _record_end(
+def record_end(
     world: World,
     contact: Contact,
     event: ev.ContactLeft,
@@ -184,6 +187,7 @@ def _record_end(
     ended: Instant,
     wait_us: Micros,
 ) -> None:
+    """Put the contact's one row on record."""
     world.out.append(
         cmd.ContactEnded(
             contact_id=contact.contact_id,
@@ -211,6 +215,8 @@ def _record_end(
 
 def _forget(world: World, contact: Contact) -> None:
     del world.contacts[contact.contact_id]
+    if contact.outbound:
+        world.outbound.discard(contact.contact_id)
     if contact.excluded:
         world.barred.pop(contact.contact_id, None)
     for offer_id in contact.past_offers:

@@ -228,8 +228,11 @@ def end_talk(world: World, contact: Contact, *, wrap_up: bool = True) -> Agent |
     assert slot.contact == contact.contact_id, agent
     if agent.beyond and slot_for_beyond(world, agent, index):
         return agent
-    queue = world.queues.get(slot.queue) if slot.queue is not None else None
-    wrapup_us = 0 if queue is None else queue.wrapup_us
+    if contact.outbound:
+        wrapup_us = world.settings.outbound.wrapup_us if contact.answered is not None else 0
+    else:
+        queue = world.queues.get(slot.queue) if slot.queue is not None else None
+        wrapup_us = 0 if queue is None else queue.wrapup_us
     if wrapup_us > 0 and wrap_up and not contact.consult:
         slot.work, slot.on_hold, slot.parked = Work.WRAP_UP, False, False
         until = slot.until = Instant(world.now + wrapup_us)

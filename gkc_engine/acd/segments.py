@@ -45,6 +45,7 @@ class Segments:
             _add(contact, present, ended - started)
         if not contact.consult:
             leg = contact.talk_leg
+            asked = present is _QUEUE or (present is _RING and not contact.outbound)
             self.out.append(
                 cmd.SegmentClosed(
                     contact_id=contact.contact_id,
@@ -57,7 +58,7 @@ class Segments:
                     queue=contact.segment_queue,
                     agent_id=contact.agent,
                     offer_id=contact.offer,
-                    step=contact.step if present is _QUEUE or present is _RING else None,
+                    step=contact.step if asked else None,
                     channel_uniqueid=leg if leg is not None and present in _WITH_A_PARTY else None,
                     transfer_kind=transfer,
                 )

@@ -179,6 +179,18 @@ class Blending:
 
 
 @dataclass(slots=True, kw_only=True)
+class OutboundSettings:
+    """How many calls agents may make, and what follows them."""
+
+    per_operator_hour: int = 0
+    """Calls of one agent within any hour."""
+    concurrent: int = 0
+    """Calls of all agents at a time."""
+    wrapup_us: Micros = Micros(0)
+    """After a call that was answered."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Settings:
     """Everything that the core needs to know of a config version."""
 
@@ -190,5 +202,7 @@ class Settings:
     max_no_answer: int = 2
     autopause_us: Micros = Micros(300 * SECOND)
     blending: dict[Medium, Blending] = field(default_factory=dict)
+    outbound: OutboundSettings = field(default_factory=OutboundSettings)
+    """Without it no agent may call outside."""
     queues: tuple[QueueSettings, ...] = ()
     agents: tuple[AgentSettings, ...] = ()

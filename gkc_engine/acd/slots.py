@@ -13,6 +13,8 @@ RESERVED = (AgentState.RESERVED, "", None)
 _IS_RINGING = (AgentState.RINGING, "", None)
 TALKS = (AgentState.TALK, "", None)
 IS_READY = AgentState.READY
+DIALS = (AgentState.TALK, "dialling", None)
+"""He calls outside: that is handling, answered or not."""
 
 
 def slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant | None]:
@@ -25,6 +27,8 @@ def slot_state(agent: Agent, slot: Slot) -> tuple[AgentState, str, Instant | Non
     if work is _TALK:
         if slot.parked:
             return AgentState.HOLD, "parked", None
+        if slot.ringing:
+            return DIALS
         return (AgentState.HOLD, "", None) if slot.on_hold else TALKS
     return AgentState.WRAP_UP, "", slot.until
 

@@ -68,6 +68,8 @@ class ContactState(StrEnum):
     """Its disposition is decided; the announcement or the survey plays."""
     EXTERNAL = "external"
     """With an outside party after a transfer."""
+    DIALLING = "dialling"
+    """Outbound: the called party has not answered yet."""
 
 
 class Work(IntEnum):
@@ -115,6 +117,8 @@ class Standing(Struct, kw_only=True, gc=False):
     offers: int = 0
     consult: bool = False
     """No citizen but an agent who asks a queue for a colleague: no part of the record."""
+    outbound: bool = False
+    """An agent called; it stands in no queue."""
     talk_leg: str | None = None
     """Uniqueid of the agent's channel in the present talk, for the record."""
 
@@ -169,6 +173,7 @@ class Slot:
     until: Instant | None = None
     """End of the wrap-up."""
     ringing: bool = False
+    """An offer's phone rings; with a talk: the agent is dialling it."""
     on_hold: bool = False
     parked: bool = False
     """Its talk is interrupted by a call in another slot (P8)."""
@@ -213,6 +218,14 @@ class Worker:
     capacity: Mapping[Medium, int]
 
 
+class Consulting(Struct, kw_only=True, gc=False):
+    """Since when an agent is in a call for advice, and about which part of which contact."""
+
+    contact: ContactId
+    n: int
+    started: Instant
+
+
 @dataclass(slots=True, kw_only=True)
 class Agent(Worker):
     """A person who answers, from the config, logged in or not."""
@@ -228,6 +241,10 @@ class Agent(Worker):
     rest_reason: str = ""
     misses: int = 0
     last_contact: ContactId | None = None
+    dialled: tuple[Instant, ...] = ()
+    """When he called outside within the last hour, and not more often than he may."""
+    consults: Mapping[str, Consulting] = field(default_factory=_nothing)
+    """Of his own calls those about a contact, by their id."""
     helps: int = 0
     """The watches (``staffing``) that count him as a help, a bit for each."""
 

@@ -98,7 +98,7 @@ def _not_the_same(world: World, contact: Contact, agent_id: AgentId, queue_id: Q
 def transfer_requested(world: World, event: ev.TransferRequested) -> None:
     """Blind transfer: the agent left; the citizen goes to a queue or to one agent."""
     contact = _talk(world, event.contact_id, event.from_agent)
-    if contact is None:
+    if contact is None or contact.outbound:  # Who was called by us does not wait for us.
         return
     queue = world.queues.get(event.to_queue) if event.to_queue is not None else None
     if queue is not None and not queue.status.draining:
@@ -139,7 +139,29 @@ def _end_consultation(world: World, target: Agent) -> None:
     """
     for call_id in [c for c, kind in target.calls.items() if kind == CONSULTED]:
         target.calls = {c: kind for c, kind in target.calls.items() if c != call_id}
+        consult_over(world, target, call_id, CONSULTED)
         world.settle(target)
+
+
+def consult_over(
+    world: World, agent: Agent, call_id: str, kind: str, at: Instant | None = None
+) -> None:
+    """Put on record an agent's part in a call for advice, if it was about a contact."""
+    consult = agent.consults.get(call_id)
+    if consult is None:
+        return
+    agent.consults = {c: other for c, other in agent.consults.items() if c != call_id}
+    world.out.append(
+        cmd.ConsultEnded(
+            contact_id=consult.contact,
+            n=consult.n,
+            agent_id=agent.agent_id,
+            call_id=call_id,
+            kind=kind,
+            started=consult.started,
+            ended=world.instant(at, consult.started),
+        )
+    )
 
 
 def _nowhere(world: World, contact: Contact, event: ev.TransferRequested) -> None:

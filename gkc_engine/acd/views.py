@@ -102,6 +102,10 @@ class ContactView:
     agent_id: AgentId | None
     """Who talks with it, or is asked, if that is one agent."""
     answered: Instant | None
+    outbound: bool
+    """An agent called."""
+    leg: str | None
+    """Uniqueid of the agent's channel, if it is known."""
     since: Instant
     """When its present segment began."""
     held: bool
@@ -219,6 +223,8 @@ def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
         offered=world.offers[contact.offer].created if contact.offer is not None else None,
         agent_id=contact.agent,
         answered=contact.answered,
+        outbound=contact.outbound,
+        leg=contact.talk_leg,
         since=contact.segment_started,
         held=contact.held,
         via=contact.via,

@@ -69,6 +69,8 @@ class World(Hands):
         """P7: citizen and service to the agent who last served."""
         self.places: dict[tuple[QueueId, str], KeptPlace] = {}
         """Of those who were cut off, by queue and citizen, the first to be forgotten first."""
+        self.outbound: set[ContactId] = set()
+        """Calls that agents make, in progress."""
         self.emergency: Treatment | None = None
         self.next_offer = OfferId(1)
         self.next_sequence = 0

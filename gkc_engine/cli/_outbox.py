@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from gkc_engine.cli import _tables
-from gkc_engine.cli._client import ConfigOption, JsonOption, connect, refusals
+from gkc_engine.cli._client import ConfigOption, JsonOption, connect, refusals, run_dir
 from gkc_engine.cli._console import print_json, progress
 from gkc_engine.cli._store import engine_of, last_store
 from gkc_engine.cli._tables import Column
@@ -117,8 +117,10 @@ def _rows(limit: int, config: Path | None) -> tuple[list[Row], ZoneInfo]:
             return client.call("report.outbox", {"limit": limit}), zone_of(client)
     from gkc_engine.delivery.outbox import FILE, left_in
 
-    store = last_store()
-    return left_in(store.path.parent / FILE, limit), store.zone
+    state = run_dir().parent
+    left = [*state.glob(FILE), *state.glob(f"*/{FILE}")]
+    newest = max(left, key=lambda path: path.stat().st_mtime, default=state / FILE)
+    return left_in(newest, limit), last_store().zone
 
 
 def _columns(zone: ZoneInfo) -> tuple[Column, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from gkc_engine.cli._client import USAGE, connect, run_dir
+from gkc_engine.cli._console import state_dir
 from gkc_engine.control.client import NOT_RUNNING, ControlClient
 from gkc_engine.control.protocol import ControlError
 from gkc_engine.control.when import EXPECTED_WHEN, from_iso, parse_past
@@ -29,9 +30,43 @@ Row = dict[str, Any]
 class Store:
     """Records that an engine left behind; read only."""
 
-    path: Path
-    said: str | None
+    name: str
+    """Path, URL or reference (``config.store``); shown to people."""
+    said: str | None = None
     """The center's time zone, if a note beside the store tells it."""
+    folder: Path = Path()
+    """Of the configuration: a reference may be relative to it."""
+
+    @cached_property
+    def url(self) -> str:
+        """Where it lies, with its password if it has one.
+
+        Raises:
+            ControlError: what the configuration refers to is not there.
+        """
+        from gkc_engine.config.store import store_url
+        from gkc_engine.errors import ConfigError
+
+        try:
+            return store_url(self.name, self.folder)
+        except ConfigError as error:
+            raise ControlError("config", str(error)) from error
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file is there; of a store in a server its own answer will tell."""
+        from gkc_engine.config.store import sqlite_path
+
+        path = sqlite_path(self.url)
+        return path is None or path.is_file()
+
+    @property
+    def scratch(self) -> Path:
+        """Where copies of it may lie for a while."""
+        from gkc_engine.config.store import sqlite_path
+
+        path = sqlite_path(self.url)
+        return state_dir() if path is None else path.parent
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -43,21 +78,24 @@ class Store:
         with self._records() as engine:
             return ZoneInfo(queries.timezone(engine) or "UTC")
 
-    def list_contacts(self, since: int | None, queue: str | None, limit: int) -> list[Row]:
+    def list_contacts(
+        self, since: int | None, queue: str | None, direction: str | None, limit: int
+    ) -> list[Row]:
         from gkc_engine.ids import Instant
         from gkc_engine.recorder import queries
 
         with self._records() as engine:
             start = None if since is None else Instant(since)
-            return queries.list_contacts(engine, since=start, queue=queue, limit=limit)
+            return queries.list_contacts(
+                engine, since=start, queue=queue, direction=direction, limit=limit
+            )
 
     def told_waits(self, since: int, until: int | None, queue: str | None) -> list[Row]:
         from gkc_engine.ids import Instant
-        from gkc_engine.recorder import queries, rebuild, schema
+        from gkc_engine.recorder import queries, rebuild
 
-        url = schema.sqlite_url(str(self.path))
-        rebuild.settle_left(url)
-        with self._opened(url) as engine:
+        rebuild.settle_left(self.url)
+        with self._opened() as engine:
             end = None if until is None else Instant(until)
             return queries.told_waits(engine, since=Instant(since), until=end, queue=queue)
 
@@ -73,11 +111,12 @@ class Store:
 
     @contextmanager
     def _records(self) -> Iterator[sa.Engine]:
-        with self._opened(self.settle()) as engine:
+        self.settle()
+        with self._opened() as engine:
             yield engine
 
     @contextmanager
-    def _opened(self, url: str) -> Iterator[sa.Engine]:
+    def _opened(self) -> Iterator[sa.Engine]:
         """Give an engine that only reads.
 
         Raises:
@@ -88,33 +127,29 @@ class Store:
         from gkc_engine.recorder import schema
         from gkc_engine.recorder.history import HistoryError
 
-        engine = schema.make_engine(url, read_only=True)
+        engine = schema.make_engine(self.url, read_only=True)
         try:
             yield engine
         except sa.exc.DatabaseError as error:
-            raise HistoryError(f"{self.path}: no records that can be read: {error.orig}") from error
+            cause = " ".join(str(error.orig).split())
+            raise HistoryError(f"{self.name}: no records that can be read: {cause}") from error
         finally:
             engine.dispose()
 
-    def settle(self) -> str:
-        """Return the store's URL once its tables can be asked."""
+    def settle(self) -> None:
+        """Return once the store's tables can be asked."""
         from gkc_engine.errors import GkcError
-        from gkc_engine.recorder import rebuild, schema
+        from gkc_engine.recorder import rebuild
 
-        url = schema.sqlite_url(str(self.path))
         try:
-            rebuild.settle_left(url)
+            rebuild.settle_left(self.url)
         except GkcError as error:
             raise ControlError("older_records", str(error)) from error
-        return url
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Give a connection that only reads, all of it in one transaction."""
-        from gkc_engine.recorder import schema
-
-        url = schema.sqlite_url(str(self.path))
-        with self._opened(url) as engine, engine.connect() as connection:
+        with self._opened() as engine, engine.connect() as connection:
             yield connection
 
 
@@ -173,7 +208,7 @@ def found(config: Path | None) -> Iterator[Found]:
         row = client.call("engine.show")[0]
         if not row.get("store"):
             raise ControlError("refused", "the running engine does not say where its records lie")
-        store = Store(Path(row["store"]), row["timezone"])
+        store = Store(row["store"], row["timezone"], Path(row["config"]))
         yield Found(store, from_iso(row["now"]), client)
 
 
@@ -189,13 +224,18 @@ def engine_of(config: Path | None) -> ControlClient | None:
 
 def last_store() -> Store:
     """Return the store that ``demo.json`` names, else the newest one under ``.gkc``."""
+    from gkc_engine.config.store import STORE_NOTE
+
     state = run_dir().parent
-    said: dict[str, Any] = {}
     note = run_dir() / "demo.json"
+    said: dict[str, Any] = {}
     if note.is_file():
         said = json.loads(note.read_text(encoding="utf-8"))
     named = said.get("store")
-    found = [Path(named)] if named else [*state.glob("*.sqlite"), *state.glob("*/*.sqlite")]
+    if named and not Path(named).is_absolute():
+        return _noted(said)
+    kinds = ("*.sqlite", "*/*.sqlite", STORE_NOTE, f"*/{STORE_NOTE}")
+    found = [Path(named)] if named else [path for kind in kinds for path in state.glob(kind)]
     stores = sorted((p for p in found if p.is_file()), key=lambda p: p.stat().st_mtime)
     if not stores:
         raise ControlError(
@@ -203,7 +243,13 @@ def last_store() -> Store:
             f"No engine is running, and no engine has left records under {state}. "
             "Start one with `gkc run --config DIR`, or `gkc demo`.",
         )
-    return Store(stores[-1], said.get("timezone"))
+    if stores[-1].name == STORE_NOTE:
+        return _noted(json.loads(stores[-1].read_text(encoding="utf-8")))
+    return Store(str(stores[-1]), said.get("timezone"))
+
+
+def _noted(said: Mapping[str, Any]) -> Store:
+    return Store(said["store"], said.get("timezone"), Path(said.get("config", ".")))
 
 
 @contextmanager

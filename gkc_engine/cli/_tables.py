@@ -163,6 +163,7 @@ OPERATORS = (
     Column(key="utilisation", head="Util", show=percent, right=True),
     _number("offers", "Rings", drops=3),
     Column(key="rna_rate", head="RNA", show=percent, right=True),
+    Column(key="outbound", head="Out", right=True),
     Column(key="transfer_rate", head="Transf", show=percent, right=True, drops=1),
 )
 """RNA: rings that were not answered."""
@@ -216,6 +217,7 @@ def contacts(zone: ZoneInfo) -> tuple[Column, ...]:
         Column(key="talk_s", head="Talk", show=span, right=True),
         Column(key="agent_id", head="Operator"),
         Column(key="disposition", head="Disposition"),
+        Column(key="direction", head="Dir", drops=2),
         Column(key="contact_id", head="Id", drops=1),
     )
 

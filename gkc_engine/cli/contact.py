@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Records of contacts.", no_args_is_help=True)
 
 
+class Direction(StrEnum):
+    """Who began it."""
+
+    IN = "in"
+    OUT = "out"
+
+
 @app.command("list")
 def list_(
     *,
@@ -40,13 +48,17 @@ def list_(
         str | None,
         typer.Option(help="Only this citizen's, by his number in any spelling.", metavar="NUMBER"),
     ] = None,
+    direction: Annotated[
+        Direction | None,
+        typer.Option(help="Only those of citizens (in) or calls that operators made (out)."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="At most so many.")] = 50,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """List contacts, the newest first, those in progress too."""
     with refusals():
-        rows, zone = _list(since, queue, citizen, limit, config)
+        rows, zone = _list(since, queue, citizen, direction, limit, config)
     if json:
         print_json(rows)
     else:
@@ -75,7 +87,12 @@ def show(
 
 
 def _list(
-    since: str | None, queue: str | None, citizen: str | None, limit: int, config: Path | None
+    since: str | None,
+    queue: str | None,
+    citizen: str | None,
+    direction: Direction | None,
+    limit: int,
+    config: Path | None,
 ) -> tuple[list[Row], ZoneInfo]:
     client = engine_of(config)
     if client is None:
@@ -84,7 +101,7 @@ def _list(
         store = last_store()
         now = SystemClock().now()
         since_us = None if since is None else instant_of("--since", since, now, store.zone)
-        return store.list_contacts(since_us, queue, limit), store.zone
+        return store.list_contacts(since_us, queue, direction, limit), store.zone
     with client:
         zone = zone_of(client)
         params: Params = {"limit": limit}
@@ -92,6 +109,8 @@ def _list(
             params["queue"] = queue
         if citizen is not None:
             params["citizen"] = citizen
+        if direction is not None:
+            params["direction"] = direction.value
         if since is not None:
             now = from_iso(client.call("engine.show")[0]["now"])
             params["since_us"] = instant_of("--since", since, now, zone)

@@ -44,7 +44,7 @@ def _explain(contact: str, config: Path | None, *, citizen: bool, json: bool) ->
 
     with refusals(), found(config) as at, missing():
         contact_id = ContactId(at.contact_id(contact))
-        progress(f"replaying {at.store.path}")
+        progress(f"replaying {at.store.name}")
         with at.store.reading() as connection:
             told = told_of(connection, contact_id)
             numbers = numbers_of(connection, told)

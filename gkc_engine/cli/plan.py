@@ -44,7 +44,7 @@ def _plan(
     change = change_of(load_config(newdir))
     with refusals(), found(config) as at, missing():
         since, until = at.instant("--from", times[0]), at.instant("--to", times[1])
-        progress(f"replaying {at.store.path}")
+        progress(f"replaying {at.store.name}")
         with at.store.reading() as connection:
             run = dry_run(connection, change, since, until, seed=seed)
     for warning in warnings(run):

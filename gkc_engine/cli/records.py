@@ -10,12 +10,10 @@ import typer
 from gkc_engine.cli import _destroying
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json, progress
-from gkc_engine.cli._store import found, missing
+from gkc_engine.cli._store import Store, found, missing
 from gkc_engine.control.protocol import ControlError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gkc_engine.recorder.compare import Difference
 
 app = typer.Typer(
@@ -48,9 +46,8 @@ def rebuild(
 ) -> None:
     """Make contacts, segments, offers and intervals anew from the ledger."""
     with refusals(), found(config) as at, missing():
-        path = at.store.path
         if check:
-            differ = _compare(path, json=json)
+            differ = _compare(at.store, json=json)
             raise typer.Exit(DIFFERS if differ else 0)
         if at.client is not None:
             raise ControlError(
@@ -58,31 +55,30 @@ def rebuild(
                 "The engine that writes these records is running. Stop it first, or compare "
                 "only: gkc records rebuild --check",
             )
-        rows = _rebuild(path)
+        rows = _rebuild(at.store)
     if json:
         print_json([{"rows": rows}])
     else:
-        print(f"{path}: made anew from {rows} rows of the ledger")
+        print(f"{at.store.name}: made anew from {rows} rows of the ledger")
 
 
-def _rebuild(path: Path) -> int:
-    from gkc_engine.recorder import schema
+def _rebuild(records: Store) -> int:
     from gkc_engine.recorder.rebuild import rebuild as make_anew
     from gkc_engine.recorder.store import LedgerStore
 
-    store = LedgerStore(schema.sqlite_url(str(path)))
+    store = LedgerStore(records.url)
     try:
         store.open()
-        progress(f"folding the ledger of {path}")
+        progress(f"folding the ledger of {records.name}")
         return make_anew(store)
     finally:
         store.close()
 
 
-def _compare(path: Path, *, json: bool) -> bool:
+def _compare(records: Store, *, json: bool) -> bool:
     from gkc_engine.recorder.compare import differences
 
-    every = differences(path, progress)
+    every = differences(records.url, records.scratch, progress)
     shown = list(islice(every, SHOWN))
     more = sum(1 for _ in every)
     if json:

@@ -41,7 +41,7 @@ def _replay(
 
     with refusals(), found(config) as at, missing():
         start, end = at.instant("FROM", since), at.instant("TO", until)
-        progress(f"replaying {at.store.path}")
+        progress(f"replaying {at.store.name}")
         with at.store.reading() as connection:
             report = again(connection, start, end, other_version=other_version)
     if json:

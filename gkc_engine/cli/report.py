@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gkc_engine.cli import _outbox, _tables
+from gkc_engine.cli import _outbox, _reports, _tables
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json
-from gkc_engine.cli._formats import Every, Format, print_report
+from gkc_engine.cli._formats import (
+    DOCUMENTS,
+    Every,
+    ForceOption,
+    FormatOption,
+    LanguageOption,
+    Out,
+    OutputOption,
+    give,
+    out_of,
+    print_report,
+)
 from gkc_engine.cli._scope import RecipientOption, scope_for
 from gkc_engine.cli._store import Found, engine_of, found, last_store, missing
 from gkc_engine.cli.contact import instant_of
@@ -22,7 +33,14 @@ from gkc_engine.control.protocol import ControlError, Params
 from gkc_engine.control.told_waits import accuracy_rows
 from gkc_engine.control.when import from_iso
 from gkc_engine.ids import Instant
+from gkc_engine.reports.model import Language, Report
+from gkc_engine.reports.periods import stretch
 from gkc_engine.statistics.figures import Part
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from gkc_engine.statistics import report
 
 app = typer.Typer(help="Figures over a stretch of time.", no_args_is_help=True)
 
@@ -42,14 +60,13 @@ ToOption = Annotated[
 ]
 QueueOption = Annotated[str | None, typer.Option(help="Only this queue.")]
 ServiceOption = Annotated[str | None, typer.Option(help="Only this service.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
 DrillOption = Annotated[
     Part | None,
     typer.Option("--drill", help="List the contacts that this figure counts.", metavar="FIGURE"),
 ]
 
 
-def _by_column(column: str) -> Callable[..., None]:
+def _by_column(name: str, column: str) -> Callable[..., None]:
     """Return the command that shows a row for each value of a column."""
 
     def command(
@@ -60,22 +77,28 @@ def _by_column(column: str) -> Callable[..., None]:
         service: ServiceOption = None,
         recipient: RecipientOption = None,
         drill: DrillOption = None,
-        form: FormatOption = Format.TABLE,
+        form: FormatOption = None,
+        output: OutputOption = None,
+        force: ForceOption = False,
+        language: LanguageOption = Language.RU,
         json: JsonOption = False,
         config: ConfigOption = None,
     ) -> None:
-        form = Format.JSON if json else form
-        _report(column, _Asked(from_, to, queue, service, recipient, drill, form, config))
+        with refusals():
+            out = out_of(form, output, json=json, force=force, language=language)
+            _report(name, column, _Asked(from_, to, queue, service, recipient, drill, out, config))
 
     return command
 
+
+_reports.add_to(app)
 
 for _name, _column, _help in (
     ("queues", "queue", "Show the figures of each queue."),
     ("services", "service", "Show the figures of each service of the city."),
     ("numbers", "did", "Show the figures of each number that citizens dialled."),
 ):
-    app.command(_name, help=_help)(_by_column(_column))
+    app.command(_name, help=_help)(_by_column(_name, _column))
 
 
 @app.command()
@@ -90,14 +113,18 @@ def interval(
     service: ServiceOption = None,
     recipient: RecipientOption = None,
     drill: DrillOption = None,
-    form: FormatOption = Format.TABLE,
+    form: FormatOption = None,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    language: LanguageOption = Language.RU,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Show the figures of each interval of the day, by the time of the first queue entry."""
-    form = Format.JSON if json else form
-    asked = _Asked(from_, to, queue, service, recipient, drill, form, config)
-    _report("interval", asked, int(every.value))
+    with refusals():
+        out = out_of(form, output, json=json, force=force, language=language)
+        asked = _Asked(from_, to, queue, service, recipient, drill, out, config)
+        _report("interval", "interval", asked, int(every.value))
 
 
 @app.command()
@@ -108,23 +135,31 @@ def operators(
     ] = DAY,
     to: ToOption = None,
     recipient: RecipientOption = None,
-    form: FormatOption = Format.TABLE,
+    form: FormatOption = None,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    language: LanguageOption = Language.RU,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Show what each operator did: handling, occupancy, rings not answered, transfers."""
     from gkc_engine.statistics import operators as of
+    from gkc_engine.statistics import report
 
-    with refusals(), found(config) as at, missing():
-        since, until = _period(at, from_, to)
-        at.settle()
-        with at.store.reading() as connection:
-            known = at.now if at.client is not None else of.last_word(connection)
-            scope = scope_for(connection, recipient)
-            rows = of.rows(connection, since, until, known, scope)
-    print_report(
-        Format.JSON if json else form, _tables.OPERATORS, rows, "Nobody was at work in that time."
-    )
+    with refusals():
+        out = out_of(form, output, json=json, force=force, language=language)
+        with found(config) as at, missing():
+            since, until = _period(at, from_, to)
+            at.settle()
+            with at.store.reading() as connection:
+                scope = scope_for(connection, recipient)
+                rows = of.rows(connection, since, until, _reports.known(at, connection), scope)
+                if out.form in DOCUMENTS:
+                    period = report.Period(since=since, until=until, scope=scope)
+                    what = ("operators", "agent_id")
+                    give(out, _document(at, connection, period, what, rows, out))
+                    return
+        print_report(out, _tables.OPERATORS, rows, "Nobody was at work in that time.")
 
 
 def _period(at: Found, from_: str, to: str | None) -> tuple[Instant, Instant]:
@@ -144,14 +179,15 @@ class _Asked:
     service: str | None
     recipient: str | None
     drill: Part | None
-    form: Format
+    out: Out
     config: Path | None
 
 
-def _report(by: str, asked: _Asked, minutes: int = 30) -> None:
+def _report(name: str, by: str, asked: _Asked, minutes: int = 30) -> None:
     from gkc_engine.statistics import report
 
-    with refusals(), found(asked.config) as at, missing():
+    out = asked.out
+    with found(asked.config) as at, missing():
         since, until = _period(at, asked.from_, asked.to)
         zone = at.store.zone
         at.settle()
@@ -160,15 +196,45 @@ def _report(by: str, asked: _Asked, minutes: int = 30) -> None:
             period = report.Period(
                 since=since, until=until, queue=asked.queue, service=asked.service, scope=scope
             )
+            of = stretch(since, until, at.now)
+            _reports.check_names(connection, of, queue=asked.queue, service=asked.service)
             contacts = report.contacts(connection, period)
             if asked.drill is not None:
-                rows = report.drilled(asked.drill, contacts)
+                rows, what = report.drilled(asked.drill, contacts), ("contacts", "contact")
             elif by == "interval":
-                rows = report.interval_rows(period, minutes, zone, contacts)
+                rows, what = report.interval_rows(period, minutes, zone, contacts), (name, by)
             else:
-                rows = report.rows_by(by, by, contacts)
+                rows, what = report.rows_by(by, by, contacts), (name, by)
+            if out.form in DOCUMENTS:
+                give(out, _document(at, connection, period, what, rows, out))
+                return
     columns = _tables.contacts(zone) if asked.drill is not None else _tables.report(by)
-    print_report(asked.form, columns, rows, "No contact entered a queue in that time.")
+    print_report(out, columns, rows, "No contact entered a queue in that time.")
+
+
+def _document(
+    at: Found,
+    connection: sa.Connection,
+    period: report.Period,
+    what: tuple[str, str],
+    rows: list[dict[str, Any]],
+    out: Out,
+) -> Report:
+    """Return rows as a report that can be laid out; ``what``: its kind, and whose its rows are."""
+    from gkc_engine.reports import source
+    from gkc_engine.reports.listed import of_rows
+    from gkc_engine.reports.order import Order
+
+    of = stretch(period.since, period.until, at.now)
+    asked = source.Asked(
+        zone=at.store.zone,
+        known=_reports.known(at, connection),
+        queue=period.queue,
+        service=period.service,
+        scope=period.scope,
+    )
+    order = Order(kind=what[0], asked=asked, of=of, length=None, language=out.language)
+    return of_rows(order, source.facts(connection, of), rows, what[1])
 
 
 @app.callback()

@@ -95,11 +95,13 @@ def _refuse_early(folder: Path, state: Path) -> None:
     """
     from gkc_engine.config.loader import load_config
     from gkc_engine.config.secrets import resolve_secret
+    from gkc_engine.config.store import store_name, store_url
     from gkc_engine.control.listener import SocketHeldError, listening_pid
     from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, socket_path
 
     config = load_config(folder)
     resolve_secret(config.pbx.ami.secret, folder)
+    store_url(store_name(config.store, state), folder)
     path = socket_path(Path(os.environ.get(RUN_DIRECTORY_VARIABLE) or state / "run"))
     pid = listening_pid(path)
     if pid is not None:

@@ -32,8 +32,11 @@ HOW = {
 }
 """How pytest runs each suite."""
 
-PEERS = {"sipp": "sip-tester", "tcpdump": "tcpdump"}
+PEERS = {"sipp": "sip-tester", "tcpdump": "tcpdump", "postgres": "postgresql"}
 """Programs that tests play with, and Debian's packages of them."""
+
+POSTGRES = Path("/usr/lib/postgresql")
+"""Where Debian puts its programs; they are not on the PATH."""
 
 NO_SIPP = "GKC_NO_SIPP"
 """Set in the tests' environment when SIPp is missing: the reason, for ``pytest.skip``."""
@@ -105,7 +108,7 @@ def _install_peers() -> None:
 
     found = find_or_install(state_dir(), named=None, progress=progress)
     print(f"== Asterisk {found.version}: {found.how}", flush=True)
-    packages = [package for name, package in PEERS.items() if shutil.which(name) is None]
+    packages = [package for name, package in PEERS.items() if not _is_there(name)]
     if not packages:
         return
     how = shlex.join(["apt-get", "install", *packages])
@@ -116,6 +119,10 @@ def _install_peers() -> None:
     elif PEERS["sipp"] in packages:
         os.environ[NO_SIPP] = f"no sipp here and no right to install it: sudo {how}"
         progress(f"SIPp's tests are skipped: {os.environ[NO_SIPP]}")
+
+
+def _is_there(name: str) -> bool:
+    return shutil.which(name) is not None or any(POSTGRES.glob(f"*/bin/{name}"))
 
 
 def _tool(name: str) -> str:

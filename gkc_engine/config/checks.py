@@ -9,6 +9,7 @@ from typing import Final
 
 from gkc_engine.config.menu_checks import check_menus
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
+from gkc_engine.config.outbound_checks import check_outbound
 from gkc_engine.config.problems import Path, Place, Problem, closest, problem, shown
 from gkc_engine.config.report_checks import check_reports
 from gkc_engine.config.source import Source
@@ -87,6 +88,7 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     _numbers(findings)
     _emergency(findings)
     _doubled_operators(findings)
+    check_outbound(findings)
     check_menus(findings)
     check_routing(findings)
     _retention(findings)

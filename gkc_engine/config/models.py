@@ -16,7 +16,9 @@ from gkc_engine.acd.settings import ContactClass, EmptyFactor, Medium, Order, Ri
 from gkc_engine.config.calendar_model import CalendarModel
 from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
+from gkc_engine.config.outbound_model import OutboundModel
 from gkc_engine.config.report_model import MailModel, RecipientModel, ReportModel
+from gkc_engine.config.store import StoreModel
 from gkc_engine.config.values import (
     ClockTime,
     Duration,
@@ -322,13 +324,6 @@ class RecordingModel(Model):
     format: Literal["wav", "alaw"] = "wav"
 
 
-class StoreModel(Model):
-    """The records."""
-
-    path: Text = "gkc.sqlite"
-    """A relative path lies under the engine's state folder."""
-
-
 class RetentionModel(Model):
     """How long what is known of citizens is kept (152-ФЗ); a key that is absent: for ever."""
 
@@ -381,6 +376,7 @@ class Config(Model):
     prompts: dict[Name, PromptModel] = Field(default_factory=dict)
     guardrails: dict[Name, GuardrailModel] = Field(default_factory=dict)
     """Queue → what `gkc plan` holds a change against."""
+    outbound: OutboundModel | None = None
     recording: RecordingModel = RecordingModel()
     store: StoreModel = StoreModel()
     retention: RetentionModel = RetentionModel()

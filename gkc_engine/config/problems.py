@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from gkc_engine.errors import ConfigError
 
@@ -69,6 +71,10 @@ def count_line(count: int) -> str:
     return f"{count} problems"
 
 
+_PASSWORD: Final = re.compile(r"(?<=://)[^@]*:.*(?=@)|(?<=[?&]password=)[^&]*")
+"""In a URL: with the name before it, which may hold a colon itself."""
+
+
 def dotted(path: Path) -> str:
     """Return ``queues.tax.relax[0].after``; a key with other signs in it stands in quotes."""
     text = ""
@@ -98,7 +104,7 @@ def shown(value: object, path: Path = ()) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return json.dumps(clip(value), ensure_ascii=False)
+            return json.dumps(clip(_PASSWORD.sub("***", value)), ensure_ascii=False)
         case dict():
             return "a mapping" if value else "an empty mapping"
         case list() | tuple():

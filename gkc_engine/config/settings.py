@@ -8,6 +8,7 @@ from gkc_engine.acd.events import SettingsApplied
 from gkc_engine.acd.settings import (
     AgentSettings,
     Blending,
+    OutboundSettings,
     Prefer,
     QueueSettings,
     RelaxStep,
@@ -16,6 +17,7 @@ from gkc_engine.acd.settings import (
     Treatment,
 )
 from gkc_engine.config.models import Config, OperatorModel, PreferModel, QueueModel, TreatmentModel
+from gkc_engine.config.outbound_model import OutboundModel
 from gkc_engine.ids import AgentId, QueueId, SkillId
 
 
@@ -43,8 +45,19 @@ def to_settings(config: Config) -> Settings:
             medium: Blending(excludes=b.excludes, interrupts=b.interrupts)
             for medium, b in center.blending.items()
         },
+        outbound=_outbound(config.outbound),
         queues=tuple(_queue(QueueId(name), q) for name, q in config.queues.items()),
         agents=tuple(_agent(AgentId(name), o) for name, o in config.operators.items()),
+    )
+
+
+def _outbound(model: OutboundModel | None) -> OutboundSettings:
+    if model is None:
+        return OutboundSettings()
+    return OutboundSettings(
+        per_operator_hour=model.caps.per_operator_hour,
+        concurrent=model.caps.concurrent,
+        wrapup_us=model.wrapuptime,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -102,6 +102,7 @@ class ContactList(msgspec.Struct, forbid_unknown_fields=True):
     since_us: int | None = None
     queue: Name | None = None
     citizen: Name | None = None
+    direction: Literal["in", "out"] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX)] = 50
 
 
@@ -316,7 +317,11 @@ class Methods:
         queue = self._queue(params.queue)
         since = None if params.since_us is None else Instant(params.since_us)
         rows = await self._backend.list_contacts(
-            since=since, queue=queue, limit=params.limit, of=params.citizen
+            since=since,
+            queue=queue,
+            direction=params.direction,
+            limit=params.limit,
+            of=params.citizen,
         )
         return self._with_present(rows)
 

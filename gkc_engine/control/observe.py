@@ -20,6 +20,7 @@ from gkc_engine.control.day import DayCounters
 from gkc_engine.control.views import Live, queue_rows
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.metrics import Metrics
+from gkc_engine.statistics.counting import OUTBOUND_ONLY
 
 
 class StepLike(Protocol):
@@ -54,9 +55,13 @@ class Observer:
             self.metrics.wait.labels(queue)
             self.metrics.in_target.labels(queue)
             for disposition in Disposition:
+                if disposition in OUTBOUND_ONLY:
+                    continue  # They have no queue.
                 self.metrics.contacts.labels(queue, medium.value, disposition.value)
             for outcome in OfferOutcome:
                 self.metrics.offers.labels(queue, outcome.value)
+        for disposition in (Disposition.ANSWERED, *OUTBOUND_ONLY):
+            self.metrics.contacts.labels("", Medium.VOICE.value, disposition.value)
         for kind in get_args(Event):
             self.metrics.rejected.labels(kind.__name__)
 

@@ -45,7 +45,7 @@ def moments(contact: Record) -> list[Moment]:
     for offer in contact.get("offers_list") or ():
         told.extend(_offer(offer))
     for segment in contact.get("segments") or ():
-        told.extend(_segment(segment))
+        told.extend(_segment(segment, out=contact.get("direction") == "out"))
     if contact.get("ended"):
         told.append((contact["ended"], _end(contact)))
     for interval in contact.get("agent_intervals") or ():
@@ -56,48 +56,57 @@ def moments(contact: Record) -> list[Moment]:
 
 
 def _arrival(contact: Record) -> str:
+    if contact.get("direction") == "out":
+        return f"{contact['agent_id']} calls {_citizen(contact) or 'a number that is withheld'}"
     text = f"reaches us by {contact['medium']}"
     if contact.get("did"):
         text += f", dialled {contact['did']}"
+    known = _citizen(contact)
+    return f"{text}, from {known}" if known else text
+
+
+def _citizen(contact: Record) -> str:
     if contact.get("citizen_number"):
-        text += f", from {contact['citizen_number']}"
-        text += f" ({contact['citizen_name']})" if contact.get("citizen_name") else ""
-    elif contact.get("citizen_id"):
+        name = f" ({contact['citizen_name']})" if contact.get("citizen_name") else ""
+        return f"{contact['citizen_number']}{name}"
+    if contact.get("citizen_id"):
         # The key's beginning tells one citizen from another, and nobody who it is.
-        text += f", from citizen {contact['citizen_id'][:8]}"
-    return text
+        return f"citizen {contact['citizen_id'][:8]}"
+    return ""
 
 
 def _with(agent: str | None) -> str:
     return f" with {agent}" if agent else ""
 
 
-def _segment(segment: Record) -> list[tuple[str, str]]:
-    queue, agent, step = segment.get("queue"), segment.get("agent_id"), segment.get("step")
-    match segment["kind"]:
-        case "menu":
-            begins = "menu"
-        case "queue":
-            begins = f"waits in {queue}" + (f", requirement step {step}" if step else "")
-        case "ring":
-            return []  # Told by the offer, which also says how it ended.
-        case "wrap_up":
-            return []  # Told by the agent's state.
-        case "talk":
-            begins = "talk" + _with(agent)
-        case "hold":
-            begins = "on hold" + (f", by {agent}" if agent else "")
-        case "parked":
-            begins = "is parked" + (f": a call interrupts {agent}" if agent else "")
-        case "fallback":
-            begins = "waits in Asterisk's own queue: the engine was away"
-        case "external":
-            begins = "talk with an outside party after a transfer"
-        case other:
-            begins = str(other)
+def _segment(segment: Record, *, out: bool) -> list[tuple[str, str]]:
+    begins = _begins(segment, out=out)
+    if begins is None:
+        return []
     lasted = span((from_iso(segment["end"]) - from_iso(segment["start"])) / 1_000_000)
+    if segment["kind"] == "consult":
+        return [(segment["start"], f"{begins}: {lasted}")]
     reason = f" ({segment['end_reason']})" if segment.get("end_reason") else ""
     return [(segment["start"], f"{begins}: {lasted}, then {segment['outcome']}{reason}")]
+
+
+def _begins(segment: Record, *, out: bool) -> str | None:
+    """Return how a segment begins; ``None`` for what offers and agents' states tell."""
+    queue, agent, step = segment.get("queue"), segment.get("agent_id"), segment.get("step")
+    kind = str(segment["kind"])
+    if kind == "wrap_up" or (kind == "ring" and not out):
+        return None
+    words = {
+        "queue": f"waits in {queue}" + (f", requirement step {step}" if step else ""),
+        "ring": "the called phone rings",
+        "talk": "talk" + _with(agent),
+        "hold": "on hold" + (f", by {agent}" if agent else ""),
+        "parked": "is parked" + (f": a call interrupts {agent}" if agent else ""),
+        "fallback": "waits in Asterisk's own queue: the engine was away",
+        "external": "talk with an outside party after a transfer",
+        "consult": f"{agent} {_CONSULTS.get(segment.get('end_reason', ''), 'consults')}",
+    }
+    return words.get(kind, kind)
 
 
 def _offer(offer: Record) -> list[tuple[str, str]]:
@@ -118,6 +127,8 @@ def _wrap_up(interval: Record) -> list[tuple[str, str]]:
     lasted = span((from_iso(interval["end"]) - from_iso(interval["start"])) / 1_000_000)
     return [(interval["start"], f"{interval['agent_id']} wraps up: {lasted}")]
 
+
+_CONSULTS: Mapping[str, str] = {"consult": "asks a colleague", "consulted": "is asked"}
 
 _EVENTS: Mapping[str, str] = {
     "gkc.contact.language_chosen": "chooses language {language}",
@@ -183,7 +194,10 @@ def header(contact: Record, zone: ZoneInfo) -> list[tuple[str, str]]:
         ("language", contact.get("language")),
         ("article", contact.get("article")),
         ("via", contact.get("via")),
-        ("has the place of", contact.get("related_contact_id")),
+        (
+            "belongs to" if contact.get("direction") == "out" else "has the place of",
+            contact.get("related_contact_id"),
+        ),
         ("times", _times(contact)),
         ("result code", contact.get("wrap_up_code")),
         *(("recording", _recording(r)) for r in contact.get("recordings") or ()),

@@ -189,7 +189,13 @@ class Backend(Live, Protocol):
         ...
 
     async def list_contacts(
-        self, *, since: Instant | None, queue: QueueId | None, limit: int, of: str | None = None
+        self,
+        *,
+        since: Instant | None,
+        queue: QueueId | None,
+        direction: str | None = None,
+        limit: int,
+        of: str | None = None,
     ) -> Sequence[Row]:
         """Rows of the contact table, newest first (``recorder.queries.list_contacts``)."""
         ...

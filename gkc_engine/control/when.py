@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from gkc_engine.ids import SECOND, Instant, Micros
 from gkc_engine.statistics.intervals import at
+from gkc_engine.statistics.intervals import span as span
 
 EXPECTED_WHEN: Final = (
     "a duration such as 15m or 2h, a time of day such as 09:30, a date such as 2026-11-23, "
@@ -102,16 +103,6 @@ def local_time(text: str | None, zone: ZoneInfo, *, with_date: bool = True) -> s
         return "-"
     moment = datetime.fromisoformat(text).astimezone(zone)
     return moment.strftime("%Y-%m-%d %H:%M:%S" if with_date else "%H:%M:%S")
-
-
-def span(seconds: float | None) -> str:
-    """Return a duration for people: ``0:07``, ``12:03``, ``1:00:03``; whole seconds, cut off."""
-    if seconds is None:
-        return "-"
-    whole = int(seconds)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def offset(since_us: int) -> str:

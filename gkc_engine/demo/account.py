@@ -77,11 +77,13 @@ class Account:
     waits_us: list[int] = field(default_factory=list)
     """Of the answered, sorted."""
     service_level: float | None = None
+    outbound: Counter[str] = field(default_factory=Counter)
+    """Calls that operators made, by disposition; apart from all that is above."""
 
     @property
     def balanced(self) -> bool:
-        """Whether every call stands in the records exactly once."""
-        return not self.lost and not self.doubled
+        """Whether every call stands in the records exactly once, and no call out is open."""
+        return not self.lost and not self.doubled and not self.outbound[""]
 
 
 def compare(
@@ -156,7 +158,9 @@ def report(account: Account, *, seconds: float, rate: float, seed: int) -> dict[
         "wait_p90_s": _rounded(nearest_rank(account.waits_us, 90)),
         "wait_max_s": _rounded(nearest_rank(account.waits_us, 100)),
         "service_level": None if account.service_level is None else round(account.service_level, 4),
-        "by_disposition": {one.value: account.by_disposition[one.value] for one in Disposition},
+        "outbound": account.outbound.total(),
+        "outbound_answered": account.outbound[Disposition.ANSWERED.value],
+        "by_disposition": {one.value: account.by_disposition[one.value] for one in GROUPS},
     }
 
 

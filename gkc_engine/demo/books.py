@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from gkc_engine.acd.commands import Disposition, OfferOutcome
 from gkc_engine.demo.account import Account, Record, compare
 from gkc_engine.ids import Instant, Micros, QueueId
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.new_records import OUT
 from gkc_engine.recorder.rebuild import settle_left
 
 _USERFIELD, _SRC, _UNIQUEID, _COLUMNS = 0, 2, 10, 11
@@ -37,8 +39,8 @@ class Books:
     """The outside world's CDR."""
     center_csv: Path
     """The CDR of the center's Asterisk: it knows which leg carried which id."""
-    store: Path
-    """The engine's records."""
+    store: str
+    """The URL of the engine's records."""
     visitor: str = ""
     """A number whose calls nobody else wrote down: a person who tries the demo out."""
 
@@ -54,7 +56,21 @@ class Books:
         found = records(self.store, ids(self.center_csv), since=self.since)
         visits = legs_of(self.center_csv, self.visitor) if self.visitor else set()
         counted = [one.record for one in found if one.leg not in visits]
-        return compare(self.dialled() | set(originated), counted, targets_us)
+        account = compare(self.dialled() | set(originated), counted, targets_us)
+        account.outbound = calls_out(self.store, since=self.since)
+        return account
+
+
+def calls_out(url: str, *, since: Instant) -> Counter[str]:
+    """Return how the calls that operators made since then ended; ``""``: not on record."""
+    c = schema.contact.c
+    engine = schema.make_engine(url, read_only=True)
+    query = sa.select(c.disposition).where(c.started >= since, c.direction == OUT)
+    try:
+        with engine.connect() as connection:
+            return Counter(disposition or "" for disposition in connection.scalars(query))
+    finally:
+        engine.dispose()
 
 
 def rows(calls_csv: Path) -> list[list[str]]:
@@ -84,10 +100,9 @@ class Found:
     record: Record
 
 
-def records(store: Path, call_ids: Mapping[str, str], *, since: Instant) -> list[Found]:
-    """Return the contacts that began at ``since`` or later, in that order."""
+def records(url: str, call_ids: Mapping[str, str], *, since: Instant) -> list[Found]:
+    """Return the citizens' contacts that began at ``since`` or later, in that order."""
     contact, offer = schema.contact, schema.offer
-    url = schema.sqlite_url(str(store))
     settle_left(url)
     engine = schema.make_engine(url, read_only=True)
     try:
@@ -96,7 +111,7 @@ def records(store: Path, call_ids: Mapping[str, str], *, since: Instant) -> list
             missed = set(connection.execute(failed.distinct()).scalars())
             query = (
                 sa.select(contact)
-                .where(contact.c.started >= since)
+                .where(contact.c.started >= since, contact.c.direction != OUT)
                 .order_by(contact.c.started, contact.c.contact_id)
             )
             contacts = connection.execute(query).mappings().all()

@@ -10,12 +10,12 @@ import random
 import secrets
 import signal
 from collections.abc import Coroutine, Iterable
-from pathlib import Path
 from typing import Final
 
 from gkc_engine.clock import SystemClock
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
+from gkc_engine.config.store import store_name, store_url
 from gkc_engine.control.client import ControlClient
 from gkc_engine.control.protocol import ControlError, Json, socket_path
 from gkc_engine.demo import note
@@ -140,7 +140,7 @@ class Demo:
             ports,
             CityOptions(
                 phone=self._phone,
-                trunks=(Trunk(match=(TRUNK_HOST,)),),
+                trunks=(Trunk(match=(TRUNK_HOST,), contact=self.world.called),),
                 restart=options.restart,
                 tune=quicker,
                 state=options.folder,
@@ -226,7 +226,7 @@ class Demo:
                 "timezone": self.source.center.timezone,
                 "config": str(city.folder),
                 "state": str(options.folder),
-                "store": str(self.store),
+                "store": self.store,
                 "socket": str(socket_path(city.sockets)),
                 "log": str(city.log),
                 "calls": str(world.asterisk.calls_csv),
@@ -234,9 +234,9 @@ class Demo:
         )
 
     @property
-    def store(self) -> Path:
-        """The records."""
-        return self.city.state / self.city.config.store.path
+    def store(self) -> str:
+        """The records' name."""
+        return store_name(self.city.config.store, self.city.state)
 
     @property
     def number(self) -> str:
@@ -312,7 +312,12 @@ class Demo:
         arrivals = citizens.fixed(seconds, self.options.rate)
         self.screen.say(f"{len(arrivals)} citizens call within {seconds:g} s")
         started = asyncio.get_running_loop().time()
-        await self._dial(arrivals)
+        out = asyncio.create_task(self.world.call_out(seconds))
+        try:
+            await self._dial(arrivals)
+            await out
+        finally:
+            out.cancel()
         await asyncio.sleep(max(0.0, started + seconds - asyncio.get_running_loop().time()))
         await self._drained()
 
@@ -388,7 +393,7 @@ class Demo:
             since=since,
             outside_csv=self.world.asterisk.calls_csv,
             center_csv=self.city.asterisk.calls_csv,
-            store=self.store,
+            store=store_url(self.store, self.city.folder),
             visitor=CITIZEN_NUMBER,
         )
         differing = book.dialled() ^ set(self.world.originated)

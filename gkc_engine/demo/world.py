@@ -17,7 +17,13 @@ from gkc_engine.demo.setup import PHONES_PORT
 from gkc_engine.errors import PeerError
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import Ami, OperatorPhone, OutsidePlan
-from gkc_engine.pbx.outside import CitizenCall, Headers, originate_citizen, set_phone
+from gkc_engine.pbx.outside import (
+    CitizenCall,
+    Headers,
+    dial_from_phone,
+    originate_citizen,
+    set_phone,
+)
 from gkc_engine.pbx.process import AsteriskProcess, free_tcp_port, free_udp_port, free_udp_range
 from gkc_engine.pbx.render import render_outside
 
@@ -34,6 +40,12 @@ DECIDE_EVERY_S: Final = 40.0
 """A phone cannot take ``DECISIONS`` calls in that time."""
 
 LINK_S: Final = 10.0
+
+CALLED = ("+79000000042", "+79000000047")
+"""Whom operators call in a run with an end: one answers, one is busy."""
+
+CALL_OUT_S = 15.0
+"""How long an operator stays on the line: longer than whom he calls."""
 
 
 class OutsideWorld:
@@ -55,6 +67,11 @@ class OutsideWorld:
     def contact_of(self, endpoint: str) -> str:
         """Return the SIP address of an operator's phone."""
         return f"sip:{endpoint}@{PHONES_HOST}:{self.sip_port}"
+
+    @property
+    def called(self) -> str:
+        """The SIP address of the telephone network, for calls out."""
+        return f"sip:city@{TRUNK_HOST}:{self.sip_port}"
 
     async def start(self, center_port: int, phones: Sequence[OperatorPhone]) -> None:
         """Boot it and link to it.
@@ -109,6 +126,14 @@ class OutsideWorld:
         with contextlib.suppress(AmiTimeout):
             await self._send(originate_citizen(call))
             self.originated.append(call.call_id)
+
+    async def call_out(self, seconds: float) -> None:
+        """Let operators call numbers outside, one after the other within ``seconds``."""
+        for n, number in enumerate(CALLED, start=1):
+            await asyncio.sleep(seconds / (len(CALLED) + 1))
+            endpoint = self._phones[-n % len(self._phones)]
+            with contextlib.suppress(AmiTimeout):
+                await self._send(dial_from_phone(endpoint, number, hold_s=CALL_OUT_S))
 
     async def in_progress(self) -> int:
         """Return how many citizens are on the line."""

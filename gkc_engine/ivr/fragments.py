@@ -115,6 +115,26 @@ SYSTEM_PROMPTS: Final[Mapping[str, Mapping[str, str]]] = {
         "en": "Emergency services cannot be reached from this phone. "
         "Please dial one one two from another phone.",
     },
+    "outbound-not-allowed": {
+        "ru": "На этот номер звонить нельзя.",
+        "en": "This number cannot be called.",
+    },
+    "outbound-night": {
+        "ru": "Сейчас ночь. Звонить гражданам нельзя.",
+        "en": "It is night. Citizens cannot be called.",
+    },
+    "outbound-cap": {
+        "ru": "Слишком много исходящих звонков. Повторите позже.",
+        "en": "Too many outgoing calls. Please try again later.",
+    },
+    "outbound-logged-out": {
+        "ru": "Сначала войдите в систему.",
+        "en": "Please log in first.",
+    },
+    "outbound-unavailable": {
+        "ru": "Исходящие звонки сейчас невозможны.",
+        "en": "Outgoing calls are not possible now.",
+    },
     "waiting-nobody": {"ru": "В очереди никого нет.", "en": "Nobody is waiting."},
     "waiting-count": {"ru": "В очереди", "en": "Waiting in line:"},
 }

@@ -19,6 +19,7 @@ class Gender(StrEnum):
 
     MASCULINE = "m"
     FEMININE = "f"
+    NEUTER = "n"
 
 
 class Case(StrEnum):
@@ -43,6 +44,7 @@ class Noun(NamedTuple):
 MINUTE = Noun(Gender.FEMININE, "минута", "минуты", "минут")
 HOUR = Noun(Gender.MASCULINE, "час", "часа", "часов")
 PERSON = Noun(Gender.MASCULINE, "человек", "человека", "человек")
+CONTACT = Noun(Gender.NEUTER, "обращение", "обращения", "обращений")
 
 _UNITS: dict[Case, tuple[str, ...]] = {
     Case.NOMINATIVE: (
@@ -56,9 +58,10 @@ _UNITS: dict[Case, tuple[str, ...]] = {
         *("пятнадцати", "шестнадцати", "семнадцати", "восемнадцати", "девятнадцати"),
     ),
 }
-_FEMININE: dict[Case, dict[int, str]] = {
-    Case.NOMINATIVE: {1: "одна", 2: "две"},
-    Case.GENITIVE: {1: "одной"},
+_GENDERED: dict[tuple[Gender, Case], dict[int, str]] = {
+    (Gender.FEMININE, Case.NOMINATIVE): {1: "одна", 2: "две"},
+    (Gender.FEMININE, Case.GENITIVE): {1: "одной"},
+    (Gender.NEUTER, Case.NOMINATIVE): {1: "одно"},
 }
 _TENS: dict[Case, tuple[str, ...]] = {
     Case.NOMINATIVE: (
@@ -110,8 +113,7 @@ def cardinal(n: int, gender: Gender = Gender.MASCULINE, case: Case = Case.NOMINA
     tens, units = divmod(rest, 10) if rest >= 20 else (0, rest)
     words = [_HUNDREDS[case][hundreds], _TENS[case][tens]]
     if units or n == 0:
-        feminine = _FEMININE[case] if gender is Gender.FEMININE else {}
-        words.append(feminine.get(units, _UNITS[case][units]))
+        words.append(_GENDERED.get((gender, case), {}).get(units, _UNITS[case][units]))
     return " ".join(filter(None, words))
 
 
@@ -128,8 +130,8 @@ def ordinal(n: int, gender: Gender = Gender.MASCULINE) -> str:
             words += [_TENS[Case.NOMINATIVE][tens], _ORDINAL_UNITS[units]]
         else:
             words.append(_ORDINAL_TENS[tens])
-    if gender is Gender.FEMININE:
-        words[-1] = _feminine_ordinal(words[-1])
+    if gender is not Gender.MASCULINE:
+        words[-1] = _declined_ordinal(words[-1], gender)
     return " ".join(filter(None, words))
 
 
@@ -191,10 +193,11 @@ def english(n: int) -> str:
     return f"{_ENGLISH_TENS[tens]}-{_ENGLISH_UNITS[units]}" if units else _ENGLISH_TENS[tens]
 
 
-def _feminine_ordinal(word: str) -> str:
+def _declined_ordinal(word: str, gender: Gender) -> str:
+    neuter = gender is Gender.NEUTER
     if word == "третий":
-        return "третья"
-    return word[:-2] + "ая"
+        return "третье" if neuter else "третья"
+    return word[:-2] + ("ое" if neuter else "ая")
 
 
 def _check(n: int, low: int, high: int) -> None:

@@ -18,6 +18,9 @@ GOODBYE: Final = "timed-out"
 EMERGENCY: Final = "emergency-refused"
 """What an operator's phone hears that dials 112 where no way out is configured."""
 
+OUTBOUND: Final = "outbound-unavailable"
+"""What an operator hears who calls outside while the engine is away."""
+
 TRANSFER: Final = "agent-enter-number"
 TRANSFER_DONE: Final = "agent-stored"
 TRANSFER_FAILED: Final = "agent-refused"
@@ -77,6 +80,8 @@ def plan_from_config(
         language=config.center.languages[0],
         emergency_context=config.pbx.emergency_context,
         emergency_prompt=_prompt(prompts, config.center.languages[0], EMERGENCY),
+        outbound=config.outbound is not None,
+        outbound_prompt=_prompt(prompts, config.center.languages[0], OUTBOUND),
         goodbye_prompt=_prompt(prompts, config.center.languages[0], GOODBYE),
         transfer_prompt=_prompt(prompts, config.center.languages[0], TRANSFER),
         transfer_done_prompt=_prompt(prompts, config.center.languages[0], TRANSFER_DONE),

@@ -181,6 +181,9 @@ class Ami:
         check_name(self.user, "AMI user")
 
 
+OUTBOUND_DIGITS: Final = (7, 17)
+"""Least and most digits of a number outside: fewer are internal, E.164 has 15 (``810`` before)."""
+
 FEATURE_CODES: Final = (("login", "*45"), ("pause", "*46"), ("queue", "*47"), ("result", "*48"))
 """As in FreePBX 17; the digits dialled after the code are the feature's argument."""
 
@@ -223,6 +226,10 @@ class PbxPlan:
     """The administrator's way out for 112 and 101-104, dialled on operators' phones."""
     emergency_prompt: Path | None = None
     """Played where there is no such way (without its suffix); else congestion tone only."""
+    outbound: bool = False
+    """Whether operators may ask the engine for numbers outside (``outbound:`` of the config)."""
+    outbound_prompt: Path | None = None
+    """Played (without its suffix) where there is no engine to ask."""
     heartbeat: bool = True
     """Whether new calls pass by an engine whose heartbeat is older than 4 s."""
     external_id_header: str | None = None
@@ -298,6 +305,15 @@ class PbxPlan:
         if self.emergency_context is not None:
             return tuple(numbers)
         return tuple(number for number in numbers if number not in self.transfer_targets)
+
+    @property
+    def outbound_patterns(self) -> tuple[str, ...]:
+        """What the dialplan takes for a number outside: so many digits, and a plus if need be.
+
+        Never ``.`` or ``!``, which match anything that a phone can send.
+        """
+        bare = [f"_{'X' * n}" for n in range(OUTBOUND_DIGITS[0], OUTBOUND_DIGITS[1] + 1)]
+        return (*bare, *(f"_+{pattern[1:]}" for pattern in bare))
 
     @property
     def transfer_targets(self) -> tuple[str, ...]:

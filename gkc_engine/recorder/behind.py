@@ -9,17 +9,17 @@ are folded when the store is opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.bulk import Upsert, upsert
 from gkc_engine.recorder.codec import Message
 from gkc_engine.recorder.projections import Projector
-from gkc_engine.recorder.records import Changes, Reader, Record
+from gkc_engine.recorder.records import Changes, Reader
 from gkc_engine.recorder.rows import Row
 
 MARK: Final = schema.PROJECTED
@@ -62,7 +62,7 @@ class Projections:
     def __init__(self, engine: Engine) -> None:
         self.behind = 0
         """Rows folded or appended whose meaning is not in the tables yet."""
-        self._upserts = {table: _Ready(table, engine) for table in schema.PROJECTIONS}
+        self._upserts = {table: Upsert(table, engine) for table in schema.PROJECTIONS}
         self._mark = upsert(schema.meta, engine)
         self._projector: Projector | None = None
 
@@ -115,33 +115,3 @@ class Projections:
         ):
             if records:
                 self._upserts[table].execute(connection, records)
-
-
-class _Ready:
-    """A table's upsert, compiled once: whole rows of plain values need nothing done to them."""
-
-    def __init__(self, table: sa.Table, engine: Engine) -> None:
-        names = [column.name for column in table.columns]
-        compiled = upsert(table, engine).compile(engine, column_keys=names)
-        self._text = str(compiled)
-        self._order = tuple(compiled.positiontup or ()) if compiled.positional else None
-
-    def execute(self, connection: sa.Connection, records: Sequence[Record]) -> None:
-        """Write whole rows."""
-        rows: list[Any] = list(records)
-        if self._order is not None:
-            rows = [tuple([record[name] for name in self._order]) for record in records]
-        connection.exec_driver_sql(self._text, rows)
-
-
-def upsert(table: sa.Table, engine: Engine) -> sa.Insert:
-    """Return an insert that replaces the row of the same key, in the engine's dialect."""
-    keys = list(table.primary_key.columns)
-    others: Mapping[str, Any]
-    if engine.dialect.name == "postgresql":
-        pg = postgresql.insert(table)
-        others = {c.name: pg.excluded[c.name] for c in table.columns if not c.primary_key}
-        return pg.on_conflict_do_update(index_elements=keys, set_=others)
-    lite = sqlite.insert(table)
-    others = {c.name: lite.excluded[c.name] for c in table.columns if not c.primary_key}
-    return lite.on_conflict_do_update(index_elements=keys, set_=others)

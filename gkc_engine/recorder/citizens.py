@@ -29,8 +29,8 @@ from sqlalchemy.engine import Engine
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import Instant
 from gkc_engine.numbers import identity_of
-from gkc_engine.recorder import schema
-from gkc_engine.recorder.behind import upsert
+from gkc_engine.recorder import postgres, schema
+from gkc_engine.recorder.bulk import upsert
 
 log = structlog.get_logger(__name__)
 
@@ -211,8 +211,10 @@ class Citizens:
         return self._engine.begin()
 
     def _clear_traces(self) -> None:
-        """Bring the deletion out of SQLite's log: old pages in it still hold the key."""
-        if self._engine.dialect.name == "sqlite":
+        """Bring the deletion out of what the database keeps of old pages: they hold the key."""
+        if self._engine.dialect.name == "postgresql":
+            postgres.shred(self._engine, schema.citizen_key)
+        else:
             raw = self._engine.raw_connection()
             try:
                 raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -6,14 +6,16 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from gkc_engine.errors import GkcError
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.copying import copy_rows
 from gkc_engine.recorder.history import HistoryError
 from gkc_engine.recorder.store import LedgerStore
 
@@ -37,21 +39,22 @@ class Difference:
     """As the ledger has it; ``None`` where it should not be."""
 
 
-def differences(path: Path, say: Callable[[str], None]) -> Iterator[Difference]:
-    """Give every row of the projections at ``path`` that a rebuild would change, in their order.
+def differences(url: str, folder: Path, say: Callable[[str], None]) -> Iterator[Difference]:
+    """Give every row of the store's projections that a rebuild would change, in their order.
 
     The store is only read, an engine may go on writing to it: what is compared is a copy of one
-    instant. It needs twice the room of the store in the same folder while it works.
+    instant. It needs twice the room of the store in ``folder`` while it works.
 
     Args:
-        path: An SQLite store.
+        url: Of the store.
+        folder: Where the two copies lie meanwhile.
         say: Is told how far it is.
 
     Raises:
         HistoryError: What lies there is no store, or there is no room for the copies.
     """
     with (
-        _two_copies(path, say) as (grown, anew),
+        _two_copies(url, folder, say) as (grown, anew),
         grown.transaction() as before,
         anew.transaction() as after,
     ):
@@ -62,13 +65,13 @@ def differences(path: Path, say: Callable[[str], None]) -> Iterator[Difference]:
 
 @contextmanager
 def _two_copies(
-    path: Path, say: Callable[[str], None]
+    url: str, parent: Path, say: Callable[[str], None]
 ) -> Iterator[tuple[LedgerStore, LedgerStore]]:
     """Copy the store twice; give the settled copy, and the one of which all is made anew."""
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=path.parent))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     try:
         first, second = folder / "grown.sqlite", folder / "anew.sqlite"
-        _copy(path, first, say)
+        _copy(url, first, say)
         shutil.copyfile(first, second)
         grown = LedgerStore(schema.sqlite_url(str(first)))
         anew = LedgerStore(schema.sqlite_url(str(second)))
@@ -85,20 +88,36 @@ def _two_copies(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _copy(path: Path, to: Path, say: Callable[[str], None]) -> None:
+def _copy(url: str, to: Path, say: Callable[[str], None]) -> None:
+    address = sa.make_url(url)
     try:
-        say(f"copying {path.stat().st_size / 1e6:.0f} MB")
-        reading = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        try:
-            writing = sqlite3.connect(to)
-            try:
-                reading.backup(writing)
-            finally:
-                writing.close()
-        finally:
-            reading.close()
-    except (sqlite3.Error, OSError) as error:
-        raise HistoryError(f"{path}: cannot be copied beside itself: {error}") from error
+        if address.get_backend_name() == "sqlite":
+            _backup(Path(address.database or ""), to, say)
+        else:
+            _fetch(url, to, say)
+    except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, GkcError) as error:
+        name = address.render_as_string(hide_password=True)
+        raise HistoryError(f"{name}: cannot be copied to {to.parent.parent}: {error}") from error
+
+
+def _backup(path: Path, to: Path, say: Callable[[str], None]) -> None:
+    say(f"copying {path.stat().st_size / 1e6:.0f} MB")
+    with (
+        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reading,
+        closing(sqlite3.connect(to)) as writing,
+    ):
+        reading.backup(writing)
+
+
+def _fetch(url: str, to: Path, say: Callable[[str], None]) -> None:
+    reading = schema.make_engine(url, read_only=True)
+    target = LedgerStore(schema.sqlite_url(str(to)))
+    try:
+        with reading.connect() as connection:
+            copy_rows(connection, target, say)
+    finally:
+        reading.dispose()
+        target.close()
 
 
 def _of_table(table: sa.Table, before: sa.Connection, after: sa.Connection) -> Iterator[Difference]:

@@ -166,11 +166,9 @@ def steps(connection: sa.Connection, after_seq: int = 0) -> Iterator[Recorded]:
     Raises:
         HistoryError: A row is missing, out of its order in time, or an answer without its event.
     """
-    # PostgreSQL's sequence may leave numbers out; SQLite numbers the ledger without a gap.
-    whole = connection.dialect.name == "sqlite"
     step: Recorded | None = None
     for row in _rows(connection, after_seq):
-        if whole and row.seq != after_seq + 1:
+        if row.seq != after_seq + 1:
             raise _gap(after_seq, row, step)
         after_seq = row.seq
         if row.role == "in":

@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 SETTLE_S: Final = 0.5
 """How far the projections may be behind the ledger; readers in this process do not see it."""
 
+TAKE_OVER_S: Final = 5.0
+"""For PostgreSQL to notice that the engine before us is gone, and with it its lock."""
+
 _T = TypeVar("_T")
 
 
@@ -64,13 +67,14 @@ class Ledger:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._settling: asyncio.TimerHandle | None = None
 
-    async def open(self) -> None:
+    async def open(self, wait_s: float = TAKE_OVER_S) -> None:
         """Open or create the store.
 
         Raises:
             LedgerError: Locked, damaged, not writable, or written by a newer engine.
+            StoreHeldError: Another engine writes it, also after ``wait_s``.
         """
-        await self.call(self.store.open)
+        await self.call(lambda: self.store.open(wait_s))
 
     async def append(self, steps: Sequence[StepLike]) -> Appended:
         """Commit ``steps``; they are durable on return. Facts repeated are named in the result.

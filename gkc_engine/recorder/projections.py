@@ -16,15 +16,13 @@ from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import QueueSettings
 from gkc_engine.ids import QueueId
+from gkc_engine.recorder import new_records
 from gkc_engine.recorder.codec import KINDS, Message, decode
-from gkc_engine.recorder.numbers import parts_of
 from gkc_engine.recorder.records import Changes, Reader, Record
 from gkc_engine.recorder.rows import Row
-from gkc_engine.recorder.schema import contact as contact_table
 from gkc_engine.recorder.schema import offer as offer_table
 from gkc_engine.recorder.schema import segment as segment_table
 
-_CONTACT_COLUMNS: Final = tuple(c.name for c in contact_table.columns)
 _OFFER_COLUMNS: Final = tuple(c.name for c in offer_table.columns)
 
 _SEGMENT_COLUMNS: Final = tuple(c.name for c in segment_table.columns)
@@ -99,29 +97,20 @@ class Projector:
     def _started(self, row: Row, fact: ev.ContactStarted) -> None:
         if self._contact(fact.contact_id) is not None:
             return  # Said again after a restart: the first registration stands.
-        year, sequence = parts_of(fact.number)
-        record: Record = dict.fromkeys(_CONTACT_COLUMNS)
-        record |= {
-            "contact_id": fact.contact_id,
-            "number": fact.number,
-            "number_year": year,
-            "number_seq": sequence,
-            "medium": str(fact.medium),
-            "direction": "in",
-            "initiation": "inbound",
-            "center_entry": row.center,
-            "did": fact.entry,
-            "language": fact.language,
-            "citizen_id": fact.citizen,
-            "linkedid": fact.uniqueid,
-            "started": row.ts_us,
-            "wrap_up_us": 0,
-            "offers": 0,
-            "step": 0,
-            "config_version": row.config_version,
-        }
-        self._contacts[fact.contact_id] = record
-        self._dirty_contacts[fact.contact_id] = record
+        self._put_contact(new_records.contact(row, fact))
+
+    def _started_out(self, row: Row, fact: ev.OutboundStarted) -> None:
+        if self._contact(fact.contact_id) is None:
+            self._put_contact(new_records.contact_out(row, fact))
+
+    def _put_contact(self, record: Record) -> None:
+        self._contacts[record["contact_id"]] = record
+        self._dirty_contacts[record["contact_id"]] = record
+
+    def _answered_out(self, row: Row, fact: ev.OutboundAnswered) -> None:
+        record = self._contact(fact.contact_id)
+        if record is not None and record["answered"] is None and record["ended"] is None:
+            record["answered"] = row.ts_us if fact.at is None else fact.at
 
     def _language(self, _row: Row, fact: ev.LanguageChosen) -> None:
         record = self._contact(fact.contact_id)
@@ -248,6 +237,10 @@ class Projector:
         if fact.agent_id is not None and fact.kind in (cm.SegmentKind.TALK, cm.SegmentKind.HOLD):
             self._talks[fact.contact_id, fact.agent_id] = segment
 
+    def _consulted(self, row: Row, fact: cm.ConsultEnded) -> None:
+        segment = new_records.consult(row, fact)
+        self._segments[segment["segment_id"]] = segment
+
     def _wrapped_up(self, interval: Record) -> None:
         """Put the agent's wrap-up behind his talk: he is another party than the citizen.
 
@@ -332,7 +325,8 @@ class Projector:
             start = max(start, last["start"])  # Intervals of a slot never overlap.
             self._close_interval(last, start)
         contact = self._contact(fact.contact_id)
-        if contact is not None and fact.state is cm.AgentState.TALK:
+        inbound = contact is not None and contact["direction"] != new_records.OUT
+        if contact is not None and inbound and fact.state is cm.AgentState.TALK:
             self._answered(contact, fact.agent_id, start)
         self._open[slot] = self._put_interval(
             {
@@ -390,6 +384,8 @@ _Handler = Callable[[Projector, Row, Any], None]
 
 _HANDLERS: Final[dict[str, _Handler]] = {
     KINDS[ev.ContactStarted]: Projector._started,
+    KINDS[ev.OutboundStarted]: Projector._started_out,
+    KINDS[ev.OutboundAnswered]: Projector._answered_out,
     KINDS[ev.LanguageChosen]: Projector._language,
     KINDS[ev.WaitTold]: Projector._told,
     KINDS[ev.RecordingStarted]: Projector._recorded,
@@ -400,6 +396,7 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     KINDS[cm.OfferContact]: Projector._offered,
     KINDS[cm.OfferEnded]: Projector._offer_ended,
     KINDS[cm.SegmentClosed]: Projector._segment,
+    KINDS[cm.ConsultEnded]: Projector._consulted,
     KINDS[cm.AgentStateChanged]: Projector._agent_state,
     KINDS[cm.ContactEnded]: Projector._ended,
     KINDS[cm.WrapUpResult]: Projector._wrap_up_code,

@@ -61,9 +61,13 @@ def list_contacts(
     since: Instant | None = None,
     queue: str | None = None,
     citizen: str | None = None,
+    direction: str | None = None,
     limit: int = 100,
 ) -> list[dict[str, Any]]:
-    """Return the last ``limit`` contacts, the newest first; ``citizen``: his key."""
+    """Return the last ``limit`` contacts, the newest first.
+
+    ``citizen``: his key; ``direction``: in or out.
+    """
     table = schema.contact
     query = sa.select(table).order_by(table.c.started.desc(), table.c.contact_id).limit(limit)
     if since is not None:
@@ -72,6 +76,8 @@ def list_contacts(
         query = query.where(table.c.queue == queue)
     if citizen is not None:
         query = query.where(table.c.citizen_id == citizen)
+    if direction is not None:
+        query = query.where(table.c.direction == direction)
     with engine.connect() as connection:
         return [public(row) for row in connection.execute(query).mappings()]
 

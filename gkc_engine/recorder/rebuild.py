@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from gkc_engine.recorder import schema
+from gkc_engine.recorder import migrate, schema
 from gkc_engine.recorder.behind import last_seq, projected_seq
 from gkc_engine.recorder.store import LedgerError, LedgerStore
 
@@ -34,8 +34,9 @@ def settle_left(url: str) -> None:
     reading = schema.make_engine(url, read_only=True)
     try:
         with reading.connect() as connection:
-            mark, version = projected_seq(connection), schema.version_of(connection)
-            older = version is not None and version < schema.STORE_VERSION
+            version = migrate.current(connection)
+            older = version is not None and version < schema.REVISION
+            mark = None if version is None else projected_seq(connection)
             if not older and (mark is None or mark >= last_seq(connection)):
                 return
     except sa.exc.SQLAlchemyError:
@@ -49,7 +50,7 @@ def settle_left(url: str) -> None:
         if older:
             raise LedgerError(
                 f"{error}; these records are of an older form (version {version}, this is "
-                f"{schema.STORE_VERSION}): start the engine on them once, or let this user write"
+                f"{schema.REVISION}): start the engine on them once, or let this user write"
             ) from error
     finally:
         store.close()

@@ -1,13 +1,16 @@
 """The tables, in words that SQLite and PostgreSQL both know. Times are UTC microseconds.
 
 The ``event`` table is the ledger: rows are only ever added. ``snapshot`` holds the core's state;
-``citizen`` and ``citizen_key`` hold identifiers, encrypted; every other table is a projection that
-can be rebuilt from the ledger.
+``citizen`` and ``citizen_key`` hold identifiers, encrypted; ``hold`` and ``audit`` say what people
+did; every other table is a projection that can be rebuilt from the ledger.
+
+After a change here: a new file in ``migrations/versions`` and its number in ``REVISION``. Of a
+projection it only says that they are to be made anew (ADR 0025).
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -15,11 +18,9 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-STORE_VERSION: Final = 2
-"""Of the tables. A store of an older form is brought up to it when it is opened
-(``LedgerStore.open``)."""
+REVISION: Final = "0003"
+"""Of these tables: the last of ``migrations/versions``. Four digits, in their order."""
 
-_VERSION: Final = "store_version"
 PROJECTED: Final = "projected_seq"
 """Key in ``meta``: the last row of the ledger that the projections hold."""
 
@@ -27,33 +28,35 @@ metadata: Final = sa.MetaData()
 
 _BIG: Final = sa.BigInteger()
 _SEQ: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TEXT: Final = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""For every text: sorted and compared by bytes on PostgreSQL too, whatever its own rules are."""
 
 meta: Final = sa.Table(
     "meta",
     metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("key", TEXT, primary_key=True),
+    sa.Column("value", TEXT, nullable=False),
 )
 
 event: Final = sa.Table(
     "event",
     metadata,
-    sa.Column("seq", _SEQ, primary_key=True, autoincrement=True),
-    sa.Column("event_id", sa.Text, nullable=False, unique=True),
+    sa.Column("seq", _SEQ, primary_key=True, autoincrement=False),
+    sa.Column("event_id", TEXT, nullable=False, unique=True),
     sa.Column("ts_us", _BIG, nullable=False),
-    sa.Column("center", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("contact_id", sa.Text, index=True),
-    sa.Column("agent_id", sa.Text),
-    sa.Column("queue", sa.Text),
+    sa.Column("center", TEXT, nullable=False),
+    sa.Column("kind", TEXT, nullable=False),
+    sa.Column("contact_id", TEXT, index=True),
+    sa.Column("agent_id", TEXT),
+    sa.Column("queue", TEXT),
     sa.Column("offer_id", _BIG, index=True),
-    sa.Column("config_version", sa.Text, nullable=False),
-    sa.Column("source", sa.Text, nullable=False),
-    sa.Column("source_key", sa.Text),
-    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("config_version", TEXT, nullable=False),
+    sa.Column("source", TEXT, nullable=False),
+    sa.Column("source_key", TEXT),
+    sa.Column("role", TEXT, nullable=False),
     sa.Column("schema_version", sa.Integer, nullable=False),
-    sa.Column("data", sa.Text, nullable=False),
-    sa.Column("segment_id", sa.Text),
+    sa.Column("data", TEXT, nullable=False),
+    sa.Column("segment_id", TEXT),
 )
 sa.Index(
     "event_source_key",
@@ -67,37 +70,37 @@ sa.Index(
 snapshot: Final = sa.Table(
     "snapshot",
     metadata,
-    sa.Column("seq", _BIG, primary_key=True),
+    sa.Column("seq", _BIG, primary_key=True, autoincrement=False),
     sa.Column("ts_us", _BIG, nullable=False),
-    sa.Column("engine_version", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("engine_version", TEXT, nullable=False),
+    sa.Column("state", TEXT, nullable=False),
 )
 
 contact: Final = sa.Table(
     "contact",
     metadata,
-    sa.Column("contact_id", sa.Text, primary_key=True),
-    sa.Column("number", sa.Text, nullable=False, index=True),
+    sa.Column("contact_id", TEXT, primary_key=True),
+    sa.Column("number", TEXT, nullable=False, index=True),
     sa.Column("number_year", sa.Integer),
     sa.Column("number_seq", _BIG),
-    sa.Column("medium", sa.Text, nullable=False),
-    sa.Column("direction", sa.Text, nullable=False),
-    sa.Column("initiation", sa.Text, nullable=False),
-    sa.Column("center_entry", sa.Text, nullable=False),
-    sa.Column("did", sa.Text, nullable=False),
-    sa.Column("language", sa.Text, nullable=False),
-    sa.Column("service", sa.Text),
-    sa.Column("topic", sa.Text),
-    sa.Column("queue", sa.Text),
-    sa.Column("agent_id", sa.Text),
-    sa.Column("citizen_id", sa.Text, index=True),
-    sa.Column("citizen_kind", sa.Text),
-    sa.Column("case_id", sa.Text),
-    sa.Column("previous_contact_id", sa.Text),
-    sa.Column("related_contact_id", sa.Text),
-    sa.Column("linkedid", sa.Text),
-    sa.Column("message_id", sa.Text),
-    sa.Column("fax_id", sa.Text),
+    sa.Column("medium", TEXT, nullable=False),
+    sa.Column("direction", TEXT, nullable=False),
+    sa.Column("initiation", TEXT, nullable=False),
+    sa.Column("center_entry", TEXT, nullable=False),
+    sa.Column("did", TEXT, nullable=False),
+    sa.Column("language", TEXT, nullable=False),
+    sa.Column("service", TEXT),
+    sa.Column("topic", TEXT),
+    sa.Column("queue", TEXT),
+    sa.Column("agent_id", TEXT),
+    sa.Column("citizen_id", TEXT, index=True),
+    sa.Column("citizen_kind", TEXT),
+    sa.Column("case_id", TEXT),
+    sa.Column("previous_contact_id", TEXT),
+    sa.Column("related_contact_id", TEXT),
+    sa.Column("linkedid", TEXT),
+    sa.Column("message_id", TEXT),
+    sa.Column("fax_id", TEXT),
     sa.Column("started", _BIG, nullable=False),
     sa.Column("first_queued", _BIG),
     sa.Column("answered", _BIG),
@@ -110,26 +113,26 @@ contact: Final = sa.Table(
     sa.Column("wrap_up_us", _BIG, nullable=False),
     sa.Column("offers", sa.Integer, nullable=False),
     sa.Column("overflow_count", sa.Integer),
-    sa.Column("disposition", sa.Text),
-    sa.Column("reason", sa.Text),
-    sa.Column("via", sa.Text),
-    sa.Column("end_party", sa.Text),
+    sa.Column("disposition", TEXT),
+    sa.Column("reason", TEXT),
+    sa.Column("via", TEXT),
+    sa.Column("end_party", TEXT),
     sa.Column("sl_threshold_us", _BIG),
     sa.Column("sl_met", sa.Boolean),
     sa.Column("short", sa.Boolean),
-    sa.Column("class", sa.Text),
+    sa.Column("class", TEXT),
     sa.Column("step", sa.Integer, nullable=False),
-    sa.Column("requirement_final", sa.Text),
-    sa.Column("article", sa.Text),
-    sa.Column("consent", sa.Text),
-    sa.Column("wrap_up_code", sa.Text),
-    sa.Column("recording_refs", sa.Text),
-    sa.Column("ewt_queue", sa.Text),
+    sa.Column("requirement_final", TEXT),
+    sa.Column("article", TEXT),
+    sa.Column("consent", TEXT),
+    sa.Column("wrap_up_code", TEXT),
+    sa.Column("recording_refs", TEXT),
+    sa.Column("ewt_queue", TEXT),
     sa.Column("ewt_told", _BIG),
     sa.Column("ewt_said_us", _BIG),
     sa.Column("ewt_lo_us", _BIG),
     sa.Column("ewt_hi_us", _BIG),
-    sa.Column("config_version", sa.Text, nullable=False),
+    sa.Column("config_version", TEXT, nullable=False),
     sa.Index("contact_number_seq", "number_year", "number_seq"),
     sa.Index("contact_started", "started"),
     sa.Index("contact_queue_started", "queue", "started"),
@@ -138,23 +141,23 @@ contact: Final = sa.Table(
 segment: Final = sa.Table(
     "segment",
     metadata,
-    sa.Column("segment_id", sa.Text, primary_key=True),
-    sa.Column("contact_id", sa.Text, nullable=False),
+    sa.Column("segment_id", TEXT, primary_key=True),
+    sa.Column("contact_id", TEXT, nullable=False),
     sa.Column("n", sa.Integer, nullable=False),
-    sa.Column("party", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("party", TEXT, nullable=False),
+    sa.Column("kind", TEXT, nullable=False),
     sa.Column("start", _BIG, nullable=False),
     sa.Column("end", _BIG, nullable=False),
-    sa.Column("center", sa.Text, nullable=False),
-    sa.Column("queue", sa.Text),
-    sa.Column("agent_id", sa.Text),
+    sa.Column("center", TEXT, nullable=False),
+    sa.Column("queue", TEXT),
+    sa.Column("agent_id", TEXT),
     sa.Column("offer_id", _BIG),
     sa.Column("step", sa.Integer),
-    sa.Column("outcome", sa.Text, nullable=False),
-    sa.Column("end_reason", sa.Text, nullable=False),
-    sa.Column("channel_uniqueid", sa.Text),
-    sa.Column("transfer_kind", sa.Text),
-    sa.Column("peer_segment", sa.Text),
+    sa.Column("outcome", TEXT, nullable=False),
+    sa.Column("end_reason", TEXT, nullable=False),
+    sa.Column("channel_uniqueid", TEXT),
+    sa.Column("transfer_kind", TEXT),
+    sa.Column("peer_segment", TEXT),
     sa.Index("segment_contact", "contact_id", "n"),
 )
 
@@ -162,49 +165,49 @@ offer: Final = sa.Table(
     "offer",
     metadata,
     sa.Column("offer_id", _BIG, primary_key=True, autoincrement=False),
-    sa.Column("agent_id", sa.Text, primary_key=True),
-    sa.Column("contact_id", sa.Text, nullable=False, index=True),
+    sa.Column("agent_id", TEXT, primary_key=True),
+    sa.Column("contact_id", TEXT, nullable=False, index=True),
     sa.Column("slot", sa.Integer),
-    sa.Column("queue", sa.Text, nullable=False),
+    sa.Column("queue", TEXT, nullable=False),
     sa.Column("step", sa.Integer),
     sa.Column("created", _BIG, nullable=False),
     sa.Column("ringing", _BIG),
     sa.Column("answered", _BIG),
     sa.Column("ended", _BIG),
-    sa.Column("outcome", sa.Text),
-    sa.Column("reason", sa.Text),
+    sa.Column("outcome", TEXT),
+    sa.Column("reason", TEXT),
     sa.Column("ring_us", _BIG),
 )
 
 agent_interval: Final = sa.Table(
     "agent_interval",
     metadata,
-    sa.Column("agent_id", sa.Text, primary_key=True),
+    sa.Column("agent_id", TEXT, primary_key=True),
     sa.Column("slot", sa.Integer, primary_key=True),
     sa.Column("start", _BIG, primary_key=True, autoincrement=False),
     sa.Column("end", _BIG),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("medium", sa.Text),
-    sa.Column("contact_id", sa.Text, index=True),
+    sa.Column("state", TEXT, nullable=False),
+    sa.Column("reason", TEXT, nullable=False),
+    sa.Column("medium", TEXT),
+    sa.Column("contact_id", TEXT, index=True),
     sa.Index("agent_interval_start", "start"),
 )
 
 config_version: Final = sa.Table(
     "config_version",
     metadata,
-    sa.Column("hash", sa.Text, primary_key=True),
-    sa.Column("author", sa.Text),
+    sa.Column("hash", TEXT, primary_key=True),
+    sa.Column("author", TEXT),
     sa.Column("applied", _BIG, nullable=False),
-    sa.Column("diff", sa.Text),
-    sa.Column("event_id", sa.Text, nullable=False),
+    sa.Column("diff", TEXT),
+    sa.Column("event_id", TEXT, nullable=False),
 )
 
 citizen: Final = sa.Table(
     "citizen",
     metadata,
-    sa.Column("citizen_key", sa.Text, primary_key=True),
-    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("citizen_key", TEXT, primary_key=True),
+    sa.Column("kind", TEXT, nullable=False),
     sa.Column("cipher", sa.LargeBinary, nullable=False),
     sa.Column("first_seen", _BIG, nullable=False),
 )
@@ -212,36 +215,34 @@ citizen: Final = sa.Table(
 citizen_key: Final = sa.Table(
     "citizen_key",
     metadata,
-    sa.Column("citizen_key", sa.Text, primary_key=True),
+    sa.Column("citizen_key", TEXT, primary_key=True),
     sa.Column("wrapped", sa.LargeBinary, nullable=False),
 )
 
+hold: Final = sa.Table(
+    "hold",
+    metadata,
+    sa.Column("citizen_key", TEXT, primary_key=True),
+    sa.Column("since", _BIG, nullable=False),
+    sa.Column("actor", TEXT, nullable=False),
+    sa.Column("reason", TEXT, nullable=False),
+)
+"""Legal holds: a court or a complaint needs what is known of these citizens."""
+
+audit: Final = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("audit_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("ts_us", sa.BigInteger, nullable=False, index=True),
+    sa.Column("actor", TEXT, nullable=False),
+    sa.Column("action", TEXT, nullable=False),
+    sa.Column("object", TEXT, nullable=False),
+    sa.Column("before", TEXT),
+    sa.Column("after", TEXT),
+)
+
 PROJECTIONS: Final = (contact, segment, offer, agent_interval, config_version)
-"""What ``projections.rebuild`` makes anew."""
-
-
-def version_of(connection: sa.Connection) -> int | None:
-    """Return the version of the store's tables; ``None``: there are none yet."""
-    if not sa.inspect(connection).has_table(meta.name):
-        return None
-    query = sa.select(meta.c.value).where(meta.c.key == _VERSION)
-    found = connection.scalar(query)
-    return None if found is None else int(found)
-
-
-def make_room(connection: sa.Connection) -> None:
-    """Drop an older store's projections, to be made anew, and add what its ledger lacks."""
-    metadata.drop_all(connection, tables=PROJECTIONS)
-    connection.execute(meta.delete().where(meta.c.key == PROJECTED))
-    have = {column["name"] for column in sa.inspect(connection).get_columns(event.name)}
-    if event.c.segment_id.name not in have:
-        connection.exec_driver_sql("ALTER TABLE event ADD COLUMN segment_id TEXT")
-
-
-def say_version(connection: sa.Connection) -> None:
-    """Put on record that the tables are of ``STORE_VERSION``."""
-    connection.execute(meta.delete().where(meta.c.key == _VERSION))
-    connection.execute(meta.insert(), {"key": _VERSION, "value": str(STORE_VERSION)})
+"""What ``rebuild`` makes anew."""
 
 
 def sqlite_url(path: str) -> str:
@@ -254,11 +255,12 @@ def make_engine(url: str, *, busy_ms: int = 100, read_only: bool = False) -> Eng
 
     SQLite: WAL with ``synchronous=FULL``, because NORMAL may lose commits on power loss
     (sqlite.org/pragma.html#pragma_synchronous); the writer takes its lock at BEGIN, so that a
-    commit cannot find itself outdated half-way.
+    commit cannot find itself outdated half-way. PostgreSQL: ``postgres.make_engine``.
     """
     if sa.make_url(url).get_backend_name() != "sqlite":
-        options: dict[str, Any] = {"postgresql_readonly": True} if read_only else {}
-        return sa.create_engine(url, execution_options=options)
+        from gkc_engine.recorder import postgres
+
+        return postgres.make_engine(url, busy_ms=busy_ms, read_only=read_only)
     if read_only:
         path = quote(sa.make_url(url).database or "")
         url = f"sqlite:///file:{path}?mode=ro&uri=true"  # A missing file is an error, not made.

@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 
 from gkc_engine.acd.events import SettingsApplied
 from gkc_engine.acd.settings import Settings
 from gkc_engine.errors import GkcError
-from gkc_engine.recorder import schema
+from gkc_engine.recorder import migrate, postgres, schema
+from gkc_engine.recorder.batch import Batch, known_ids, repeated_facts, without
 from gkc_engine.recorder.behind import Projections, last_seq
-from gkc_engine.recorder.codec import KINDS, Message, decode
+from gkc_engine.recorder.bulk import Insert
+from gkc_engine.recorder.codec import KINDS, decode
 from gkc_engine.recorder.records import Record
-from gkc_engine.recorder.rows import Row
+
+__all__ = [
+    "Appended",
+    "Batch",
+    "LedgerError",
+    "LedgerStore",
+    "StoreHeldError",
+    "TableReader",
+    "cause_of",
+]
 
 SNAPSHOTS_KEPT: Final = 5
 """The last one serves recovery; the others, replay of the hours before."""
 
-BEHIND_MAX: Final = 20_000
+BEHIND_MAX: Final = 5_000
 """Rows after which the projections are written whether anybody asks or not."""
 
-_CHUNK: Final = 500
-"""Values in one ``IN (…)``: SQLite took 999 before 3.32."""
+_END_S: Final = 0.5
+"""For a server to end the session that we have just left, or that was killed with its process."""
+
+_LOOK_AGAIN_S: Final = 0.02
 
 
 class LedgerError(GkcError):
     """The ledger did not take it: locked, full, damaged. Whether it is on disk is not known."""
+
+
+class StoreHeldError(LedgerError):
+    """Another engine writes this store; says which."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -45,22 +61,6 @@ class Appended:
     """Rows that are new."""
     repeated: tuple[tuple[str, str], ...] = ()
     """``(source, source_key)`` of facts that the ledger held already."""
-
-
-class Batch:
-    """Rows of one group commit with the messages they came from, if these are at hand."""
-
-    __slots__ = ("messages", "rows")
-
-    def __init__(self, rows: Sequence[Row], messages: Sequence[Message] | None = None) -> None:
-        self.rows = rows
-        self.messages = messages
-
-    def pairs(self) -> Iterator[tuple[Row, Message | None]]:
-        """Return each row with its message."""
-        if self.messages is None:
-            return ((row, None) for row in self.rows)
-        return zip(self.rows, self.messages, strict=True)
 
 
 class LedgerStore:
@@ -79,38 +79,34 @@ class LedgerStore:
         self._along: list[Callable[[sa.Connection], Callable[[], None]]] = []
         self._seq: int | None = None
         """Of the last row, as this only writer committed it; ``None`` = ask the database."""
-        # Compiled once: this statement stands between every fact and what is done about it.
-        ready = _insert_new(schema.event, self._engine).compile(
-            self._engine, column_keys=Row._fields
-        )
-        self._insert = str(ready)
-        self._by_place = ready.positional
+        # Ready once: this statement stands between every fact and what is done about it.
+        self._insert = Insert(schema.event, self._engine)
+        self._errors = (sa.exc.SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error, OSError)
+        self._double = (sa.exc.IntegrityError, self._engine.dialect.loaded_dbapi.IntegrityError)
 
     @property
     def engine(self) -> Engine:
         """The engine that holds the one writing connection."""
         return self._engine
 
-    def open(self) -> None:
+    def open(self, wait_s: float = _END_S) -> None:
         """Create what is missing, take over an older store, refuse a newer kind.
 
         Of an older store the ledger stays as it is, and the projections are made from it anew.
 
+        Args:
+            wait_s: For PostgreSQL to notice that the writer before us is gone.
+
         Raises:
-            LedgerError: Locked, damaged, not writable, or written by a newer engine.
+            LedgerError: Locked, damaged, not writable, not there, or written by a newer engine.
         """
+        if self._connection is None:
+            self._connected(wait_s)
         with self.transaction() as connection:
-            found = schema.version_of(connection)
-            if found is not None and found > schema.STORE_VERSION:
-                raise LedgerError(
-                    f"{self._where()}: store version {found}, this engine knows "
-                    f"{schema.STORE_VERSION}; start the newer engine"
-                )
-            if found is not None and found < schema.STORE_VERSION:
-                schema.make_room(connection)
-            schema.metadata.create_all(connection)
-            if found is None or found < schema.STORE_VERSION:
-                schema.say_version(connection)
+            try:
+                migrate.bring_up(connection)
+            except migrate.NewerStoreError as error:
+                raise LedgerError(f"{self._where()}: {error}") from error
             # The rows that a crash left without their meaning.
             self._projections.settle(connection, TableReader(connection))
 
@@ -162,10 +158,12 @@ class LedgerStore:
         """
         try:
             appended = self._commit(batch, ())
-        except _RepeatedError as error:
-            batch = _without_repeated(batch, error.rows)
-            repeated = {(row.source, row.source_key or "") for row in error.rows.values()}
-            appended = self._commit(batch, tuple(sorted(repeated)))
+        except _DoubleError:
+            try:
+                appended = self._commit(*self._sifted(batch))
+            except _DoubleError as error:
+                self._drop()
+                raise self._taken() from error
         self._seq = appended.seq
         if self.behind >= BEHIND_MAX:
             with contextlib.suppress(LedgerError):  # these rows are durable all the same
@@ -202,26 +200,31 @@ class LedgerStore:
         if not batch.rows:
             return Appended(before, 0, repeated)
         self._seq = None  # until this one is committed
-        rows = batch.rows if self._by_place else [row._asdict() for row in batch.rows]
-        written = connection.exec_driver_sql(self._insert, rows).rowcount
-        pairs: Iterable[tuple[Row, Message | None]] = batch.pairs()
-        if written != len(batch.rows):
-            new = set(
-                connection.scalars(
-                    sa.select(schema.event.c.event_id).where(schema.event.c.seq > before)
-                )
-            )
-            missing = [row for row in batch.rows if row.event_id not in new]
-            known = _known(connection, missing)
-            repeated_rows = {r.event_id: r for r in missing if r.event_id not in known}
-            if repeated_rows:
-                raise _RepeatedError(repeated_rows)
-            pairs = [pair for pair in pairs if pair[0].event_id in new]
-        self._projections.fold(pairs, written)
-        # SQLite numbers rows without a gap, PostgreSQL's sequence may leave some out.
-        whole = connection.dialect.name == "sqlite"
-        seq = before + written if whole else last_seq(connection)
-        return Appended(seq, written, repeated)
+        rows = [(seq, *row) for seq, row in enumerate(batch.rows, before + 1)]
+        try:
+            self._insert.execute(connection, rows)
+        except self._double as error:
+            raise _DoubleError from error
+        self._projections.fold(batch.pairs(), len(rows))
+        return Appended(before + len(rows), len(rows), repeated)
+
+    def _sifted(self, batch: Batch) -> tuple[Batch, tuple[tuple[str, str], ...]]:
+        """Leave out what the ledger holds; return the rest, and the facts that were repeated.
+
+        Raises:
+            LedgerError: It holds none of it, and refused the rows all the same.
+        """
+        with self.transaction() as connection:
+            known = known_ids(connection, batch.rows)
+            rest = [row for row in batch.rows if row.event_id not in known]
+            repeated = repeated_facts(connection, rest)
+            if not known and not repeated:
+                raise self._taken()
+        names = {(row.source, row.source_key or "") for row in repeated.values()}
+        return without(batch, known, repeated), tuple(sorted(names))
+
+    def _taken(self) -> LedgerError:
+        return LedgerError(f"{self._where()}: row numbers are taken: does another engine write it?")
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -231,26 +234,49 @@ class LedgerStore:
             LedgerError: In place of whatever the database, its driver or the disk said.
         """
         try:
-            if self._connection is None:
-                self._connection = self._engine.connect()
-                self._connection = self._connection.execution_options(preserve_rowcount=True)
-            with self._connection.begin():
-                yield self._connection
-        except _RepeatedError:
+            connection = self._connection or self._connected()
+            with connection.begin():
+                yield connection
+        except _DoubleError:
             raise
-        except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+        except self._errors as error:
             self._drop()
-            raise LedgerError(f"{self._where()}: {_cause(error)}") from error
+            raise LedgerError(f"{self._where()}: {cause_of(error)}") from error
         except BaseException:
             self._drop()
             raise
+
+    def _connected(self, wait_s: float = _END_S) -> sa.Connection:
+        """Connect; in a server, as the one writer."""
+        try:
+            self._connection = connection = self._engine.connect()
+            if self._engine.dialect.name == "postgresql":
+                self._claim(connection, wait_s)
+        except self._errors as error:
+            self._drop()
+            raise LedgerError(f"{self._where()}: {cause_of(error)}") from error
+        except LedgerError:
+            self._drop()
+            raise
+        return connection
+
+    def _claim(self, connection: sa.Connection, wait_s: float) -> None:
+        until = time.monotonic() + wait_s
+        while True:
+            with connection.begin():
+                refusal = postgres.claim(connection)
+            if refusal is None:
+                return
+            if time.monotonic() >= until:
+                raise StoreHeldError(f"{self._where()}: {refusal}")
+            time.sleep(_LOOK_AGAIN_S)
 
     def _drop(self) -> None:
         self._projections.forget()
         self._seq = None
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(sa.exc.SQLAlchemyError, sqlite3.Error, OSError):
+            with contextlib.suppress(*self._errors):
                 connection.invalidate()
                 connection.close()
 
@@ -324,49 +350,14 @@ def last_settings(connection: sa.Connection) -> Settings | None:
     return None if applied is None else applied.settings
 
 
-class _RepeatedError(Exception):
-    def __init__(self, rows: dict[str, Row]) -> None:
-        super().__init__(f"{len(rows)} repeated facts")
-        self.rows = rows
+class _DoubleError(Exception):
+    """Some row of a batch is in the ledger already: in doubt before, or a repeated fact."""
 
 
-def _known(connection: sa.Connection, rows: Sequence[Row]) -> set[str]:
-    """Return the event ids of ``rows`` that the ledger holds."""
-    known: set[str] = set()
-    column = schema.event.c.event_id
-    for start in range(0, len(rows), _CHUNK):
-        ids = [row.event_id for row in rows[start : start + _CHUNK]]
-        known.update(connection.scalars(sa.select(column).where(column.in_(ids))))
-    return known
-
-
-def _without_repeated(batch: Batch, repeated: Mapping[str, Row]) -> Batch:
-    """Leave out repeated facts that changed nothing; take the key from those that did."""
-    rows: list[Row] = []
-    messages: list[Message] = []
-    pairs = list(batch.pairs())
-    for at, (row, message) in enumerate(pairs):
-        if row.event_id in repeated:
-            answered = at + 1 < len(pairs) and pairs[at + 1][0].role == "out"
-            if not answered:
-                continue
-            row = row._replace(source_key=None)
-        rows.append(row)
-        if message is not None:
-            messages.append(message)
-    return Batch(rows, messages if batch.messages is not None else None)
-
-
-def _insert_new(table: sa.Table, engine: Engine) -> sa.Insert:
-    """Return ``INSERT … ON CONFLICT DO NOTHING`` in the engine's dialect."""
-    if engine.dialect.name == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
-
-
-def _cause(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
+    """Return on one line what a database or its driver said, and what to do if that is known."""
     original = getattr(error, "orig", None)
-    text = str(original or error)
+    text = " ".join(str(original or error).split())
     for sign, remedy in _REMEDIES.items():
         if sign in text:
             return f"{text}; {remedy}"
@@ -375,10 +366,18 @@ def _cause(error: BaseException) -> str:
 
 _REMEDIES: Final = {
     "locked": "another process holds it: end that one, reports read a copy",
+    "lock timeout": "another session holds a table: end that one (pg_stat_activity)",
+    "No space left": "free space on the server's disk",
     "full": "free space on its disk",
     "disk I/O error": "look at the disk (dmesg)",
     "readonly": "make it writable for this user",
+    "read-only": "it is a standby, or set to read only: use the primary",
     "malformed": "restore the last backup",
+    "password authentication failed": "look at store.url, at the role and at pg_hba.conf",
+    "Connection refused": "start the server, or look at store.url",
+    "could not translate host name": "look at store.url",
+    "permission denied": "GRANT the role of store.url what is named, or make it the owner",
+    "too many clients": "raise max_connections",
 }
 
 _CONFIG_APPLIED: Final = next(k for c, k in KINDS.items() if c.__name__ == "SettingsApplied")

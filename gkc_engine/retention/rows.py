@@ -9,17 +9,9 @@ import sqlalchemy as sa
 
 from gkc_engine.ids import Instant
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.schema import metadata
+from gkc_engine.recorder.schema import hold
 
-hold: Final = sa.Table(
-    "hold",
-    metadata,
-    sa.Column("citizen_key", sa.Text, primary_key=True),
-    sa.Column("since", sa.BigInteger, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-)
-"""Legal holds: a court or a complaint needs what is known of these citizens."""
+__all__ = ["citizens_due", "contacts_of", "count_due", "held_contacts", "hold", "hold_of"]
 
 _CHUNK: Final = 500
 """Values in one ``IN (…)``."""

@@ -88,6 +88,12 @@ _ENDS: Mapping[Disposition, str] = {
     Disposition.MISDIRECTED: "Вопрос не относится к ведению этой службы.",
     Disposition.FAILED_OPEN: "Обращение ожидало в резервной очереди и осталось без ответа.",
     Disposition.SYSTEM_FAILED: "Обращение прервано из-за сбоя системы.",
+    Disposition.NO_ANSWER: "Оператор звонил Вам, ответа не было.",
+    Disposition.BUSY: "Оператор звонил Вам, линия была занята.",
+    Disposition.DECLINED: "Оператор звонил Вам, вызов был отклонён.",
+    Disposition.UNREACHABLE: "Оператор звонил Вам, соединение установить не удалось.",
+    Disposition.CANCELLED: "Оператор звонил Вам и прервал вызов до ответа.",
+    Disposition.BARRED: "Исходящий вызов не был разрешён и не состоялся.",
 }
 
 _DETACHED = (

@@ -6,7 +6,7 @@ operators' presence are taken from the record; who got whom is left to the core.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -195,7 +195,7 @@ def read(
             acd.step(step.event, step.now)
             continue
         watcher(step.now, commands)
-        _note(past, step, gatherer)
+        _note(past, step, gatherer, commands)
     if past is None:
         raise HistoryError(f"nothing is on record after {iso(since)}; the ledger holds {held}")
     past.contacts = gatherer.contacts
@@ -220,8 +220,9 @@ def _begun(state: AcdState, since: Instant, until: Instant, today: ev.SettingsAp
     )
 
 
-def _note(past: Past, step: Recorded, gatherer: _Gatherer) -> None:
+def _note(past: Past, step: Recorded, gatherer: _Gatherer, commands: Iterable[cmd.Command]) -> None:
     event = step.event
+    past.presence += [(step.now, call) for call in calls_out(commands)]
     if step.now < past.until:
         if isinstance(event, ev.FallbackAnswered):  # Told again after each restart.
             past.by_fallback.add(event.contact_id)
@@ -231,6 +232,22 @@ def _note(past: Past, step: Recorded, gatherer: _Gatherer) -> None:
             past.version = event.settings.version
     if isinstance(event, _PRESENCE) or gatherer.is_own_call(event):
         past.presence.append((step.now, event))
+
+
+def calls_out(commands: Iterable[cmd.Command]) -> Iterator[ev.Event]:
+    """Give what calls outside take of their operators' time, as calls of their own."""
+    for command in commands:
+        match command:
+            case cmd.DialOut():
+                yield ev.AgentCallStarted(
+                    agent_id=command.agent_id, call_id=command.contact_id, kind="outbound"
+                )
+            case cmd.ContactEnded() if (
+                command.first_queued is None and command.agent_id is not None
+            ):  # of a citizen who was never in a queue nobody ever heard
+                yield ev.AgentCallEnded(agent_id=command.agent_id, call_id=command.contact_id)
+            case _:
+                pass
 
 
 class _Gatherer:

@@ -21,6 +21,15 @@ AT_THE_DOOR = frozenset(
     }
 )
 """Never offered, whatever queue they asked for."""
+OUTBOUND_ONLY = (
+    Disposition.NO_ANSWER,
+    Disposition.BUSY,
+    Disposition.DECLINED,
+    Disposition.UNREACHABLE,
+    Disposition.CANCELLED,
+    Disposition.BARRED,
+)
+"""Of calls that agents make, beside ``answered`` and ``system_failed``; they enter no queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +71,7 @@ def counts_of(disposition: Disposition, wait_us: int, target_us: int) -> Counts:
         case other if other in ENDED_WAITING:
             return Counts(ended_waiting=1)
         case other:
-            assert other in AT_THE_DOOR, other
+            assert other in AT_THE_DOOR or other in OUTBOUND_ONLY, other
             return Counts()
 
 

@@ -69,12 +69,17 @@ class Handling:
     talk_us: int = 0
     hold_us: int = 0
     wrap_up_us: int = 0
+    dial_us: int = 0
+    """Calling outside, until the called party answered or did not."""
     ready_us: int = 0
     """Ready and without a contact."""
     paid_us: int = 0
     """Logged in, pauses and faults included."""
     transfers: int = 0
     """Begun by the agent and completed; an advice asked for is none."""
+    outbound: int = 0
+    """Calls that the agent made; those that were not allowed are none."""
+    outbound_answered: int = 0
     offers: int = 0
     offers_unanswered: int = 0
     """Refused, missed, busy or unreachable."""
@@ -213,11 +218,11 @@ def average_handle_time_s(handling: Handling) -> float | None:
 
 
 def occupancy(handling: Handling) -> float | None:
-    """Return (talk + hold + wrap-up) / (the same + ready and idle); pauses count on neither side.
+    """Return (talk + hold + wrap-up + dialling) / (the same + ready and idle).
 
-    Source: Amazon Connect, OCCUPANCY.
+    Pauses count on neither side. Source: Amazon Connect, OCCUPANCY.
     """
-    busy = _handling_us(handling)
+    busy = _handling_us(handling) + handling.dial_us
     return _share(busy, busy + handling.ready_us)
 
 
@@ -226,7 +231,8 @@ def utilisation(handling: Handling) -> float | None:
 
     Source: docs/statistics.md; Genesys Cloud, utilization.
     """
-    return _share(_handling_us(handling) + handling.ready_us, handling.paid_us)
+    at_it = _handling_us(handling) + handling.dial_us + handling.ready_us
+    return _share(at_it, handling.paid_us)
 
 
 def transfer_rate(handling: Handling) -> float | None:

@@ -83,3 +83,13 @@ def clock_time(moment: Instant, zone: ZoneInfo) -> str:
         return text
     offset = f"{local:%z}"
     return f"{text} {offset[:3]}:{offset[3:]}"
+
+
+def span(seconds: float | None) -> str:
+    """Return a duration for people: ``0:07``, ``12:03``, ``1:00:03``; whole seconds, cut off."""
+    if seconds is None:
+        return "-"
+    whole = int(seconds)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -9,9 +9,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gkc_engine.acd.commands import AgentState, OfferOutcome, SegmentKind, SegmentOutcome
+from gkc_engine.acd.commands import (
+    AgentState,
+    Disposition,
+    OfferOutcome,
+    SegmentKind,
+    SegmentOutcome,
+)
+from gkc_engine.acd.slots import DIALS
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.new_records import OUT
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.figures import Handling
 from gkc_engine.statistics.scope import EVERYTHING, Scope
@@ -19,7 +27,7 @@ from gkc_engine.statistics.scope import EVERYTHING, Scope
 Interval = tuple[int, int, str]
 """Start and end, and on what the time of one slot goes: one of ``ACTIVITIES``, or of none."""
 
-ACTIVITIES = ("talk", "hold", "wrap_up", "ready")
+ACTIVITIES = ("talk", "hold", "wrap_up", "dial", "ready")
 """The first of them that any slot is in is what the operator does: who talks is not ready."""
 
 _UNANSWERED = frozenset(
@@ -67,6 +75,7 @@ def rows(
         spend(found[agent_id], slots)
     _count_talks(connection, since, until, found, scope)
     _count_offers(connection, since, until, found, scope)
+    _count_outbound(connection, since, until, found, scope)
     at_work = {a: h for a, h in sorted(found.items()) if h.paid_us or h.handled or h.offers}
     made = [_row(agent_id, handling) for agent_id, handling in at_work.items()]
     if len(made) > 1:
@@ -140,6 +149,8 @@ def _doing(state: str, reason: str, contact_id: str | None) -> str:
 
     A call of his own is no contact's talk, and who rests after a missed ring cannot be rung.
     """
+    if state == AgentState.TALK and reason == DIALS[1]:
+        return "dial"
     if state == AgentState.READY:
         return "ready" if not reason else "rest"
     return state if contact_id is not None or state not in ACTIVITIES else "own"
@@ -194,6 +205,27 @@ def _count_offers(
             handling.offers_withdrawn += n
 
 
+def _count_outbound(
+    connection: sa.Connection,
+    since: Instant,
+    until: Instant,
+    found: defaultdict[str, Handling],
+    scope: Scope,
+) -> None:
+    """Count the calls out that began within the time, whatever came of them but ``barred``."""
+    c = schema.contact.c
+    query = (
+        sa.select(c.agent_id, sa.func.count(), sa.func.count(c.answered))
+        .where(c.started >= since, c.started < until, c.direction == OUT)
+        .where(sa.or_(c.disposition.is_(None), c.disposition != str(Disposition.BARRED)))
+        .group_by(c.agent_id)
+    )
+    query = scope.narrow(query, c.service)
+    for agent_id, made, answered in connection.execute(query):
+        found[agent_id].outbound += made
+        found[agent_id].outbound_answered += answered
+
+
 def _row(agent_id: str | None, handling: Handling) -> dict[str, Any]:
     made: dict[str, Any] = {
         "agent_id": agent_id,
@@ -211,6 +243,9 @@ def _row(agent_id: str | None, handling: Handling) -> dict[str, Any]:
         "offers_withdrawn": handling.offers_withdrawn,
         "rna_rate": figures.ring_no_answer_rate(handling),
         "rna_rate_without_citizens": figures.ring_no_answer_rate_without_citizens(handling),
+        "outbound": handling.outbound,
+        "outbound_answered": handling.outbound_answered,
+        "dial_s": handling.dial_us / SECOND,
         "transfers": handling.transfers,
         "transfer_rate": figures.transfer_rate(handling),
     }

@@ -94,7 +94,13 @@ def _unattended(home: Home, seconds: int, rate: int, seed: int) -> dict[str, Any
     assert row["offered"] == sum(row[part] for part in parts)
     assert 0 < row["wait_p50_s"] <= row["wait_p90_s"] <= row["wait_max_s"] < 60
     assert not home.note.exists()
-    assert len(home.gkc("contact", "list", "--limit", "1000")) == seconds * rate
+    assert (row["outbound"], row["outbound_answered"]) == (2, 1)
+    listed = {
+        way: home.gkc("contact", "list", "--limit", "1000", "--direction", way)
+        for way in ("in", "out")
+    }
+    assert len(listed["in"]) == seconds * rate
+    assert sorted(one["disposition"] for one in listed["out"]) == ["answered", "busy"]
     _reported(home, row)
     assert home.gkc("records", "rebuild", "--check") == []
     _plant(note, row)
@@ -115,7 +121,8 @@ def _reported(home: Home, row: dict[str, Any]) -> None:
         assert of_all["service_level"] == row["service_level"]
         assert of_all["wait_p90_s"] == pytest.approx(row["wait_p90_s"], abs=0.001)
     *_, of_all = home.gkc("report", "operators", "--from", "1h")
-    assert of_all["handled"] == row["answered"]
+    assert of_all["handled"] == row["answered"] + row["outbound_answered"]
+    assert (of_all["outbound"], of_all["outbound_answered"]) == (2, 1)
     listed = home.gkc("report", "queues", "--drill", "abandoned_short")
     assert {one["disposition"] for one in listed} == {"abandoned_short"}
     assert len(listed) == ends["abandoned_short"]
@@ -142,7 +149,7 @@ def _plant(note: dict[str, Any], row: dict[str, Any]) -> None:
             since=Instant(0),
             outside_csv=Path(note["calls"]),
             center_csv=state / "asterisk" / "log" / "cdr-custom" / "calls.csv",
-            store=copy,
+            store=f"sqlite:///{copy}",
         ).balance([], targets)
         assert account.offered == row["offered"]
         return len(account.lost), len(account.doubled)

@@ -14,10 +14,12 @@ from tests.acceptance.phone import answers, only_rings, refuses
 from tests.acceptance.stage import PASSPORT, Stage, kinds, outcomes
 from tests.acceptance.transfer_cases import (
     HOUSING,
+    advice,
     ask_boris,
     asked_for_a_number,
     end,
     engine_dead,
+    handed_over,
     has_him,
     hears_each_other,
     talk,
@@ -56,6 +58,8 @@ async def test_blind_to_a_colleague(stage: Stage) -> None:
     assert talks(story) == ["anna", "boris"]
     assert outcomes(story) == [("anna", "accepted"), ("boris", "accepted")]
     assert story["disposition"] == "answered"
+    assert handed_over(story) == ["blind"]
+    assert advice(story) == []
 
 
 async def test_blind_to_a_queue(stage: Stage) -> None:
@@ -66,6 +70,7 @@ async def test_blind_to_a_queue(stage: Stage) -> None:
     story = await end(stage, leg)
     assert talks(story) == ["anna", "vera"]
     assert story["queue"] == "housing"
+    assert handed_over(story) == ["blind"]
 
 
 async def test_blind_by_code(stage: Stage) -> None:
@@ -142,6 +147,8 @@ async def test_attended(stage: Stage) -> None:
     assert talks(story) == ["anna", "boris"]
     assert (story["disposition"], story["end_party"]) == ("answered", "agent")
     assert "hold" in kinds(story)
+    assert handed_over(story) == ["attended"]
+    assert advice(story) == [("anna", "consult"), ("boris", "consulted")]
     await stage.city.agent_is("boris", "ready")
 
 
@@ -191,6 +198,8 @@ async def test_a_consultation_without_a_transfer(stage: Stage) -> None:
     story = await end(stage, leg)
     assert talks(story) == ["anna"]
     assert kinds(story)[-3:] == ["talk", "hold", "talk"]
+    assert handed_over(story) == []
+    assert advice(story) == [("anna", "consult"), ("boris", "consulted")]
 
 
 async def test_three_at_one_phone(stage: Stage) -> None:

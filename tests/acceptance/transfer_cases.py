@@ -94,6 +94,19 @@ def talks(story: Row) -> list[str]:
     return found
 
 
+def handed_over(story: Row) -> list[str]:
+    """Return how he was handed over, each time."""
+    return [s["transfer_kind"] for s in story["segments"] if s["transfer_kind"] is not None]
+
+
+def advice(story: Row) -> list[tuple[str, str]]:
+    """Return who asked (``consult``) and who was asked (``consulted``) about him."""
+    found = [s for s in story["segments"] if s["kind"] == "consult"]
+    holds = {s["segment_id"] for s in story["segments"] if s["kind"] == "hold"}
+    assert {s["peer_segment"] for s in found} <= holds, "he is on hold meanwhile"
+    return sorted((s["agent_id"], s["end_reason"]) for s in found)
+
+
 async def ask_boris(stage: Stage, mine: Leg) -> tuple[Leg, Leg, Phone]:
     """Put the citizen on hold and ring Boris, who is reserved by that."""
     boris = stage.phone(102)

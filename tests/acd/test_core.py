@@ -98,6 +98,7 @@ def test_each_event_is_handled_and_stands_in_a_line_of_p5() -> None:
         "AgentCallEnded",
         "WrapUpCoded",
         "SkillsChanged",
+        "OutboundStarted",
     }
 
 

@@ -2,7 +2,7 @@
 
 Config lines::
 
-    center [order accumulating] [interrupts voice email] [excludes voice email]
+    center [order accumulating] [outbound 20 5 10s] [interrupts voice email] [excludes voice email]
     queue NAME [require skill=3,…] [relax 30s skill=1,…] [timeout 20s] [wrapup 10s] …
     agent NAME [skill=3,…] [voice=1,email=2]
 
@@ -23,6 +23,7 @@ from gkc_engine.acd.settings import (
     EmptyFactor,
     Medium,
     Order,
+    OutboundSettings,
     QueueSettings,
     RelaxStep,
     Ring,
@@ -111,6 +112,7 @@ class _Play:
         self.agents: list[AgentSettings] = []
         self.order = Order.FCFS
         self.blending: dict[Medium, Blending] = {}
+        self.outbound = OutboundSettings()
         self.applied = False
 
     def settings(self, without: str = "") -> Settings:
@@ -118,6 +120,7 @@ class _Play:
             version="1",
             order=self.order,
             blending=self.blending,
+            outbound=self.outbound,
             queues=tuple(q for q in self.queues if q.queue_id != without),
             agents=tuple(a for a in self.agents if a.agent_id != without),
         )
@@ -127,6 +130,13 @@ class _Play:
         for key in rest:
             if key == "order":
                 self.order = Order(next(rest))
+                continue
+            if key == "outbound":
+                self.outbound = OutboundSettings(
+                    per_operator_hour=int(next(rest)),
+                    concurrent=int(next(rest)),
+                    wrapup_us=_time(next(rest)),
+                )
                 continue
             medium, other = Medium(next(rest)), Medium(next(rest))
             rule = self.blending.setdefault(medium, Blending())
@@ -150,6 +160,25 @@ class _Play:
                 ev.AgentCallStarted(agent_id=AgentId(a), call_id=call, kind="outbound")
             ],
             "call_over": lambda a, call: [ev.AgentCallEnded(agent_id=AgentId(a), call_id=call)],
+            "asks": lambda a, call, c, kind="consult": [
+                ev.AgentCallStarted(
+                    agent_id=AgentId(a), call_id=call, kind=kind, contact_id=ContactId(c)
+                )
+            ],
+            "dials": lambda a, c, barred="": [
+                ev.OutboundStarted(
+                    contact_id=ContactId(c),
+                    agent_id=AgentId(a),
+                    number="2026-ЦАО-1",
+                    barred=barred,
+                )
+            ],
+            "far_answers": lambda c: [ev.OutboundAnswered(contact_id=ContactId(c))],
+            "far_fails": lambda c, why: [
+                ev.OutboundFailed(contact_id=ContactId(c), failure=ev.OutboundFailure(why))
+            ],
+            "hold": lambda c, a: [ev.HoldStarted(contact_id=ContactId(c), agent_id=AgentId(a))],
+            "unhold": lambda c, a: [ev.HoldEnded(contact_id=ContactId(c), agent_id=AgentId(a))],
             "arrive": self._arrive,
             "priority": lambda c, to: [
                 ev.ContactPriorityChanged(contact_id=ContactId(c), contact_class=ContactClass(to))
@@ -310,6 +339,14 @@ def _render_record(command: cmd.Command) -> str:
             return (
                 f"{command.contact_id} segment {command.n}: {command.kind} {spent:.3f} s{agent},"
                 f" {command.outcome}"
+            )
+        case cmd.DialOut():
+            return f"dial for {command.contact_id}, whom {command.agent_id} calls"
+        case cmd.ConsultEnded():
+            spent = (command.ended - command.started) / SECOND
+            return (
+                f"{command.agent_id} was {command.kind} in {command.call_id} about"
+                f" {command.contact_id} segment {command.n} for {spent:.3f} s"
             )
         case cmd.ContactEnded():
             wait = command.wait_us / SECOND

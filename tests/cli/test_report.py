@@ -11,11 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from gkc_engine.cli import report
-from gkc_engine.cli._formats import Every, write_csv
+from gkc_engine.cli._formats import Every
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
+from gkc_engine.reports.render.plain import write_csv
 from gkc_engine.statistics.intervals import LENGTHS_MIN
 from tests.cli.conftest import Running
 from tests.cli.test_contact_offline import make_store
@@ -36,10 +37,10 @@ passport        5  3        2  2      1      0       0  0  20%  0:14  0:09  0:30
 """  # noqa: E501 - as it is printed
 
 OPERATORS = """\
-Operator  Handled   AHT  Talk  Hold  Wrap-up  Ready  At work  Occ  Util  Rings  RNA  Transf
-anna            2  1:10  2:00  0:00     0:20   3:00     5:32  43%   96%      2   0%      0%
-boris           1  1:10  1:00  0:00     0:10   1:16     2:56  47%   82%      1   0%      0%
-all             3  1:10  3:00  0:00     0:30   4:16     8:28  45%   91%      3   0%      0%
+Operator  Handled   AHT  Talk  Hold  Wrap-up  Ready  At work  Occ  Util  Rings  RNA  Out  Transf
+anna            2  1:10  2:00  0:00     0:20   3:00     5:32  43%   96%      2   0%    0      0%
+boris           1  1:10  1:00  0:00     0:10   1:16     2:56  47%   82%      1   0%    0      0%
+all             3  1:10  3:00  0:00     0:30   4:16     8:28  45%   91%      3   0%    0      0%
 """
 """Both are ready at the end, until the last word of the ledger: 178 and 76 s."""
 

@@ -22,6 +22,17 @@ def mailing(old: str, new: str, end: str = "calendars:\n") -> str:
     return MAILING.replace(old, new) + end
 
 
+def outbound(**keys: str) -> str:
+    """Return a section ``outbound:`` that is right but for ``keys``, before the services."""
+    right = {
+        "allow": '["+7"]',
+        "dial": '"PJSIP/{number}@out"',
+        "caller_id": '"+74957777777"',
+    }
+    body = ", ".join(f"{key}: {value}" for key, value in {**right, **keys}.items() if value)
+    return f"outbound: {{{body}}}\nservices:\n"
+
+
 # (what, the tiny city's text, what it is replaced by)
 CASES: list[tuple[str, str, str]] = [
     ("unknown key", "    wrapuptime: 5s", "    wrapup: 5s"),
@@ -232,6 +243,32 @@ CASES: list[tuple[str, str, str]] = [
     ("a user without a password", "calendars:\n", mailing("from:", "user: gkc, from:")),
     ("mail from nobody", "calendars:\n", mailing(", from: gkc@example.org", "")),
     ("a sender with a name", "calendars:\n", mailing("gkc@example.org", '"ГКЦ <gkc@example.org>"')),
+    ("calls out to everywhere", "services:\n", outbound(allow='["+"]')),
+    ("calls out without a list", "services:\n", outbound(allow="")),
+    (
+        "calls out by another technology",
+        "services:\n",
+        outbound(dial='"Local/{number}@out"'),
+    ),
+    (
+        "calls out with an option smuggled in",
+        "services:\n",
+        outbound(dial='"PJSIP/{number}@out,60,T"'),
+    ),
+    ("calls out as nobody", "services:\n", outbound(caller_id="anonymous")),
+    (
+        "calls out denied altogether",
+        "services:\n",
+        outbound(allow='["+7495"]', deny='["+7"]'),
+    ),
+    ("a night without end", "services:\n", outbound(night='{from: "21:00", to: "21:00"}')),
+    ("a night of 25 hours", "services:\n", outbound(night='{from: "21:00", to: "25:00"}')),
+    (
+        "nightly calls that are not allowed",
+        "services:\n",
+        outbound(night='{from: "21:00", to: "09:00", allow: ["+8"]}'),
+    ),
+    ("no calls at all in an hour", "services:\n", outbound(caps="{per_operator_hour: 0}")),
     ("metrics on no port", "calendars:\n", "metrics: {port: 70000}\ncalendars:\n"),
 ]
 EXPECTED = Path(__file__).with_name("bad_configs.txt")

@@ -293,10 +293,18 @@ class FakeBackend:
         return Reloaded(version="v2", previous="v1", diff=self.reload_diff)
 
     async def list_contacts(
-        self, *, since: Instant | None, queue: QueueId | None, limit: int, of: str | None = None
+        self,
+        *,
+        since: Instant | None,
+        queue: QueueId | None,
+        direction: str | None = None,
+        limit: int,
+        of: str | None = None,
     ) -> Sequence[Row]:
         asked = {"since": since, "queue": queue, "limit": limit}
         self.lists.append(asked if of is None else {**asked, "of": of})
+        if direction == "out":
+            return []
         return [row for row in contact_rows() if queue in (None, row["queue"])][:limit]
 
     async def told_waits(

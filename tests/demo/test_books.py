@@ -93,7 +93,7 @@ def books(tmp_path: Path) -> Books:
         outside_csv=cdr(tmp_path / "outside.csv", outside),
         # One call makes several rows when several phones were tried.
         center_csv=cdr(tmp_path / "center.csv", [*center, center[0]]),
-        store=store,
+        store=schema.sqlite_url(str(store)),
         visitor="+79990000000",
     )
 
@@ -104,7 +104,7 @@ def exit_code(books: Books) -> int:
 
 
 def execute(books: Books, statement: sa.Executable) -> None:
-    engine = schema.make_engine(schema.sqlite_url(str(books.store)))
+    engine = schema.make_engine(books.store)
     with engine.begin() as connection:
         connection.execute(statement)
     engine.dispose()

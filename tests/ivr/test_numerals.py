@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gkc_engine.ivr.numerals import (
+    CONTACT,
     HOUR,
     MINUTE,
     PERSON,
@@ -221,9 +222,24 @@ def test_every_number_has_words_of_its_own() -> None:
 @given(st.integers(1, 999), st.sampled_from(list(Gender)))
 def test_only_the_last_word_of_an_ordinal_is_one(n: int, gender: Gender) -> None:
     *head, last = ordinal(n, gender).split()
-    ending = r"(ый|ой|третий)$" if gender is Gender.MASCULINE else r"(ая|третья)$"
+    ending = {
+        Gender.MASCULINE: r"(ый|ой|третий)$",
+        Gender.FEMININE: r"(ая|третья)$",
+        Gender.NEUTER: r"(ое|третье)$",
+    }[gender]
     assert re.search(ending, last)
-    assert not any(re.search(r"(ый|ой|ая)$", word) for word in head)
+    assert not any(re.search(r"(ый|ой|ая|ое)$", word) for word in head)
+
+
+def test_contacts_are_neuter() -> None:
+    assert [counted(n, CONTACT) for n in (1, 2, 5, 21, 111)] == [
+        "одно обращение",
+        "два обращения",
+        "пять обращений",
+        "двадцать одно обращение",
+        "сто одиннадцать обращений",
+    ]
+    assert [ordinal(n, Gender.NEUTER) for n in (1, 3, 40)] == ["первое", "третье", "сороковое"]
 
 
 def test_english_numbers() -> None:

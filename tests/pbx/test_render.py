@@ -106,6 +106,27 @@ def test_nothing_an_operator_or_a_trunk_may_dial_leads_out() -> None:
 OUT = "from-operators-out"
 
 
+def test_a_number_outside_is_digits_only_and_dialled_by_nobody_but_the_engine() -> None:
+    text = include_side(replace(small_plan(), outbound=True))["gkc.d/extensions.conf"]
+    out = [line for line in _context(text, "gkc-operators") if "gkc-outbound" in line]
+    assert len(out) == 22
+    for line in out:
+        pattern = re.fullmatch(
+            r"exten => _(\+?)(X{7,17}),1,Goto\(gkc-outbound,\$\{EXTEN\},1\)", line
+        )
+        assert pattern is not None, line
+    served = _context(text, "gkc-outbound")
+    assert not [line for line in served if "Dial(" in line or "include" in line or "Queue(" in line]
+    assert "TRANSFER_CONTEXT=gkc-nowhere" in served[0]
+    assert "[gkc-nowhere]" not in text
+    for context in ("gkc", "gkc-transfer", "gkc-transferred", "gkc-consult", "gkc-ring"):
+        assert not [line for line in _context(text, context) if "outbound" in line]
+
+
+def test_without_outbound_no_number_outside_exists() -> None:
+    assert "outbound" not in include_side(small_plan())["gkc.d/extensions.conf"]
+
+
 def test_emergency_numbers_go_the_administrators_way_and_ask_no_engine() -> None:
     plan = replace(small_plan(), emergency_context=OUT)  # its operators are 101 and 102
     text = include_side(plan)["gkc.d/extensions.conf"]

@@ -16,6 +16,8 @@ from gkc_engine.acd.settings import CLASS_RANK, Blending, Medium, Order, QueueSe
 from gkc_engine.acd.state import AcdState, Agent, Contact, ContactState, Slot, Work
 from gkc_engine.ids import AgentId, ContactId, Instant
 
+IN_A_SLOT = (ContactState.TALK, ContactState.DIALLING)
+
 
 def slots_and_offers_agree(state: AcdState) -> None:
     """1: a slot holds one thing; open offers and reserved slots are a bijection."""
@@ -33,12 +35,12 @@ def slots_and_offers_agree(state: AcdState) -> None:
         for index, slot in enumerate(agent.slots):
             if slot.work is Work.TALK:
                 contact = contacts[slot.contact or ContactId("")]
-                assert contact.state is ContactState.TALK, contact
+                assert contact.state in IN_A_SLOT, contact
                 assert (contact.agent, contact.slot) == (agent.agent_id, index), contact
             if slot.work is Work.FREE:
                 assert slot.contact is None, slot
     for contact in state.contacts:
-        if contact.state is ContactState.TALK and contact.slot is not None:
+        if contact.state in IN_A_SLOT and contact.slot is not None:
             agent = next(a for a in state.agents if a.agent_id == contact.agent)
             assert agent.slots[contact.slot].contact == contact.contact_id, contact
 
@@ -51,7 +53,7 @@ def one_state(state: AcdState) -> None:
         assert offered is (contact.offer is not None), contact
         if contact.offer is not None:
             assert offers[contact.offer].contact == contact.contact_id, contact
-        if contact.state is not ContactState.TALK:
+        if contact.state not in IN_A_SLOT:
             assert contact.slot is None, contact
 
 
@@ -253,6 +255,11 @@ class Checker:
             named = event.to_agent if isinstance(event, ev.TransferRequested) else None
             only_qualified(after, commands, named)
         self.started |= {c.contact_id for c in after.contacts}
+        self.started |= {  # a call that was not allowed begins and ends in one step
+            c.contact_id
+            for c in commands
+            if isinstance(c, cmd.ContactEnded) and c.disposition is cmd.Disposition.BARRED
+        }
         for command in commands:
             self._record(command)
         alive = {c.contact_id for c in after.contacts}

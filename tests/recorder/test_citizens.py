@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,8 @@ from sqlalchemy.engine import Engine
 
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.citizens import KEY_CHARS, CitizenError, Citizens
-from gkc_engine.recorder.store import Batch, LedgerStore
+from gkc_engine.recorder.store import Batch
+from tests.recorder.places import Place, all_bytes
 from tests.recorder.support import START
 
 NUMBER = "+79165550123"
@@ -17,8 +17,8 @@ NAME = "Тестова Анна"
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    engine = schema.make_engine(schema.sqlite_url(str(tmp_path / "ledger.db")), busy_ms=20)
+def engine(place: Place) -> Engine:
+    engine = place.engine(busy_ms=20)
     with engine.begin() as connection:
         schema.metadata.create_all(connection)
     return engine
@@ -42,12 +42,8 @@ def write(citizens: Citizens) -> None:
     committed()
 
 
-def on_disk(folder: Path) -> bytes:
-    return b"".join(p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
-
-
 def test_a_citizen_is_found_again_and_is_nowhere_in_clear(
-    citizens: Citizens, tmp_path: Path
+    citizens: Citizens, place: Place, tmp_path: Path
 ) -> None:
     key = kept(citizens, NUMBER, NAME)
     assert key == citizens.key_of(NUMBER)
@@ -57,7 +53,7 @@ def test_a_citizen_is_found_again_and_is_nowhere_in_clear(
     assert found is not None
     assert (found.number, found.name) == (NUMBER, NAME)
     for secret in (NUMBER, NUMBER[2:], NUMBER[-7:], NAME):
-        assert secret.encode() not in on_disk(tmp_path)
+        assert secret.encode() not in all_bytes(tmp_path) + place.content()
 
 
 def test_the_key_holds_over_restarts_and_differs_between_stores(
@@ -82,19 +78,22 @@ def test_a_new_name_replaces_and_none_leaves_it(citizens: Citizens) -> None:
 
 
 def test_erased_even_a_backup_of_the_row_cannot_be_read(
-    citizens: Citizens, engine: Engine, tmp_path: Path
+    citizens: Citizens, engine: Engine, place: Place
 ) -> None:
+    for n in range(3):  # Their rows keep the page that the deleted one lies on.
+        kept(citizens, f"+7916555020{n}")
     key = kept(citizens, NUMBER, NAME)
+    of_key, cipher = schema.citizen_key.c, schema.citizen
     with engine.connect() as connection:
-        row = dict(connection.execute(schema.citizen.select()).mappings().one())
-        wrapped = connection.scalar(
-            schema.citizen_key.select().with_only_columns(schema.citizen_key.c.wrapped)
-        )
+        query = cipher.select().where(cipher.c.citizen_key == key)
+        row = dict(connection.execute(query).mappings().one())
+        wrapped = connection.scalar(sa.select(of_key.wrapped).where(of_key.citizen_key == key))
     assert isinstance(wrapped, bytes)
+    assert wrapped in place.content()
     assert citizens.forget([key]) == 1
     assert citizens.reveal(key) is None
     assert citizens.forget([key]) == 0
-    assert wrapped not in on_disk(tmp_path)
+    assert wrapped not in place.content()
     with engine.begin() as connection:
         connection.execute(schema.citizen.insert(), row)
     assert citizens.reveal(key) is None
@@ -105,20 +104,16 @@ def test_erased_even_a_backup_of_the_row_cannot_be_read(
     assert found.number == NUMBER
 
 
-def test_until_it_is_committed_it_waits_in_memory(citizens: Citizens, tmp_path: Path) -> None:
-    holder = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    key = citizens.remember(NUMBER, NAME, now=START)
-    with pytest.raises(sa.exc.OperationalError):
-        write(citizens)
-    waiting = citizens.reveal(key)
+def test_until_it_is_committed_it_waits_in_memory(citizens: Citizens, place: Place) -> None:
+    with place.held("citizen_key"):
+        key = citizens.remember(NUMBER, NAME, now=START)
+        with pytest.raises(sa.exc.OperationalError):
+            write(citizens)
+        waiting = citizens.reveal(key)
     assert waiting is not None
     assert waiting.name == NAME
-    holder.execute("ROLLBACK")
-    holder.close()
     kept(citizens, "+79165550124")
-    with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        assert connection.execute("SELECT count(*) FROM citizen").fetchone() == (2,)
+    assert place.sql("SELECT count(*) FROM citizen") == [(2,)]
     assert not citizens._waiting
 
 
@@ -134,19 +129,17 @@ def test_who_was_told_anew_meanwhile_is_written_again(citizens: Citizens) -> Non
     assert found.name == NAME
 
 
-def test_who_calls_is_on_disk_with_the_contact(tmp_path: Path) -> None:
-    store = LedgerStore(schema.sqlite_url(str(tmp_path / "ledger.db")))
+def test_who_calls_is_on_disk_with_the_contact(place: Place, tmp_path: Path) -> None:
+    store = place.store()
     store.open()
     citizens = Citizens(store.engine, tmp_path / "key")
     store.along(citizens.write)
     key = citizens.remember(NUMBER, NAME, now=START)
     store.append(Batch(()))
-    with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        assert connection.execute("SELECT citizen_key FROM citizen").fetchall() == [(key,)]
+    assert place.sql("SELECT citizen_key FROM citizen") == [(key,)]
     citizens.remember("+79165550124", now=START)
     store.close()
-    with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        assert connection.execute("SELECT count(*) FROM citizen").fetchone() == (2,)
+    assert place.sql("SELECT count(*) FROM citizen") == [(2,)]
 
 
 def test_the_key_file_is_the_owners_alone(citizens: Citizens, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ ENUMS: dict[str, Any] = {
         "Party",
         "Phone",
         "OfferFailure",
+        "OutboundFailure",
         "TalkEnd",
         "Medium",
         "ContactClass",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -12,50 +11,62 @@ from gkc_engine.recorder.compare import PREFIX, Difference, differences
 from gkc_engine.recorder.history import HistoryError
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
+from tests.recorder.places import Place, SqlitePlace
 from tests.recorder.support import History
 
 
 def made(path: Path) -> Path:
+    """Leave a day in an SQLite file."""
+    fill(LedgerStore(schema.sqlite_url(str(path))))
+    return path
+
+
+def fill(store: LedgerStore) -> None:
     history = History()
     history.configured()
     history.talk("c1", "anna")
     history.abandon("c2", 30)
     history.talk("c3", "boris")
-    store = LedgerStore(schema.sqlite_url(str(path)))
     store.open()
     store.append(batch_of(history.steps, "centr"))
     store.close()
-    return path
 
 
 def compared(path: Path) -> list[Difference]:
-    return list(differences(path, lambda _: None))
+    return list(differences(schema.sqlite_url(str(path)), path.parent, lambda _: None))
 
 
 def change(path: Path, *statements: str) -> None:
-    with sqlite3.connect(path) as connection:
-        for statement in statements:
-            assert connection.execute(statement).rowcount == 1, statement
-    connection.close()
+    for statement in statements:
+        assert SqlitePlace(path.parent, path.name).sql(f"{statement} RETURNING 1") == [(1,)]
 
 
-def test_tables_that_grew_are_those_made_anew(tmp_path: Path) -> None:
-    path = made(tmp_path / "gkc.sqlite")
-    before = path.read_bytes()
-    assert compared(path) == []
-    assert path.read_bytes() == before
+@pytest.fixture
+def filled(place: Place) -> Place:
+    fill(place.store())
+    return place
+
+
+def compare(place: Place, folder: Path) -> list[Difference]:
+    return list(differences(place.url, folder, lambda _: None))
+
+
+def test_tables_that_grew_are_those_made_anew(filled: Place, tmp_path: Path) -> None:
+    store = tmp_path / "ledger.db"
+    before = store.read_bytes() if store.exists() else b""
+    assert compare(filled, tmp_path) == []
+    assert before == (store.read_bytes() if store.exists() else b"")
     assert not list(tmp_path.glob(f"{PREFIX}*")), "copies were left"
 
 
-def test_each_wrong_row_is_named_with_what_it_should_be(tmp_path: Path) -> None:
-    path = made(tmp_path / "gkc.sqlite")
-    change(
-        path,
+def test_each_wrong_row_is_named_with_what_it_should_be(filled: Place, tmp_path: Path) -> None:
+    for statement in (
         "UPDATE contact SET talk_us = 61000000, queue = 'tax' WHERE contact_id = 'c1'",
         "DELETE FROM segment WHERE contact_id = 'c2' AND n = 1",
         "UPDATE offer SET contact_id = 'c1', offer_id = 77 WHERE contact_id = 'c3'",
-    )
-    found = compared(path)
+    ):
+        assert filled.sql(f"{statement} RETURNING 1") == [(1,)]
+    found = compare(filled, tmp_path)
     contact = [(d.key, d.column, d.stands, d.told) for d in found if d.table == "contact"]
     assert contact == [
         (("c1",), "queue", "tax", "passport"),
@@ -71,16 +82,17 @@ def test_each_wrong_row_is_named_with_what_it_should_be(tmp_path: Path) -> None:
     assert {d.table for d in found} == {"contact", "segment", "offer"}
 
 
-def test_what_the_engine_has_not_yet_written_is_no_difference(tmp_path: Path) -> None:
-    path = made(tmp_path / "gkc.sqlite")
+def test_what_the_engine_has_not_yet_written_is_no_difference(
+    filled: Place, tmp_path: Path
+) -> None:
     history = History()
     history.sequence = 10
     history.abandon("later", 5)
-    store = LedgerStore(schema.sqlite_url(str(path)))
+    store = filled.store()
     store.open()
     store.append(batch_of(history.steps, "centr"))
     assert store.behind > 0
-    assert compared(path) == []
+    assert compare(filled, tmp_path) == []
     assert store.behind > 0
     store.close()
 
@@ -92,6 +104,6 @@ def test_what_is_no_store_is_refused(tmp_path: Path, content: bytes | None) -> N
         path.mkdir()
     elif content:
         path.write_bytes(content)
-    with pytest.raises(HistoryError, match=r"gkc\.sqlite: cannot be copied beside itself"):
+    with pytest.raises(HistoryError, match=r"gkc\.sqlite: cannot be copied to"):
         compared(path)
     assert not list(tmp_path.glob(f"{PREFIX}*"))

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,14 +18,15 @@ from gkc_engine.recorder.behind import MARK
 from gkc_engine.recorder.codec import decode
 from gkc_engine.recorder.ledger import Ledger, batch_of
 from gkc_engine.recorder.rebuild import dump, settle_left
-from gkc_engine.recorder.store import SNAPSHOTS_KEPT, LedgerError, LedgerStore
+from gkc_engine.recorder.store import SNAPSHOTS_KEPT, LedgerError
 from tests.config.cities import tiny_config
+from tests.recorder.places import Place
 from tests.recorder.support import START, History
 
 
 @pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    ledger = Ledger(schema.sqlite_url(str(tmp_path / "ledger.db")), "centr")
+async def ledger(place: Place) -> AsyncIterator[Ledger]:
+    ledger = Ledger(place.url, "centr")
     await ledger.open()
     yield ledger
     await ledger.close()
@@ -59,31 +59,28 @@ async def test_what_was_appended_is_loaded_in_order(ledger: Ledger) -> None:
     ]
 
 
-async def test_a_store_of_the_next_version_is_refused(tmp_path: Path) -> None:
-    url = schema.sqlite_url(str(tmp_path / "ledger.db"))
-    ledger = Ledger(url, "centr")
+async def test_a_store_of_the_next_version_is_refused(place: Place) -> None:
+    ledger = Ledger(place.url, "centr")
     await ledger.open()
     await ledger.close()
-    newer = str(schema.STORE_VERSION + 1)
-    with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        connection.execute("UPDATE meta SET value = ? WHERE key = 'store_version'", (newer,))
-    again = Ledger(url, "centr")
+    newer = f"{int(schema.REVISION) + 1:04}"
+    place.sql(f"UPDATE alembic_version SET version_num = '{newer}'")
+    again = Ledger(place.url, "centr")
     with pytest.raises(LedgerError, match=f"store version {newer}.*start the newer engine"):
         await again.open()
     await again.close()
 
 
-async def test_the_config_itself_is_read_back(ledger: Ledger, tmp_path: Path) -> None:
+async def test_the_config_itself_is_read_back(ledger: Ledger, place: Place, tmp_path: Path) -> None:
     config = tiny_config(tmp_path / "config")
     history = History()
     history.step(applied(config, author="start"))
     await ledger.append(history.steps)
     await ledger.settle()
-    with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        ((kind, data),) = connection.execute(
-            "SELECT kind, data FROM config_version JOIN event USING (event_id) WHERE hash = ?",
-            (config.version,),
-        ).fetchall()
+    ((kind, data),) = place.sql(
+        "SELECT kind, data FROM config_version JOIN event USING (event_id) "
+        f"WHERE hash = '{config.version}'"
+    )
     event = decode(kind, data)
     assert isinstance(event, ev.SettingsApplied)
     assert hashlib.sha256(event.tree.encode()).hexdigest()[:16] == config.version
@@ -96,53 +93,49 @@ async def test_the_config_itself_is_read_back(ledger: Ledger, tmp_path: Path) ->
     assert decode(kind, json.dumps(before)) == ev.SettingsApplied(settings=event.settings)
 
 
-def contacts_in(path: Path) -> int:
+def contacts_in(place: Place) -> int:
     """Return how many contacts another process reads now."""
-    with sqlite3.connect(path / "ledger.db") as connection:
-        (count,) = connection.execute("SELECT count(*) FROM contact").fetchone()
-    return int(count)
+    return int(place.sql("SELECT count(*) FROM contact")[0][0])
 
 
-async def test_the_projections_follow_by_themselves(ledger: Ledger, tmp_path: Path) -> None:
+async def test_the_projections_follow_by_themselves(ledger: Ledger, place: Place) -> None:
     await ledger.append(day().steps)
-    assert contacts_in(tmp_path) == 0
+    assert contacts_in(place) == 0
     async with asyncio.timeout(10):
-        while contacts_in(tmp_path) < 2:  # noqa: ASYNC110 - another process has no event to give
+        while contacts_in(place) < 2:  # noqa: ASYNC110 - another process has no event to give
             await asyncio.sleep(0.02)
 
 
-async def test_who_asks_for_it_reads_what_was_just_appended(ledger: Ledger, tmp_path: Path) -> None:
+async def test_who_asks_for_it_reads_what_was_just_appended(ledger: Ledger, place: Place) -> None:
     await ledger.append(day().steps)
     await ledger.settle()
-    assert contacts_in(tmp_path) == 2
+    assert contacts_in(place) == 2
 
 
 async def test_a_locked_store_leaves_the_projections_behind_and_loses_nothing(
-    ledger: Ledger, tmp_path: Path
+    ledger: Ledger, place: Place
 ) -> None:
     await ledger.append(day().steps)
-    with sqlite3.connect(tmp_path / "ledger.db", isolation_level=None) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with place.held():
         await ledger.settle()
-        assert contacts_in(tmp_path) == 0
-        other.execute("ROLLBACK")
+    assert contacts_in(place) == 0
     await ledger.settle()
-    assert contacts_in(tmp_path) == 2
+    assert contacts_in(place) == 2
 
 
-def test_a_killed_engines_store_is_read_whole(tmp_path: Path) -> None:
-    url = schema.sqlite_url(str(tmp_path / "ledger.db"))
-    store = LedgerStore(url)
+def test_a_killed_engines_store_is_read_whole(place: Place) -> None:
+    store = place.store()
     store.open()
     store.append(batch_of(day().steps, "centr"))
-    assert contacts_in(tmp_path) == 0
-    settle_left(url)
-    assert contacts_in(tmp_path) == 2
+    assert contacts_in(place) == 0
+    store.engine.dispose()
+    store._drop()  # As the kernel does; nothing is settled.
+    settle_left(place.url)
+    assert contacts_in(place) == 2
 
 
-def test_a_store_without_a_mark_is_projected_anew(tmp_path: Path) -> None:
-    url = schema.sqlite_url(str(tmp_path / "ledger.db"))
-    store = LedgerStore(url)
+def test_a_store_without_a_mark_is_projected_anew(place: Place) -> None:
+    store = place.store()
     store.open()
     store.append(batch_of(day().steps, "centr"))
     store.close()

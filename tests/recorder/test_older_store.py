@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
-from gkc_engine.recorder import schema
+from gkc_engine.recorder import migrate, schema
 from gkc_engine.recorder.journal import Journal
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.queries import list_contacts
 from gkc_engine.recorder.rebuild import dump, settle_left
 from gkc_engine.recorder.rows import rows_of
-from gkc_engine.recorder.store import LedgerError, LedgerStore
+from gkc_engine.recorder.store import LedgerError
+from tests.recorder.places import Place
 from tests.recorder.support import History
 
 BACK = """
@@ -24,78 +24,69 @@ ALTER TABLE contact DROP COLUMN requirement_final;
 ALTER TABLE offer DROP COLUMN slot;
 ALTER TABLE config_version DROP COLUMN author;
 ALTER TABLE event DROP COLUMN segment_id;
+DROP TABLE audit;
+DROP TABLE alembic_version;
 UPDATE meta SET value = '1' WHERE key = 'store_version';
 """
 """Makes a store one of version 1, as far as the difference matters."""
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "gkc.sqlite"
-
-
-def filled(path: Path) -> list[str]:
+def filled(place: Place) -> list[str]:
     """Leave a store of version 1; return what its projections are in the present form."""
     history = History()
     history.configured()
     history.talk("0192-a1", "anna")
     history.abandon("0192-b2", 7)
-    store = LedgerStore(schema.sqlite_url(str(path)))
+    store = place.store()
     store.open()
     store.append(batch_of(history.steps, "centr"))
     store.settle()
     with store.transaction() as connection:
         before = list(dump(connection))
     store.close()
-    with sqlite3.connect(path) as connection:
-        connection.executescript(BACK)
+    place.script(BACK)
     return before
 
 
-def test_an_older_store_is_made_anew_from_its_ledger(path: Path) -> None:
-    before = filled(path)
-    with sqlite3.connect(path) as connection:
-        rows = connection.execute("SELECT count(*) FROM event").fetchone()
-    store = LedgerStore(schema.sqlite_url(str(path)))
+def test_an_older_store_is_made_anew_from_its_ledger(place: Place) -> None:
+    before = filled(place)
+    rows = place.sql("SELECT count(*) FROM event")[0]
+    store = place.store()
     store.open()
     with store.transaction() as connection:
         assert list(dump(connection)) == before
-        assert schema.version_of(connection) == schema.STORE_VERSION
+        assert migrate.current(connection) == schema.REVISION
     later = History(offers=10, sequence=10)
     later.after(3600).talk("0193-c3", "anna")
     store.append(batch_of(later.steps, "centr"))
     store.close()
-    with sqlite3.connect(path) as connection:
-        query = "SELECT count(*), count(segment_id) FROM event"
-        assert connection.execute(query).fetchone() == (rows[0] + len(rows_of(later.steps, "c")), 3)
+    found = place.sql("SELECT count(*), count(segment_id) FROM event")
+    assert found == [(rows[0] + len(rows_of(later.steps, "c")), 3)]
 
 
-def test_who_reads_first_brings_the_store_up_too(path: Path) -> None:
-    filled(path)
-    settle_left(schema.sqlite_url(str(path)))
-    reading = schema.make_engine(schema.sqlite_url(str(path)), read_only=True)
+def test_who_reads_first_brings_the_store_up_too(place: Place) -> None:
+    filled(place)
+    settle_left(place.url)
+    reading = place.reading()
     assert [r["requirement_final"] for r in list_contacts(reading)] == [{}, {}]
     reading.dispose()
 
 
-def test_an_older_store_that_cannot_be_written_is_refused_with_what_to_do(path: Path) -> None:
-    filled(path)
-    with sqlite3.connect(path, isolation_level=None) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match=r"older form \(version 1.*start the engine on them"):
-            settle_left(schema.sqlite_url(str(path)))
-    with sqlite3.connect(path) as connection:
-        assert connection.execute(
-            "SELECT value FROM meta WHERE key='store_version'"
-        ).fetchone() == ("1",)
+def test_an_older_store_that_cannot_be_written_is_refused_with_what_to_do(place: Place) -> None:
+    filled(place)
+    with (
+        place.writing(),
+        pytest.raises(LedgerError, match=r"older form \(version 0001.*start the engine on them"),
+    ):
+        settle_left(place.url)
+    assert place.sql("SELECT value FROM meta WHERE key = 'store_version'") == [("1",)]
 
 
-def test_a_store_of_a_much_newer_engine_is_refused(path: Path) -> None:
-    filled(path)
-    with sqlite3.connect(path) as connection:
-        connection.execute(f"UPDATE meta SET value = '{schema.STORE_VERSION + 2}'")
+def test_a_store_of_a_much_newer_engine_is_refused(place: Place) -> None:
+    filled(place)
+    place.sql("UPDATE meta SET value = '9'")
     with pytest.raises(LedgerError, match="start the newer engine"):
-        LedgerStore(schema.sqlite_url(str(path))).open()
+        place.store().open()
 
 
 def test_a_journal_of_an_older_engine_is_read(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -24,17 +23,23 @@ from gkc_engine.recorder.queue_log import QueueLog
 from gkc_engine.recorder.queue_log_file import QueueLogFile
 from gkc_engine.recorder.rebuild import dump, rebuild
 from gkc_engine.recorder.store import LedgerStore
+from tests.postgres import Server
+from tests.recorder.places import Place, PostgresPlace, SqlitePlace
 from tests.recorder.support import History
 
 EXAMPLES = int(os.environ.get("GKC_RECORDER_EXAMPLES", "12"))
 """Each writes two databases; a night may take thousands."""
 
+MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(MANY, max_examples=3)
+"""Over one connection to a server each example takes ten times as long."""
+
 AGENTS = ("anna", "ben", "clara")
 
 
 @pytest.fixture
-async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    ledger = Ledger(schema.sqlite_url(str(tmp_path / "ledger.db")), "centr")
+async def ledger(place: Place) -> AsyncIterator[Ledger]:
+    ledger = Ledger(place.url, "centr")
     await ledger.open()
     yield ledger
     await ledger.close()
@@ -93,14 +98,13 @@ def miss(history: History, contact: str, agent: str, chance: random.Random) -> N
     )
 
 
-def store_of(folder: Path, name: str, history: History, sizes: Sequence[int]) -> LedgerStore:
+def store_of(place: Place, history: History, sizes: Sequence[int]) -> LedgerStore:
     """Write ``history`` in groups of ``sizes``, over and over.
 
     After each group of 50 the store is closed and opened again, after one of 2 its projections
     are written, after one of 7 the process dies: what was not written is gone.
     """
-    url = schema.sqlite_url(str(folder / name))
-    store = LedgerStore(url)
+    store = place.store()
     store.open()
     at, turn = 0, 0
     while at < len(history.steps):
@@ -111,7 +115,8 @@ def store_of(folder: Path, name: str, history: History, sizes: Sequence[int]) ->
         elif size == 50:
             store.close()
         elif size == 7:
-            store = LedgerStore(url)
+            store._drop()
+            store = place.store()
             store.open()
         at, turn = at + size, turn + 1
     store.settle()
@@ -123,20 +128,38 @@ def dumped(store: LedgerStore) -> list[str]:
         return [line for line in dump(connection) if not line.startswith("config_version")]
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
+GROWN = given(
     seed=st.integers(0, 2**32),
     contacts=st.integers(1, 25),
     sizes=st.lists(st.sampled_from((1, 2, 7, 50)), min_size=1, max_size=4),
 )
+
+
+@MANY
+@GROWN
 def test_rebuilt_projections_are_the_same_however_they_grew(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, contacts: int, sizes: list[int]
+    tmp_path: Path, seed: int, contacts: int, sizes: list[int]
 ) -> None:
-    folder = tmp_path_factory.mktemp("rebuild")
+    rebuilt_projections_are_the_same_however_they_grew(SqlitePlace(tmp_path), seed, contacts, sizes)
+
+
+@pytest.mark.accept
+@FEW
+@GROWN
+def test_rebuilt_projections_are_the_same_however_they_grew_on_postgresql(
+    postgres: Server, seed: int, contacts: int, sizes: list[int]
+) -> None:
+    with PostgresPlace(postgres) as place:
+        rebuilt_projections_are_the_same_however_they_grew(place, seed, contacts, sizes)
+
+
+def rebuilt_projections_are_the_same_however_they_grew(
+    place: Place, seed: int, contacts: int, sizes: list[int]
+) -> None:
     history = random_day(seed, contacts)
-    store = store_of(folder, "a.db", history, sizes)
+    store = store_of(place.another(), history, sizes)
     grown = dumped(store)
-    other = store_of(folder, "b.db", history, [len(history.steps)])
+    other = store_of(place.another(), history, [len(history.steps)])
     assert dumped(other) == grown
     with store.transaction() as connection:
         versions = list(dump(connection))
@@ -147,14 +170,26 @@ def test_rebuilt_projections_are_the_same_however_they_grew(
     other.close()
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(seed=st.integers(0, 2**32), contacts=st.integers(1, 40))
-def test_the_records_reconcile(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, contacts: int
-) -> None:
-    folder = tmp_path_factory.mktemp("day")
+DAYS = given(seed=st.integers(0, 2**32), contacts=st.integers(1, 40))
+
+
+@MANY
+@DAYS
+def test_the_records_reconcile(tmp_path: Path, seed: int, contacts: int) -> None:
+    the_records_reconcile(SqlitePlace(tmp_path), seed, contacts)
+
+
+@pytest.mark.accept
+@FEW
+@DAYS
+def test_the_records_reconcile_on_postgresql(postgres: Server, seed: int, contacts: int) -> None:
+    with PostgresPlace(postgres) as place:
+        the_records_reconcile(place, seed, contacts)
+
+
+def the_records_reconcile(place: Place, seed: int, contacts: int) -> None:
     history = random_day(seed, contacts)
-    store = store_of(folder, "a.db", history, [7, 3])
+    store = store_of(place.another(), history, [7, 3])
     with store.transaction() as connection:
         rows = list(connection.execute(sa.select(schema.contact)).mappings())
         segments = list(
@@ -272,7 +307,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
-async def test_no_citizens_number_is_in_any_file(ledger: Ledger, tmp_path: Path) -> None:
+async def test_no_citizens_number_is_in_any_file(
+    ledger: Ledger, place: Place, tmp_path: Path
+) -> None:
     number, name = "+79165550123", "Тестова Анна"
     citizens = Citizens(ledger.store.engine, tmp_path / "citizen.key")
     ledger.store.along(citizens.write)
@@ -287,12 +324,13 @@ async def test_no_citizens_number_is_in_any_file(ledger: Ledger, tmp_path: Path)
     log(history.steps)
     log.reopen()
     files = contents(tmp_path)
-    assert {"ledger.db", "ledger.db-wal", "queue_log", "citizen.key"} <= set(files)
+    assert {"queue_log", "citizen.key"} <= set(files)
+    files["the store"] = place.content()
+    assert key.encode() in files["the store"]
     assert key.encode() in files["queue_log"]
     for file, content in files.items():
         for secret in (number[1:], number[-7:], name):
             assert secret.encode() not in content, file
-    with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        assert connection.execute("SELECT citizen_id FROM contact").fetchone() == (key,)
+    assert place.sql("SELECT citizen_id FROM contact") == [(key,)]
     shown = show_contact(ledger.store.engine, "c1")
     assert shown["citizen_id"] == key

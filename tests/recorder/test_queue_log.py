@@ -17,11 +17,10 @@ from gkc_engine.acd.settings import (
     Treatment,
 )
 from gkc_engine.ids import SECOND, AgentId, ContactId, Micros, QueueId, SkillId
-from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.queue_log import QueueLog
 from gkc_engine.recorder.queue_log_file import QueueLogFile
-from gkc_engine.recorder.store import LedgerStore
+from tests.recorder.places import Place
 from tests.recorder.support import PASSPORT, START, History
 
 T = START // SECOND
@@ -221,12 +220,12 @@ def test_a_result_code_is_written() -> None:
     assert lines(history)[-1].endswith("|anna|CALLSTATUS|ok")
 
 
-def test_after_a_restart_the_running_calls_go_on(tmp_path: Path) -> None:
+def test_after_a_restart_the_running_calls_go_on(place: Place) -> None:
     history = History()
     history.configured()
     started = history.arrive("c1", citizen="hash")
     queued = history.now
-    store = LedgerStore(schema.sqlite_url(str(tmp_path / "ledger.db")))
+    store = place.store()
     store.open()
     store.append(batch_of(history.steps, "centr"))
     store.settle()

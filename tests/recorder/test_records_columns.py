@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,11 +20,12 @@ from gkc_engine.acd.settings import (
 )
 from gkc_engine.engine import Step
 from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId, SkillId, seconds
-from gkc_engine.recorder import audit, schema
+from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.queries import list_contacts, show_contact
 from gkc_engine.recorder.rebuild import dump, rebuild
 from gkc_engine.recorder.store import LedgerStore
+from tests.recorder.places import Place
 from tests.recorder.support import START
 
 RECORDS = {
@@ -118,16 +118,16 @@ def span_s(segment: dict[str, Any]) -> float:
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Iterator[Play]:
-    store = LedgerStore(schema.sqlite_url(str(tmp_path / "ledger.db")))
+def play(place: Place) -> Iterator[Play]:
+    store = place.store()
     store.open()
-    yield Play(store)
-    store.close()
+    play = Play(store)
+    yield play
+    play.store.close()
 
 
 @pytest.mark.parametrize("table", sorted(RECORDS))
 def test_the_tables_have_the_columns_of_the_definition(table: str) -> None:
-    assert audit.audit.name == "audit"
     missing = set(RECORDS[table].split()) - set(schema.metadata.tables[table].columns.keys())
     assert missing == set()
 

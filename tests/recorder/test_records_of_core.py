@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gkc_engine.acd import commands as cm
@@ -22,9 +22,10 @@ from gkc_engine.recorder import recovery, schema
 from gkc_engine.recorder.codec import encode
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.rebuild import dump, rebuild
-from gkc_engine.recorder.store import LedgerStore
+from tests.postgres import Server
+from tests.recorder.places import Place, PostgresPlace, SqlitePlace
 from tests.recorder.support import START
-from tests.recorder.test_projections import EXAMPLES
+from tests.recorder.test_projections import FEW, MANY
 
 A, B = SkillId("a"), SkillId("b")
 AGENTS = {"anna": {A: 5}, "ben": {A: 2, B: 4}, "clara": {B: 1}, "dina": {A: 1, B: 1}}
@@ -148,17 +149,29 @@ def rows_of(connection: sa.Connection, table: sa.Table) -> list[dict[str, Any]]:
     return [dict(r) for r in connection.execute(sa.select(table).order_by(*keys)).mappings()]
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(seed=st.integers(0, 2**32))
-def test_a_city_day_reconciles_and_replays(
-    tmp_path_factory: pytest.TempPathFactory, seed: int
-) -> None:
+CITIES = given(seed=st.integers(0, 2**32))
+
+
+@MANY
+@CITIES
+def test_a_city_day_reconciles_and_replays(tmp_path: Path, seed: int) -> None:
+    a_city_day_reconciles_and_replays(SqlitePlace(tmp_path), seed)
+
+
+@pytest.mark.accept
+@FEW
+@CITIES
+def test_a_city_day_reconciles_and_replays_on_postgresql(postgres: Server, seed: int) -> None:
+    with PostgresPlace(postgres) as place:
+        a_city_day_reconciles_and_replays(place, seed)
+
+
+def a_city_day_reconciles_and_replays(place: Place, seed: int) -> None:
     city = City(seed)
     for _ in range(120):
         city.live()
     city.night()
-    folder = tmp_path_factory.mktemp("city")
-    store = LedgerStore(schema.sqlite_url(str(Path(folder) / "ledger.db")))
+    store = place.another().store()
     store.open()
     for start in range(0, len(city.steps), 11):
         store.append(batch_of(city.steps[start : start + 11], "centr"))

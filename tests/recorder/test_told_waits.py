@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import sqlalchemy as sa
 
 from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
 from gkc_engine.ids import AgentId, ContactId, Instant, Micros, QueueId, seconds
-from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.queries import list_contacts, show_contact, told_waits
-from gkc_engine.recorder.store import LedgerStore
+from tests.recorder.places import Place
 from tests.recorder.support import PASSPORT, START, History
 
 NEW_COLUMNS = ("ewt_queue", "ewt_told", "ewt_said_us", "ewt_lo_us", "ewt_hi_us")
@@ -59,20 +56,19 @@ def served(history: History, contact: str, wait_s: float, *statements: tuple[flo
     )
 
 
-def stored(folder: Path, history: History) -> sa.Engine:
-    url = schema.sqlite_url(str(folder / "ledger.db"))
-    store = LedgerStore(url)
+def stored(place: Place, history: History) -> sa.Engine:
+    store = place.store()
     store.open()
     store.append(batch_of(history.steps, "centr"))
     store.close()
-    return schema.make_engine(url, read_only=True)
+    return place.reading()
 
 
-def test_what_was_told_first_is_kept_with_its_instant_and_range(tmp_path: Path) -> None:
+def test_what_was_told_first_is_kept_with_its_instant_and_range(place: Place) -> None:
     history = History()
     history.configured()
     served(history, "c1", 100, (10, 50), (30, 20))
-    row = show_contact(stored(tmp_path, history), "c1")
+    row = show_contact(stored(place, history), "c1")
     assert row["ewt_queue"] == "passport"
     assert row["ewt_told"] == "2026-09-21T14:13:32.000000Z"
     assert (row["ewt_said_s"], row["ewt_lo_s"], row["ewt_hi_s"]) == (50.0, 0.0, 60.0)
@@ -80,7 +76,7 @@ def test_what_was_told_first_is_kept_with_its_instant_and_range(tmp_path: Path) 
 
 
 def test_of_another_queue_it_is_another_statement_and_after_the_answer_none(
-    tmp_path: Path,
+    place: Place,
 ) -> None:
     history = History()
     history.configured()
@@ -91,12 +87,12 @@ def test_of_another_queue_it_is_another_statement_and_after_the_answer_none(
     served(history, "c2", 10)
     told(history, "c2", 30)
     told(history, "nobody", 30)
-    second, first = list_contacts(stored(tmp_path, history))
+    second, first = list_contacts(stored(place, history))
     assert (first["ewt_queue"], first["ewt_said_s"], first["ewt_hi_s"]) == ("housing", 200.0, None)
     assert second["ewt_said_s"] is None
 
 
-def test_the_sums_are_of_those_who_were_answered_where_they_were_told(tmp_path: Path) -> None:
+def test_the_sums_are_of_those_who_were_answered_where_they_were_told(place: Place) -> None:
     history = History()
     history.configured()
     served(history, "c1", 70, (10, 50))  # 60 s after it was said: 10 s too short, in range
@@ -108,7 +104,7 @@ def test_the_sums_are_of_those_who_were_answered_where_they_were_told(tmp_path: 
     told(history, "c5", 50)
     late = history.now
     served(history, "c6", 40, (10, 30))
-    engine = stored(tmp_path, history)
+    engine = stored(place, history)
     (all_of_them,) = told_waits(engine, since=START)
     assert all_of_them == {
         "queue": "passport",

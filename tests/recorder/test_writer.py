@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import OfferOutcome
 from gkc_engine.ids import AgentId, Instant
-from gkc_engine.recorder import schema
 from gkc_engine.recorder.journal import Journal
 from gkc_engine.recorder.ledger import Ledger
 from gkc_engine.recorder.rebuild import dump, rebuild
 from gkc_engine.recorder.store import LedgerError
 from gkc_engine.recorder.writer import DurableWriter, Mode
+from tests.recorder.places import Place, SqlitePlace
 from tests.recorder.support import History
 
 JOURNAL = 1024 * 1024
@@ -29,15 +29,15 @@ JOURNAL = 1024 * 1024
 class Disk:
     """The store's files and its faults."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "ledger.db"
+    def __init__(self, place: Place, folder: Path) -> None:
+        self.place = place
         self.journal = folder / "journal"
         self.fail_with: str | None = None
         self.stall: threading.Event | None = None
         self.slow_s = 0.0
 
     def writer(self, *, journal_size: int = JOURNAL, commit_max_s: float = 0.2) -> DurableWriter:
-        engine = schema.make_engine(schema.sqlite_url(str(self.path)), busy_ms=50)
+        engine = self.place.engine(busy_ms=50)
         sa.event.listen(engine, "commit", self._on_commit)
         ledger = Ledger("", "centr", engine=engine)
         journal = Journal(self.journal, size=journal_size)
@@ -55,14 +55,13 @@ class Disk:
 
     def stored(self) -> list[str]:
         """The agents whose login the ledger holds, in its order."""
-        with sqlite3.connect(self.path) as connection:
-            rows = connection.execute("SELECT agent_id FROM event WHERE role='in' ORDER BY seq")
-            return [agent for (agent,) in rows]
+        rows = self.place.sql("SELECT agent_id FROM event WHERE role='in' ORDER BY seq")
+        return [agent for (agent,) in rows]
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Disk:
-    return Disk(tmp_path)
+def disk(place: Place, tmp_path: Path) -> Disk:
+    return Disk(place, tmp_path)
 
 
 @pytest.fixture
@@ -111,19 +110,16 @@ async def test_a_locked_ledger_stops_nothing_and_gets_all_rows_in_order(
     disk: Disk, writer: DurableWriter
 ) -> None:
     await writer.write(login(0).steps)
-    holder = sqlite3.connect(disk.path, isolation_level=None)
-    holder.execute("BEGIN EXCLUSIVE")
-    loop = asyncio.get_running_loop()
-    slowest = 0.0
-    for n in range(1, 40):
-        begun = loop.time()
-        await writer.write(login(n).steps)
-        slowest = max(slowest, loop.time() - begun)
-    assert writer.mode is Mode.JOURNAL
-    assert writer.accepting
-    assert slowest < 1.0
-    holder.execute("ROLLBACK")
-    holder.close()
+    with disk.place.held():
+        loop = asyncio.get_running_loop()
+        slowest = 0.0
+        for n in range(1, 40):
+            begun = loop.time()
+            await writer.write(login(n).steps)
+            slowest = max(slowest, loop.time() - begun)
+        assert writer.mode is Mode.JOURNAL
+        assert writer.accepting
+        assert slowest < 1.0
     await until(lambda: writer.mode is Mode.LEDGER)
     await writer.write(login(40).steps)
     assert disk.stored() == names(*range(41))
@@ -144,7 +140,8 @@ async def test_a_full_or_broken_disk_goes_through_the_journal(
     assert disk.stored() == names(0, 1, 2, 3)
 
 
-async def test_sqlites_own_full_is_understood(disk: Disk) -> None:
+async def test_sqlites_own_full_is_understood(tmp_path: Path) -> None:
+    disk = Disk(SqlitePlace(tmp_path), tmp_path)
     writer = disk.writer()
     await writer.open()
     full = True
@@ -223,7 +220,12 @@ async def test_a_journal_left_by_a_crash_is_drained_before_anything_else(disk: D
     for n in range(3):
         await crashed.write(login(n).steps)
     crashed._journal.close()  # As the kernel does at SIGKILL; nothing else is closed.
-    crashed._retry = None
+    if crashed._retry is not None:
+        crashed._retry.cancel()
+    crashed._closed = True
+    await crashed.ledger.call(lambda: None)
+    crashed.ledger.store._drop()
+    crashed.ledger.store.engine.dispose()
     disk.fail_with = None
     writer = disk.writer()
     await writer.open()
@@ -319,12 +321,12 @@ async def test_a_locked_ledger_at_start_is_named_with_its_remedy(disk: Disk) -> 
     first = disk.writer()
     await first.open()
     await first.close()
-    holder = sqlite3.connect(disk.path, isolation_level=None)
-    holder.execute("BEGIN EXCLUSIVE")
     writer = disk.writer()
-    with pytest.raises(LedgerError, match="locked; another process holds it"):
+    with (
+        disk.place.held(),
+        pytest.raises(LedgerError, match=r"lock.*; another (process|session) holds"),
+    ):
         await writer.open()
-    holder.close()
     await writer.close()
 
 

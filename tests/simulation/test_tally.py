@@ -14,6 +14,7 @@ from gkc_engine.acd.events import Party
 from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settings
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId
 from gkc_engine.simulation.tally import OUTCOMES, TOTAL, Tally
+from gkc_engine.statistics.counting import OUTBOUND_ONLY
 
 A, B = QueueId("a"), QueueId("b")
 ANNA, BORIS, DINA = AgentId("anna"), AgentId("p/1"), AgentId("p/2")
@@ -111,7 +112,7 @@ def test_nothing_counted_is_none_and_not_zero() -> None:
 
 
 def test_every_way_to_end_has_an_outcome() -> None:
-    """The others cannot happen here: no menus, no fallback queue, no failures."""
+    """The others cannot happen here: no menus, no fallback queue, no failures, no calls out."""
     assert set(Disposition) - set(OUTCOMES) == {
         Disposition.SELF_SERVED,
         Disposition.ANSWERED_BY_ANNOUNCEMENT,
@@ -120,6 +121,7 @@ def test_every_way_to_end_has_an_outcome() -> None:
         Disposition.MISDIRECTED,
         Disposition.FAILED_OPEN,
         Disposition.SYSTEM_FAILED,
+        *OUTBOUND_ONLY,
     }
 
 

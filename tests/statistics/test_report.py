@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
+from gkc_engine.statistics.counting import OUTBOUND_ONLY
 from gkc_engine.statistics.figures import Part
 from gkc_engine.statistics.report import (
     Period,
@@ -42,6 +43,7 @@ IN_QUEUE = [
         Disposition.ANSWERED_BY_ANNOUNCEMENT,
         Disposition.ABANDONED_MENU,
         Disposition.MISDIRECTED,
+        *OUTBOUND_ONLY,
     }
 ]
 

@@ -22,6 +22,7 @@ from gkc_engine.channels.phone.lease import Leases
 from gkc_engine.channels.phone.live import born
 from gkc_engine.channels.phone.members import Members
 from gkc_engine.channels.phone.operators import Operators
+from gkc_engine.channels.phone.outbound import OutboundCalls
 from gkc_engine.channels.phone.plan import Desk, KnownCall, PhonePlan
 from gkc_engine.channels.phone.recording import Recorder
 from gkc_engine.channels.phone.resync import Resync
@@ -76,6 +77,7 @@ class PhoneChannel:
         self.entry_desk = entry_desk
         self.recorder = Recorder(self)
         self.leases = Leases()
+        self.outbound = OutboundCalls(self)
         self.transfers = Transfers(self)
         self.facts = FactHandler(
             self.calls,
@@ -138,6 +140,10 @@ class PhoneChannel:
     def adopt(self, known: Iterable[KnownCall]) -> None:
         """Take over the calls that the last engine left; Asterisk is asked about each."""
         for past in known:
+            view = self.contact(past.contact_id)
+            if view is not None and view.outbound:
+                self.outbound.restore(view)
+                continue
             self.calls.add(
                 Call(
                     contact_id=past.contact_id,
@@ -266,6 +272,8 @@ class PhoneChannel:
         if fact is not None:
             if fact.at is not None:
                 fact.at = self.engine.of_wall(fact.at)
+            if self.outbound.running:
+                self.outbound.observe(fact)
             self.facts.handle(fact)
         if isinstance(fact, FallbackConnected):
             self.resync.came(fact.leg)
@@ -274,6 +282,7 @@ class PhoneChannel:
         """The link is (again) there: read everything anew before trusting any event."""
         queues = await self.resync.run()
         await self.transfers.consults.reconcile()
+        await self.outbound.reconcile()
         await self.engine.drain()  # so that the core knows whose phone is there
         self.members.compare(queues)
 
@@ -339,6 +348,7 @@ class PhoneChannel:
             if self.ami.up:
                 try:
                     await self.resync.patrol()
+                    await self.outbound.patrol()
                 except Exception:
                     log.exception(
                         "patrol_failed"

@@ -181,16 +181,21 @@ class Consults:
         calls = self._channel.calls.by_leg.values()
         return next((c for c in calls if c.answered_by == agent_id and not c.consult), None)
 
+    def _about(self, agent_id: AgentId) -> ContactId | None:
+        """Return the contact that an operator asks about: his citizen's, else his call out."""
+        call = self.citizen_of(agent_id)
+        return call.contact_id if call is not None else self._channel.outbound.of(agent_id)
+
     async def _begin(self, consult: Consult) -> None:
         self.running[consult.leg] = consult
-        about = self.citizen_of(consult.caller)
+        about = self._about(consult.caller)
         parties = [(consult.caller, "consult"), (consult.target, "consulted")]
         started = [
             ev.AgentCallStarted(
                 agent_id=agent_id,
                 call_id=consult.leg,
                 kind=kind,
-                contact_id=about.contact_id if about is not None else None,
+                contact_id=about,
             )
             for agent_id, kind in parties
             if agent_id is not None
@@ -245,14 +250,14 @@ class Consults:
 
     async def _wait(self, consult: Consult, own: Call, agi: AgiSession) -> None:
         channel = self._channel
-        about = self.citizen_of(consult.caller)
+        about = self._about(consult.caller)
         assert consult.queue is not None
         channel.submit(
             ev.ConsultStarted(
                 contact_id=own.contact_id,
                 agent_id=consult.caller,
                 queue=consult.queue,
-                about=about.contact_id if about is not None else None,
+                about=about,
             ),
             None,
         )

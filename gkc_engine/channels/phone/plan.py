@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gkc_engine.channels.phone.entry import Entry
 from gkc_engine.channels.phone.host import QueueVoice, Sound
+from gkc_engine.channels.phone.outbound_rules import OutboundRules
 from gkc_engine.channels.phone.recording import Recordings
 from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
@@ -28,6 +29,8 @@ class PhonePlan:
     language: str = "ru"
     sounds: Callable[[str, str], Sound | None] = lambda _name, _language: None
     """Finds a prompt by name and language."""
+    outbound: OutboundRules | None = None
+    """What operators may dial outside; ``None``: nothing."""
     recordings: Recordings | None = None
     """Where talks are recorded; without it none is."""
 

@@ -42,6 +42,9 @@ keys of what is on record reach back farther than this (``recorder.recovery.RECE
 LOOK_BACK_STEPPED_US = 60 * SECOND
 """The same when the wall clock was set back while we were away: our time stood still so long."""
 
+PAST_S = 600
+"""How long we may have been away, and calls out with us, for their end to be found in CEL."""
+
 LOOKED_US = 5 * SECOND
 """Every leg is looked at more often than this (``channel.PATROL_S``)."""
 
@@ -70,6 +73,12 @@ class Resync:
     def away_since(self, instant: Instant) -> None:
         """Asterisk was seen until ``instant``, by the last engine or before we were stopped."""
         self._away = instant if self._away is None else min(instant, self._away)
+
+    def long_ago(self) -> Instant:
+        """Return an instant before every call out that may still be on the line."""
+        rules = self._channel.plan.outbound
+        longest_s = 0 if rules is None else rules.ring_s + rules.max_s
+        return Instant(self._channel.now() - (longest_s + PAST_S) * SECOND)
 
     def lost(self) -> None:
         """The link broke; what it told last may be a while ago."""
@@ -103,7 +112,7 @@ class Resync:
         # Before anybody is asked back: the dialplan would pass an engine by that was long silent.
         await self._channel.beat()
         # Last: what ended since the list was made is in it, and AMI tells it again harmlessly.
-        past = await self._past(before)
+        past = await self.past(before)
         legs = [leg_of(row) for row in rows if row.name == "CoreShowChannel"]
         self._devices(devices)
         catch_up = CatchUp(self._channel, Live(legs), past, since, before, booted, listed, asked)
@@ -124,7 +133,8 @@ class Resync:
             if leg not in there:
                 self._channel.calls.leg_ended(leg, 0)
 
-    async def _past(self, since: Instant) -> History:
+    async def past(self, since: Instant) -> History:
+        """Return what Asterisk's list of legs says of `since` and later; nothing without one."""
         if self._cel is None:
             return History()
         try:
@@ -138,7 +148,7 @@ class Resync:
         self, call: Call, offer: OfferContact
     ) -> tuple[AgentId, str | None, Instant | None]:
         """Return the answer to a Dial that runs while AMI is away: CEL is written all the same."""
-        for told in (await self._past(offer.created)).dialled_for(call.leg):
+        for told in (await self.past(offer.created)).dialled_for(call.leg):
             agent_id = self._channel.roster.agent_of(told.endpoint)
             if agent_id in offer.agent_ids and told.answered is not None and told.ended is None:
                 self._channel.calls.bind(call, told.leg, agent_id)
@@ -166,7 +176,7 @@ class Resync:
 
     async def _answered_by_cel(self, call: Call, offer: OfferContact) -> Instant | None:
         """Tell the answer to our Dial if only CEL knows of it; return when that talk ended."""
-        for told in (await self._past(offer.created)).dialled_for(call.leg):
+        for told in (await self.past(offer.created)).dialled_for(call.leg):
             agent_id = self._channel.roster.agent_of(told.endpoint)
             if agent_id not in offer.agent_ids or told.answered is None:
                 continue

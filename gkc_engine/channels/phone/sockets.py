@@ -37,27 +37,32 @@ class Sockets:
         """Serve one AGI socket to its end; whatever fails here, Asterisk goes on by itself."""
         where, _, rest = agi.request.path.strip("/").partition("/")
         try:
-            match where:
-                case "enter":
-                    await self._citizen(agi, None)
-                case "queue":
-                    await self._citizen(agi, QueueId(rest))
-                case "after":
-                    await self._after(agi)
-                case "transferred":
-                    await self._channel.transfers.transferred(agi)
-                case "consult":
-                    await self._channel.transfers.consult(agi)
-                case "record":
-                    await self._record(agi)
-                case "feature":
-                    await self._channel.operators.serve(agi)
-                case _:
-                    log.warning("agi_unknown_path", path=agi.request.path[:80])
+            await self._asked(where, rest, agi)
         except AgiClosed:
             pass
         except PeerError as error:
             log.warning("agi_failed", path=agi.request.path[:80], reason=str(error))
+
+    async def _asked(self, where: str, rest: str, agi: AgiSession) -> None:
+        match where:
+            case "enter":
+                await self._citizen(agi, None)
+            case "queue":
+                await self._citizen(agi, QueueId(rest))
+            case "after":
+                await self._after(agi)
+            case "transferred":
+                await self._channel.transfers.transferred(agi)
+            case "consult":
+                await self._channel.transfers.consult(agi)
+            case "outbound":
+                await self._channel.outbound.serve(agi)
+            case "record":
+                await self._record(agi)
+            case "feature":
+                await self._channel.operators.serve(agi)
+            case _:
+                log.warning("agi_unknown_path", path=agi.request.path[:80])
 
     async def _citizen(self, agi: AgiSession, queue: QueueId | None) -> None:
         call = self._channel.calls.by_leg.get(agi.uniqueid)

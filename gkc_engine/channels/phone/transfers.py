@@ -141,6 +141,11 @@ class Transfers:
         by_code = (c for c in running.values() if c.by_code and c.caller == caller)
         return running.get(fact.second) or next(by_code, None)
 
+    def asked_by(self, leg: str, fact: tr.AttendedTransferred) -> tuple[AgentId | None, str]:
+        """Return which colleague answered the operator's own call on ``leg``, and where."""
+        consult = self.consults.running.get(leg)
+        return (None, "") if consult is None else self._answered(consult, fact)
+
     def _answered(
         self, consult: Consult, fact: tr.AttendedTransferred
     ) -> tuple[AgentId | None, str]:

@@ -1,0 +1,264 @@
+"""What a report is counted from: the one place in which reports read the records.
+
+When the tables of half-hours can answer, `_grouped` is what changes; nobody else reads contacts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from gkc_engine.config.guardrail_model import guardrails_of
+from gkc_engine.ids import Instant
+from gkc_engine.recorder import schema
+from gkc_engine.reports.periods import Stretch
+from gkc_engine.statistics import operators
+from gkc_engine.statistics.figures import Handling
+from gkc_engine.statistics.intervals import at
+from gkc_engine.statistics.report import (
+    Key,
+    Line,
+    Period,
+    by_column,
+    by_interval,
+    contacts,
+)
+from gkc_engine.statistics.scope import EVERYTHING, Scope
+
+GOAL: Final = 0.8
+"""Service level that is asked for where no guard-rail says one: 80 % in time, the field's habit."""
+
+OUT: Final = "out"
+"""``direction`` of a call that an operator made."""
+
+IN_PROGRESS: Final = "in_progress"
+"""Stands for the disposition of a contact that has not ended yet."""
+
+_TOLD_EVERY: Final = 50_000
+
+Progress = Callable[[int], None]
+"""Told how many contacts have been read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the config that was in force says: names for people, and what was asked for."""
+
+    center: str = ""
+    title: str = ""
+    services: Mapping[str, str] = field(default_factory=dict)
+    bodies: Mapping[str, str] = field(default_factory=dict)
+    """Service -> executive body."""
+    queues: Mapping[str, str] = field(default_factory=dict)
+    goals: Mapping[str, float] = field(default_factory=dict)
+    """Queue -> ``guardrails.QUEUE.sl_min``."""
+    version: str = ""
+
+    def service(self, key: str | None, without: str) -> str:
+        """Return a service's name for people."""
+        return without if not key else self.services.get(key, key)
+
+    def queue(self, key: str | None, without: str) -> str:
+        """Return a queue's name for people."""
+        return without if not key else self.queues.get(key, key)
+
+
+@dataclass(slots=True, kw_only=True)
+class Counted:
+    """The contacts of one stretch of time, grouped in every way that a report needs."""
+
+    of_all: Line = field(default_factory=Line)
+    by_interval: dict[Instant, Line] = field(default_factory=dict)
+    by_hour: dict[int, Line] = field(default_factory=dict)
+    """By the hour that the wall clock shows, 0 to 23."""
+    by_queue: dict[str | None, Line] = field(default_factory=dict)
+    by_service: dict[str | None, Line] = field(default_factory=dict)
+    outcomes: Counter[tuple[str | None, str]] = field(default_factory=Counter)
+    """(service, disposition) -> contacts; also those that never entered a queue."""
+    outgoing: Counter[str] = field(default_factory=Counter)
+    """Disposition -> calls that operators made: contacts of direction out, beside all else."""
+    outside: Counter[str] = field(default_factory=Counter)
+    """Disposition -> contacts that never entered a queue."""
+    staff: Handling | None = None
+    """What all operators did; ``None`` where only a part of the contacts is asked for."""
+
+    def ended_as(self) -> Counter[str]:
+        """Return how many contacts there were of each disposition."""
+        found: Counter[str] = Counter()
+        for (_, disposition), n in self.outcomes.items():
+            found[disposition] += n
+        return found
+
+    @property
+    def contacts(self) -> int:
+        """How many contacts there were, queued or not."""
+        return self.outcomes.total()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Of which contacts a report is."""
+
+    zone: ZoneInfo
+    known: Instant
+    """Until when the records tell what goes on."""
+    queue: str | None = None
+    service: str | None = None
+    scope: Scope = EVERYTHING
+    """Who asks."""
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether only a part of the contacts is asked for: then operators cannot be counted."""
+        return self.queue is not None or self.service is not None or self.scope.limited
+
+    def period(self, of: Stretch) -> Period:
+        """Return the stretch as the statistics ask for it."""
+        return Period(
+            since=of.since,
+            until=of.seen,
+            queue=self.queue,
+            service=self.service,
+            scope=self.scope,
+        )
+
+
+def count(
+    connection: sa.Connection,
+    asked: Asked,
+    of: Stretch,
+    bounds: Sequence[Instant],
+    tell: Progress,
+) -> Counted:
+    """Return the figures of a stretch of time; ``bounds``: where its intervals begin."""
+    found = Counted()
+    if of.seen <= of.since:
+        return found
+    zone = asked.zone
+    ways: list[tuple[dict[Any, Line], Key]] = [
+        (found.by_interval, by_interval(bounds)),
+        (found.by_hour, lambda contact: at(contact["first_queued"]).astimezone(zone).hour),
+        (found.by_queue, by_column("queue")),
+        (found.by_service, by_column("service")),
+    ]
+    period = asked.period(of)
+    for n, contact in enumerate(contacts(connection, period)):
+        found.of_all.add(contact)
+        for lines, key in ways:
+            lines.setdefault(key(contact), Line()).add(contact)
+        found.outcomes[contact["service"], contact["disposition"] or IN_PROGRESS] += 1
+        if n % _TOLD_EVERY == _TOLD_EVERY - 1:
+            tell(n + 1)
+    for service, direction, disposition, n in _never_queued(connection, period):
+        if direction == OUT:
+            found.outgoing[disposition or IN_PROGRESS] += n
+            continue
+        found.outcomes[service, disposition or IN_PROGRESS] += n
+        found.outside[disposition or IN_PROGRESS] += n
+    if not asked.narrowed:
+        found.staff = staff(connection, of.since, of.seen, asked.known)
+    return found
+
+
+def staff(connection: sa.Connection, since: Instant, until: Instant, known: Instant) -> Handling:
+    """Return what all operators together did in a stretch of time."""
+    rows = operators.rows(connection, since, until, known)
+    made = Handling()
+    if rows:
+        of_all = rows[-1]  # The row of all together, or the only one.
+        for name in ("talk", "hold", "wrap_up", "ready", "paid"):
+            setattr(made, f"{name}_us", round(of_all[f"{name}_s"] * 1_000_000))
+        made.handled, made.offers = of_all["handled"], of_all["offers"]
+        made.offers_unanswered = of_all["offers_unanswered"]
+    return made
+
+
+def _never_queued(
+    connection: sa.Connection, period: Period
+) -> Iterator[tuple[str | None, str, str | None, int]]:
+    """Give (service, direction, disposition, contacts) of no queue, by their start."""
+    c = schema.contact.c
+    query = (
+        sa.select(c.service, c.direction, c.disposition, sa.func.count())
+        .where(c.first_queued.is_(None), c.started >= period.since, c.started < period.until)
+        .group_by(c.service, c.direction, c.disposition)
+    )
+    if period.queue is not None:
+        query = query.where(c.queue == period.queue)
+    if period.service is not None:
+        query = query.where(c.service == period.service)
+    query = period.scope.narrow(query, c.service)
+    for row in connection.execute(query):
+        yield row.service, row.direction, row.disposition, row[3]
+
+
+# --- what the config said -------------------------------------------------------------------------
+
+
+def facts(connection: sa.Connection, of: Stretch) -> Facts:
+    """Return the names of the config under which the last contact of the stretch was decided.
+
+    So a report of a past month says the same when services are renamed. Without a contact: of the
+    config that was applied last.
+    """
+    c, versions = schema.contact.c, schema.config_version.c
+    query = (
+        sa.select(c.config_version)
+        .where(c.started >= of.since, c.started < of.seen)
+        .order_by(c.started.desc(), c.contact_id.desc())
+        .limit(1)
+    )
+    version = connection.scalar(query)
+    found = sa.select(versions.hash, schema.event.c.data).join(
+        schema.event, schema.event.c.event_id == versions.event_id
+    )
+    if version is not None:
+        row = connection.execute(found.where(versions.hash == version)).first()
+    else:
+        row = connection.execute(found.order_by(versions.applied.desc()).limit(1)).first()
+    if row is None:
+        return Facts()
+    return facts_of_tree(row[0], json.loads(row[1]).get("tree") or "")
+
+
+def facts_of_tree(version: str, tree: str) -> Facts:
+    """Return the names in a config on record (``Config.tree``; empty of older ledgers)."""
+    told = json.loads(tree) if tree else {}
+    services = told.get("services", {})
+    return Facts(
+        center=told.get("center", {}).get("prefix", ""),
+        title=told.get("center", {}).get("title", ""),
+        services={key: one["title"] for key, one in services.items()},
+        bodies={key: one["body"] for key, one in services.items() if one.get("body")},
+        queues={key: one.get("title") or key for key, one in told.get("queues", {}).items()},
+        goals={
+            queue: rail.sl_min
+            for queue, rail in guardrails_of(tree).items()
+            if rail.sl_min is not None
+        },
+        version=version,
+    )
+
+
+def occurs(connection: sa.Connection, column: str, value: str) -> bool:
+    """Return whether any contact on record has that queue or service."""
+    table = schema.contact
+    query = sa.select(sa.literal(1)).where(table.c[column] == value).limit(1)
+    return connection.scalar(query) is not None
+
+
+def total(lines: Mapping[Any, Line], keys: Sequence[Any]) -> Line:
+    """Return the lines of these keys together."""
+    made = Line()
+    for key in keys:
+        if key in lines:
+            made.counts.add(lines[key].counts)
+            made.handling.add(lines[key].handling)
+            made.waits += lines[key].waits
+    return made

@@ -1,0 +1,407 @@
+"""Operators call outside on a real Asterisk: what is allowed, what is on record, what survives."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+import pytest_asyncio
+
+from gkc_engine.demo.city import CityOptions
+from gkc_engine.demo.tree import Document
+from gkc_engine.pbx.install import Install
+from tests.acceptance.desk import Desk
+from tests.acceptance.harness import Row, scene, until
+from tests.acceptance.phone import Leg, Phone, answers, only_rings, refuses
+from tests.acceptance.sipp import SippBench
+from tests.acceptance.stage import PROMPTS, Stage, kinds
+from tests.acceptance.transfer_cases import (
+    engine_dead,
+    handed_over,
+    hears_each_other,
+    talk,
+    talks,
+    transfer_case,
+)
+from tests.acceptance.trials import now
+
+pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
+
+OFFICE = "+74950000042"
+"""May be called at any time."""
+CITIZEN = "+79000000042"
+"""May be called by day."""
+DENIED = "+79000000099"
+US = "+74957777777"
+NEAR_S = 0.25
+"""How far our phones' clocks and the record may lie apart: a busy machine's wake-up."""
+
+
+@dataclasses.dataclass(slots=True)
+class Outside:
+    """The stage, and the telephone network behind its trunk: one phone that has every number."""
+
+    stage: Stage
+    network: Phone
+
+    async def rings(self, called: str) -> Leg:
+        """Return the call that has come to ``called``."""
+        leg = await self.network.next_call()
+        assert leg._invite["to"].startswith(f"<sip:{called}@"), leg._invite["to"]
+        return leg
+
+    async def talk(self, number: str = OFFICE) -> tuple[Leg, Leg]:
+        """Let Anna, who is at work, call ``number``; they talk."""
+        self.network.on_call = answers
+        mine = await self.stage.phone(101).dial(number)
+        theirs = await self.rings(OFFICE if number.endswith("0042") else number)
+        await asyncio.wait_for(mine.answered.wait(), 10)
+        await hears_each_other(mine, theirs)
+        return mine, theirs
+
+
+def _night_is_now(document: Document) -> None:
+    """Lay the night around the present minute, in the center's zone."""
+    local = datetime.fromtimestamp(now(), tz=ZoneInfo("Europe/Moscow"))
+    minute = local.hour * 60 + local.minute
+    clock = [f"{at // 60 % 24:02d}:{at % 60:02d}" for at in (minute - 60, minute + 120)]
+    document["outbound"] = {
+        "allow": ["+7495", "+7900"],
+        "deny": [DENIED],
+        "dial": "PJSIP/{number}@network",
+        "caller_id": US,
+        "ring": "3s",
+        "wrapuptime": "1s",
+        "caps": {"per_operator_hour": 60, "concurrent": 1},
+        "night": {"from": clock[0], "to": clock[1], "allow": ["+7495"]},
+    }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def outside(
+    install: Install, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Outside]:
+    desk = Desk()
+    network: list[Phone] = []
+
+    async def phones(bench: SippBench) -> Mapping[str, int]:
+        at = await desk.start(bench)
+        host, _, port = bench.server.partition(":")
+        network.append(await Phone("network", (host, int(port)), signature=0x70).start())
+        return at
+
+    def tune(document: Document) -> None:
+        if "pbx" in document:
+            document["pbx"]["emergency_context"] = "from-operators-out"
+            _night_is_now(document)
+
+    def options(base: CityOptions) -> CityOptions:
+        trunk = (
+            "\n[network]\ntype = endpoint\ncontext = gkc\ndisallow = all\nallow = alaw\n"
+            "allow_transfer = no\naors = network\n[network]\ntype = aor\n"
+            f"contact = sip:127.0.0.1:{network[0].port}\n"
+        )
+        plan = (
+            "\n[from-operators-out]\nexten => 112,1,Dial(PJSIP/${EXTEN}@network)\n"
+            " same => n,Hangup()\n"
+        )
+        return dataclasses.replace(base, tune=tune, extra_dialplan=plan, extra_pjsip=trunk)
+
+    folder = tmp_path_factory.mktemp("outbound")
+    async with scene(folder, install, phones=phones, options=options) as city:
+        yield Outside(Stage(city, desk), network[0])
+        await network[0].stop()
+        await desk.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def _calm(outside: Outside) -> AsyncIterator[None]:
+    async with transfer_case(outside.stage):
+        yield
+        for leg in outside.network.calls:
+            if not leg.ended.is_set() and not leg.answered.is_set():
+                leg.refuse(480)
+    outside.network.on_call = None
+    outside.network.calls.clear()
+    while not outside.network.rang.empty():
+        outside.network.rang.get_nowait()
+
+
+def us(text: str) -> float:
+    """Return the seconds since the epoch of a record's time."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+async def out_of(outside: Outside, disposition: str) -> Row:
+    """Return the case's one record of a call out, which must have ended so."""
+    story = await outside.stage.last()
+    assert (story["direction"], story["initiation"]) == ("out", "outbound")
+    assert story["disposition"] == disposition, story
+    assert story["queue"] is None
+    assert story["first_queued"] is None
+    assert story["agent_id"] == "anna"
+    return story
+
+
+async def test_a_call_is_on_record_to_the_second(outside: Outside) -> None:
+    stage = outside.stage
+    await stage.city.login("anna")
+    began = now()
+    mine, theirs = await outside.talk("84950000042")
+    answered = now()
+    assert US in theirs._invite["from"]
+    row = await stage.city.agent_is("anna", "talk")
+    assert row["contact_id"]
+    await mine.hold()
+    await stage.city.agent_is("anna", "hold")
+    await mine.hold(on=False)
+    await stage.city.agent_is("anna", "talk")
+    await theirs.bye()
+    ended = now()
+    await stage.city.agent_is("anna", "wrap_up")
+    await stage.city.agent_is("anna", "ready")
+    story = await out_of(outside, "answered")
+    assert kinds(story) == ["ring", "talk", "hold", "talk"]
+    assert story["end_party"] == "citizen"
+    assert abs(us(story["started"]) - began) < NEAR_S
+    assert us(story["answered"]) <= answered
+    assert abs(us(story["ended"]) - ended) < NEAR_S
+    assert story["talk_s"] + story["hold_s"] == pytest.approx(
+        us(story["ended"]) - us(story["answered"]), abs=0.01
+    )
+    await until(lambda: _wrapped_up(stage, story), "the wrap-up is on record", 5)
+    (shown,) = await stage.city.ask("contact.list", direction="out", limit=1)
+    assert shown["contact_id"] == story["contact_id"]
+    (revealed,) = await stage.city.ask("contact.show", contact=story["contact_id"], reveal=True)
+    assert revealed["citizen_number"] == OFFICE
+    assert OFFICE not in str(story)
+
+
+async def test_nobody_answers_busy_declined_and_given_up(outside: Outside) -> None:
+    stage = outside.stage
+    await stage.city.login("anna")
+    ends: list[tuple[str, str]] = []
+    for on_call in (refuses(486, ringing=True), refuses(603, ringing=True), only_rings):
+        outside.network.on_call = on_call
+        mine = await stage.phone(101).dial(OFFICE)
+        await asyncio.wait_for(mine.ended.wait(), 20)
+        await stage.city.agent_is("anna", "ready")
+    mine = await stage.phone(101).dial(OFFICE)
+    await asyncio.wait_for(mine.ringing.wait(), 10)
+    await mine.bye()
+    await stage.city.agent_is("anna", "ready")
+    for story in await stage.over(4):
+        ends.append((story["disposition"], story["end_party"]))
+        assert kinds(story) == ["ring"]
+    assert ends == [
+        ("busy", "citizen"),
+        ("declined", "citizen"),
+        ("no_answer", "system"),
+        ("cancelled", "agent"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "reason", "prompt"),
+    [
+        (DENIED, "not_allowed", "outbound-not-allowed"),
+        ("+12025550142", "not_allowed", "outbound-not-allowed"),
+        ("5550142", "no_number", "outbound-not-allowed"),
+        (CITIZEN, "night", "outbound-night"),
+    ],
+)
+async def test_refused_numbers(outside: Outside, number: str, reason: str, prompt: str) -> None:
+    await outside.stage.city.login("anna")
+    mine = await outside.stage.phone(101).dial(number)
+    await asyncio.wait_for(mine.ended.wait(), 20)
+    assert mine.heard(PROMPTS / f"{prompt}.alaw", for_s=0.5)
+    story = await out_of(outside, "barred")
+    assert story["reason"] == reason
+    assert outside.network.calls == [], "nothing was dialled"
+
+
+async def test_caps_of_the_center_and_of_the_operator(outside: Outside) -> None:
+    stage = outside.stage
+    await stage.city.login("anna", "boris")
+    await outside.talk()
+    other = await stage.phone(102).dial(OFFICE)
+    await asyncio.wait_for(other.ended.wait(), 20)
+    await stage.phone(101).calls[-1].bye()
+    rows = {r["agent_id"]: r for r in await stage.over(2)}
+    assert (rows["boris"]["disposition"], rows["boris"]["reason"]) == ("barred", "center_cap")
+    assert rows["anna"]["disposition"] == "answered"
+    assert rows["anna"]["end_party"] == "agent"
+
+
+async def test_for_a_citizen_on_hold(outside: Outside) -> None:
+    stage = outside.stage
+    leg, mine = await talk(stage, others=())
+    await mine.hold()
+    await stage.city.agent_is("anna", "hold")
+    outside.network.on_call = answers
+    second = await stage.phone(101).dial(OFFICE)
+    await asyncio.wait_for(second.answered.wait(), 10)
+    await second.bye()
+    await mine.hold(on=False)
+    await leg.bye()
+    stories = {s["direction"]: s for s in await stage.over(2)}
+    assert stories["out"]["related_contact_id"] == stories["in"]["contact_id"]
+    assert stories["out"]["disposition"] == "answered"
+    assert kinds(stories["in"])[-3:] == ["talk", "hold", "talk"]
+
+
+async def test_a_citizen_is_put_through_to_an_office(outside: Outside) -> None:
+    stage = outside.stage
+    leg, mine = await talk(stage, others=())
+    await mine.hold()
+    await stage.city.agent_is("anna", "hold")
+    outside.network.on_call = answers
+    second = await stage.phone(101).dial(OFFICE)
+    theirs = await outside.rings(OFFICE)
+    await asyncio.wait_for(second.answered.wait(), 10)
+    assert await mine.refer(OFFICE, second) == 202
+    await hears_each_other(leg, theirs)
+    await stage.city.agent_is("anna", "ready")
+    await leg.bye()
+    stories = {s["direction"]: s for s in await stage.over(2)}
+    assert kinds(stories["in"])[-1] == "external"
+    assert "hold" in kinds(stories["in"])
+    assert handed_over(stories["in"]) == ["attended"]
+    assert stories["out"]["disposition"] == "answered"
+    assert stories["out"]["related_contact_id"] == stories["in"]["contact_id"]
+
+
+async def test_the_called_party_is_put_through_to_a_colleague(outside: Outside) -> None:
+    stage = outside.stage
+    await stage.city.login("anna", "boris")
+    mine, theirs = await outside.talk()
+    stage.phone(102, answers)
+    second = await stage.phone(101).dial("102")
+    await asyncio.wait_for(second.answered.wait(), 10)
+    his = await stage.phone(102).next_call()
+    await hears_each_other(second, his)
+    assert await mine.refer("102", second) == 202
+    await hears_each_other(his, theirs)
+    row = await stage.city.agent_is("boris", "talk")
+    assert row["contact_id"], "it is his contact now"
+    await his.bye()
+    await stage.city.agent_is("boris", "ready")
+    story = await out_of(outside, "answered")
+    assert talks(story) == ["anna", "boris"]
+    assert handed_over(story) == ["attended"]
+
+
+@pytest.mark.parametrize("ends", ["with an engine", "without"])
+async def test_a_killed_engine_leaves_the_talk_alone(outside: Outside, ends: str) -> None:
+    stage = outside.stage
+    await stage.city.login("anna")
+    mine, theirs = await outside.talk()
+    ended = 0.0
+    async with engine_dead(stage):
+        await hears_each_other(mine, theirs)
+        if ends == "without":
+            await theirs.bye()
+            ended = now()
+    if ends == "with an engine":
+        await stage.city.agent_is("anna", "talk")
+        await hears_each_other(mine, theirs)
+        await theirs.bye()
+        ended = now()
+    story = await out_of(outside, "answered")
+    assert abs(us(story["ended"]) - ended) < NEAR_S
+    assert story["end_party"] == "citizen"
+    await stage.city.agent_is("anna", "ready")
+
+
+async def test_answered_while_the_engine_is_dead(outside: Outside) -> None:
+    stage = outside.stage
+    await stage.city.login("anna")
+    outside.network.on_call = only_rings
+    mine = await stage.phone(101).dial(OFFICE)
+    theirs = await outside.rings(OFFICE)
+    await asyncio.wait_for(mine.ringing.wait(), 10)
+    async with engine_dead(stage):
+        await theirs.answer()
+        answered = now()
+        await hears_each_other(mine, theirs)
+    await until(lambda: _answered(stage), "the answer is on record", 10)
+    await mine.bye()
+    story = await out_of(outside, "answered")
+    assert abs(us(story["answered"]) - answered) < NEAR_S
+    assert story["end_party"] == "agent"
+
+
+async def _wrapped_up(stage: Stage, story: Row) -> bool:
+    segments = (await stage.city.story(story["contact_id"]))["segments"]
+    return [s["agent_id"] for s in segments if s["kind"] == "wrap_up"] == ["anna"]
+
+
+async def _answered(stage: Stage) -> bool:
+    return all(row["answered"] is not None for row in await stage.new())
+
+
+async def test_without_an_engine_only_112_leads_out(outside: Outside) -> None:
+    stage = outside.stage
+    outside.network.on_call = answers
+    async with engine_dead(stage):
+        refused = await stage.phone(101).dial(OFFICE)
+        await asyncio.wait_for(refused.ended.wait(), 20)
+        assert refused.heard(PROMPTS / "outbound-unavailable.alaw", for_s=0.5)
+        assert outside.network.calls == []
+        saved = await stage.phone(101).dial("112")
+        await asyncio.wait_for(saved.answered.wait(), 10)
+        await outside.rings("112")
+        await saved.bye()
+    pid = await asyncio.to_thread(lambda: stage.city.city.engine_pid)
+    outside.network.calls.clear()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        hung = await stage.phone(101).dial(OFFICE)  # its heartbeat is fresh: the lease tells
+        await asyncio.wait_for(hung.ended.wait(), 20)
+        assert hung.heard(PROMPTS / "outbound-unavailable.alaw", for_s=0.5)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert outside.network.calls == []
+
+
+@pytest.mark.parametrize(
+    "crafted",
+    [
+        "%24%7bEXTEN%7d",
+        "84950000042%26PJSIP%2f1%40network",
+        "84950000042,60,T",
+        "84950000042%7cS",
+        "8495000004%32%40network",
+        "*4584950000042",
+        "gkc-outbound",
+        "_X.",
+    ],
+)
+async def test_crafted_numbers_lead_nowhere(outside: Outside, crafted: str) -> None:
+    stage = outside.stage
+    await stage.city.login("anna")
+    mine = await stage.phone(101).dial(crafted)
+    await asyncio.wait_for(mine.ended.wait(), 20)
+    assert outside.network.calls == []
+    assert await stage.new() == []
+
+
+async def test_a_refer_does_not_lead_the_called_party_anywhere(outside: Outside) -> None:
+    stage = outside.stage
+    await stage.city.login("anna", "boris")
+    mine, theirs = await outside.talk()
+    await mine.refer("102")
+
+    async def told() -> bool:
+        return any("404" in body for body in mine.notified)
+
+    await until(told, "the REFER is refused", 10)
+    await hears_each_other(mine, theirs)
+    await mine.bye()
+    await out_of(outside, "answered")
