@@ -50,14 +50,12 @@ from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiServer
 from gkc_engine.ivr.prompts import PromptStore
 from gkc_engine.metrics import Metrics, MetricsServer, in_loop, measure_loop_lag
-from gkc_engine.recorder import audit, schema
+from gkc_engine.recorder import audit, queue_log_gap, schema
 from gkc_engine.recorder.citizens import Citizens
 from gkc_engine.recorder.high_water import HighWater
 from gkc_engine.recorder.journal import Journal
 from gkc_engine.recorder.ledger import Ledger, engine_version
 from gkc_engine.recorder.numbers import Numbers
-from gkc_engine.recorder.queue_log import QueueLog
-from gkc_engine.recorder.queue_log_file import QueueLogFile
 from gkc_engine.recorder.recovery import Recovery
 from gkc_engine.recorder.writer import DurableWriter
 from gkc_engine.records import RecordReader
@@ -144,10 +142,8 @@ class App:
             lambda name: plans.recordings_of(self.config, self.state_dir).there(name),
         )
         stack.push_async_callback(self.reader.close)
-        lines = QueueLog()
-        with self.ledger.store.engine.connect() as connection:
-            lines.prime(connection, self.recovery.settings)
-        self.queue_log = QueueLogFile(self.state_dir / "queue_log", lines)
+        log_path, settings = self.state_dir / "queue_log", self.recovery.settings
+        self.queue_log = queue_log_gap.opened(log_path, self.ledger.store.engine, settings)
         stack.callback(self.queue_log.reopen)
 
     def _engine_parts(self) -> None:
@@ -368,6 +364,7 @@ class App:
             "agi_sessions": self.phone.agi.sessions,
             "steps": self.engine.steps_total,
             "store": self.store,
+            "state": str(self.state_dir.resolve()),
         }
 
     def _audit(

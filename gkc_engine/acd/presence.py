@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, OfferOutcome, SegmentKind, SegmentOutcome
@@ -173,10 +175,15 @@ def _disposition(
         told = contact.state is ContactState.MENU and event.reason == ev.MENU_ENDED
         return Disposition.ANSWERED_BY_ANNOUNCEMENT if told else Disposition.SYSTEM_FAILED
     if contact.state is ContactState.MENU:
-        return Disposition.ABANDONED_MENU
+        # Who stood in the native queue before has left no menu "before any queue".
+        been_there = contact.enqueued is not None
+        return Disposition.FAILED_OPEN if been_there else Disposition.ABANDONED_MENU
     assert contact.queue is not None
     short = wait_us <= world.queues[contact.queue].settings.short_abandon_us
     return Disposition.ABANDONED_SHORT if short else Disposition.ABANDONED
+
+
+_WITHOUT_A_PERSON: Final = (Disposition.SELF_SERVED, Disposition.ANSWERED_BY_ANNOUNCEMENT)
 
 
 def record_end(
@@ -188,6 +195,8 @@ def record_end(
     wait_us: Micros,
 ) -> None:
     """Put the contact's one row on record."""
+    # Served without a person: beside "offered", also if Asterisk's own queue had him meanwhile.
+    beside = disposition in _WITHOUT_A_PERSON
     world.out.append(
         cmd.ContactEnded(
             contact_id=contact.contact_id,
@@ -199,11 +208,11 @@ def record_end(
             reason=event.reason or contact.decided_reason,
             via=contact.via,
             queue=contact.queue,
-            first_queued=contact.enqueued,
+            first_queued=None if beside else contact.enqueued,
             answered=contact.answered,
             agent_id=contact.first_agent,
             menu_us=contact.menu_us,
-            wait_us=wait_us,
+            wait_us=_NO_TIME if beside else wait_us,
             ring_us=contact.ring_us,
             talk_us=contact.talk_us,
             hold_us=contact.hold_us,

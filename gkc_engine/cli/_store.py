@@ -36,6 +36,8 @@ class Store:
     """The center's time zone, if a note beside the store tells it."""
     folder: Path = Path()
     """Of the configuration: a reference may be relative to it."""
+    state: Path | None = None
+    """The folder of the engine that wrote it, if that is known."""
 
     @cached_property
     def url(self) -> str:
@@ -67,6 +69,11 @@ class Store:
 
         path = sqlite_path(self.url)
         return state_dir() if path is None else path.parent
+
+    @property
+    def beside(self) -> Path:
+        """Where what the engine writes beside its records lies: ``queue_log``, exports."""
+        return self.scratch if self.state is None else self.state
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -208,7 +215,8 @@ def found(config: Path | None) -> Iterator[Found]:
         row = client.call("engine.show")[0]
         if not row.get("store"):
             raise ControlError("refused", "the running engine does not say where its records lie")
-        store = Store(row["store"], row["timezone"], Path(row["config"]))
+        state = Path(row["state"]) if row.get("state") else None
+        store = Store(row["store"], row["timezone"], Path(row["config"]), state)
         yield Found(store, from_iso(row["now"]), client)
 
 
@@ -249,7 +257,8 @@ def last_store() -> Store:
 
 
 def _noted(said: Mapping[str, Any]) -> Store:
-    return Store(said["store"], said.get("timezone"), Path(said.get("config", ".")))
+    state = Path(said["state"]) if said.get("state") else None
+    return Store(said["store"], said.get("timezone"), Path(said.get("config", ".")), state)
 
 
 @contextmanager

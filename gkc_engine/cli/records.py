@@ -10,7 +10,9 @@ import typer
 from gkc_engine.cli import _destroying
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json, progress
+from gkc_engine.cli._export import export
 from gkc_engine.cli._store import Store, found, missing
+from gkc_engine.cli._verify import verify
 from gkc_engine.control.protocol import ControlError
 
 if TYPE_CHECKING:
@@ -60,6 +62,10 @@ def rebuild(
         print_json([{"rows": rows}])
     else:
         print(f"{at.store.name}: made anew from {rows} rows of the ledger")
+
+
+app.command()(verify)
+app.command()(export)
 
 
 def _rebuild(records: Store) -> int:

@@ -106,6 +106,8 @@ class PbxModel(Model):
     fastagi: FastAgiModel = FastAgiModel()
     cel: Text | None = None
     """Asterisk's `legs.csv` (asterisk/README.md), read after a restart: what was missed."""
+    cdr: Text | None = None
+    """Asterisk's `calls.csv` (asterisk/README.md), read by `gkc records verify` alone."""
     asterisk: Text | None = None
     """Path of the asterisk program that `gkc demo` is to start; absent = found or installed."""
     emergency_context: Name | None = None

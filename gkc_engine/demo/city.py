@@ -131,6 +131,7 @@ class City:
                 },
                 "fastagi": {"host": "127.0.0.1", "port": ports.agi},
                 "cel": str(self.asterisk.legs_csv),
+                "cdr": str(self.asterisk.calls_csv),
             }
             document["metrics"] = {"host": "127.0.0.1", "port": ports.metrics}
         self.options.tune(document)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from gkc_engine.pbx.install import Install
 
 HEADER: Final = "; gkc: generated file. Changes made here are lost: change the config instead."
-INCLUDE_FILES: Final = ("extensions", "pjsip", "queues", "manager", "features")
+INCLUDE_FILES: Final = (
+    *("extensions", "pjsip", "queues", "manager", "features"),
+    *("cel_custom", "cdr_custom"),
+)
 SECRET_FILES: Final = frozenset({"manager.conf", "pjsip.conf"})
 STANDALONE_FILES: Final = (
     *("asterisk", "modules", "logger", "extensions", "pjsip", "queues", "manager", "musiconhold"),
@@ -237,6 +240,8 @@ GENERAL_LINES: Final = {
         "channelvars = GKC_CONTACT,GKC_ENQ",
     ),
     "queues.conf": ("persistentmembers = yes",),
+    "cel.conf": ("enable = yes", "events = CHAN_START,ANSWER,HANGUP", "dateformat = %s.%6q"),
+    "cdr.conf": ("enable = yes", "unanswered = yes"),
 }
 """What only ``[general]`` can say, and that is the administrator's."""
 
@@ -247,7 +252,8 @@ RELOAD_LINES: Final = tuple(
     f'asterisk -rx "{command}"'
     for command in (
         *("dialplan reload", "module reload res_pjsip.so", "queue reload all"),
-        *("manager reload", "module reload features"),
+        *("manager reload", "module reload features", "module reload cel", "module reload cdr"),
+        *("module reload cel_custom.so", "module reload cdr_custom.so"),
     )
 )
 
@@ -315,7 +321,12 @@ def _whole(
             continue
         folder = "outside" if outside and name in OUTSIDE_FILES else "standalone"
         files[f"{name}.conf"] = _render(
-            f"{folder}/{name}.conf", dirs=dirs, modules=_modules(install), install=install, **values
+            f"{folder}/{name}.conf",
+            dirs=dirs,
+            modules=_modules(install),
+            install=install,
+            outside=outside,
+            **values,
         )
     files.update({f"{name}.conf": f"{HEADER}\n" for name in EMPTY_FILES})
     write_files(files, dirs.etc)

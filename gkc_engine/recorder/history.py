@@ -118,6 +118,21 @@ def span(connection: sa.Connection) -> Span:
     )
 
 
+def seq_before(connection: sa.Connection, within: Span, at: Instant) -> int:
+    """Return the last row before ``at``, 0 if there is none: rows stand in order of time."""
+    e = schema.event.c
+    low, high = within.first_seq - 1, within.last_seq
+    while low < high:
+        middle = (low + high + 1) // 2
+        query = sa.select(e.seq, e.ts_us).where(e.seq >= middle).order_by(e.seq).limit(1)
+        row = connection.execute(query).first()
+        if row is not None and row.ts_us < at:
+            low = row.seq
+        else:
+            high = middle - 1
+    return low
+
+
 def base_before(connection: sa.Connection, at: Instant) -> Base:
     """Return the last snapshot that was taken before ``at``, else the ledger's beginning.
 

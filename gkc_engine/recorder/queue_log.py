@@ -18,6 +18,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settings
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.codec import KINDS
 from gkc_engine.recorder.rows import StepLike
 
 _NONE: Final = "NONE"
@@ -55,19 +56,32 @@ class QueueLog:
         rows = connection.execute(
             sa.select(contact).where(contact.c.ended.is_(None)).order_by(contact.c.first_queued)
         )
+        talkers, gone = _talkers(connection), _out_of_queue(connection)
         for row in rows.mappings():
-            call = self._call_of(row["contact_id"], row["medium"], row["linkedid"])
+            contact_id = row["contact_id"]
+            call = self._call_of(contact_id, row["medium"], row["linkedid"])
             call.citizen = row["citizen_id"] or ""
             if row["first_queued"] is None:
                 continue
-            self._enter(row["contact_id"], call, row["queue"], row["first_queued"])
-            if row["answered"] is not None:
-                self._leave(row["contact_id"], call)
-                call.agent, call.answered = row["agent_id"], row["answered"]
-                call.hold_s = _s(row["answered"] - row["first_queued"])
+            self._enter(contact_id, call, row["queue"], row["first_queued"])
+            agent = talkers.get(contact_id)
+            if agent is not None or contact_id in gone:
+                self._leave(contact_id, call)
+                call.agent, call.answered = agent, row["answered"] or row["first_queued"]
+                call.hold_s = _s(call.answered - row["first_queued"])
         for agent, state in connection.execute(
             sa.select(interval.c.agent_id, interval.c.state).where(interval.c.end.is_(None))
         ):
+            self._states[agent] = cm.AgentState(state)
+
+    def begin(self, connection: sa.Connection, at: Instant, settings: Settings | None) -> None:
+        """Take the agents' states at ``at``, to give the lines of what came later once more."""
+        if settings is not None:
+            self._settle(settings)
+        interval = schema.agent_interval
+        there = (interval.c.start < at) & (interval.c.end.is_(None) | (interval.c.end >= at))
+        query = sa.select(interval.c.agent_id, interval.c.state).where(there)
+        for agent, state in connection.execute(query.order_by(interval.c.start)):
             self._states[agent] = cm.AgentState(state)
 
     def lines(self, steps: Iterable[StepLike]) -> list[str]:
@@ -223,6 +237,32 @@ class QueueLog:
             call.queue = queue
             lines.append(_line(now, call, agent, name, reason))
         return lines
+
+
+def _talkers(connection: sa.Connection) -> dict[str, str]:
+    """Return who is connected with whom now: contact → agent. After a transfer not the first."""
+    t = schema.agent_interval.c
+    states = [str(cm.AgentState.TALK), str(cm.AgentState.HOLD)]
+    query = sa.select(t.contact_id, t.agent_id).where(t.end.is_(None), t.state.in_(states))
+    return {contact: agent for contact, agent in connection.execute(query) if contact}
+
+
+def _out_of_queue(connection: sa.Connection) -> set[str]:
+    """Return the open contacts that have left their queue otherwise than into a talk of now.
+
+    They are led on or treated, or were handed to an outside party, and stand in no queue since.
+    """
+    e, open_ones = schema.event.c, sa.select(schema.contact.c.contact_id)
+    out, back = (ev.TransferCompleted, cm.TreatContact), cm.ContactQueued
+    query = (
+        sa.select(e.contact_id, e.kind, sa.func.max(e.seq))
+        .where(e.contact_id.in_(open_ones.where(schema.contact.c.ended.is_(None))))
+        .where(e.kind.in_([KINDS[kind] for kind in (*out, back)]))
+        .group_by(e.contact_id, e.kind)
+        .order_by(sa.func.max(e.seq))
+    )
+    last = {contact_id: kind for contact_id, kind, _ in connection.execute(query)}
+    return {contact_id for contact_id, kind in last.items() if kind != KINDS[back]}
 
 
 _TALK: Final = frozenset((cm.SegmentKind.TALK, cm.SegmentKind.HOLD, cm.SegmentKind.PARKED))

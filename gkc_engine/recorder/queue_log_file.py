@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -30,7 +32,11 @@ class QueueLogFile:
 
     def __call__(self, steps: Sequence[StepLike]) -> None:
         """Append the lines of committed ``steps``."""
-        self._pending.extend(self._lines.lines(steps))
+        self.append(self._lines.lines(steps))
+
+    def append(self, lines: Iterable[str]) -> None:
+        """Append ``lines``, after those that the disk did not take before."""
+        self._pending.extend(lines)
         if not self._pending:
             return
         try:
@@ -38,7 +44,7 @@ class QueueLogFile:
                 self._file = self._path.open("ab", buffering=0)
             while self._pending:
                 # One write a line: a reader that follows the file sees whole lines.
-                self._file.write(f"{self._pending[0]}\n".encode())
+                _write_whole(self._file, f"{self._pending[0]}\n".encode())
                 self._pending.popleft()
         except OSError as error:
             self.failures += 1
@@ -50,3 +56,11 @@ class QueueLogFile:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _write_whole(file: BinaryIO, line: bytes) -> None:
+    """Write all of a line or, on a disk that takes only its beginning, none of it."""
+    written = file.write(line)
+    if written != len(line):
+        file.truncate(file.tell() - written)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

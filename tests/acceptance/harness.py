@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from gkc_engine.demo.city import City, CityOptions
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import OperatorPhone, Trunk
+from tests.acceptance.reconciled import reconciled, told
 from tests.acceptance.sipp import FOREVER_MS, SippBench
 from tests.ports import free_ports
 
@@ -128,6 +129,8 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     """Run the city, once ``phones`` has started the operators' phones.
 
+    Whatever is done to it, its records are those of its Asterisk afterwards (``records verify``).
+
     It returns on which port of 127.0.0.1 the phone of each endpoint is; ``""`` = all others.
     Phones come first: Asterisk asks at its start which of them can be reached, then each 30 s.
     """
@@ -158,3 +161,5 @@ async def scene(
     finally:
         await bench.stop()
         await city.stop()
+    outcome = reconciled(city)
+    assert outcome.found == 0, told(outcome)

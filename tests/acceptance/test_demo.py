@@ -20,7 +20,7 @@ from gkc_engine.config.loader import load_config
 from gkc_engine.demo.books import Books
 from gkc_engine.ids import Instant, Micros, QueueId
 from gkc_engine.pbx.install import Install
-from tests.acceptance import recorded, simulated
+from tests.acceptance import reconciled, recorded, simulated
 from tests.acceptance.home import CONFIG, Home, until
 from tests.acceptance.phone import answers
 from tests.acceptance.softphone import SoftPhone
@@ -54,6 +54,10 @@ def test_its_record_replays_without_a_difference(ran: Home) -> None:
     recorded.replays(ran)
 
 
+def test_what_is_planted_in_its_records_or_in_asterisks_lists_is_named(ran: Home) -> None:
+    reconciled.names_what_is_planted(ran)
+
+
 def test_its_record_plans_worse_with_one_operator_s_skill_removed(ran: Home) -> None:
     recorded.plans(ran)
 
@@ -82,6 +86,7 @@ def _unattended(home: Home, seconds: int, rate: int, seed: int) -> dict[str, Any
     assert {row["queue"] for row in home.gkc("queue", "show")} == set(load_config(CONFIG).queues)
     assert home.gkc("report", "interval", "--every", "60")[-1]["offered"] <= seconds * rate
     assert home.gkc("records", "rebuild", "--check") == [], "while the engine writes"
+    assert home.object("records", "verify")["differences"] == 0, "while the engine writes"
     out, err = demo.communicate()
     assert demo.returncode == 0, err
     row: dict[str, Any] = json.loads(out)
@@ -103,6 +108,9 @@ def _unattended(home: Home, seconds: int, rate: int, seed: int) -> dict[str, Any
     assert sorted(one["disposition"] for one in listed["out"]) == ["answered", "busy"]
     _reported(home, row)
     assert home.gkc("records", "rebuild", "--check") == []
+    verified = home.object("records", "verify")
+    assert verified["differences"] == 0, verified["listed"]
+    assert verified["counts"]["contacts"] == row["offered"]
     _plant(note, row)
     return row
 

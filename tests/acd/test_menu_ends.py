@@ -35,6 +35,28 @@ def test_a_contact_that_ends_in_the_menu(
     assert [c.disposition for c in said if isinstance(c, ContactEnded)] == [expected]
 
 
+def test_who_was_in_the_native_queue_and_leaves_the_menu_afterwards_fell_open() -> None:
+    """He entered a queue, so he is offered; the parts of ``offered`` must hold him."""
+    acd = core_with(settings())
+    acd.step(ev.ContactStarted(contact_id=C1, medium=Medium.VOICE, number="1", entry="+7"), at(1))
+    acd.step(ev.ContactDetached(contact_id=C1, at=at(2)), at(2))
+    acd.step(ev.ContactAttached(contact_id=C1), at(9))
+    said = acd.step(ev.ContactLeft(contact_id=C1, party=ev.Party.CITIZEN), at(12))
+    (ended,) = [c for c in said if isinstance(c, ContactEnded)]
+    assert (ended.disposition, ended.first_queued) == (Disposition.FAILED_OPEN, at(2))
+
+
+def test_who_was_in_the_native_queue_and_served_himself_afterwards_was_not_offered() -> None:
+    acd = core_with(settings())
+    acd.step(ev.ContactStarted(contact_id=C1, medium=Medium.VOICE, number="1", entry="+7"), at(1))
+    acd.step(ev.ContactDetached(contact_id=C1, at=at(2)), at(2))
+    acd.step(ev.ContactAttached(contact_id=C1), at(9))
+    acd.step(ev.ArticleHeard(contact_id=C1, article="meters"), at(11))
+    said = acd.step(ev.ContactLeft(contact_id=C1, party=ev.Party.CITIZEN), at(12))
+    (ended,) = [c for c in said if isinstance(c, ContactEnded)]
+    assert (ended.disposition, ended.first_queued) == (Disposition.SELF_SERVED, None)
+
+
 def test_places_of_all_are_the_places_of_each() -> None:
     acd = core_with(settings())
     for n, contact_class in enumerate(

@@ -270,3 +270,26 @@ async def test_nobody_is_offered_before_the_operators_phones_are_known(tmp_path:
         await here.resync()
         offers = [c for c in here.commands() if isinstance(c, OfferContact)]
         assert offers == [offer], "his phone rings for somebody else"
+
+
+async def test_a_transfer_that_found_no_engine_was_when_the_operators_line_ended(
+    tmp_path: Path,
+) -> None:
+    """Also of a talk that had been put on hold a moment before; found by ``records verify``."""
+    legs = (
+        PHONE.format(t=stamp(2.5), leg=leg(2), linked=leg(1)),
+        line("ANSWER", leg(2), 3),
+        line("HANGUP", leg(2), 8.5),
+    )
+    async with world(cel=cel(tmp_path, *legs), agents=["anna"]) as here:
+        await talking(here)
+        held = ev.HoldStarted(contact_id=ContactId("c1"), agent_id=AgentId("anna"), at=at(8))
+        await here.said(held, seconds=8)
+        here.ami.channels(citizen_row(1, app="Queue"))
+        await here.restart(20, 1)
+        (moved,) = [e for e in here.events() if isinstance(e, ev.TransferRequested)]
+        assert (moved.from_agent, moved.at) == ("anna", at(8.5))
+        view, call = here.view("c1"), here.channel.calls.by_leg[leg(1)]
+        assert view is not None
+        # Nor do we take the end of an earlier talk of theirs for that of this one.
+        assert await here.channel.resync.parted(call, view) is None

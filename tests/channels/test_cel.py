@@ -83,13 +83,13 @@ def test_only_the_end_of_a_long_file_is_read(
         encoding="utf-8",
     )
     opened: list[str] = []
-    columns = cel._columns
+    columns = cel.columns
 
     def counted(text: str) -> list[str]:
         opened.append(text)
         return columns(text)
 
-    monkeypatch.setattr(cel, "_columns", counted)
+    monkeypatch.setattr(cel, "columns", counted)
     past = cel.read_history(path, Instant(at(1990)))
     assert [x.leg for x in past.citizens(at(1990))] == [leg(n, n) for n in range(1990, 2000)]
     assert len(opened) < 200, "the whole file was read"

@@ -80,6 +80,7 @@ def test_commands_are_told_of_a_store_that_is_no_file(tmp_path: Path) -> None:
         "store": "env:GKC_STORE_URL",
         "config": str(tmp_path),
         "timezone": "Europe/Moscow",
+        "state": str(tmp_path),
     }
     assert sqlite_path("sqlite:////d/e.db") == Path("/d/e.db")
     assert sqlite_path(PG) is None

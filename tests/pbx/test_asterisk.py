@@ -22,7 +22,7 @@ from gkc_engine.pbx.outside import (
     set_phone_default,
     unregister_phone,
 )
-from gkc_engine.pbx.render import templates_dir
+from gkc_engine.pbx.render import RELOAD_LINES, templates_dir
 from tests.pbx.support import (
     CITY,
     SECRET,
@@ -97,6 +97,30 @@ async def test_it_boots_without_a_warning_and_has_all_that_the_contract_names(
             assert "[Syntax]" in shown, action
         log = center.log.read_text()
     assert not [line for line in log.splitlines() if "WARNING" in line or "ERROR" in line]
+
+
+async def test_the_printed_reload_commands_are_known_and_both_lists_are_written(
+    city: City,
+) -> None:
+    for line in RELOAD_LINES:
+        command = line.partition('"')[2].removesuffix('"')
+        said = await city.center.cli(command)
+        assert "No such" not in said, (command, said)
+    await city.world.send(originate_citizen(call("+79160000077")))
+    await entered(city, "gkc-default")
+    await city.center.cli("channel request hangup all")
+
+    def rows(path: Path) -> list[str]:
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return [line for line in lines if "+79160000077" in line]
+
+    async def written() -> bool:
+        lists = (rows(city.center.legs_csv), rows(city.center.calls_csv))
+        return any('"HANGUP"' in line for line in lists[0]) and bool(lists[1])
+
+    await until(written)
+    start, _, end = rows(city.center.calls_csv)[0].replace('"', "").split(",")[4:7]
+    assert float(start) <= float(end), "Unix time, whatever the zone"
 
 
 async def test_the_managers_user_may_do_its_work_and_no_more(

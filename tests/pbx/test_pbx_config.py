@@ -45,7 +45,10 @@ def test_the_command_says_what_the_administrator_has_to_do(
     printed = _run(tmp_path)
     written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.conf"))
     assert [str(path) for path in written] == [
-        f"gkc.d/{name}.conf" for name in ("extensions", "features", "manager", "pjsip", "queues")
+        f"gkc.d/{name}.conf"
+        for name in (
+            *("cdr_custom", "cel_custom", "extensions", "features", "manager", "pjsip", "queues"),
+        )
     ]
     for path in written:
         assert f"#include {path}" in printed

@@ -198,8 +198,8 @@ class Oracle(Offers):
             return "failed_open"
         if event.party is ev.Party.SYSTEM:
             return "system_failed"
-        if c.state == "menu":
-            return "abandoned_menu"
+        if c.state == "menu":  # Left before any queue, Asterisk's own among them, or not.
+            return "abandoned_menu" if c.enqueued is None else "failed_open"
         assert c.enqueued is not None
         short = self.now - c.enqueued <= self.rules_of(c).short_abandon_us
         return "abandoned_short" if short else "abandoned"

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
@@ -269,3 +271,28 @@ def test_a_disk_that_fails_costs_no_line(file: QueueLogFile, tmp_path: Path) -> 
     file(later.steps)
     text = (tmp_path / "queue_log").read_text()
     assert [line.split("|")[1] for line in text.splitlines()] == ["c1.1", "c2.1"]
+
+
+def test_a_disk_that_takes_half_a_line_has_it_whole_afterwards(
+    file: QueueLogFile, tmp_path: Path
+) -> None:
+    path = tmp_path / "queue_log"
+    history = History()
+    history.arrive("c1")
+    file(history.steps)
+    one = path.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (one + 10, hard))
+    later = History()
+    later.arrive("c2")
+    try:
+        with capture_logs():  # The limit is on pytest's own files, too.
+            file(later.steps)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (file.failures, path.stat().st_size) == (1, one)
+    last = History()
+    last.arrive("c3")
+    file(last.steps)
+    calls = [line.split("|")[1] for line in path.read_text().splitlines()]
+    assert calls == ["c1.1", "c2.1", "c3.1"]

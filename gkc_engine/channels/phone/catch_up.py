@@ -160,7 +160,7 @@ class CatchUp:
     def _still_there(self, view: ContactView, call: Call, leg: Leg, talk: Talk | None) -> None:
         over = talk is None or talk.ended is not None
         if call.session is None and leg.in_native_queue and over:
-            self._stands_in_queue(view, call, leg, talk)
+            self._stands_in_queue(view, call, leg)
         if call.dialling is None or call.answered_by is not None:
             return
         for rung in self._live.rung_for(call.leg):
@@ -249,7 +249,7 @@ class CatchUp:
             f"failed:{offer_id}",
         )
 
-    def _stands_in_queue(self, view: ContactView, call: Call, leg: Leg, talk: Talk | None) -> None:
+    def _stands_in_queue(self, view: ContactView, call: Call, leg: Leg) -> None:
         """Asterisk's queue has him; out of a talk only by a transfer that found no engine."""
         if view.state is ContactState.TALK and view.agent_id is not None and view.queue is not None:
             fallbacks = self._channel.plan.fallbacks
@@ -259,7 +259,7 @@ class CatchUp:
                     contact_id=call.contact_id,
                     from_agent=view.agent_id,
                     to_queue=next(ours, view.queue),
-                    at=talk.ended if talk is not None else None,
+                    at=parted(self._past, self._channel, call, view),
                 ),
                 None,
             )
@@ -401,6 +401,18 @@ def last_held(call: Call, alive: Instant) -> Instant | None:
     With nothing better: whoever leaves while we hold him ends it by that.
     """
     return call.let_go if call.let_go is not None and call.let_go >= alive else None
+
+
+def parted(past: History, channel: PhoneChannel, call: Call, view: ContactView) -> Instant | None:
+    """Return when the operator of a talk left it, if the list of past legs knows."""
+    agent_of = channel.roster.agent_of
+    ended = [
+        told.ended
+        for told in past.dialled_for(call.leg)
+        if told.ended is not None and told.answered is not None
+        if told.ended >= view.since and agent_of(told.endpoint) == view.agent_id
+    ]
+    return max(ended, default=None)
 
 
 def _known_yet(view: ContactView, talk: Talk) -> bool:

@@ -64,6 +64,8 @@ class PastLeg:
     linked: str
     """The citizen's Uniqueid, when this leg was dialled for him."""
     endpoint: str | None
+    channel: str = ""
+    """Asterisk's name of it."""
     number: str = ""
     """Caller's number at its start: foreign text."""
     exten: str = ""
@@ -136,12 +138,20 @@ def history(lines: Iterable[str]) -> History:
 def _legs(rows: Iterable[_Row]) -> History:
     legs: dict[str, PastLeg] = {}
     for at, row in rows:
-        leg = legs.get(row[3])
-        if leg is None:
-            endpoint = endpoint_of(row[2])
-            leg = legs[row[3]] = PastLeg(leg=row[3], linked=row[4] or row[3], endpoint=endpoint)
-        _take(leg, row, at)
+        take(legs, row, at)
     return History(legs.values())
+
+
+def take(legs: dict[str, PastLeg], row: list[str], at: Instant) -> PastLeg:
+    """Put what a line tells into its leg, which is made if it is the first; return the leg."""
+    leg = legs.get(row[3])
+    if leg is None:
+        endpoint = endpoint_of(row[2])
+        leg = legs[row[3]] = PastLeg(
+            leg=row[3], linked=row[4] or row[3], endpoint=endpoint, channel=row[2]
+        )
+    _take(leg, row, at)
+    return leg
 
 
 def _take(leg: PastLeg, row: list[str], at: Instant) -> None:
@@ -163,7 +173,8 @@ def _take(leg: PastLeg, row: list[str], at: Instant) -> None:
         leg.exten = leg.exten if row[6] in _NO_NUMBER else row[6]
 
 
-def _columns(line: str) -> list[str]:
+def columns(line: str) -> list[str]:
+    """Return the columns of a line; none of one that is torn, or is no line of the list."""
     try:
         row = next(csv.reader([line], strict=True), [])
     except csv.Error:
@@ -171,7 +182,8 @@ def _columns(line: str) -> list[str]:
     return row if len(row) >= _COLUMNS else []
 
 
-def _instant(text: str) -> Instant | None:
+def instant(text: str) -> Instant | None:
+    """Return the instant of a stamp such as ``1795942017.719349``; ``None``: it is none."""
     seconds, _, fraction = text.partition(".")
     if not seconds.isdecimal() or not (fraction or "0").isdecimal():
         return None
@@ -192,8 +204,8 @@ def _rows(backwards: Iterable[str], since: Instant, time_of: TimeOf) -> Iterator
     clock = _Backwards(time_of)
     older = 0
     for line in backwards:
-        row = _columns(line)
-        stamp = _instant(row[1]) if row else None
+        row = columns(line)
+        stamp = instant(row[1]) if row else None
         if stamp is None or not row[3]:
             continue
         at = clock.place(stamp)

@@ -121,6 +121,7 @@ class Consults:
                     contact_id=call.contact_id,
                     from_agent=view.agent_id,
                     to_queue=queue or view.queue,
+                    at=await channel.resync.parted(call, view),
                 ),
                 None,
             )

@@ -16,9 +16,10 @@ import structlog
 
 from gkc_engine.acd.commands import OfferContact
 from gkc_engine.acd.state import ContactState
+from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.channels.phone.catch_up import SEEN, CatchUp, in_doubt, last_held
+from gkc_engine.channels.phone.catch_up import SEEN, CatchUp, in_doubt, last_held, parted
 from gkc_engine.channels.phone.cel import CelError, History, read_history
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.live import Leg, Live, booted_at, leg_of
@@ -186,6 +187,10 @@ class Resync:
                 call.causes.setdefault(told.leg, told.cause)
             return told.ended
         return None
+
+    async def parted(self, call: Call, view: ContactView) -> Instant | None:
+        """Return when the operator left his talk with a citizen whom only the dialplan tells of."""
+        return parted(await self.past(view.since), self._channel, call, view)
 
     async def sweep(self) -> None:
         """Take back whoever stands in a native queue of ours while we are here."""

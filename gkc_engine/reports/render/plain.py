@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from gkc_engine.recorder.cells import disarmed
 from gkc_engine.recorder.queries import iso
 from gkc_engine.reports.model import Chart, Headline, Note, Report, Table
 from gkc_engine.reports.render.cells import verdict_key
@@ -15,11 +16,7 @@ Row = Mapping[str, Any]
 
 
 def write_csv(rows: Sequence[Row], to: TextIO) -> None:
-    """Write rows as RFC 4180 has it, with a header; nothing at all of no rows.
-
-    A sheet takes a text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line end for a
-    formula; an apostrophe before it makes it text (OWASP, CSV injection). Numbers stay numbers.
-    """
+    """Write rows as RFC 4180 has it, with a header; nothing of no rows. No cell is a formula."""
     if rows:
         _write(list(rows[0]), rows, to)
 
@@ -27,13 +24,7 @@ def write_csv(rows: Sequence[Row], to: TextIO) -> None:
 def _write(names: Sequence[str], rows: Sequence[Row], to: TextIO) -> None:
     writer = csv.DictWriter(to, fieldnames=names, lineterminator="\r\n")
     writer.writeheader()
-    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
-
-
-def _cell(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
-        return f"'{value}"
-    return value
+    writer.writerows({key: disarmed(value) for key, value in row.items()} for row in rows)
 
 
 def write_report_csv(report: Report, to: TextIO) -> None:

@@ -1,0 +1,1 @@
+"""The records against Asterisk's own lists of the same calls (`gkc records verify`)."""

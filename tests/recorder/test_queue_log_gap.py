@@ -1,0 +1,87 @@
+"""An engine that was killed between commit and file: the next one writes what is missing, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gkc_engine.acd import events as ev
+from gkc_engine.ids import AgentId, ContactId, QueueId
+from gkc_engine.recorder import queue_log_gap, schema
+from gkc_engine.recorder.queue_log import QueueLog
+from gkc_engine.recorder.store import LedgerStore
+from tests.simulation.ledgers import CITY, Center
+
+
+def center() -> Center:
+    """One talk that lasts, one missed ring; within the last second a caller, a pause, an end."""
+    made = Center()
+    made.login("anna", "gleb")
+    made.at(10).arrive("c1", "passport")
+    made.at(12).answer("c1")
+    made.at(20).arrive("c2", "passport")
+    made.at(22).fail("c2", ev.OfferFailure.NO_ANSWER)
+    made.at(60).arrive("c3", "passport")
+    made.say(ev.AgentPaused(agent_id=AgentId("gleb"), reason="lunch"))
+    made.at(60.5).leave("c1")
+    made.leave("c2")
+    return made
+
+
+def opened(folder: Path) -> list[str]:
+    store = LedgerStore(schema.sqlite_url(str(folder / "gkc.sqlite")))
+    store.open()
+    file = queue_log_gap.opened(folder / "queue_log", store.engine, CITY)
+    file.reopen()
+    store.close()
+    path = folder / "queue_log"
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def keys(lines: list[str]) -> list[list[str]]:
+    return sorted(line.split("|")[:5] for line in lines)
+
+
+@pytest.mark.parametrize("lost", [0, 4])
+def test_lines_of_the_last_steps_are_written_once(tmp_path: Path, lost: int) -> None:
+    made = center()
+    made.write(tmp_path / "gkc.sqlite")
+    whole = QueueLog().lines(made.steps)
+    assert len([x for x in whole if int(x.split("|")[0]) >= made.start // 10**6 + 60]) >= 6
+    kept = whole[: len(whole) - lost]
+    (tmp_path / "queue_log").write_text("".join(f"{x}\n" for x in kept), encoding="utf-8")
+    assert keys(opened(tmp_path)) == keys(whole)
+    assert keys(opened(tmp_path)) == keys(whole), "and not once more"
+
+
+def test_a_new_center_has_nothing_to_write(tmp_path: Path) -> None:
+    assert opened(tmp_path) == []
+
+
+def test_who_waits_again_after_a_transfer_is_not_taken_for_one_who_talks(tmp_path: Path) -> None:
+    """Found on a real Asterisk: the first operator had "completed" the second one's talk."""
+    made = Center()
+    made.login("anna", "gleb")
+    made.at(10).arrive("c1", "passport")
+    made.at(12).answer("c1")
+    first = made.offers[ContactId("c1")].agent_ids[0]
+    made.at(20).say(
+        ev.TransferRequested(
+            contact_id=ContactId("c1"), from_agent=AgentId(first), to_queue=QueueId("passport")
+        )
+    )
+    second = made.offers[ContactId("c1")].agent_ids[0]
+    assert second != first
+    made.write(tmp_path / "gkc.sqlite")
+    before = len(made.steps)
+    made.at(24).answer("c1")
+    made.at(30).leave("c1")
+    store = LedgerStore(schema.sqlite_url(str(tmp_path / "gkc.sqlite")))
+    store.open()
+    log = QueueLog()
+    with store.engine.connect() as connection:
+        log.prime(connection, CITY)
+    store.close()
+    told = [line.split("|")[3:5] for line in log.lines(made.steps[before:])]
+    assert told == [[second, "CONNECT"], [second, "COMPLETECALLER"]]
