@@ -20,7 +20,7 @@ from gkc_engine.watchdog import ENV_PIPE, ENV_SPARE
 
 BYTES_MAX: Final = 2 * 1024 * 1024
 """Of one report. Regular expressions over the whole mail hold the interpreter, for the engine's
-thread too: 35 ms with 2 MB, 140 ms with 8 MB (ADR 0028)."""
+thread too: 35 ms with 2 MB, 140 ms with 8 MB (ADR 0031)."""
 
 MAKING_S: Final = 600.0
 NICE: Final = 10

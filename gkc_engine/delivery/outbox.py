@@ -1,6 +1,6 @@
 """The outbox: a row for each mail from the moment it is due, kept after it was sent. Synchronous.
 
-A file of its own (ADR 0028): megabytes of attachments must not stand before the ledger's commits.
+A file of its own (ADR 0031): megabytes of attachments must not stand before the ledger's commits.
 What makes "once each" is the key ``(name, first, copy)``: of one schedule, one period.
 """
 
