@@ -21,6 +21,8 @@ from gkc_engine.config.secrets import resolve_secret
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.server import ControlServer
 from gkc_engine.control.views import Live
+from gkc_engine.delivery.letter import Message
+from gkc_engine.delivery.service import Delivery
 from gkc_engine.engine import Engine, Step
 from gkc_engine.ids import Instant
 from gkc_engine.metrics import Metrics
@@ -31,6 +33,18 @@ from gkc_engine.statistics.counting import Ended, ended_of
 log = structlog.get_logger(__name__)
 
 READ_AGAIN_S = 1.0
+
+
+class _Mailer:
+    """Mail of alerts by way of the outbox (``alerts.senders.Mailer``)."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+
+    def send(self, key: str, to: str, subject: str, text: str) -> None:
+        """Post one mail; the outbox keeps and sends it."""
+        message = Message(name="alert", key=key, to=[to], subject=subject, text=text)
+        self._delivery.post(message)
 
 
 class Alerting:
@@ -62,11 +76,17 @@ class Alerting:
             lambda reference: resolve_secret(reference, folder),
             now=engine.now,
         )
+        self._mailer: _Mailer | None = None
         self._disk_matters = False
         self._taken_up = False
         """Whether what stood before this start is known: else it would be raised again."""
         self.apply(config)
         engine.observe(self._observe)
+
+    def mail_by(self, delivery: Delivery) -> None:
+        """Send the mail of alerts through the outbox of reports."""
+        self._mailer = _Mailer(delivery)
+        self.apply(self._config)
 
     def register(self, server: ControlServer) -> None:
         """Enter ``gkc alert``'s methods into the server's table."""
@@ -75,6 +95,7 @@ class Alerting:
     def apply(self, config: Config) -> None:
         """Go by this config."""
         self._config = config
+        self.alerts.mailer = self._mailer if config.mail is not None else None
         self._disk_matters = any(a.when is Measure.DISK_FREE for a in config.alerts)
         if self._taken_up:
             self.alerts.apply(config)

@@ -36,6 +36,7 @@ from gkc_engine.config.settings import applied
 from gkc_engine.config.store import leave_note, store_name, store_url
 from gkc_engine.control.audit import as_text, logged
 from gkc_engine.control.day import DayCounters
+from gkc_engine.control.deliveries import DeliveryMethods
 from gkc_engine.control.destroying import DestroyingMethods
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
@@ -43,6 +44,7 @@ from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_pat
 from gkc_engine.control.reactions import Reactions
 from gkc_engine.control.server import ControlServer
 from gkc_engine.control.views import Row
+from gkc_engine.delivery.service import Delivery
 from gkc_engine.destruction import Destruction, retention_of
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
@@ -255,8 +257,14 @@ class App:
         voice = BroadcastVoice(lambda: self.prompts, lambda: self.config.center.languages[0])
         Reactions(self.backend, self.engine.acd, voice).register(control)
         self.alerting.register(control)
+        self.delivery = Delivery(
+            self.config, self.folder, self.state_dir, control.path.parent, self.clock
+        )
+        DeliveryMethods(self.delivery).register(control)
+        self.alerting.mail_by(self.delivery)
         await control.start()
         stack.push_async_callback(control.close)
+        stack.push_async_callback(self.delivery.close)
         port = self.overrides.metrics_port or self.config.metrics.port
         self.metrics_server = MetricsServer(self.metrics, port, self.config.metrics.host)
         stack.callback(self.metrics_server.close)
@@ -318,6 +326,7 @@ class App:
         # What is here now stays to the end: the collector need not walk it again and again. Not
         # collected before: that stops every caller for 0.15 s, to find a start's few cycles.
         gc.freeze()
+        self.delivery.start()
         await self._recall_today(begun)
 
     async def _recall_today(self, begun: Instant) -> None:
@@ -364,6 +373,9 @@ class App:
         self.metrics.inbox_depth.set(self.engine.inbox_depth)
         self.metrics.journal_active.set(self.writer.mode != "ledger")
         self.metrics.control_requests.set(self.control.counts.requests)
+        for state, mails in self.delivery.counts.items():
+            self.metrics.outbox_mails.labels(state).set(mails)
+        self.metrics.outbox_oldest.set(self.delivery.oldest_s())
         self.observer.sample(self.backend)
 
     def _behind(self) -> float:
@@ -426,6 +438,7 @@ class App:
             self.hours.tell()
             self.alerting.apply(new)
             self._log_in([a for a in plans.always_at_work(new) if a not in before])
+            self.delivery.replace(new)
 
         return swap
 

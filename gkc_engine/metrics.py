@@ -135,6 +135,14 @@ class Metrics:
         self.inbox_depth = Gauge(
             "gkc_inbox_depth", "Events that wait for the core.", registry=registry
         )
+        self.outbox_mails = Gauge(
+            "gkc_outbox_mails", "Mails of reports by state.", ["state"], registry=registry
+        )
+        self.outbox_oldest = Gauge(
+            "gkc_outbox_oldest_seconds",
+            "Since when the oldest mail that is not sent yet was due.",
+            registry=registry,
+        )
         self.control_requests = Gauge(
             "gkc_control_requests", "Control socket requests since the start.", registry=registry
         )

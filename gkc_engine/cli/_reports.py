@@ -23,6 +23,7 @@ from gkc_engine.cli._formats import (
     give,
     out_of,
 )
+from gkc_engine.cli._scope import RecipientOption, scope_for
 from gkc_engine.cli._store import Found, found, missing
 from gkc_engine.config.problems import closest
 from gkc_engine.control.protocol import ControlError
@@ -65,6 +66,7 @@ class Asked:
     to: str | None
     queue: str | None
     service: str | None
+    recipient: str | None
     out: Out
     config: Path | None
 
@@ -100,6 +102,7 @@ def _command(kind: str, length: Length | None) -> Callable[..., None]:
         to: ToOption = None,
         queue: QueueOption = None,
         service: ServiceOption = None,
+        recipient: RecipientOption = None,
         form: FormatOption = None,
         output: OutputOption = None,
         force: ForceOption = False,
@@ -116,6 +119,7 @@ def _command(kind: str, length: Length | None) -> Callable[..., None]:
                 to=to,
                 queue=queue,
                 service=service,
+                recipient=recipient,
                 out=out,
                 config=config,
             )
@@ -133,12 +137,14 @@ def _make(asked: Asked) -> None:
         of = _stretch(at, asked)
         at.settle()
         with at.store.reading() as connection:
+            scope = scope_for(connection, asked.recipient, service=asked.service, queue=asked.queue)
             check_names(connection, of, queue=asked.queue, service=asked.service)
             question = source.Asked(
                 zone=at.store.zone,
                 known=known(at, connection),
                 queue=asked.queue,
                 service=asked.service,
+                scope=scope,
             )
             order = Order(
                 kind=asked.kind,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from gkc_engine.cli import _reports, _tables
+from gkc_engine.cli import _outbox, _reports, _tables
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json
 from gkc_engine.cli._formats import (
@@ -24,6 +24,7 @@ from gkc_engine.cli._formats import (
     out_of,
     print_report,
 )
+from gkc_engine.cli._scope import RecipientOption, scope_for
 from gkc_engine.cli._store import Found, engine_of, found, last_store, missing
 from gkc_engine.cli.contact import instant_of
 from gkc_engine.cli.queue import zone_of
@@ -74,6 +75,7 @@ def _by_column(name: str, column: By) -> Callable[..., None]:
         to: ToOption = None,
         queue: QueueOption = None,
         service: ServiceOption = None,
+        recipient: RecipientOption = None,
         drill: DrillOption = None,
         form: FormatOption = None,
         output: OutputOption = None,
@@ -84,7 +86,7 @@ def _by_column(name: str, column: By) -> Callable[..., None]:
     ) -> None:
         with refusals():
             out = out_of(form, output, json=json, force=force, language=language)
-            _report(name, column, _Asked(from_, to, queue, service, drill, out, config))
+            _report(name, column, _Asked(from_, to, queue, service, recipient, drill, out, config))
 
     return command
 
@@ -110,6 +112,7 @@ def interval(
     ] = Every.HALF_HOUR,
     queue: QueueOption = None,
     service: ServiceOption = None,
+    recipient: RecipientOption = None,
     drill: DrillOption = None,
     form: FormatOption = None,
     output: OutputOption = None,
@@ -121,7 +124,7 @@ def interval(
     """Show the figures of each interval of the day, by the time of the first queue entry."""
     with refusals():
         out = out_of(form, output, json=json, force=force, language=language)
-        asked = _Asked(from_, to, queue, service, drill, out, config)
+        asked = _Asked(from_, to, queue, service, recipient, drill, out, config)
         _report("interval", "interval", asked, int(every.value))
 
 
@@ -132,6 +135,7 @@ def operators(
         str, typer.Option("--from", help="From then on: 2h (ago), 09:30.", metavar="TIME")
     ] = DAY,
     to: ToOption = None,
+    recipient: RecipientOption = None,
     form: FormatOption = None,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -149,9 +153,10 @@ def operators(
             since, until = _period(at, from_, to)
             at.settle()
             with at.store.reading() as connection:
-                rows = of.rows(connection, since, until, _reports.known(at, connection))
+                scope = scope_for(connection, recipient)
+                rows = of.rows(connection, since, until, _reports.known(at, connection), scope)
                 if out.form in DOCUMENTS:
-                    period = Period(since=since, until=until)
+                    period = Period(since=since, until=until, scope=scope)
                     what = ("operators", "agent_id")
                     give(out, _document(at, connection, period, what, rows, out))
                     return
@@ -173,6 +178,7 @@ class _Asked:
     to: str | None
     queue: str | None
     service: str | None
+    recipient: str | None
     drill: Part | None
     out: Out
     config: Path | None
@@ -185,10 +191,13 @@ def _report(name: str, by: By | Literal["interval"], asked: _Asked, minutes: int
     out = asked.out
     with found(asked.config) as at, missing():
         since, until = _period(at, asked.from_, asked.to)
-        period = rollups.Period(since=since, until=until, queue=asked.queue, service=asked.service)
         zone = at.store.zone
         at.settle()
         with at.store.reading() as connection:
+            scope = scope_for(connection, asked.recipient, service=asked.service, queue=asked.queue)
+            period = rollups.Period(
+                since=since, until=until, queue=asked.queue, service=asked.service, scope=scope
+            )
             of = stretch(since, until, at.now)
             _reports.check_names(connection, of, queue=asked.queue, service=asked.service)
             if asked.drill is not None:
@@ -227,6 +236,7 @@ def _document(
         known=_reports.known(at, connection),
         queue=period.queue,
         service=period.service,
+        scope=period.scope,
     )
     order = Order(kind=what[0], asked=asked, of=of, length=None, language=out.language)
     return of_rows(order, source.facts(connection, of), rows, what[1])
@@ -292,3 +302,8 @@ def _rows(from_: str, to: str | None, queue: str | None, config: Path | None) ->
 def _refuse_empty(since: int, until: int | None) -> None:
     if until is not None and until <= since:
         raise ControlError("bad_params", "--to is not after --from")
+
+
+app.command("outbox")(_outbox.outbox)
+app.command("send")(_outbox.send)
+app.command("retry")(_outbox.retry)

@@ -27,7 +27,7 @@ def check_alerts(findings: Findings) -> None:
         for place, way in enumerate(alert.to):
             if way in webhooks:
                 findings.used.add(("webhooks", way))
-            elif "@" in way and getattr(findings.config, "mail", None) is None:
+            elif "@" in way and findings.config.mail is None:
                 found = f"the address {way} without mail:"
                 findings.warn((*path, "to"), found, "mail:, for without it no mail is sent")
             elif way != LOG and "@" not in way:

@@ -12,6 +12,7 @@ from gkc_engine.config.menu_checks import check_menus
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
 from gkc_engine.config.outbound_checks import check_outbound
 from gkc_engine.config.problems import Path, Place, Problem, closest, problem, shown
+from gkc_engine.config.report_checks import check_reports
 from gkc_engine.config.source import Source
 from gkc_engine.numbers import EMERGENCY_NUMBERS, NumberKind, normalise
 
@@ -95,6 +96,7 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     for name in config.guardrails:
         findings.refer("queues", name, ("guardrails", name), key=True)
     check_alerts(findings)
+    check_reports(findings)
     _prompts(findings)
     if not findings.problems:
         _nobody_can_serve(findings)

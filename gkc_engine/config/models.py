@@ -18,6 +18,7 @@ from gkc_engine.config.calendar_model import CalendarModel
 from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
 from gkc_engine.config.outbound_model import OutboundModel
+from gkc_engine.config.report_model import MailModel, RecipientModel, ReportModel
 from gkc_engine.config.store import StoreModel
 from gkc_engine.config.values import (
     ClockTime,
@@ -391,6 +392,9 @@ class Config(Model):
     store: StoreModel = StoreModel()
     retention: RetentionModel = RetentionModel()
     metrics: MetricsModel = MetricsModel()
+    mail: MailModel | None = None
+    recipients: dict[Name, RecipientModel] = Field(default_factory=dict)
+    reports: Annotated[tuple[ReportModel, ...], Field(max_length=200)] = ()
     tts: TtsModel | None = None
     alerts: Annotated[tuple[AlertModel, ...], Field(max_length=1000)] = ()
     webhooks: dict[Name, WebhookModel] = Field(default_factory=dict)

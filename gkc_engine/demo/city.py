@@ -117,8 +117,8 @@ class City:
         self.engine: asyncio.subprocess.Process | None = None
 
     def _own_document(self, name: str, document: Document) -> None:
-        """Give a copied file the ports that this machine has free."""
-        for key in ("pbx", "metrics"):
+        """Give a copied file the ports that this machine has free; nothing is to be sent."""
+        for key in ("pbx", "metrics", "mail", "reports"):
             document.pop(key, None)
         if name == "pbx.yaml":
             ports = self.ports

@@ -24,6 +24,7 @@ from gkc_engine.statistics import operators, rollups
 from gkc_engine.statistics.figures import Handling
 from gkc_engine.statistics.intervals import at, interval_bounds
 from gkc_engine.statistics.rollups import Line, Period
+from gkc_engine.statistics.scope import EVERYTHING, Scope
 
 GOAL: Final = 0.8
 """Service level that is asked for where no guard-rail says one: 80 % in time, the field's habit."""
@@ -102,15 +103,23 @@ class Asked:
     """Until when the records tell what goes on."""
     queue: str | None = None
     service: str | None = None
+    scope: Scope = EVERYTHING
+    """Who asks."""
 
     @property
     def narrowed(self) -> bool:
         """Whether only a part of the contacts is asked for: then operators cannot be counted."""
-        return self.queue is not None or self.service is not None
+        return self.queue is not None or self.service is not None or self.scope.limited
 
     def period(self, of: Stretch) -> Period:
         """Return the stretch as the statistics ask for it."""
-        return Period(since=of.since, until=of.seen, queue=self.queue, service=self.service)
+        return Period(
+            since=of.since,
+            until=of.seen,
+            queue=self.queue,
+            service=self.service,
+            scope=self.scope,
+        )
 
 
 def count(

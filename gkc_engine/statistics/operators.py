@@ -23,6 +23,7 @@ from gkc_engine.recorder.new_records import OUT
 from gkc_engine.recorder.rollup import UNANSWERED
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.figures import Handling
+from gkc_engine.statistics.scope import EVERYTHING, Scope
 
 Interval = tuple[int, int, str]
 """Start and end, and on what the time of one slot goes: one of ``ACTIVITIES``, or of none."""
@@ -38,25 +39,35 @@ _GOES_ON = [
 """Outcomes of a part of a talk that was not its last."""
 
 
+_OF_ALL_SERVICES = dict.fromkeys(("ready_s", "paid_s", "occupancy", "utilisation"))
+"""Columns of which no part belongs to one service."""
+
+
 def rows(
-    connection: sa.Connection, since: Instant, until: Instant, known: Instant
+    connection: sa.Connection,
+    since: Instant,
+    until: Instant,
+    known: Instant,
+    scope: Scope = EVERYTHING,
 ) -> list[dict[str, Any]]:
     """Return a row for each operator who was logged in within ``[since, until)``, and one for all.
 
-    Columns as in docs/statistics.md; ``agent_id`` ``None``: all of them.
+    Columns as in docs/statistics.md; ``agent_id`` ``None``: all of them. In a limited scope only
+    the work on its contacts is counted, so nothing can be told of ready and paid time.
 
     Args:
         connection: To the records.
         since: From when on.
         until: Before when.
         known: Until when the records tell what goes on: ``last_word`` of an engine that is gone.
+        scope: Who asks.
     """
     found: defaultdict[str, Handling] = defaultdict(Handling)
-    for agent_id, slots in _intervals(connection, since, until, known):
+    for agent_id, slots in _intervals(connection, since, until, known, scope):
         spend(found[agent_id], slots)
-    _count_talks(connection, since, until, found)
-    _count_offers(connection, since, until, found)
-    _count_outbound(connection, since, until, found)
+    _count_talks(connection, since, until, found, scope)
+    _count_offers(connection, since, until, found, scope)
+    _count_outbound(connection, since, until, found, scope)
     at_work = {a: h for a, h in sorted(found.items()) if h.paid_us or h.handled or h.offers}
     made = [_row(agent_id, handling) for agent_id, handling in at_work.items()]
     if len(made) > 1:
@@ -64,7 +75,7 @@ def rows(
         for handling in at_work.values():
             of_all.add(handling)
         made.append(_row(None, of_all))
-    return made
+    return [row | _OF_ALL_SERVICES for row in made] if scope.limited else made
 
 
 def last_word(connection: sa.Connection) -> Instant:
@@ -101,7 +112,7 @@ def spend(handling: Handling, slots: Iterable[Interval]) -> None:
 
 
 def _intervals(
-    connection: sa.Connection, since: Instant, until: Instant, known: Instant
+    connection: sa.Connection, since: Instant, until: Instant, known: Instant, scope: Scope
 ) -> Iterator[tuple[str, list[Interval]]]:
     """Give each operator's intervals within the time, cut at its edges; none while logged out."""
     c = schema.agent_interval.c
@@ -111,6 +122,7 @@ def _intervals(
         .where(c.state != str(AgentState.OFFLINE))
         .order_by(c.agent_id, c.start)
     )
+    query = scope.narrow_by_contact(query, c.contact_id)
     present: str | None = None
     slots: list[Interval] = []
     for agent_id, start, end, state, reason, contact_id in connection.execute(query):
@@ -137,7 +149,11 @@ def _doing(state: str, reason: str, contact_id: str | None) -> str:
 
 
 def _count_talks(
-    connection: sa.Connection, since: Instant, until: Instant, found: defaultdict[str, Handling]
+    connection: sa.Connection,
+    since: Instant,
+    until: Instant,
+    found: defaultdict[str, Handling],
+    scope: Scope,
 ) -> None:
     """Count the contacts of which an operator's talk ended within the time, and his transfers."""
     c = schema.segment.c
@@ -152,13 +168,18 @@ def _count_talks(
         .where(c.kind.in_(_TALKS), c.outcome.not_in(_GOES_ON))
         .group_by(c.agent_id)
     )
+    query = scope.narrow_by_contact(query, c.contact_id)
     for agent_id, handled, transfers in connection.execute(query):
         found[agent_id].handled += handled
         found[agent_id].transfers += transfers
 
 
 def _count_offers(
-    connection: sa.Connection, since: Instant, until: Instant, found: defaultdict[str, Handling]
+    connection: sa.Connection,
+    since: Instant,
+    until: Instant,
+    found: defaultdict[str, Handling],
+    scope: Scope,
 ) -> None:
     c = schema.offer.c
     query = (
@@ -166,6 +187,7 @@ def _count_offers(
         .where(c.created >= since, c.created < until, c.outcome.is_not(None))
         .group_by(c.agent_id, c.outcome)
     )
+    query = scope.narrow_by_contact(query, c.contact_id)
     for agent_id, outcome, n in connection.execute(query):
         handling = found[agent_id]
         handling.offers += n
@@ -176,7 +198,11 @@ def _count_offers(
 
 
 def _count_outbound(
-    connection: sa.Connection, since: Instant, until: Instant, found: defaultdict[str, Handling]
+    connection: sa.Connection,
+    since: Instant,
+    until: Instant,
+    found: defaultdict[str, Handling],
+    scope: Scope,
 ) -> None:
     """Count the calls out that began within the time, whatever came of them but ``barred``."""
     c = schema.contact.c
@@ -186,6 +212,7 @@ def _count_outbound(
         .where(sa.or_(c.disposition.is_(None), c.disposition != str(Disposition.BARRED)))
         .group_by(c.agent_id)
     )
+    query = scope.narrow(query, c.service)
     for agent_id, made, answered in connection.execute(query):
         found[agent_id].outbound += made
         found[agent_id].outbound_answered += answered

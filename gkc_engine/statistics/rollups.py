@@ -22,6 +22,7 @@ from gkc_engine.recorder import schema
 from gkc_engine.recorder.rollup import GRAIN_US, KEY, TALKING, VALUES, WAITING, cell_of
 from gkc_engine.statistics.counting import counts_of_many
 from gkc_engine.statistics.figures import Counts, Handling
+from gkc_engine.statistics.scope import EVERYTHING, Scope
 
 By: TypeAlias = Literal["center", "direction", "medium", "did", "queue", "service"]
 """What contacts can be grouped by, beside time."""
@@ -44,6 +45,8 @@ class Period:
     until: Instant
     queue: str | None = None
     service: str | None = None
+    scope: Scope = EVERYTHING
+    """Who asks: what he may not see is not read."""
 
 
 @dataclass(slots=True)
@@ -282,4 +285,4 @@ def filtered(query: _Select, table: sa.Table, period: Period) -> _Select:
         query = query.where(table.c.queue == period.queue)
     if period.service is not None:
         query = query.where(table.c.service == period.service)
-    return query
+    return period.scope.narrow(query, table.c.service)

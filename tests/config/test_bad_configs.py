@@ -9,6 +9,18 @@ import pytest
 from gkc_engine.config.loader import check
 from tests.config.cities import tiny_city
 
+REPORTS = 'reports: [{what: day, at: "07:30", to: a@example.org}]\n'
+MAILING = (
+    "mail: {host: mail.example.org, from: gkc@example.org}\n"
+    "recipients: {mvd: {title: МВД, services: [mvd]}}\n" + REPORTS
+)
+
+
+def mailing(old: str, new: str, end: str = "calendars:\n") -> str:
+    """Return sections by which a report is mailed, with one text replaced, before ``end``."""
+    assert MAILING.count(old) == 1, old
+    return MAILING.replace(old, new) + end
+
 
 def outbound(**keys: str) -> str:
     """Return a section ``outbound:`` that is right but for ``keys``, before the services."""
@@ -190,6 +202,76 @@ CASES: list[tuple[str, str, str]] = [
     ("a directive", "---\ncenter", "%YAML 1.1\n---\ncenter"),
     ("an endless text", "title: Общая", "title: " + "я" * 9000),
     ("text after the end", "\n...\n", "\n...\nqueues: {}\n"),
+    ("reports without mail", "calendars:\n", REPORTS + "calendars:\n"),
+    ("no address", "calendars:\n", mailing("to: a@example.org", "to: a.example.org")),
+    (
+        "a header in an address",
+        "calendars:\n",
+        mailing("a@example.org", '"a@b.org\\nBcc: c@d.org"'),
+    ),
+    ("no address in a list", "calendars:\n", mailing("to: a@example.org", "to: [b@c.org, nobody]")),
+    ("an address twice", "calendars:\n", mailing("to: a@example.org", "to: [b@c.org, B@c.org]")),
+    ("a report for nobody", "calendars:\n", mailing(", to: a@example.org", "")),
+    (
+        "a report for a recipient without address",
+        "calendars:\n",
+        mailing("to: a@example.org", "recipient: mvd"),
+    ),
+    (
+        "unknown recipient of a report",
+        "calendars:\n",
+        mailing("to: a@example.org", "recipient: mwd"),
+    ),
+    (
+        "unknown service of a recipient",
+        "calendars:\n",
+        mailing("services: [mvd]", "services: [mvd, mdv]"),
+    ),
+    (
+        "unknown service of a report",
+        "calendars:\n",
+        mailing("what: day", "what: day, service: mwd"),
+    ),
+    (
+        "another's service for a recipient",
+        "services:\n  mvd: {title: МВД}\n",
+        "services:\n  mvd: {title: МВД}\n  zags: {title: ЗАГС}\n"
+        + mailing("what: day", "what: day, recipient: mvd, service: zags", end=""),
+    ),
+    (
+        "another's queue for a recipient",
+        "calendars:\n",
+        mailing("what: day", "what: day, recipient: mvd, queue: general"),
+    ),
+    (
+        "unknown queue of a report",
+        "calendars:\n",
+        mailing("what: day", "what: day, queue: pasport"),
+    ),
+    (
+        "operators of one service",
+        "calendars:\n",
+        mailing("what: day", "what: operators, service: mvd"),
+    ),
+    ("no time of day", "calendars:\n", mailing('"07:30"', '"7:30"')),
+    ("no such hour", "calendars:\n", mailing('"07:30"', '"24:00"')),
+    ("no such report", "calendars:\n", mailing("what: day", "what: daily")),
+    ("two periods", "calendars:\n", mailing("what: day", "what: day, period: week")),
+    ("no day of the week", "calendars:\n", mailing("what: day", "what: day, days: workdays")),
+    ("no such format", "calendars:\n", mailing("what: day", "what: day, format: docx")),
+    (
+        "two reports of one name",
+        "calendars:\n",
+        mailing("{what: day", '{what: day, at: "08:00", to: b@c.org}, {what: day'),
+    ),
+    (
+        "a mail password in clear",
+        "calendars:\n",
+        mailing("from:", "user: gkc, secret: hunter2, from:"),
+    ),
+    ("a user without a password", "calendars:\n", mailing("from:", "user: gkc, from:")),
+    ("mail from nobody", "calendars:\n", mailing(", from: gkc@example.org", "")),
+    ("a sender with a name", "calendars:\n", mailing("gkc@example.org", '"ГКЦ <gkc@example.org>"')),
     ("calls out to everywhere", "services:\n", outbound(allow='["+"]')),
     ("calls out without a list", "services:\n", outbound(allow="")),
     (

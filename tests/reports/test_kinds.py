@@ -67,7 +67,9 @@ def made(
         of = period_of(length, instant(day), now, MOSCOW)
     order = Order(
         kind=kind,
-        asked=Asked(zone=MOSCOW, known=LATER, **asked),
+        asked=Asked(
+            zone=MOSCOW, known=LATER, queue=asked.get("queue"), service=asked.get("service")
+        ),
         of=of,
         length=length,
         language=Language.RU,
