@@ -13,7 +13,7 @@ from gkc_engine.control.views import AgentNow, ContactNow, Directory, Reloaded, 
 from gkc_engine.engine import Engine, Step
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 from gkc_engine.records import RecordReader
-from gkc_engine.statistics.figures import Counts
+from gkc_engine.statistics.figures import Counts, Handling
 
 
 class EngineBackend:
@@ -120,6 +120,14 @@ class EngineBackend:
     def today(self, queue: QueueId) -> Counts:
         """Contacts of today that have ended."""
         return self._day.of(queue, self.now())
+
+    def recent(self, queue: QueueId) -> Counts:
+        """Contacts that ended, and whose wait did in the last half hour."""
+        return self._day.recent(queue, self.now())
+
+    def handling(self, queue: QueueId) -> Handling:
+        """What was done with the contacts of today whose calls are over."""
+        return self._day.handling(queue, self.now())
 
     def expected_wait(self, queue: QueueId) -> int | None:
         """How long one would wait who came now."""

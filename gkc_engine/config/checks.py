@@ -93,6 +93,8 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     _retention(findings)
     for name in config.guardrails:
         findings.refer("queues", name, ("guardrails", name), key=True)
+    for name in config.thresholds.queues:
+        findings.refer("queues", name, ("thresholds", "queues", name), key=True)
     _prompts(findings)
     if not findings.problems:
         _nobody_can_serve(findings)

@@ -18,6 +18,7 @@ from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
 from gkc_engine.config.outbound_model import OutboundModel
 from gkc_engine.config.store import StoreModel
+from gkc_engine.config.thresholds_model import ThresholdsModel
 from gkc_engine.config.values import (
     ClockTime,
     Duration,
@@ -376,6 +377,8 @@ class Config(Model):
     guardrails: dict[Name, GuardrailModel] = Field(default_factory=dict)
     """Queue → what `gkc plan` holds a change against."""
     outbound: OutboundModel | None = None
+    thresholds: ThresholdsModel = ThresholdsModel()
+    """From where on a queue is in trouble: for the wallboard, dashboards and alert rules."""
     recording: RecordingModel = RecordingModel()
     store: StoreModel = StoreModel()
     retention: RetentionModel = RetentionModel()

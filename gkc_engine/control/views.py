@@ -14,11 +14,15 @@ from typing import Protocol
 from gkc_engine.acd.commands import AgentState, Command
 from gkc_engine.acd.events import Event
 from gkc_engine.acd.views import Closing
+from gkc_engine.control import measures
+from gkc_engine.control.measures import NO_THRESHOLDS, Thresholds
 from gkc_engine.control.protocol import ControlError, Json
+from gkc_engine.control.recent import within
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
 from gkc_engine.statistics.counting import answered_counts
 from gkc_engine.statistics.figures import (
     Counts,
+    Handling,
     abandon_rate,
     average_speed_of_answer_s,
     offered,
@@ -50,11 +54,12 @@ IN_LINE = frozenset({"waiting", "offered", "detached"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueEntry:
-    """What people call a queue, and its service level."""
+    """What people call a queue, its service level, and from where on it is in trouble."""
 
     queue: QueueId
     title: str
     servicelevel_us: int
+    thresholds: Thresholds = NO_THRESHOLDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,7 @@ class Directory:
     """The names behind the ids: what of the configuration people see. Replaced on reload."""
 
     center: str
+    title: str
     timezone: str
     config: str
     """The configuration's directory, its real path."""
@@ -164,6 +170,14 @@ class Live(Protocol):
         """Contacts of today that have ended (``DayCounters.of``)."""
         ...
 
+    def recent(self, queue: QueueId) -> Counts:
+        """Contacts that ended, and whose wait did in the last half hour."""
+        ...
+
+    def handling(self, queue: QueueId) -> Handling:
+        """What was done with the contacts of today whose calls are over."""
+        ...
+
     def expected_wait(self, queue: QueueId) -> int | None:
         """How long one would wait who came now, in µs; ``None`` when that cannot be said."""
         ...
@@ -227,7 +241,8 @@ def seconds_of(value: int | None) -> float | None:
     return None if value is None else round(value / SECOND, 6)
 
 
-def _share(value: float | None) -> float | None:
+def share(value: float | None) -> float | None:
+    """Return a share, or seconds of a mean, to four decimals."""
     return None if value is None else round(value, 4)
 
 
@@ -248,10 +263,11 @@ def queue_rows(live: Live, queue: str | None = None) -> list[Row]:
             by_queue[contact.queue].append(contact)
     staff: dict[QueueId, Counter[str]] = {name: Counter() for name in names}
     for entry in live.directory.agents.values():
-        group = _group(states.get(entry.agent_id, AgentState.OFFLINE))
+        state = states.get(entry.agent_id, AgentState.OFFLINE)
         for name in entry.queues:
             if name in staff:
-                staff[name][group] += 1
+                staff[name][group_of(state)] += 1
+                staff[name]["wrap_up"] += state is AgentState.WRAP_UP
     rows = [
         _queue_row(live, names[name], by_queue[name], staff[name], now)
         for name in names
@@ -261,7 +277,8 @@ def queue_rows(live: Live, queue: str | None = None) -> list[Row]:
     return rows
 
 
-def _group(state: AgentState) -> str:
+def group_of(state: AgentState) -> str:
+    """Return the column that counts an agent in ``state``."""
     if state in BUSY:
         return "busy"
     if state in (AgentState.READY, AgentState.OFFLINE):
@@ -272,15 +289,18 @@ def _group(state: AgentState) -> str:
 def _queue_row(
     live: Live, entry: QueueEntry, contacts: list[ContactNow], staff: Counter[str], now: Instant
 ) -> Row:
-    counts = live.today(entry.queue)
+    counts, recent = live.today(entry.queue), live.recent(entry.queue)
     waits = [now - c.waits_since for c in contacts if c.waits_since is not None]
     for contact in contacts:
         if contact.answered is not None:
-            counts.add(answered_counts(contact.wait_us(now) or 0, entry.servicelevel_us))
+            answered = answered_counts(contact.wait_us(now) or 0, entry.servicelevel_us)
+            counts.add(answered)
+            if within(contact.answered, now):
+                recent.add(answered)
         elif contact.first_queued is not None:
             counts.waiting += 1
     closing = live.closing(entry.queue)
-    return {
+    row: Row = {
         "queue": entry.queue,
         "title": entry.title,
         "closed": None if closing is None else "emergency" if closing.emergency else "hours",
@@ -296,13 +316,17 @@ def _queue_row(
         "offline": staff[AgentState.OFFLINE.value],
         "offered": offered(counts),
         "answered": counts.answered,
+        "answered_in_target": counts.answered_in_target,
         "abandoned": counts.abandoned,
         "abandoned_short": counts.abandoned_short,
-        "abandon_rate": _share(abandon_rate(counts)),
-        "asa_s": _share(average_speed_of_answer_s(counts)),
+        "abandon_rate": share(abandon_rate(counts)),
+        "asa_s": share(average_speed_of_answer_s(counts)),
         "servicelevel_s": seconds_of(entry.servicelevel_us),
-        "service_level": _share(service_level(counts)),
+        "service_level": share(service_level(counts)),
+        "wrap_up": staff["wrap_up"],
+        **measures.figures(recent, live.handling(entry.queue)),
     }
+    return row | {"levels": measures.levels(row, entry.thresholds)}
 
 
 def waiting_rows(live: Live, queue: str | None = None) -> list[Row]:
@@ -370,49 +394,4 @@ def agent_row(row: AgentNow, entry: AgentEntry, now: Instant) -> Row:
         "registered": row.registered,
         "contact_id": row.contact_id,
         "queues": list(entry.queues),
-    }
-
-
-class _Still:
-    """One instant of a live engine: every part of a snapshot sees the same, asked for once."""
-
-    def __init__(self, live: Live) -> None:
-        self._live = live
-        self._now = live.now()
-        self._agents = live.agents()
-        self._contacts = live.contacts()
-        self.directory = live.directory
-
-    def now(self) -> Instant:
-        return self._now
-
-    def agents(self) -> Sequence[AgentNow]:
-        return self._agents
-
-    def contacts(self) -> Sequence[ContactNow]:
-        return self._contacts
-
-    def today(self, queue: QueueId) -> Counts:
-        return self._live.today(queue)
-
-    def expected_wait(self, queue: QueueId) -> int | None:
-        return self._live.expected_wait(queue)
-
-    def closing(self, queue: QueueId) -> Closing | None:
-        return self._live.closing(queue)
-
-    def health(self) -> Row:
-        return self._live.health()
-
-
-def snapshot(live: Live, queue: str | None = None) -> Row:
-    """Return everything that a live table shows at one instant."""
-    still = _Still(live)
-    return {
-        "now": iso(still.now()),
-        "center": still.directory.center,
-        "queues": queue_rows(still, queue),
-        "agents": agent_rows(still),
-        "contacts": waiting_rows(still, queue),
-        "health": still.health(),
     }
