@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("gkc_engine.cli.run:run", "Run the engine of one center."),
     "reload": ("gkc_engine.cli.reload:reload", "Let the running engine take changed files."),
     "queue": ("gkc_engine.cli.queue:app", "Queues of the running engine."),
+    "wall": ("gkc_engine.cli.wall:wall", "A wallboard on the whole screen."),
     "agent": ("gkc_engine.cli.agent:app", "Operators of the running engine."),
     "contact": ("gkc_engine.cli.contact:app", "Records of contacts."),
     "simulate": (

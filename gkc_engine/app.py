@@ -311,6 +311,7 @@ class App:
         async for page in self.reader.ended(since=since, before=begun):
             self.day.recall(page, begun)
             await asyncio.sleep(RECALL_PAUSE_S)
+        self.day.complete = True
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -354,6 +355,7 @@ class App:
             "ami_problem": self.phone.ami.problem or None,
             "inbox_depth": self.engine.inbox_depth,
             "record_mode": self.writer.mode.value,
+            "figures_complete": self.day.complete,
             "agi_sessions": self.phone.agi.sessions,
             "steps": self.engine.steps_total,
             "store": self.store,

@@ -31,6 +31,8 @@ class DayCounters:
         self._handling: defaultdict[QueueId, Handling] = defaultdict(Handling)
         self._recent = RecentCounters()
         self._wrap_ups = WrapUps()
+        self.complete = False
+        """Whether what ended before this run has been recalled."""
         self._since = local_midnight(now, zone)
         self._until = next_midnight(self._since, self._zone)
 

@@ -111,6 +111,7 @@ def wall(live: Live) -> Row:
         "center": still.directory.center,
         "title": still.directory.title,
         "timezone": still.directory.timezone,
+        "order": list(still.directory.queues),
         "queues": rows,
         "total": total(still, rows),
         "health": still.health(),

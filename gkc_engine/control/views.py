@@ -187,7 +187,7 @@ class Live(Protocol):
         ...
 
     def health(self) -> Row:
-        """Return ``accepting``, ``ami_up``, ``inbox_depth``, ``journal_active`` and the like."""
+        """Return ``accepting``, ``ami_up``, ``inbox_depth``, ``record_mode`` and the like."""
         ...
 
 

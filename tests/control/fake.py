@@ -263,7 +263,14 @@ class FakeBackend:
         return self.closed.get(queue)
 
     def health(self) -> Row:
-        return {"accepting": True, "ami_up": True, "inbox_depth": 0, "journal_active": False}
+        return {
+            "accepting": True,
+            "ami_up": True,
+            "ami_problem": None,
+            "inbox_depth": 0,
+            "record_mode": "ledger",
+            "figures_complete": True,
+        }
 
     async def submit(self, event: Event) -> Sequence[Command]:
         self.submitted.append(event)
