@@ -43,6 +43,7 @@ from gkc_engine.destruction import Destruction, retention_of
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
 from gkc_engine.front_desk import FrontDesk
+from gkc_engine.gauges import Gauges, with_disk
 from gkc_engine.hours import Hours
 from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiServer
@@ -243,7 +244,16 @@ class App:
         port = self.overrides.metrics_port or self.config.metrics.port
         self.metrics_server = MetricsServer(self.metrics, port, self.config.metrics.host)
         stack.callback(self.metrics_server.close)
-        self.metrics.before_scrape = in_loop(self._set_gauges)
+        gauges = Gauges(
+            metrics=self.metrics,
+            engine=self.engine,
+            writer=self.writer,
+            phone=self.phone,
+            control=control,
+            day=self.day,
+        )
+        look = in_loop(gauges.set, lambda: self.observer.sample(self.backend))
+        self.metrics.before_scrape = with_disk(self.metrics, self.store, look)
         await self.phone.start()
         stack.push_async_callback(self.phone.stop)
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
@@ -340,13 +350,6 @@ class App:
         async with self._rendering:
             if prompts is self.prompts:  # else a reload has brought others
                 await prompts.render_wanted()
-
-    def _set_gauges(self) -> None:
-        self.metrics.ami_up.set(self.phone.ami.up)
-        self.metrics.inbox_depth.set(self.engine.inbox_depth)
-        self.metrics.journal_active.set(self.writer.mode != "ledger")
-        self.metrics.control_requests.set(self.control.counts.requests)
-        self.observer.sample(self.backend)
 
     def _health(self) -> Row:
         return {

@@ -66,23 +66,32 @@ class DayCounters:
         for one in ended:
             self.add(one, now)
 
-    def fold(self, facts: Iterable[object], now: Instant) -> None:
-        """Count the contacts that end in ``facts``."""
+    def fold(self, facts: Iterable[object], now: Instant) -> list[tuple[QueueId, Handling]]:
+        """Count the contacts that end in ``facts``; return what was done with them, by queue.
+
+        A wrap-up that ends after its contact comes alone, later.
+        """
+        done: list[tuple[QueueId, Handling]] = []
         for fact in facts:
             if isinstance(fact, ContactEnded):
                 ended = ended_of(fact)
                 wrapped_us = self._wrap_ups.ended(fact.contact_id, ended)
                 if ended is not None:
-                    self.add(dataclasses.replace(ended, wrap_up_us=wrapped_us), now)
+                    ended = dataclasses.replace(ended, wrap_up_us=wrapped_us)
+                    self.add(ended, now)
+                    done.append((ended.queue, ended.handled))
             elif isinstance(fact, AgentStateChanged):
                 over = self._wrap_ups.changed(fact)
-                if over is not None:
-                    self._wrapped(*over, now)
+                if over is not None and over[0].handled.handled:
+                    done.append((over[0].queue, self._wrapped(*over, now)))
+        return done
 
-    def _wrapped(self, ended: Ended, wrapped_us: int, now: Instant) -> None:
+    def _wrapped(self, ended: Ended, wrapped_us: int, now: Instant) -> Handling:
         self._turn(now)
-        if ended.first_queued >= self._since and ended.handled.handled:
-            self._handling[ended.queue].wrap_up_us += wrapped_us
+        wrap_up = Handling(wrap_up_us=wrapped_us)
+        if ended.first_queued >= self._since:
+            self._handling[ended.queue].add(wrap_up)
+        return wrap_up
 
     def of(self, queue: QueueId, now: Instant) -> Counts:
         """Return a copy of the queue's counts of today."""
