@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Whether the records are right, and how long they are kept.",
     ),
     "db": ("gkc_engine.cli.db:app", "The database of the records."),
+    "export": ("gkc_engine.cli.export:app", "A Grafana dashboard and Prometheus alert rules."),
     "explain": ("gkc_engine.cli.explain:explain", "Why a contact waited, and who was chosen."),
     "replay": ("gkc_engine.cli.replay:replay", "Recorded events once more through the core."),
     "plan": ("gkc_engine.cli.plan:plan", "What another configuration would have done."),
