@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from gkc_engine.acd.commands import AgentState, AgentStateChanged, Command, ContactEnded
 from gkc_engine.acd.events import ContactStarted, Event
 from gkc_engine.acd.expected_wait import ExpectedWait
-from gkc_engine.acd.views import Closing
+from gkc_engine.acd.views import Closing, Standing
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.views import AgentNow, ContactNow, Directory, Reloaded, Row
 from gkc_engine.engine import Engine, Step
@@ -91,6 +91,10 @@ class EngineBackend:
                 )
             )
         return found
+
+    def standings(self) -> Sequence[Standing]:
+        """Where every contact stands."""
+        return self._engine.acd.standings()
 
     def contacts(self) -> Sequence[ContactNow]:
         """Every contact in progress."""

@@ -13,6 +13,7 @@ from gkc_engine.control.views import (
     ContactNow,
     Live,
     Row,
+    Standing,
     agent_rows,
     group_of,
     iso,
@@ -56,7 +57,6 @@ class _Still:
         self._live = live
         self._now = live.now()
         self._agents = live.agents()
-        self._contacts = live.contacts()
         self.directory = live.directory
 
     def now(self) -> Instant:
@@ -65,8 +65,11 @@ class _Still:
     def agents(self) -> Sequence[AgentNow]:
         return self._agents
 
+    def standings(self) -> Sequence[Standing]:
+        return self._live.standings()
+
     def contacts(self) -> Sequence[ContactNow]:
-        return self._contacts
+        return self._live.contacts()
 
     def today(self, queue: QueueId) -> Counts:
         return self._live.today(queue)

@@ -124,9 +124,9 @@ def city(
         with prometheus(tools, folder / "prometheus", f"127.0.0.1:{port}", written) as running:
             until(lambda: running.query('up{job="gkc"}') != [])
             yield home, running, port
+    finally:
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=60)
-    finally:
         home.leave()
 
 

@@ -244,6 +244,9 @@ class FakeBackend:
     def agents(self) -> Sequence[AgentNow]:
         return list(self._agents.values())
 
+    def standings(self) -> Sequence[ContactNow]:
+        return self.in_progress
+
     def contacts(self) -> Sequence[ContactNow]:
         return self.in_progress
 
