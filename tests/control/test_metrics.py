@@ -34,7 +34,7 @@ from gkc_engine.errors import GkcError
 from gkc_engine.gauges import with_disk
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId
 from gkc_engine.metrics import Metrics, MetricsServer, in_loop, measure_loop_lag
-from tests.control.fake import HOUSING, NOW, PASSPORT, ZONE, FakeBackend
+from tests.control.fake import HOUSING, IVANOVA, NOW, PASSPORT, ZONE, FakeBackend
 from tests.control.test_day import fact
 
 
@@ -243,6 +243,10 @@ def test_the_gauges_say_what_the_rows_say(observer: Observer) -> None:
         assert value(observer, name, **passport) == expected, name
     agents = {"ready": 1, "busy": 1, "wrap_up": 0, "not_ready": 0, "offline": 0}
     for state, count in agents.items():
+        assert value(observer, "gkc_queue_agents", **passport, state=state) == count, state
+    backend._agents[IVANOVA].state = AgentState.WRAP_UP
+    observer.sample(backend)
+    for state, count in (agents | {"busy": 0, "wrap_up": 1}).items():
         assert value(observer, "gkc_queue_agents", **passport, state=state) == count, state
     nothing = value(observer, "gkc_service_level_ratio", queue="housing")
     assert nothing is not None
