@@ -81,11 +81,11 @@ class Prometheus:
 
 @contextmanager
 def prometheus(folder: Path, state: Path, target: str, rules: Path) -> Iterator[Prometheus]:
-    """Run one that asks ``target`` each second, on a free loopback port, all its state below."""
+    """Run one that asks ``target`` twice a second, on a free loopback port, all its state below."""
     state.mkdir()
     config = state / "prometheus.yml"
     tree = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "500ms", "evaluation_interval": "1s"},
         "rule_files": [str(rules)],
         "scrape_configs": [{"job_name": "gkc", "static_configs": [{"targets": [target]}]}],
     }
@@ -98,7 +98,6 @@ def prometheus(folder: Path, state: Path, target: str, rules: Path) -> Iterator[
                 *(str(folder / "prometheus"), f"--config.file={config}"),
                 f"--storage.tsdb.path={state / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",
-                "--storage.tsdb.no-lockfile",
             ],
             stdout=said,
             stderr=subprocess.STDOUT,

@@ -116,7 +116,7 @@ def city(
 ) -> Iterator[tuple[Home, Prometheus, int]]:
     folder = tmp_path_factory.mktemp("watched")
     home = Home(folder, install)
-    demo = home.start("--rate", "1")
+    demo = home.start("--rate", "0.5")
     try:
         until(home.note.exists)
         port = json.loads(home.note.read_text())["ports"]["metrics"]
@@ -159,14 +159,14 @@ def test_its_series_are_the_figures_of_queue_show(city: tuple[Home, Prometheus, 
     assert running.query("up") == [
         ({"__name__": "up", "instance": f"127.0.0.1:{port}", "job": "gkc"}, 1.0)
     ]
-    home.says("agent", "pause", "ivanova", "--reason", "обед")
+    home.says("agent", "pause", "petrov", "--reason", "обед")
     seen: list[Figures] = []
 
     def alike() -> bool:
         before = shown(home.gkc("queue", "show"))
         found = scraped(running)
         seen.append(found)
-        # Calls come and go meanwhile: a scrape is at most a second behind what is shown.
+        # Calls come and go meanwhile: a scrape is at most half a second behind what is shown.
         return found == before and any(n for (_, what), n in before.items() if what == "talking")
 
     until(alike)
