@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from typer.testing import CliRunner
 
 from gkc_engine.__main__ import app
-from gkc_engine.cli._feed import Feed, Seen
+from gkc_engine.cli._feed import Feed, Seen, show
+from gkc_engine.cli._tables import age_line
 from gkc_engine.cli._wall_screen import Order, lines
 from gkc_engine.cli._wall_words import EN, RU, Words
 from gkc_engine.control.client import ControlClient
@@ -341,6 +346,38 @@ def test_the_age_grows_while_the_engine_is_silent() -> None:
         assert (round(feed.seen().age_s, 3), feed.seen().stale) == (1.9, False)
         now = 101.8
         assert (round(feed.seen().age_s, 3), feed.seen().stale) == (2.1, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_ordinary_end_gives_the_screen_back(number: signal.Signals) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
+    before = signal.getsignal(signal.SIGTERM)
+    frames = 0
+
+    def view(seen: Seen, size: ConsoleDimensions) -> RenderableType:
+        nonlocal frames
+        frames += 1
+        if frames == 2:
+            os.kill(os.getpid(), number)
+        return Group(*lines(seen, size.width, size.height, RU))
+
+    with Feed(Silent, "wall") as feed:
+        feed.wait = lambda _for_s: None  # type: ignore[assignment]
+        show(feed, console, view)
+    assert isinstance(console.file, io.StringIO)
+    drawn_to = console.file.getvalue()
+    assert "Паспорта и регист" in drawn_to
+    assert drawn_to.startswith("\x1b[?1049h"), "a screen of its own"
+    assert drawn_to.endswith("\x1b[?25h\x1b[?1049l"), "the cursor and the screen of before"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_queue_show_live_draws_the_age_and_why_it_is_old() -> None:
+    assert age_line(0.3, None, stale=False).plain == "data 0.3 s old"
+    gone = ControlError("gone", "The engine went away.")
+    assert age_line(3.04, gone, stale=True).plain == (
+        "!! STALE DATA: 3.0 s old, tried again each second: The engine went away."
+    )
 
 
 def test_a_feed_of_what_is_not_there_is_refused_at_once(engine: Running) -> None:
