@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, get_args
+from typing import Final, Protocol, get_args
 
 from gkc_engine.acd.commands import (
     AgentState,
@@ -23,6 +23,9 @@ from gkc_engine.ids import SECOND, Instant
 from gkc_engine.metrics import Metrics
 from gkc_engine.statistics.counting import OUTBOUND_ONLY
 from gkc_engine.statistics.figures import handling_us
+
+_STATES: Final = ("ready", "wrap_up", "not_ready", "offline")
+"""Of a queue's agents, as its row counts them; `busy` is the rest."""
 
 
 class StepLike(Protocol):
@@ -50,6 +53,7 @@ class Observer:
     def __init__(self, metrics: Metrics, day: DayCounters) -> None:
         self.metrics = metrics
         self.day = day
+        self._sampled: set[str] = set()
 
     def expect(self, queues: Mapping[str, Medium]) -> None:
         """Begin each series at 0: a rate over it has a start, and no alarm meets a missing name."""
@@ -105,16 +109,27 @@ class Observer:
         Queues that are gone lose their series; every agent state has one, at zero too.
         """
         m = self.metrics
-        of_queues = (m.waiting, m.longest_wait, m.talking, m.queue_open, m.queue_agents)
-        for gauge in (*of_queues, m.service_level, m.abandon_rate, m.target):
-            gauge.clear()
-        for row in queue_rows(live):
+        rows = queue_rows(live)
+        # Not all anew: somebody else's scrape may go on meanwhile, and would miss them.
+        here = {row["queue"] for row in rows}
+        for queue in self._sampled - here:
+            self._forget(queue)
+        self._sampled = here
+        for row in rows:
             self._sample_queue(row)
         by_state = dict.fromkeys(AgentState, 0)
         for agent in live.agents():
             by_state[agent.state] += 1
         for state, count in by_state.items():
             m.agents.labels(state.value).set(count)
+
+    def _forget(self, queue: str) -> None:
+        m = self.metrics
+        of_queues = (m.waiting, m.longest_wait, m.talking, m.queue_open)
+        for gauge in (*of_queues, m.service_level, m.abandon_rate, m.target):
+            gauge.remove(queue)
+        for state in (*_STATES, "busy"):
+            m.queue_agents.remove(queue, state)
 
     def _sample_queue(self, row: Row) -> None:
         m, queue = self.metrics, row["queue"]
@@ -128,6 +143,6 @@ class Observer:
             (m.abandon_rate, "abandon_rate_30m"),
         ):
             gauge.labels(queue).set(math.nan if row[column] is None else row[column])
-        for state in ("ready", "wrap_up", "not_ready", "offline"):
+        for state in _STATES:
             m.queue_agents.labels(queue, state).set(row[state])
         m.queue_agents.labels(queue, "busy").set(row["busy"] - row["wrap_up"])
