@@ -30,7 +30,7 @@ from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.secrets import resolve_secret
 from gkc_engine.config.settings import applied
-from gkc_engine.config.store import leave_note, store_name, store_url
+from gkc_engine.config.store import leave_note, sqlite_path, store_name, store_url
 from gkc_engine.control.audit import as_text, logged
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.destroying import DestroyingMethods
@@ -253,7 +253,9 @@ class App:
             day=self.day,
         )
         look = in_loop(gauges.set, lambda: self.observer.sample(self.backend))
-        self.metrics.before_scrape = with_disk(self.metrics, self.store, look)
+        file = sqlite_path(store_url(self.store, self.folder))
+        disk = self.state_dir if file is None else file.parent
+        self.metrics.before_scrape = with_disk(self.metrics, disk, look)
         await self.phone.start()
         stack.push_async_callback(self.phone.stop)
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)

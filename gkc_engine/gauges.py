@@ -47,17 +47,17 @@ class Gauges:
         self._requests = requests
 
 
-def with_disk(metrics: Metrics, store: Path, look: Callable[[], None]) -> Callable[[], None]:
-    """Return ``look`` preceded by a look at the store's disk.
+def with_disk(metrics: Metrics, folder: Path, look: Callable[[], None]) -> Callable[[], None]:
+    """Return ``look`` preceded by a look at the disk of ``folder``, where the records are.
 
     In the scrape's own thread: a disk that hangs must not hang the event loop.
     """
 
     def both() -> None:
         try:
-            disk = os.statvfs(store.parent)
+            disk = os.statvfs(folder)
         except OSError as error:
-            log.warning("disk_unknown", path=str(store.parent), error=str(error))
+            log.warning("disk_unknown", path=str(folder), error=str(error))
         else:
             metrics.store_free.set(disk.f_bavail * disk.f_frsize)
             metrics.store_size.set(disk.f_blocks * disk.f_frsize)

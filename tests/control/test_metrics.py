@@ -280,11 +280,11 @@ def test_a_disk_that_cannot_be_asked_keeps_no_scrape_up(tmp_path: Path) -> None:
     def look() -> None:
         looked.append(1)
 
-    with_disk(metrics, tmp_path / "gkc.sqlite", look)()
+    with_disk(metrics, tmp_path, look)()
     size = metrics.registry.get_sample_value("gkc_store_disk_size_bytes")
     assert size is not None
     assert abs(size - shutil.disk_usage(tmp_path).total) < 1
-    with_disk(metrics, tmp_path / "gone" / "gkc.sqlite", look)()
+    with_disk(metrics, tmp_path / "gone", look)()
     assert looked == [1, 1]
 
 
