@@ -33,7 +33,7 @@ from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.secrets import resolve_secret
 from gkc_engine.config.settings import applied
-from gkc_engine.config.store import leave_note, store_name, store_url
+from gkc_engine.config.store import leave_note, sqlite_path, store_name, store_url
 from gkc_engine.control.audit import as_text, logged
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.deliveries import DeliveryMethods
@@ -49,6 +49,7 @@ from gkc_engine.destruction import Destruction, retention_of
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
 from gkc_engine.front_desk import FrontDesk
+from gkc_engine.gauges import Gauges, with_disk
 from gkc_engine.hours import Hours
 from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiServer
@@ -268,7 +269,19 @@ class App:
         port = self.overrides.metrics_port or self.config.metrics.port
         self.metrics_server = MetricsServer(self.metrics, port, self.config.metrics.host)
         stack.callback(self.metrics_server.close)
-        self.metrics.before_scrape = in_loop(self._set_gauges)
+        gauges = Gauges(
+            metrics=self.metrics,
+            engine=self.engine,
+            writer=self.writer,
+            phone=self.phone,
+            control=control,
+            day=self.day,
+            delivery=self.delivery,
+        )
+        look = in_loop(gauges.set, lambda: self.observer.sample(self.backend))
+        file = sqlite_path(store_url(self.store, self.folder))
+        disk = self.state_dir if file is None else file.parent
+        self.metrics.before_scrape = with_disk(self.metrics, disk, look)
         await self.phone.start()
         stack.push_async_callback(self.phone.stop)
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
@@ -339,6 +352,7 @@ class App:
             self.day.recall(page, begun)
             self.alerting.recall(page, begun)
             await asyncio.sleep(RECALL_PAUSE_S)
+        self.day.complete = True
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -368,16 +382,6 @@ class App:
             if prompts is self.prompts:  # else a reload has brought others
                 await prompts.render_wanted()
 
-    def _set_gauges(self) -> None:
-        self.metrics.ami_up.set(self.phone.ami.up)
-        self.metrics.inbox_depth.set(self.engine.inbox_depth)
-        self.metrics.journal_active.set(self.writer.mode != "ledger")
-        self.metrics.control_requests.set(self.control.counts.requests)
-        for state, mails in self.delivery.counts.items():
-            self.metrics.outbox_mails.labels(state).set(mails)
-        self.metrics.outbox_oldest.set(self.delivery.oldest_s())
-        self.observer.sample(self.backend)
-
     def _behind(self) -> float:
         return self.ledger.store.behind if self.writer.mode == "ledger" else math.inf
 
@@ -388,6 +392,7 @@ class App:
             "ami_problem": self.phone.ami.problem or None,
             "inbox_depth": self.engine.inbox_depth,
             "record_mode": self.writer.mode.value,
+            "figures_complete": self.day.complete,
             "agi_sessions": self.phone.agi.sessions,
             "steps": self.engine.steps_total,
             "store": self.store,

@@ -8,13 +8,13 @@ from gkc_engine.acd.commands import AgentState, AgentStateChanged, Command, Cont
 from gkc_engine.acd.events import ContactStarted, Event
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.acd.state import Broadcast
-from gkc_engine.acd.views import Closing
+from gkc_engine.acd.views import Closing, Standing
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.views import AgentNow, ContactNow, Directory, Reloaded, Row
 from gkc_engine.engine import Engine, Step
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 from gkc_engine.records import RecordReader
-from gkc_engine.statistics.figures import Counts
+from gkc_engine.statistics.figures import Counts, Handling
 
 
 class EngineBackend:
@@ -96,6 +96,10 @@ class EngineBackend:
             )
         return found
 
+    def standings(self) -> Sequence[Standing]:
+        """Where every contact stands."""
+        return self._engine.acd.standings()
+
     def contacts(self) -> Sequence[ContactNow]:
         """Every contact in progress."""
         acd = self._engine.acd
@@ -124,6 +128,14 @@ class EngineBackend:
     def today(self, queue: QueueId) -> Counts:
         """Contacts of today that have ended."""
         return self._day.of(queue, self.now())
+
+    def recent(self, queue: QueueId) -> Counts:
+        """Contacts that ended, and whose wait did in the last half hour."""
+        return self._day.recent(queue, self.now())
+
+    def handling(self, queue: QueueId) -> Handling:
+        """What was done with the contacts of today whose calls are over."""
+        return self._day.handling(queue, self.now())
 
     def expected_wait(self, queue: QueueId) -> int | None:
         """How long one would wait who came now."""

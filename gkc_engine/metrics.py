@@ -19,6 +19,8 @@ from prometheus_client import (
     Gauge,
     Histogram,
     Metric,
+    ProcessCollector,
+    disable_created_metrics,
     start_http_server,
 )
 from prometheus_client.registry import Collector
@@ -56,8 +58,11 @@ class Metrics:
     def __init__(self) -> None:
         self.before_scrape: Callable[[], None] = lambda: None
         """Called at the beginning of each scrape, in its thread: the gauges are set only then."""
+        # When each series began, as a series of its own: twice as many, and nothing reads them.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry(auto_describe=True)
         registry.register(_Look(self))
+        ProcessCollector(registry=registry)
         self.info = Gauge(
             "gkc_info", "Always 1; what runs here.", ["version", "center"], registry=registry
         )
@@ -96,8 +101,68 @@ class Metrics:
             registry=registry,
         )
         self.agents = Gauge("gkc_agents", "Agents by state.", ["state"], registry=registry)
+        self._queue_instruments(registry)
         self._engine_instruments(registry)
         self._alert_instruments(registry)
+        self._record_instruments(registry)
+
+    def _queue_instruments(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, ["queue", *labels], registry=registry)
+
+        self.queue_agents = gauge(
+            "gkc_queue_agents", "Agents who may serve the queue at any step, by state.", "state"
+        )
+        self.talking = gauge("gkc_talking", "Contacts that are connected with a person.")
+        self.queue_open = gauge("gkc_queue_open", "1 while the queue takes contacts.")
+        self.service_level = gauge(
+            "gkc_service_level_ratio",
+            "Service level (SL-5) of the last 30 minutes; NaN when nothing counts.",
+        )
+        self.abandon_rate = gauge(
+            "gkc_abandon_ratio",
+            "Long abandons / offered of the last 30 minutes; NaN when none was offered.",
+        )
+        self.target = gauge(
+            "gkc_service_level_threshold_seconds", "Wait within which an answer is in time."
+        )
+        self.handled = Counter(
+            "gkc_handled_total",
+            "Answered contacts whose call is over.",
+            ["queue"],
+            registry=registry,
+        )
+        self.handle_seconds = Counter(
+            "gkc_handle_seconds_total",
+            "Talk, hold and wrap-up of the handled contacts.",
+            ["queue"],
+            registry=registry,
+        )
+
+    def _record_instruments(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(name, text, registry=registry)
+
+        self.journal_active = gauge(
+            "gkc_journal_active",
+            "1 while records go to the emergency journal instead of the ledger.",
+        )
+        self.ledger_behind = gauge(
+            "gkc_ledger_behind_seconds", "Since when the ledger lacks rows; 0 when it has all."
+        )
+        self.at_risk = gauge(
+            "gkc_rows_at_risk", "Rows that stand in memory alone: a crash would lose them."
+        )
+        self.store_free = gauge(
+            "gkc_store_disk_free_bytes", "Free on the file system of the records."
+        )
+        self.store_size = gauge(
+            "gkc_store_disk_size_bytes", "Size of the file system of the records."
+        )
+        self.complete = gauge(
+            "gkc_figures_complete",
+            "0 after a start until what ended before has been counted again.",
+        )
 
     def _engine_instruments(self, registry: CollectorRegistry) -> None:
         self.events = Counter(
@@ -127,11 +192,6 @@ class Metrics:
             registry=registry,
         )
         self.ami_up = Gauge("gkc_ami_up", "1 while Asterisk's AMI answers.", registry=registry)
-        self.journal_active = Gauge(
-            "gkc_journal_active",
-            "1 while records go to the emergency journal instead of the ledger.",
-            registry=registry,
-        )
         self.inbox_depth = Gauge(
             "gkc_inbox_depth", "Events that wait for the core.", registry=registry
         )
@@ -143,8 +203,14 @@ class Metrics:
             "Since when the oldest mail that is not sent yet was due.",
             registry=registry,
         )
-        self.control_requests = Gauge(
-            "gkc_control_requests", "Control socket requests since the start.", registry=registry
+        self.accepting = Gauge(
+            "gkc_accepting", "1 while new contacts are taken.", registry=registry
+        )
+        self.agi_sessions = Gauge(
+            "gkc_agi_sessions", "Calls that the engine holds by FastAGI.", registry=registry
+        )
+        self.control_requests = Counter(
+            "gkc_control_requests_total", "Requests at the control socket.", registry=registry
         )
 
     def _alert_instruments(self, registry: CollectorRegistry) -> None:
@@ -165,8 +231,8 @@ class Metrics:
         )
 
 
-def in_loop(work: Callable[[], None]) -> Callable[[], None]:
-    """Return a ``before_scrape`` that lets ``work`` run in the running event loop.
+def in_loop(*works: Callable[[], None]) -> Callable[[], None]:
+    """Return a ``before_scrape`` that lets ``works`` run in the running event loop.
 
     A loop that does not get to it within `SCRAPE_S` must not hold the scrape up: that it lags is
     among what is scraped.
@@ -178,7 +244,8 @@ def in_loop(work: Callable[[], None]) -> Callable[[], None]:
 
         def run() -> None:
             try:
-                work()
+                for work in works:
+                    work()
             finally:
                 done.set()
 

@@ -14,6 +14,8 @@ from gkc_engine.channels.phone.plan import PhonePlan
 from gkc_engine.channels.phone.recording import Recordings
 from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
+from gkc_engine.config.thresholds_model import Bounds, QueueThresholdsModel
+from gkc_engine.control.measures import Band, Thresholds
 from gkc_engine.control.views import AgentEntry, Directory, QueueEntry
 from gkc_engine.ids import SECOND, AgentId, QueueId
 from gkc_engine.ivr.fragments import builtin_texts
@@ -144,11 +146,30 @@ def _outbound(config: Config) -> OutboundRules | None:
     )
 
 
+def thresholds_of(model: QueueThresholdsModel) -> Thresholds:
+    """Return a queue's thresholds in the units of its row."""
+
+    def band(bounds: Bounds | None, unit: int = 1) -> Band | None:
+        if bounds is None:
+            return None
+        return Band(warn=bounds.warn / unit, bad=bounds.bad / unit)
+
+    return Thresholds(
+        waiting=band(model.waiting),
+        longest_wait_s=band(model.longest_wait, SECOND),
+        service_level=band(model.service_level),
+        abandon_rate=band(model.abandon_rate),
+    )
+
+
 def directory_of(config: Config, folder: Path) -> Directory:
     """Return the names that people see behind the ids."""
     queues: Mapping[QueueId, QueueEntry] = {
         QueueId(name): QueueEntry(
-            queue=QueueId(name), title=queue.title, servicelevel_us=queue.servicelevel
+            queue=QueueId(name),
+            title=queue.title,
+            servicelevel_us=queue.servicelevel,
+            thresholds=thresholds_of(config.thresholds.of(name)),
         )
         for name, queue in config.queues.items()
     }
@@ -164,6 +185,7 @@ def directory_of(config: Config, folder: Path) -> Directory:
     }
     return Directory(
         center=config.center.name,
+        title=config.center.title,
         timezone=config.center.timezone,
         config=str(folder.resolve()),
         config_version=config.version,

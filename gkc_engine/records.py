@@ -108,7 +108,10 @@ class RecordReader:
         t = schema.contact.c
         place = sa.tuple_(t.started, t.contact_id)
         query = (
-            sa.select(t.started, t.contact_id, t.queue, t.disposition, t.first_queued, t.wait_us)
+            sa.select(
+                *(t.started, t.contact_id, t.queue, t.disposition, t.first_queued),
+                *(t.wait_us, t.talk_us, t.hold_us, t.wrap_up_us),
+            )
             .where(t.ended < before, t.first_queued.is_not(None), t.queue.is_not(None))
             .order_by(t.started, t.contact_id)
             .limit(PAGE)
@@ -122,6 +125,9 @@ class RecordReader:
                     disposition=Disposition(row.disposition),
                     first_queued=Instant(row.first_queued),
                     wait_us=row.wait_us or 0,
+                    talk_us=row.talk_us or 0,
+                    hold_us=row.hold_us or 0,
+                    wrap_up_us=row.wrap_up_us or 0,
                 )
                 for row in page
             ]

@@ -340,6 +340,10 @@ class Acd:
         """Return everybody's place in line (``ContactView.place``), cheaper than one by one."""
         return views.places(self._world)
 
+    def standings(self) -> list[views.Standing]:
+        """Return where every contact stands, for the figures of queues."""
+        return views.standings(self._world)
+
     def queues(self) -> Iterator[QueueId]:
         """Iterate over the queues in config order, removed ones that still drain last."""
         return iter(tuple(self._world.queues))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gkc_engine.acd.commands import AgentState
 from gkc_engine.acd.contacts import IN_LINE
@@ -261,6 +262,21 @@ def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
         head_start_us=head_start,
         rank=lambda: _place(world, contact),
     )
+
+
+class Standing(NamedTuple):
+    """As much of a contact as the figures of its queue need."""
+
+    queue: QueueId | None
+    state: ContactState
+    first_queued: Instant | None
+    answered: Instant | None
+    state_since: Instant | None = None
+
+
+def standings(world: World) -> list[Standing]:
+    """Return where every contact stands: for figures of all, many times cheaper than its view."""
+    return [Standing(c.queue, c.state, c.enqueued, c.answered) for c in world.contacts.values()]
 
 
 def places(world: World) -> dict[ContactId, int]:

@@ -12,7 +12,7 @@ from gkc_engine.alerts.evaluator import Key, Rule
 from gkc_engine.alerts.window import Window
 from gkc_engine.config.alert_model import OF_QUEUES, AlertModel, Measure
 from gkc_engine.config.models import Config
-from gkc_engine.control.views import ContactNow, Live, served
+from gkc_engine.control.views import Live, Standing, served, waits_since
 from gkc_engine.ids import Instant, QueueId
 from gkc_engine.statistics.figures import Counts, abandon_rate, offered, service_level
 
@@ -62,7 +62,7 @@ class _QueueNow:
     waiting: int = 0
     longest_us: int = 0
     staff: int = 0
-    talking: list[ContactNow] = field(default_factory=list)
+    talking: list[Standing] = field(default_factory=list)
 
 
 class Sampler:
@@ -88,13 +88,13 @@ class Sampler:
     def _queues(self, now: Instant) -> dict[QueueId, _QueueNow]:
         directory = self._live.directory
         found = {q: _QueueNow(entry.servicelevel_us) for q, entry in directory.queues.items()}
-        for contact in self._live.contacts():
+        for contact in self._live.standings():
             queue = None if contact.queue is None else found.get(contact.queue)
             if queue is None:
                 continue
             if contact.answered is not None:
                 queue.talking.append(contact)
-            since = contact.waits_since
+            since = waits_since(contact)
             if since is not None:
                 queue.waiting += 1
                 queue.longest_us = max(queue.longest_us, now - since)

@@ -14,6 +14,7 @@ from gkc_engine.control.when import local_time, span
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 Row = Mapping[str, Json]
 
@@ -289,7 +290,9 @@ def rich_table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Ta
     return table
 
 
-def fit(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[tuple[Column, int]]:
+def fit(
+    columns: Sequence[Column], rows: Sequence[Row], width: int, gap: int = GAP
+) -> list[tuple[Column, int]]:
     """Return the columns that fit into ``width`` and how wide each is.
 
     First those that shrink give way, down to 8 characters; then columns are left out by
@@ -297,7 +300,7 @@ def fit(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[tupl
     """
     kept = [(column, max(_widths(column, rows))) for column in columns]
     while True:
-        excess = sum(size + GAP for _, size in kept) - GAP - width
+        excess = sum(size + gap for _, size in kept) - gap - width
         for place, (column, size) in enumerate(kept):
             if excess > 0 and column.shrinks:
                 smaller = max(min(size, SHRUNK), size - excess)
@@ -347,6 +350,17 @@ def terminal() -> Console:
     from rich.console import Console
 
     return Console(highlight=False)
+
+
+def age_line(age_s: float, problem: Exception | None, *, stale: bool) -> Text:
+    """Return how old a live view's data is, and why it is not renewed."""
+    from rich.text import Text
+
+    if not stale:
+        return Text(f"data {age_s:.1f} s old", style="dim")
+    why = "" if problem is None else f", tried again each second: {problem}"
+    text = f"!! STALE DATA: {age_s:.1f} s old{why}"
+    return Text(text, style="bold reverse red", no_wrap=True, overflow="ellipsis")
 
 
 def snapshot_view(

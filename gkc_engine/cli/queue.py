@@ -6,7 +6,7 @@ import contextlib
 import json as json_module
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -14,9 +14,14 @@ import typer
 from gkc_engine.cli import _tables
 from gkc_engine.cli._client import ConfigOption, JsonOption, connect, instant_ahead, refusals
 from gkc_engine.cli._console import print_json
+from gkc_engine.cli._feed import REPLY_S, Feed, Seen
+from gkc_engine.cli._feed import show as draw
 from gkc_engine.control.client import ControlClient
-from gkc_engine.control.protocol import ControlError, Json, Params
+from gkc_engine.control.protocol import ControlError, Params
 from gkc_engine.control.when import parse_duration
+
+if TYPE_CHECKING:
+    from rich.console import ConsoleDimensions, RenderableType
 
 ANNOUNCE_REPLY_S = 35.0
 """A text is spoken by another program before it is announced."""
@@ -38,15 +43,19 @@ def show(
     config: ConfigOption = None,
 ) -> None:
     """Show waiting, staff and today's figures; with NAME also who waits and who serves it."""
-    with refusals(), connect(config) as client:
-        params: Params = {} if name is None else {"queue": name}
-        if live:
-            with contextlib.suppress(KeyboardInterrupt):  # The ordinary way to end it.
-                _live(client, params, json=json)
-        elif json:
-            print_json(client.call("queue.show", params))
-        else:
-            _show(client, name, params)
+    params: Params = {} if name is None else {"queue": name}
+    with refusals():
+        if live and not json and sys.stdout.isatty():
+            _draw(config, params)
+            return
+        with connect(config) as client:
+            if live:
+                with contextlib.suppress(KeyboardInterrupt):  # The ordinary way to end it.
+                    _live(client, params, json=json)
+            elif json:
+                print_json(client.call("queue.show", params))
+            else:
+                _show(client, name, params)
 
 
 @app.command()
@@ -187,22 +196,23 @@ def warn_without_ami(client: ControlClient) -> None:
 
 
 def _live(client: ControlClient, params: Params, *, json: bool) -> None:
-    zone = zone_of(client)
-    snapshots = client.stream("watch", params)
-    if json:
-        for snapshot in snapshots:
+    """Print each second, for a pipe."""
+    for snapshot in client.stream("watch", params):
+        if json:
             print(json_module.dumps(snapshot["queues"], ensure_ascii=False), flush=True)
-    elif not sys.stdout.isatty():
-        for snapshot in snapshots:
+        else:
             print(_tables.plain_table(_tables.QUEUES, snapshot["queues"]), end="\n\n", flush=True)
-    else:
-        _draw(snapshots, zone)
 
 
-def _draw(snapshots: Json, zone: ZoneInfo) -> None:
-    from rich.live import Live
+def _draw(config: Path | None, params: Params) -> None:
+    from rich.console import Group
 
-    console = _tables.terminal()
-    with Live(console=console, screen=True, auto_refresh=False) as screen:
-        for snapshot in snapshots:
-            screen.update(_tables.snapshot_view(snapshot, zone, console.width), refresh=True)
+    def view(seen: Seen, size: ConsoleDimensions) -> RenderableType:
+        zone = ZoneInfo(seen.picture["timezone"])
+        return Group(
+            _tables.age_line(seen.age_s, seen.problem, stale=seen.stale),
+            _tables.snapshot_view(seen.picture, zone, size.width),
+        )
+
+    with Feed(lambda: connect(config, REPLY_S), "watch", params) as feed:
+        draw(feed, _tables.terminal(), view)

@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 import typer
 
 from gkc_engine.cli._console import home, progress, state_dir
+from gkc_engine.cli._peers import unpacked
 from gkc_engine.errors import GkcError
 
 SUITES = ("fast", "accept", "long")
@@ -40,6 +41,9 @@ POSTGRES = Path("/usr/lib/postgresql")
 
 NO_SIPP = "GKC_NO_SIPP"
 """Set in the tests' environment when SIPp is missing: the reason, for ``pytest.skip``."""
+
+PROMETHEUS, NO_PROMETHEUS = "GKC_PROMETHEUS", "GKC_NO_PROMETHEUS"
+"""Set in the tests' environment: where prometheus and promtool lie, or why they do not."""
 
 
 class ChecksFailedError(GkcError):
@@ -108,6 +112,7 @@ def _install_peers() -> None:
 
     found = find_or_install(state_dir(), named=None, progress=progress)
     print(f"== Asterisk {found.version}: {found.how}", flush=True)
+    _unpack_prometheus()
     packages = [package for name, package in PEERS.items() if not _is_there(name)]
     if not packages:
         return
@@ -123,6 +128,16 @@ def _install_peers() -> None:
 
 def _is_there(name: str) -> bool:
     return shutil.which(name) is not None or any(POSTGRES.glob(f"*/bin/{name}"))
+
+
+def _unpack_prometheus() -> None:
+    try:
+        programs = unpacked("prometheus", "promtool", state_dir() / "peers")
+    except GkcError as error:
+        os.environ[NO_PROMETHEUS] = str(error)
+        progress(f"Prometheus' tests are skipped: {error}")
+    else:
+        os.environ[PROMETHEUS] = str(programs)
 
 
 def _tool(name: str) -> str:

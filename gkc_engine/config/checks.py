@@ -97,6 +97,8 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
         findings.refer("queues", name, ("guardrails", name), key=True)
     check_alerts(findings)
     check_reports(findings)
+    for name in config.thresholds.queues:
+        findings.refer("queues", name, ("thresholds", "queues", name), key=True)
     _prompts(findings)
     if not findings.problems:
         _nobody_can_serve(findings)

@@ -20,6 +20,7 @@ from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
 from gkc_engine.config.outbound_model import OutboundModel
 from gkc_engine.config.report_model import MailModel, RecipientModel, ReportModel
 from gkc_engine.config.store import StoreModel
+from gkc_engine.config.thresholds_model import ThresholdsModel
 from gkc_engine.config.values import (
     ClockTime,
     Duration,
@@ -388,6 +389,8 @@ class Config(Model):
     guardrails: dict[Name, GuardrailModel] = Field(default_factory=dict)
     """Queue → what `gkc plan` holds a change against."""
     outbound: OutboundModel | None = None
+    thresholds: ThresholdsModel = ThresholdsModel()
+    """From where on a queue is in trouble: for the wallboard, dashboards and alert rules."""
     recording: RecordingModel = RecordingModel()
     store: StoreModel = StoreModel()
     retention: RetentionModel = RetentionModel()

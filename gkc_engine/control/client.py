@@ -85,6 +85,11 @@ class ControlClient:
         """End the connection; ends a stream too."""
         self._socket.close()
 
+    def hang_up(self) -> None:
+        """End the connection from another thread: who waits for a reply gets ``gone``."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     @property
     def peer(self) -> Peer:
         """The engine's process."""

@@ -1,4 +1,4 @@
-"""Counts of the present local day, folded from the core's facts as they are committed."""
+"""Counts of the present local day and the last half hour, from the core's committed facts."""
 
 from __future__ import annotations
 
@@ -7,24 +7,32 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
 
-from gkc_engine.acd.commands import ContactEnded
+from gkc_engine.acd.commands import AgentStateChanged, ContactEnded
+from gkc_engine.control.recent import RecentCounters
+from gkc_engine.control.wrap_ups import WrapUps
 from gkc_engine.ids import SECOND, Instant, QueueId
 from gkc_engine.statistics.counting import Ended, counts_of, ended_of
-from gkc_engine.statistics.figures import Counts
+from gkc_engine.statistics.figures import Counts, Handling
 from gkc_engine.statistics.intervals import local_midnight, next_midnight
 
 
 class DayCounters:
-    """Per queue, the contacts of the present local day that have ended.
+    """Per queue, the contacts of the present local day that have ended; O(1) for each.
 
     The day is that of the first queue entry: a call that waits over midnight belongs to the day
-    in which it came. Built anew at start by :meth:`recall`.
+    in which it came. The last half hour (`RecentCounters`) knows no midnight. Built anew at start
+    by :meth:`recall`.
     """
 
     def __init__(self, zone: ZoneInfo, now: Instant) -> None:
         self._zone = zone
         self._targets: Mapping[QueueId, int] = {}
         self._counts: defaultdict[QueueId, Counts] = defaultdict(Counts)
+        self._handling: defaultdict[QueueId, Handling] = defaultdict(Handling)
+        self._recent = RecentCounters()
+        self._wrap_ups = WrapUps()
+        self.complete = False
+        """Whether what ended before this run has been recalled."""
         self._since = local_midnight(now, zone)
         self._until = next_midnight(self._since, self._zone)
 
@@ -43,9 +51,11 @@ class DayCounters:
     def add(self, ended: Ended, now: Instant) -> None:
         """Count one ended contact if it belongs to the day of ``now``."""
         self._turn(now)
+        counts = counts_of(ended.disposition, ended.wait_us, self.target_us(ended.queue))
+        self._recent.add(ended.queue, counts, Instant(ended.first_queued + ended.wait_us), now)
         if ended.first_queued >= self._since:
-            counts = counts_of(ended.disposition, ended.wait_us, self.target_us(ended.queue))
             self._counts[ended.queue].add(counts)
+            self._handling[ended.queue].add(ended.handled)
 
     def recall(self, ended: Iterable[Ended], now: Instant) -> None:
         """Count what the contact table holds; at the start, some hundred at a time.
@@ -56,17 +66,48 @@ class DayCounters:
         for one in ended:
             self.add(one, now)
 
-    def fold(self, facts: Iterable[object], now: Instant) -> None:
-        """Count the contacts that end in ``facts``."""
+    def fold(self, facts: Iterable[object], now: Instant) -> list[tuple[QueueId, Handling]]:
+        """Count the contacts that end in ``facts``; return what was done with them, by queue.
+
+        A wrap-up that ends after its contact comes alone, later.
+        """
+        done: list[tuple[QueueId, Handling]] = []
         for fact in facts:
-            if isinstance(fact, ContactEnded) and (ended := ended_of(fact)) is not None:
-                self.add(ended, now)
+            if isinstance(fact, ContactEnded):
+                ended = ended_of(fact)
+                wrapped_us = self._wrap_ups.ended(fact.contact_id, ended)
+                if ended is not None:
+                    ended = dataclasses.replace(ended, wrap_up_us=wrapped_us)
+                    self.add(ended, now)
+                    done.append((ended.queue, ended.handled))
+            elif isinstance(fact, AgentStateChanged):
+                over = self._wrap_ups.changed(fact)
+                if over is not None and over[0].handled.handled:
+                    done.append((over[0].queue, self._wrapped(*over, now)))
+        return done
+
+    def _wrapped(self, ended: Ended, wrapped_us: int, now: Instant) -> Handling:
+        self._turn(now)
+        wrap_up = Handling(wrap_up_us=wrapped_us)
+        if ended.first_queued >= self._since:
+            self._handling[ended.queue].add(wrap_up)
+        return wrap_up
 
     def of(self, queue: QueueId, now: Instant) -> Counts:
         """Return a copy of the queue's counts of today."""
         self._turn(now)
         found = self._counts.get(queue)
         return dataclasses.replace(found) if found is not None else Counts()
+
+    def handling(self, queue: QueueId, now: Instant) -> Handling:
+        """Return what was done with the queue's contacts of today whose calls are over."""
+        self._turn(now)
+        found = self._handling.get(queue)
+        return dataclasses.replace(found) if found is not None else Handling()
+
+    def recent(self, queue: QueueId, now: Instant) -> Counts:
+        """Return the counts of those whose wait ended in the last half hour and who ended."""
+        return self._recent.of(queue, now)
 
     def target_us(self, queue: QueueId) -> int:
         """Return the queue's service level threshold; 20 s for a queue that is gone."""
@@ -75,5 +116,6 @@ class DayCounters:
     def _turn(self, now: Instant) -> None:
         if now >= self._until:
             self._counts.clear()
+            self._handling.clear()
             self._since = local_midnight(now, self._zone)
             self._until = next_midnight(self._since, self._zone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -27,6 +28,7 @@ from gkc_engine.acd.events import (
     WrapUpCoded,
 )
 from gkc_engine.control.audit import Change
+from gkc_engine.control.pictures import Shared, snapshot, wall
 from gkc_engine.control.protocol import ControlError, Json
 from gkc_engine.control.server import Call, ControlServer
 from gkc_engine.control.told_waits import accuracy_rows
@@ -37,7 +39,6 @@ from gkc_engine.control.views import (
     contact_row,
     iso,
     queue_rows,
-    snapshot,
     waiting_rows,
 )
 from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
@@ -147,6 +148,7 @@ class Methods:
     def __init__(self, backend: Backend, version: str) -> None:
         self._backend = backend
         self._version = version
+        self._shared = Shared(lambda: asyncio.get_running_loop().time())
 
     def register(self, server: ControlServer) -> None:
         """Enter the methods into the server's table."""
@@ -166,6 +168,7 @@ class Methods:
         server.method("report.ewt", ToldWaits, self.report_ewt)
         server.method("core.reload", Reload, self.reload, changes=True, timeout_s=RELOAD_S)
         server.stream("watch", OfQueue, self.watch)
+        server.stream("wall", Nothing, self.wall)
 
     async def engine_show(self, _params: Nothing, _call: Call) -> Json:
         """Return one row about the engine itself."""
@@ -233,7 +236,12 @@ class Methods:
 
     async def watch(self, params: OfQueue, _call: Call) -> Json:
         """Return a snapshot; the server asks again each second."""
-        return snapshot(self._backend, params.queue)
+        queue = self._queue(params.queue)
+        return self._shared.get(queue, lambda: snapshot(self._backend, queue))
+
+    async def wall(self, _params: Nothing, _call: Call) -> Json:
+        """Return what a wallboard shows; the server asks again each second."""
+        return self._shared.get("", lambda: wall(self._backend))
 
     async def agent_login(self, params: OneAgent, _call: Call) -> Change:
         """Log an agent in."""

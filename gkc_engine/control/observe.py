@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, get_args
+from typing import Final, Protocol, get_args
 
 from gkc_engine.acd.commands import (
     AgentState,
@@ -17,10 +18,14 @@ from gkc_engine.acd.commands import (
 from gkc_engine.acd.events import Event
 from gkc_engine.acd.settings import Medium
 from gkc_engine.control.day import DayCounters
-from gkc_engine.control.views import Live, queue_rows
+from gkc_engine.control.views import Live, Row, queue_rows
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.metrics import Metrics
 from gkc_engine.statistics.counting import OUTBOUND_ONLY
+from gkc_engine.statistics.figures import handling_us
+
+_STATES: Final = ("ready", "wrap_up", "not_ready", "offline")
+"""Of a queue's agents, as its row counts them; `busy` is the rest."""
 
 
 class StepLike(Protocol):
@@ -48,12 +53,15 @@ class Observer:
     def __init__(self, metrics: Metrics, day: DayCounters) -> None:
         self.metrics = metrics
         self.day = day
+        self._sampled: set[str] = set()
 
     def expect(self, queues: Mapping[str, Medium]) -> None:
         """Begin each series at 0: a rate over it has a start, and no alarm meets a missing name."""
         for queue, medium in queues.items():
             self.metrics.wait.labels(queue)
             self.metrics.in_target.labels(queue)
+            self.metrics.handled.labels(queue)
+            self.metrics.handle_seconds.labels(queue)
             for disposition in Disposition:
                 if disposition in OUTBOUND_ONLY:
                     continue  # They have no queue.
@@ -83,7 +91,9 @@ class Observer:
                     self.metrics.rejected.labels(fact.kind).inc()
                 case _:
                     pass  # The other facts have no instrument.
-        self.day.fold(facts, now)
+        for queue, done in self.day.fold(facts, now):
+            self.metrics.handled.labels(queue).inc(done.handled)
+            self.metrics.handle_seconds.labels(queue).inc(handling_us(done) / SECOND)
 
     def _ended(self, fact: ContactEnded) -> None:
         queue = fact.queue or ""
@@ -98,13 +108,41 @@ class Observer:
 
         Queues that are gone lose their series; every agent state has one, at zero too.
         """
-        self.metrics.waiting.clear()
-        self.metrics.longest_wait.clear()
-        for row in queue_rows(live):
-            self.metrics.waiting.labels(row["queue"]).set(row["waiting"])
-            self.metrics.longest_wait.labels(row["queue"]).set(row["longest_wait_s"] or 0)
+        m = self.metrics
+        rows = queue_rows(live)
+        # Not all anew: somebody else's scrape may go on meanwhile, and would miss them.
+        here = {row["queue"] for row in rows}
+        for queue in self._sampled - here:
+            self._forget(queue)
+        self._sampled = here
+        for row in rows:
+            self._sample_queue(row)
         by_state = dict.fromkeys(AgentState, 0)
         for agent in live.agents():
             by_state[agent.state] += 1
         for state, count in by_state.items():
-            self.metrics.agents.labels(state.value).set(count)
+            m.agents.labels(state.value).set(count)
+
+    def _forget(self, queue: str) -> None:
+        m = self.metrics
+        of_queues = (m.waiting, m.longest_wait, m.talking, m.queue_open)
+        for gauge in (*of_queues, m.service_level, m.abandon_rate, m.target):
+            gauge.remove(queue)
+        for state in (*_STATES, "busy"):
+            m.queue_agents.remove(queue, state)
+
+    def _sample_queue(self, row: Row) -> None:
+        m, queue = self.metrics, row["queue"]
+        m.waiting.labels(queue).set(row["waiting"])
+        m.longest_wait.labels(queue).set(row["longest_wait_s"] or 0)
+        m.talking.labels(queue).set(row["talking"])
+        m.queue_open.labels(queue).set(row["closed"] is None)
+        m.target.labels(queue).set(row["servicelevel_s"])
+        for gauge, column in (
+            (m.service_level, "service_level_30m"),
+            (m.abandon_rate, "abandon_rate_30m"),
+        ):
+            gauge.labels(queue).set(math.nan if row[column] is None else row[column])
+        for state in _STATES:
+            m.queue_agents.labels(queue, state).set(row[state])
+        m.queue_agents.labels(queue, "busy").set(row["busy"] - row["wrap_up"])

@@ -15,11 +15,15 @@ from gkc_engine.acd.commands import AgentState, Command
 from gkc_engine.acd.events import Event
 from gkc_engine.acd.state import Broadcast, Override
 from gkc_engine.acd.views import Closing
+from gkc_engine.control import measures
+from gkc_engine.control.measures import NO_THRESHOLDS, Thresholds
 from gkc_engine.control.protocol import ControlError, Json
+from gkc_engine.control.recent import within
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId, SkillId
 from gkc_engine.statistics.counting import answered_counts
 from gkc_engine.statistics.figures import (
     Counts,
+    Handling,
     abandon_rate,
     average_speed_of_answer_s,
     offered,
@@ -51,11 +55,12 @@ IN_LINE = frozenset({"waiting", "offered", "detached"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueEntry:
-    """What people call a queue, and its service level."""
+    """What people call a queue, its service level, and from where on it is in trouble."""
 
     queue: QueueId
     title: str
     servicelevel_us: int
+    thresholds: Thresholds = NO_THRESHOLDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,7 @@ class Directory:
     """The names behind the ids: what of the configuration people see. Replaced on reload."""
 
     center: str
+    title: str
     timezone: str
     config: str
     """The configuration's directory, its real path."""
@@ -121,16 +127,6 @@ class ContactNow:
     state_since: Instant | None = None
     """When the present state began, if known."""
 
-    @property
-    def waits_since(self) -> Instant | None:
-        """While in a line or being offered: the first queue entry; ``None`` otherwise.
-
-        After a talk (blind transfer to a queue) the entry into the present line.
-        """
-        if self.state not in IN_LINE:
-            return None
-        return self.first_queued if self.answered is None else self.state_since or self.answered
-
     def wait_us(self, now: Instant) -> int | None:
         """First queue entry to the answer, or to ``now``; ``None`` before any queue."""
         if self.first_queued is None:
@@ -146,6 +142,35 @@ class Reloaded:
     previous: str
     diff: tuple[str, ...]
     """One line a change, in the administrator's terms; empty when nothing changed."""
+
+
+class Standing(Protocol):
+    """As much of a contact as the figures of its queue need."""
+
+    @property
+    def queue(self) -> QueueId | None:
+        """Where it stands, stood last, or is asked for."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """``acd.state.ContactState``."""
+        ...
+
+    @property
+    def first_queued(self) -> Instant | None:
+        """When it entered its first queue."""
+        ...
+
+    @property
+    def answered(self) -> Instant | None:
+        """When it was answered first."""
+        ...
+
+    @property
+    def state_since(self) -> Instant | None:
+        """When the present state began, if known."""
+        ...
 
 
 class Live(Protocol):
@@ -168,8 +193,20 @@ class Live(Protocol):
         """Every contact in progress."""
         ...
 
+    def standings(self) -> Sequence[Standing]:
+        """The same, as far as figures need it: much cheaper."""
+        ...
+
     def today(self, queue: QueueId) -> Counts:
         """Contacts of today that have ended (``DayCounters.of``)."""
+        ...
+
+    def recent(self, queue: QueueId) -> Counts:
+        """Contacts that ended, and whose wait did in the last half hour."""
+        ...
+
+    def handling(self, queue: QueueId) -> Handling:
+        """What was done with the contacts of today whose calls are over."""
         ...
 
     def expected_wait(self, queue: QueueId) -> int | None:
@@ -185,7 +222,7 @@ class Live(Protocol):
         ...
 
     def health(self) -> Row:
-        """Return ``accepting``, ``ami_up``, ``inbox_depth``, ``journal_active`` and the like."""
+        """Return ``accepting``, ``ami_up``, ``inbox_depth``, ``record_mode`` and the like."""
         ...
 
 
@@ -239,7 +276,8 @@ def seconds_of(value: int | None) -> float | None:
     return None if value is None else round(value / SECOND, 6)
 
 
-def _share(value: float | None) -> float | None:
+def share(value: float | None) -> float | None:
+    """Return a share, or seconds of a mean, to four decimals."""
     return None if value is None else round(value, 4)
 
 
@@ -253,18 +291,11 @@ def queue_rows(live: Live, queue: str | None = None) -> list[Row]:
     if queue is not None and queue not in names:
         raise ControlError("unknown_queue", f"no queue {queue!r}; there are: {', '.join(names)}")
     now = live.now()
-    present = {agent.agent_id: agent for agent in live.agents()}
-    by_queue: dict[QueueId, list[ContactNow]] = {name: [] for name in names}
-    for contact in live.contacts():
+    by_queue: dict[QueueId, list[Standing]] = {name: [] for name in names}
+    for contact in live.standings():
         if contact.queue in by_queue:
             by_queue[contact.queue].append(contact)
-    staff: dict[QueueId, Counter[str]] = {name: Counter() for name in names}
-    for entry in live.directory.agents.values():
-        agent = present.get(entry.agent_id)
-        group = _group(AgentState.OFFLINE if agent is None else agent.state)
-        for name in served(agent, entry):
-            if name in staff:
-                staff[name][group] += 1
+    staff = _staff(live)
     rows = [
         _queue_row(live, names[name], by_queue[name], staff[name], now)
         for name in names
@@ -279,7 +310,26 @@ def served(agent: AgentNow | None, entry: AgentEntry) -> tuple[QueueId, ...]:
     return entry.queues if agent is None or agent.queues is None else agent.queues
 
 
-def _group(state: AgentState) -> str:
+def _staff(live: Live) -> dict[QueueId, Counter[str]]:
+    """Return how many of those who may serve each queue are in which state."""
+    present = {agent.agent_id: agent for agent in live.agents()}
+    kinds: Counter[tuple[tuple[QueueId, ...], AgentState]] = Counter()
+    for entry in live.directory.agents.values():
+        agent = present.get(entry.agent_id)
+        state = AgentState.OFFLINE if agent is None else agent.state
+        # Agents are many, kinds of them few: all of one kind at once.
+        kinds[served(agent, entry), state] += 1
+    staff: dict[QueueId, Counter[str]] = {name: Counter() for name in live.directory.queues}
+    for (queues, state), n in kinds.items():
+        for name in queues:
+            if name in staff:
+                staff[name][group_of(state)] += n
+                staff[name]["wrap_up"] += n * (state is AgentState.WRAP_UP)
+    return staff
+
+
+def group_of(state: AgentState) -> str:
+    """Return the column that counts an agent in ``state``."""
     if state in BUSY:
         return "busy"
     if state in (AgentState.READY, AgentState.OFFLINE):
@@ -287,18 +337,37 @@ def _group(state: AgentState) -> str:
     return "not_ready"
 
 
+def waits_since(contact: Standing) -> Instant | None:
+    """While in a line or being offered: the first queue entry; ``None`` otherwise.
+
+    After a talk (blind transfer to a queue) the entry into the present line.
+    """
+    if contact.state not in IN_LINE:
+        return None
+    if contact.answered is None:
+        return contact.first_queued
+    return contact.state_since or contact.answered
+
+
 def _queue_row(
-    live: Live, entry: QueueEntry, contacts: list[ContactNow], staff: Counter[str], now: Instant
+    live: Live, entry: QueueEntry, contacts: list[Standing], staff: Counter[str], now: Instant
 ) -> Row:
-    counts = live.today(entry.queue)
-    waits = [now - c.waits_since for c in contacts if c.waits_since is not None]
+    counts, recent = live.today(entry.queue), live.recent(entry.queue)
+    waits: list[int] = []
     for contact in contacts:
-        if contact.answered is not None:
-            counts.add(answered_counts(contact.wait_us(now) or 0, entry.servicelevel_us))
-        elif contact.first_queued is not None:
+        if contact.first_queued is None:
+            continue
+        if (since := waits_since(contact)) is not None:
+            waits.append(now - since)
+        if contact.answered is None:
             counts.waiting += 1
+            continue
+        answered = answered_counts(contact.answered - contact.first_queued, entry.servicelevel_us)
+        counts.add(answered)
+        if within(contact.answered, now):
+            recent.add(answered)
     closing = live.closing(entry.queue)
-    return {
+    row: Row = {
         "queue": entry.queue,
         "title": entry.title,
         "closed": None if closing is None else "emergency" if closing.emergency else "hours",
@@ -314,14 +383,18 @@ def _queue_row(
         "offline": staff[AgentState.OFFLINE.value],
         "offered": offered(counts),
         "answered": counts.answered,
+        "answered_in_target": counts.answered_in_target,
         "abandoned": counts.abandoned,
         "abandoned_short": counts.abandoned_short,
-        "abandon_rate": _share(abandon_rate(counts)),
-        "asa_s": _share(average_speed_of_answer_s(counts)),
+        "abandon_rate": share(abandon_rate(counts)),
+        "asa_s": share(average_speed_of_answer_s(counts)),
         "servicelevel_s": seconds_of(entry.servicelevel_us),
-        "service_level": _share(service_level(counts)),
+        "service_level": share(service_level(counts)),
         "broadcasts": [_broadcast(broadcast) for broadcast in live.broadcasts(entry.queue)],
+        "wrap_up": staff["wrap_up"],
+        **measures.figures(recent, live.handling(entry.queue)),
     }
+    return row | {"levels": measures.levels(row, entry.thresholds)}
 
 
 def _broadcast(broadcast: Broadcast) -> Row:
@@ -406,52 +479,4 @@ def agent_row(row: AgentNow, entry: AgentEntry, now: Instant) -> Row:
             {"skill": skill, "level": override.level, "until": iso(override.until)}
             for skill, override in row.overrides.items()
         ],
-    }
-
-
-class _Still:
-    """One instant of a live engine: every part of a snapshot sees the same, asked for once."""
-
-    def __init__(self, live: Live) -> None:
-        self._live = live
-        self._now = live.now()
-        self._agents = live.agents()
-        self._contacts = live.contacts()
-        self.directory = live.directory
-
-    def now(self) -> Instant:
-        return self._now
-
-    def agents(self) -> Sequence[AgentNow]:
-        return self._agents
-
-    def contacts(self) -> Sequence[ContactNow]:
-        return self._contacts
-
-    def today(self, queue: QueueId) -> Counts:
-        return self._live.today(queue)
-
-    def expected_wait(self, queue: QueueId) -> int | None:
-        return self._live.expected_wait(queue)
-
-    def closing(self, queue: QueueId) -> Closing | None:
-        return self._live.closing(queue)
-
-    def broadcasts(self, queue: QueueId) -> Sequence[Broadcast]:
-        return self._live.broadcasts(queue)
-
-    def health(self) -> Row:
-        return self._live.health()
-
-
-def snapshot(live: Live, queue: str | None = None) -> Row:
-    """Return everything that a live table shows at one instant."""
-    still = _Still(live)
-    return {
-        "now": iso(still.now()),
-        "center": still.directory.center,
-        "queues": queue_rows(still, queue),
-        "agents": agent_rows(still),
-        "contacts": waiting_rows(still, queue),
-        "health": still.health(),
     }

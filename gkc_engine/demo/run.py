@@ -262,7 +262,7 @@ class Demo:
         say(f"be an operator: SIP server {login['server']} (UDP), user {login['user']},")
         say(f"  password {login['password']}; then dial *45, or: gkc agent login {self.free_agent}")
         say(f"be a citizen: same server and password, user {CITIZEN}; dial {self.number}")
-        say("look: gkc queue show --live, gkc agent show, gkc contact list; end: Ctrl-C")
+        say("look: gkc wall, gkc queue show --live, gkc agent show, gkc contact list; end: Ctrl-C")
 
     # --- the calls -------------------------------------------------------------------------
 

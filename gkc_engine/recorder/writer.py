@@ -91,6 +91,7 @@ class DurableWriter:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._lock = asyncio.Lock()
         self._behind = False
+        self._behind_since = 0.0
         self._drained = HEADER
         self._backlog: deque[Sequence[Row]] = deque()
         self._drain: asyncio.Future[int] | None = None
@@ -107,6 +108,13 @@ class DurableWriter:
         if self._backlog or self._journal.free < RESERVE * self._journal.size:
             return Mode.FULL
         return Mode.JOURNAL
+
+    @property
+    def behind_s(self) -> float:
+        """Seconds for which the ledger has lacked rows; 0 when it has all."""
+        if not self._behind:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._behind_since
 
     @property
     def accepting(self) -> bool:
@@ -216,6 +224,7 @@ class DurableWriter:
 
     def _fall_behind(self, error: str) -> None:
         self._behind = True
+        self._behind_since = asyncio.get_running_loop().time()
         self._healthy = False
         log.error("ledger_behind", error=error)
 

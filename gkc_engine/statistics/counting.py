@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gkc_engine.acd.commands import ContactEnded, Disposition
 from gkc_engine.ids import Instant, QueueId
-from gkc_engine.statistics.figures import Counts
+from gkc_engine.statistics.figures import Counts, Handling
 
 ENDED_WAITING = frozenset(
     {Disposition.TIMEOUT, Disposition.NO_AGENT, Disposition.CLOSED, Disposition.BLOCKED}
@@ -40,6 +40,19 @@ class Ended:
     disposition: Disposition
     first_queued: Instant
     wait_us: int
+    talk_us: int = 0
+    hold_us: int = 0
+    wrap_up_us: int = 0
+    """So far: a wrap-up may end after its contact."""
+
+    @property
+    def handled(self) -> Handling:
+        """What was done with it; nothing unless it was answered."""
+        if self.disposition is not Disposition.ANSWERED:
+            return Handling()
+        return Handling(
+            handled=1, talk_us=self.talk_us, hold_us=self.hold_us, wrap_up_us=self.wrap_up_us
+        )
 
 
 def ended_of(fact: ContactEnded) -> Ended | None:
@@ -51,6 +64,8 @@ def ended_of(fact: ContactEnded) -> Ended | None:
         disposition=fact.disposition,
         first_queued=fact.first_queued,
         wait_us=fact.wait_us,
+        talk_us=fact.talk_us,
+        hold_us=fact.hold_us,
     )
 
 

@@ -220,7 +220,7 @@ def average_handle_time_s(handling: Handling) -> float | None:
 
     Source: Genesys Cloud, tHandle; Amazon Connect, HANDLE_TIME.
     """
-    return _seconds(_handling_us(handling), handling.handled)
+    return _seconds(handling_us(handling), handling.handled)
 
 
 def occupancy(handling: Handling) -> float | None:
@@ -228,7 +228,7 @@ def occupancy(handling: Handling) -> float | None:
 
     Pauses count on neither side. Source: Amazon Connect, OCCUPANCY.
     """
-    busy = _handling_us(handling) + handling.dial_us
+    busy = handling_us(handling) + handling.dial_us
     return _share(busy, busy + handling.ready_us)
 
 
@@ -237,7 +237,7 @@ def utilisation(handling: Handling) -> float | None:
 
     Source: docs/statistics.md; Genesys Cloud, utilization.
     """
-    at_it = _handling_us(handling) + handling.dial_us + handling.ready_us
+    at_it = handling_us(handling) + handling.dial_us + handling.ready_us
     return _share(at_it, handling.paid_us)
 
 
@@ -265,7 +265,8 @@ def ring_no_answer_rate_without_citizens(handling: Handling) -> float | None:
     return _share(handling.offers_unanswered, handling.offers - handling.offers_withdrawn)
 
 
-def _handling_us(handling: Handling) -> int:
+def handling_us(handling: Handling) -> int:
+    """Return talk + hold + wrap-up in microseconds."""
     return handling.talk_us + handling.hold_us + handling.wrap_up_us
 
 

@@ -84,6 +84,20 @@ def test_queue_show_json_is_a_list_of_objects_longest_wait_first(
         # Of 2 answered + 2 abandoned - 1 short one was answered within 20 s, the one that talks.
         "service_level": 0.3333,
         "broadcasts": [],
+        "answered_in_target": 1,
+        "wrap_up": 0,
+        # The one that ended: 60 s of talk and 10 s of wrap-up.
+        "handled": 1,
+        "aht_s": 70.0,
+        # Whose wait ended in the last half hour: the same without the one that waits.
+        "offered_30m": 4,
+        "answered_30m": 2,
+        "answered_in_target_30m": 1,
+        "abandoned_30m": 2,
+        "abandoned_short_30m": 1,
+        "abandon_rate_30m": 0.25,
+        "service_level_30m": 0.3333,
+        "levels": {},
     }
     assert housing["queue"] == "housing"
     assert housing["longest_wait_s"] is None

@@ -271,7 +271,7 @@ def test_every_metric_of_the_reference_has_a_sample(ground: Ground) -> None:
     def missing() -> set[str]:
         with urlopen(f"http://127.0.0.1:{ground.metrics}/metrics", timeout=5) as page:
             text = page.read().decode()
-        samples = set(re.findall(r"^(gkc_\w+?)(?:_count)?(?:\{.*\})? [-0-9]", text, re.MULTILINE))
+        samples = set(re.findall(r"^(gkc_\w+?)(?:_count)?(?:\{.*\})? [-0-9N]", text, re.MULTILINE))
         decided = re.search(r"^gkc_decision_seconds_count (\S+)", text, re.MULTILINE)
         assert decided
         assert float(decided[1]) > 0

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from gkc_engine.cli import _tables
-from gkc_engine.control.views import agent_rows, queue_rows, snapshot
+from gkc_engine.control.pictures import snapshot
+from gkc_engine.control.views import agent_rows, queue_rows
 from tests.control.fake import ZONE, FakeBackend
 
 

@@ -127,6 +127,16 @@ CASES: list[tuple[str, str, str]] = [
     ("webhook secret in clear", "services:\n", f"{HOOK % 'https://example.org'}services:\n"),
     ("webhook to no URL", "services:\n", f"{HOOK % 'example.org/hook'}services:\n"),
     ("webhook with a password", "services:\n", f"{HOOK % 'https://a:b@example.org'}services:\n"),
+    *(
+        (name, "services:\n", f"thresholds: {text}\nservices:\n")
+        for name, text in (
+            ("thresholds of no queue", "{queues: {gen: {waiting: {warn: 1, bad: 2}}}}"),
+            ("a bad milder than warn", "{longest_wait: {warn: 3m, bad: 1m}}"),
+            ("a floor upside down", "{service_level: {warn: 0.6, bad: 0.8}}"),
+            ("half a threshold", "{abandon_rate: {bad: 0.1}}"),
+            ("a queue's thresholds of nothing", "{queues: {general: {}}}"),
+        )
+    ),
     ("menu and queue for a number", "{ivr: main}", "{ivr: main, queue: general}"),
     ("nowhere for a number", "{ivr: main}", "{title: Город}"),
     ("unknown menu for a number", "{ivr: main}", "{ivr: mian}"),

@@ -34,7 +34,7 @@ from gkc_engine.control.views import (
 )
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
 from gkc_engine.statistics.counting import Ended
-from gkc_engine.statistics.figures import Counts
+from gkc_engine.statistics.figures import Counts, Handling
 
 NOW = Instant(1_795_000_000 * SECOND)
 """2026-11-18 11:06:40 UTC, 14:06:40 in Moscow."""
@@ -52,6 +52,7 @@ def after(start: Instant, seconds: float) -> Instant:
 def directory(config: str = "/srv/config") -> Directory:
     return Directory(
         center="centr",
+        title="Городской контакт-центр",
         timezone="Europe/Moscow",
         config=config,
         config_version="v1",
@@ -235,6 +236,8 @@ class FakeBackend:
                 disposition=disposition,
                 first_queued=after(NOW, -500),
                 wait_us=wait * SECOND,
+                talk_us=60 * SECOND,
+                wrap_up_us=10 * SECOND,
             )
             self.day.add(ended, NOW)
 
@@ -244,11 +247,20 @@ class FakeBackend:
     def agents(self) -> Sequence[AgentNow]:
         return list(self._agents.values())
 
+    def standings(self) -> Sequence[ContactNow]:
+        return self.in_progress
+
     def contacts(self) -> Sequence[ContactNow]:
         return self.in_progress
 
     def today(self, queue: QueueId) -> Counts:
         return self.day.of(queue, self.clock)
+
+    def recent(self, queue: QueueId) -> Counts:
+        return self.day.recent(queue, self.clock)
+
+    def handling(self, queue: QueueId) -> Handling:
+        return self.day.handling(queue, self.clock)
 
     def expected_wait(self, queue: QueueId) -> int | None:
         return 90_500_000 if queue == PASSPORT else None
@@ -260,7 +272,14 @@ class FakeBackend:
         return self.standing.get(queue, ())
 
     def health(self) -> Row:
-        return {"accepting": True, "ami_up": True, "inbox_depth": 0, "journal_active": False}
+        return {
+            "accepting": True,
+            "ami_up": True,
+            "ami_problem": None,
+            "inbox_depth": 0,
+            "record_mode": "ledger",
+            "figures_complete": True,
+        }
 
     async def submit(self, event: Event) -> Sequence[Command]:
         self.submitted.append(event)

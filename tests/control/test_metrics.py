@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import errno
+import math
+import shutil
 import socket
 import threading
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from gkc_engine.acd.commands import (
+    AgentState,
+    AgentStateChanged,
     Command,
     Disposition,
     EventRejected,
@@ -21,12 +27,14 @@ from gkc_engine.acd.commands import (
     OfferOutcome,
 )
 from gkc_engine.acd.settings import Medium
+from gkc_engine.acd.views import Closing
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.observe import Observer
 from gkc_engine.errors import GkcError
+from gkc_engine.gauges import with_disk
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId
 from gkc_engine.metrics import Metrics, MetricsServer, in_loop, measure_loop_lag
-from tests.control.fake import HOUSING, NOW, PASSPORT, ZONE, FakeBackend
+from tests.control.fake import HOUSING, IVANOVA, NOW, PASSPORT, ZONE, FakeBackend
 from tests.control.test_day import fact
 
 
@@ -215,3 +223,75 @@ async def test_a_blocked_loop_shows_as_lag() -> None:
     lag = metrics.registry.get_sample_value("gkc_loop_lag_seconds")
     assert lag is not None
     assert lag > 0.1
+
+
+def test_the_gauges_say_what_the_rows_say(observer: Observer) -> None:
+    """ivanova talks with a citizen of passport, petrov is ready, one waits since 45 s."""
+    backend = FakeBackend()
+    observer.sample(backend)
+    passport = {"queue": "passport"}
+    for name, expected in (
+        ("gkc_waiting", 1),
+        ("gkc_longest_wait_seconds", 45),
+        ("gkc_talking", 1),
+        ("gkc_queue_open", 1),
+        ("gkc_service_level_threshold_seconds", 20),
+        # As in `queue show`: one of 2 answered + 2 abandoned - 1 short; 1 of 4 whose wait ended.
+        ("gkc_service_level_ratio", 0.3333),
+        ("gkc_abandon_ratio", 0.25),
+    ):
+        assert value(observer, name, **passport) == expected, name
+    agents = {"ready": 1, "busy": 1, "wrap_up": 0, "not_ready": 0, "offline": 0}
+    for state, count in agents.items():
+        assert value(observer, "gkc_queue_agents", **passport, state=state) == count, state
+    backend._agents[IVANOVA].state = AgentState.WRAP_UP
+    observer.sample(backend)
+    for state, count in (agents | {"busy": 0, "wrap_up": 1}).items():
+        assert value(observer, "gkc_queue_agents", **passport, state=state) == count, state
+    nothing = value(observer, "gkc_service_level_ratio", queue="housing")
+    assert nothing is not None
+    assert math.isnan(nothing), "0 and 1 would both mislead"
+    backend.closed[HOUSING] = Closing(emergency=True, reason="")
+    observer.sample(backend)
+    assert value(observer, "gkc_queue_open", queue="housing") == 0
+
+
+def test_handling_is_counted_with_a_wrap_up_that_ends_later(observer: Observer) -> None:
+    ended = msgspec.structs.replace(
+        fact(Disposition.ANSWERED, NOW, 5), talk_us=60 * SECOND, hold_us=5 * SECOND
+    )
+
+    def state(to: AgentState, at_s: int, contact: ContactId | None) -> AgentStateChanged:
+        since = Instant(NOW + at_s * SECOND)
+        return AgentStateChanged(
+            agent_id=AgentId("ivanova"), slot=0, state=to, since=since, contact_id=contact
+        )
+
+    observer.observe([state(AgentState.WRAP_UP, 70, ended.contact_id), ended], NOW)
+    assert value(observer, "gkc_handle_seconds_total", queue="passport") == 65
+    observer.observe([state(AgentState.READY, 80, None)], NOW)
+    assert value(observer, "gkc_handle_seconds_total", queue="passport") == 75
+    assert value(observer, "gkc_handled_total", queue="passport") == 1
+
+
+def test_a_disk_that_cannot_be_asked_keeps_no_scrape_up(tmp_path: Path) -> None:
+    metrics, looked = Metrics(), []
+
+    def look() -> None:
+        looked.append(1)
+
+    with_disk(metrics, tmp_path, look)()
+    size = metrics.registry.get_sample_value("gkc_store_disk_size_bytes")
+    assert size is not None
+    assert abs(size - shutil.disk_usage(tmp_path).total) < 1
+    with_disk(metrics, tmp_path / "gone", look)()
+    assert looked == [1, 1]
+
+
+def test_no_series_says_when_another_began(observer: Observer) -> None:
+    observer.expect({PASSPORT: Medium.VOICE})
+    names = {
+        sample.name for family in observer.metrics.registry.collect() for sample in family.samples
+    }
+    assert [name for name in names if name.endswith("_created")] == []
+    assert "process_open_fds" in names

@@ -1,0 +1,1 @@
+"""What others watch the engine with: Prometheus' alert rules, Grafana's dashboard. Pure."""
