@@ -110,6 +110,7 @@ def test_the_full_scan_makes_the_choices_of_the_core() -> None:
         assert found.agent_id in {a.agent_id for a in ready}
 
 
+@pytest.mark.accept
 def test_the_small_form_runs_and_is_not_judged(capsys: pytest.CaptureFixture[str]) -> None:
     assert acd.main(["--quick"]) == 0
     table = capsys.readouterr().out

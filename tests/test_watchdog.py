@@ -14,6 +14,9 @@ import pytest
 from gkc_engine import watchdog
 from gkc_engine.watchdog import ENV_PIPE, ENV_SPARE, TAKE, Watchdog
 
+pytestmark = pytest.mark.accept
+"""Real processes over real seconds, mostly waited for: they go on beside the acceptance's waits."""
+
 BEATS = f"""
 import os, sys, time
 fd = int(os.environ[{ENV_PIPE!r}])

@@ -155,12 +155,15 @@ def show(
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal end a display as Ctrl-C does: the screen is given back."""
+    """SIGTERM and a closed terminal end a display as Ctrl-C does: the screen is given back.
+
+    Ctrl-C too where whoever started us had it ignored, as a shell does for what it puts behind.
+    """
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGHUP)}
+    before = {n: signal.signal(n, end) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     except KeyboardInterrupt:
