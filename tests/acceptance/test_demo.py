@@ -78,7 +78,15 @@ def test_the_issues_minute(home: Home, seed: int, capsys: pytest.CaptureFixture[
         sys.stdout.write(f"\n{json.dumps(row)}\n")
 
 
-def _unattended(home: Home, seconds: int, rate: int, seed: int) -> dict[str, Any]:
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+def test_a_quarter_of_an_hour_reconciles(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    row = _unattended(home, seconds=900, rate=2.5, seed=4)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{json.dumps(row)}\n")
+
+
+def _unattended(home: Home, seconds: int, rate: float, seed: int) -> dict[str, Any]:
     calls = ("--seconds", str(seconds), "--rate", str(rate), "--seed", str(seed))
     demo = home.start(*calls, "--json")
     until(home.note.exists)
@@ -101,7 +109,7 @@ def _unattended(home: Home, seconds: int, rate: int, seed: int) -> dict[str, Any
     assert not home.note.exists()
     assert (row["outbound"], row["outbound_answered"]) == (2, 1)
     listed = {
-        way: home.gkc("contact", "list", "--limit", "1000", "--direction", way)
+        way: home.gkc("contact", "list", "--limit", "10000", "--direction", way)
         for way in ("in", "out")
     }
     assert len(listed["in"]) == seconds * rate
