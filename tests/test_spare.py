@@ -65,6 +65,7 @@ def test_every_module_of_ours_and_of_others_is_watched() -> None:
     assert pytest.__file__ in loaded
 
 
+@pytest.mark.accept
 def test_it_ends_when_there_is_no_watchdog_any_more(tmp_path: Path) -> None:
     order, theirs = os.pipe()
     heard, signs = os.pipe()

@@ -173,6 +173,7 @@ async def test_a_failed_engine_costs_one_prompt_only(
     assert [name for name, _, _ in both.wanted] == ["broken"]
 
 
+@pytest.mark.accept
 async def test_a_hung_engine_is_ended_with_its_children(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     script = f"sleep 100 & echo $! > {pid_file}; wait"
