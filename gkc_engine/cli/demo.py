@@ -39,6 +39,12 @@ def demo(
     restart: Annotated[
         bool, typer.Option("--restart/--no-restart", help="Let the watchdog restart the engine.")
     ] = True,
+    free_ports: Annotated[
+        bool,
+        typer.Option(
+            "--free-ports", help="Take none of the default ports: for demos side by side."
+        ),
+    ] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="Go on with the last demo's records.")
     ] = False,
@@ -67,6 +73,7 @@ def demo(
         seed=seed,
         restart=restart,
         keep=keep,
+        free_ports=free_ports,
     )
     raise typer.Exit(_run(options, asterisk, json=json))
 

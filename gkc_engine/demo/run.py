@@ -129,10 +129,12 @@ class Demo:
 
     def _choose_ports(self) -> None:
         options = self.options
-        self.world = OutsideWorld(self.install, options.folder / "outside")
-        ports = Ports.free()
-        for moved in moved_ports(ports, self.world.sip_port):
-            self.screen.say(moved)
+        usual = not options.free_ports
+        self.world = OutsideWorld(self.install, options.folder / "outside", usual_port=usual)
+        ports = Ports.free(preferred=usual)
+        if usual:
+            for moved in moved_ports(ports, self.world.sip_port):
+                self.screen.say(moved)
         self.city = City(
             options.config,
             options.folder,

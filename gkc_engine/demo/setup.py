@@ -45,6 +45,8 @@ class DemoOptions:
     seed: int = 1
     restart: bool = True
     keep: bool = False
+    free_ports: bool = False
+    """Whether no default port is to be taken."""
 
     @property
     def folder(self) -> Path:

@@ -51,11 +51,11 @@ CALL_OUT_S = 15.0
 class OutsideWorld:
     """Citizens who call and phones that ring."""
 
-    def __init__(self, install: Install, run_dir: Path) -> None:
+    def __init__(self, install: Install, run_dir: Path, *, usual_port: bool = True) -> None:
         self.install = install
         self.run_dir = run_dir
         self.asterisk = AsteriskProcess(install=install, run_dir=run_dir)
-        self.sip_port = _free_on_both(PHONES_PORT)
+        self.sip_port = _free_on_both(PHONES_PORT if usual_port else 0)
         self.rtp_start = free_udp_range(RTP_STARTS, RTP_PORTS)
         self.ami = Ami(user="demo", secret=secrets.token_urlsafe(18), port=free_tcp_port())
         self.originated: list[str] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -28,6 +29,10 @@ from gkc_engine.reconcile.sides import (
 )
 from gkc_engine.reconcile.spool import Spool
 from gkc_engine.recorder.queries import iso
+
+_CALLS_OUT: Final = (
+    "SELECT count(*) FROM contact WHERE uid = ? AND json_extract(row, '$.direction') = ?"
+)
 
 
 class Judge:
@@ -226,8 +231,10 @@ class Judge:
 
     def _asked_first(self, leg: Leg) -> bool:
         """Whether the leg was made by an operator's own call, which a transfer then joined."""
-        return bool(self._spool.value("SELECT count(*) FROM own WHERE uid = ?", leg.linked)) or (
-            self._in_own_call(leg)
+        return (
+            bool(self._spool.value("SELECT count(*) FROM own WHERE uid = ?", leg.linked))
+            or bool(self._spool.value(_CALLS_OUT, leg.linked, OUT))
+            or self._in_own_call(leg)
         )
 
     def _in_own_call(self, leg: Leg) -> bool:

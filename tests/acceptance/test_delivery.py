@@ -24,6 +24,7 @@ from tests.acceptance.harness import until
 from tests.config.cities import tiny_city
 from tests.delivery.support import Server, mailing, moment, serving
 from tests.ports import free_ports
+from tests.rolled import count_anew
 
 pytestmark = pytest.mark.accept
 
@@ -124,6 +125,7 @@ async def center(folder: Path, smtp: int) -> AsyncIterator[Engine]:
     rows += [contact(n, None, "general") for n in range(7, 11)]
     with store.transaction() as connection:
         connection.execute(schema.contact.insert(), rows)
+        count_anew(connection)
     store.close()
     ports = free_ports()
     engine = Engine(

@@ -116,7 +116,7 @@ def city(
 ) -> Iterator[tuple[Home, Prometheus, int]]:
     folder = tmp_path_factory.mktemp("watched")
     home = Home(folder, install)
-    demo = home.start("--rate", "0.5")
+    demo = home.start("--rate", "0.5", "--free-ports")  # beside the demos of another file
     try:
         until(home.note.exists)
         port = json.loads(home.note.read_text())["ports"]["metrics"]

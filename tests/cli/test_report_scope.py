@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 import typer
 from typer.testing import CliRunner
 
@@ -17,11 +16,11 @@ from gkc_engine.cli import report
 from gkc_engine.config.settings import applied
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import batch_of
-from gkc_engine.recorder.rollup import RollUps
 from gkc_engine.recorder.store import LedgerStore
 from tests.config.cities import tiny_config
 from tests.recorder.support import History
 from tests.recorder.test_compare import change
+from tests.rolled import count_anew
 
 SPAN = ["--from", "2026-09-21", "--to", "2026-09-22"]
 CENTER_S_OWN = {"ewt", "outbox", "send", "retry"}
@@ -64,20 +63,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"UPDATE contact SET {there} WHERE contact_id = 'a1x'",
         "UPDATE contact SET service = NULL WHERE contact_id = 't2'",
     )
-    _count_anew(path)
-    return path
-
-
-def _count_anew(path: Path) -> None:
-    """Let the roll-ups be of the contacts as they stand now."""
     engine = schema.make_engine(schema.sqlite_url(str(path)))
-    rolled = RollUps()
     with engine.begin() as connection:
-        for row in connection.execute(sa.select(schema.contact)).mappings().all():
-            rolled.count(dict(row))
-        connection.execute(schema.rollup.delete())
-        connection.execute(schema.rollup.insert(), rolled.take())
+        count_anew(connection)
     engine.dispose()
+    return path
 
 
 @pytest.fixture

@@ -26,25 +26,31 @@ from tests.recorder.support import History
 JOURNAL = 256 * 1024
 
 
-def writer_of(folder: Path, *, trouble: bool = False) -> DurableWriter:
+def writer_of(folder: Path) -> DurableWriter:
     engine = schema.make_engine(schema.sqlite_url(str(folder / "ledger.db")))
-    commits = 0
-
-    def refuse(_connection: sa.Connection) -> None:
-        nonlocal commits
-        commits += 1
-        if trouble and commits % 3 == 0:
-            raise sa.exc.OperationalError("COMMIT", None, sqlite3.OperationalError("disk is full"))
-
-    sa.event.listen(engine, "commit", refuse)
     return DurableWriter(
         Ledger("", "centr", engine=engine), Journal(folder / "journal", size=JOURNAL)
     )
 
 
+def in_trouble(engine: sa.Engine) -> None:
+    """Refuse every third commit from now on: the store is open by then."""
+    commits = 0
+
+    def refuse(_connection: sa.Connection) -> None:
+        nonlocal commits
+        commits += 1
+        if commits % 3 == 0:
+            raise sa.exc.OperationalError("COMMIT", None, sqlite3.OperationalError("disk is full"))
+
+    sa.event.listen(engine, "commit", refuse)
+
+
 async def main(folder: Path, run: str, *, trouble: bool) -> None:
-    writer = writer_of(folder, trouble=trouble)
+    writer = writer_of(folder)
     await writer.open()
+    if trouble:
+        in_trouble(writer.ledger.store.engine)
     n = 0
     while True:
         history = History()

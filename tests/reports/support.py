@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import migrate, schema
-from gkc_engine.recorder.rollup import RollUps
+from tests.rolled import count_anew
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 SERVICE_OF = {"passport": "mvd", "housing": "zhkh", "operator": None}
@@ -80,10 +80,7 @@ class City:
             migrate.bring_up(connection)
             if self.rows:
                 connection.execute(schema.contact.insert(), self.rows)
-                rolled = RollUps()
-                for one in self.rows:
-                    rolled.count(one)
-                connection.execute(schema.rollup.insert(), rolled.take())
+                count_anew(connection)
             if self.intervals:
                 connection.execute(schema.agent_interval.insert(), self.intervals)
             _configure(connection, TREE if tree is None else tree)
