@@ -31,3 +31,15 @@ def postgres() -> Iterator[Server]:
         pytest.skip(str(error))
     yield server
     server.close()
+
+
+@pytest.fixture
+def server(postgres: Server) -> Iterator[Server]:
+    """The same, for a test that ends it and starts it again: whole once more afterwards.
+
+    A server that is started in another thread is ended with that thread (prctl(2),
+    ``PR_SET_PDEATHSIG``): this one starts it last.
+    """
+    yield postgres
+    postgres.stop()
+    postgres.start()

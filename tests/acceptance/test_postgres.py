@@ -55,9 +55,9 @@ async def _every_contact_ended(city: Scene, count: int) -> None:
 
 
 async def test_nothing_is_lost_or_doubled_when_engine_and_server_are_killed(
-    tmp_path: Path, install: Install, postgres: Server
+    tmp_path: Path, install: Install, server: Server
 ) -> None:
-    url = postgres.schema()
+    url = server.schema()
 
     def in_postgres(options: CityOptions) -> CityOptions:
         def tune(document: Document) -> None:
@@ -78,9 +78,9 @@ async def test_nothing_is_lost_or_doubled_when_engine_and_server_are_killed(
             await city.city.start_engine()
         trials.begin("server")
         calls.append(await trials.dial(PASSPORT, CALLS, tag="s"))
-        await asyncio.to_thread(postgres.stop, signal.SIGQUIT)
+        await asyncio.to_thread(server.stop, signal.SIGQUIT)
         calls.append(await trials.dial(PASSPORT, CALLS, tag="t"))
-        await asyncio.to_thread(postgres.start)
+        await asyncio.to_thread(server.start)
         for call in calls:
             await call.finished(60.0)
         await _every_contact_ended(city, CALLS * len(calls))

@@ -29,14 +29,6 @@ pytestmark = pytest.mark.accept
 
 
 @pytest.fixture
-def server(postgres: Server) -> Iterator[Server]:
-    """The server, to be killed; it is there again afterwards."""
-    yield postgres
-    postgres.stop()
-    postgres.start()
-
-
-@pytest.fixture
 def place(postgres: Server) -> Iterator[PostgresPlace]:
     with PostgresPlace(postgres) as place:
         yield place
