@@ -205,6 +205,16 @@ def test_a_call_that_an_operator_made_is_answered_outside(day: Written) -> None:
     assert Kind.TIMES in kinds(day.verified())
 
 
+def test_whom_an_operator_called_outside_and_then_gave_a_citizen_to(day: Written) -> None:
+    """Of the talk that follows the leg is of the operator's call; else a foreign leg is none."""
+    theirs = "SELECT channel_uniqueid FROM segment WHERE contact_id = 'c2' AND kind = 'talk'"
+    mine = "contact_id = 'c1' AND kind = 'talk'"
+    day.change(f"UPDATE segment SET channel_uniqueid = ({theirs}) WHERE {mine}")
+    assert Kind.SEGMENT_LEG in kinds(day.verified())
+    day.change("UPDATE contact SET direction = 'out' WHERE contact_id = 'c2'")
+    assert Kind.SEGMENT_LEG not in kinds(day.verified())
+
+
 def test_legs_of_a_call_without_a_line_and_a_call_that_never_ends(day: Written) -> None:
     rows = uids(day)
     citizen = rows[-1][1]
