@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -311,6 +312,7 @@ def test_what_the_tools_remember_lies_where_clean_removes_it(
     steps: list[tuple[str, ...]] = []
     monkeypatch.setattr("gkc_engine.cli.test._tool", lambda name: name)
     monkeypatch.setattr("gkc_engine.cli.test._step", lambda *words: steps.append(words))
+    monkeypatch.setattr("gkc_engine.cli.test._compiling", nullcontext)
     _static_checks()
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     (linter,) = (words for words in steps if words[0] == "lint-imports")

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -102,7 +103,16 @@ def _parsed(words: list[str]) -> tuple[tuple[str, ...], list[str]]:
 
 def _static_checks() -> None:
     # mypy has one core; on the other the tests are compiled, once for both of their processes.
-    compiling = subprocess.Popen(
+    with _compiling():
+        _step(_tool("ruff"), "format", "--check", ".")
+        _step(_tool("ruff"), "check", ".")
+        _step(_tool("mypy"))
+        _step(_tool("lint-imports"), "--cache-dir", str(state_dir() / "cache" / "import-linter"))
+
+
+def _compiling() -> AbstractContextManager[object]:
+    """Begin to compile the tests; leaving the context waits for its end."""
+    return subprocess.Popen(
         (_tool("pytest"), "--collect-only", "-qq", "-m", MARKS["fast"]),
         cwd=home(),
         env=_environment(),
@@ -110,13 +120,6 @@ def _static_checks() -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    try:
-        _step(_tool("ruff"), "format", "--check", ".")
-        _step(_tool("ruff"), "check", ".")
-        _step(_tool("mypy"))
-        _step(_tool("lint-imports"), "--cache-dir", str(state_dir() / "cache" / "import-linter"))
-    finally:
-        compiling.wait()
 
 
 def _install_peers() -> None:
