@@ -192,6 +192,21 @@ async def test_who_hung_up_first_is_known_by_the_socket() -> None:
         assert (ended.answered, ended.ended, ended.talk_us) == (at(4), at(9), 5 * SECOND)
 
 
+async def test_the_socket_may_be_ahead_of_ami() -> None:
+    async with office() as here:
+        call = await dialled(here)
+        rings(here, 1)
+        answers(here, 4)
+        dial_is_over(call, "ANSWER")
+        await call.got('GET VARIABLE "HANGUPCAUSE"')
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not here.ended(), "why it is over is AMI's to say"
+        hangs_up(here, THEIRS, 9)
+        ended = await the_end(here)
+        assert (ended.party, ended.ended) == (ev.Party.CITIZEN, at(9))
+
+
 async def test_the_operator_hangs_up() -> None:
     async with office() as here:
         call = await dialled(here)
@@ -297,7 +312,8 @@ async def test_a_phone_that_is_no_operators_gets_nothing() -> None:
         assert call.commands.all == []
 
 
-async def test_the_called_party_is_put_through_to_a_colleague() -> None:
+@pytest.mark.parametrize("first", ["AMI", "socket"])
+async def test_the_called_party_is_put_through_to_a_colleague(first: str) -> None:
     async with office() as here:
         await here.said(ev.AgentLoggedIn(agent_id=AgentId("boris")))
         call = await dialled(here)
@@ -310,6 +326,11 @@ async def test_the_called_party_is_put_through_to_a_colleague() -> None:
         both = {"Uniqueid": mine, "DestUniqueid": his, "DestChannel": "PJSIP/102-00000004"}
         tell(here, "DialBegin", 6, **both)
         tell(here, "DialEnd", 7, DialStatus="ANSWER", **both)
+        if first == "socket":
+            dial_is_over(call, "ANSWER")
+            await call.got('GET VARIABLE "HANGUPCAUSE"')
+            for _ in range(50):
+                await asyncio.sleep(0)
         tell(
             here,
             "AttendedTransfer",

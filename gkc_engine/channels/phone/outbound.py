@@ -9,8 +9,9 @@ to it only when the operator is still there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -72,6 +73,8 @@ class CallOut:
     cause: int = 0
     agi: AgiSession | None = None
     """The socket that waits for Dial; ``None``: it outlived it."""
+    parted: asyncio.Event = field(default_factory=asyncio.Event)
+    """AMI has told how the operator and the called party came apart."""
 
 
 class OutboundCalls:
@@ -163,10 +166,12 @@ class OutboundCalls:
 
     async def _came_back(self, call: CallOut, agi: AgiSession) -> None:
         """Dial is over and the operator is still on his line."""
-        if call.leg != agi.uniqueid:
-            return  # he has put the other through to a colleague
         status = await agi.get_variable("DIALSTATUS") or ""
         cause = await agi.get_variable("HANGUPCAUSE") or ""
+        if status == "ANSWER":
+            await self._told(call)
+        if call.leg != agi.uniqueid:
+            return  # he has put the other through to a colleague
         if status == "CANCEL" or agi.hungup.is_set():
             self._socket_ended(call)
             return
@@ -186,6 +191,16 @@ class OutboundCalls:
         if tone:
             await agi.exec(tone, 5)
         await agi.hangup()
+
+    async def _told(self, call: CallOut) -> None:
+        """Wait until AMI says why a talk is over, which the socket may know before.
+
+        The other has hung up, or talks with a colleague: Asterisk takes the operator out of the
+        bridge before it tells of an attended transfer.
+        """
+        if call.outside is not None and self._channel.ami.up:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(call.parted.wait(), AMI_S)
 
     def _by_whom(self, call: CallOut) -> tuple[ev.Party, str, Instant | None]:
         """Return who ended a talk of which the operator's line still stands."""
@@ -279,6 +294,7 @@ class OutboundCalls:
         )
         del self.running[call.leg]
         call.agent_id, call.leg, call.agi = to_agent, leg, None
+        call.parted.set()
         self.running[leg] = call
         channel.transfers.consults.over(other)
 
@@ -295,6 +311,7 @@ class OutboundCalls:
         other = self._of_outside(fact.leg)
         if other is not None:
             other.ended, other.cause = fact.at, fact.cause
+            other.parted.set()
 
     # --- to the core -----------------------------------------------------------------------------
 
@@ -307,6 +324,7 @@ class OutboundCalls:
 
     def over(self, call: CallOut, party: ev.Party, reason: str, at: Instant | None) -> None:
         """The call has ended; said once."""
+        call.parted.set()
         if self.running.pop(call.leg, None) is not None:
             left = ev.ContactLeft(contact_id=call.contact_id, party=party, reason=reason, at=at)
             self._channel.submit(left, f"left:{call.leg}")
