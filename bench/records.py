@@ -35,7 +35,7 @@ from gkc_engine.ids import SECOND, Instant, QueueId
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import Ledger, engine_version
 from gkc_engine.recorder.store import LedgerStore
-from gkc_engine.statistics import report
+from gkc_engine.statistics import drill
 from gkc_engine.statistics.counting import Ended
 from gkc_engine.statistics.figures import Part, offered
 from gkc_engine.statistics.intervals import interval_bounds
@@ -102,7 +102,7 @@ def report_figures(path: Path, day: date, size: str, clock: Clock) -> list[Figur
         add("month by number", lambda: read(c, a_month, by=("did",)))
         add(
             "drill-down to the answered of an hour",
-            lambda: report.drilled(Part.ANSWERED, report.contacts(c, hour)),
+            lambda: drill.counted(c, hour, Part.ANSWERED),
             0.5,
         )
         _agree(c, a_day, since)

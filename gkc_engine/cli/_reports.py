@@ -23,6 +23,7 @@ from gkc_engine.cli._formats import (
     give,
     out_of,
 )
+from gkc_engine.cli._listed import none_of
 from gkc_engine.cli._scope import RecipientOption, scope_for
 from gkc_engine.cli._store import Found, found, missing
 from gkc_engine.config.problems import closest
@@ -30,10 +31,12 @@ from gkc_engine.control.protocol import ControlError
 from gkc_engine.ids import Instant
 from gkc_engine.reports.model import Language, Report
 from gkc_engine.reports.periods import Length, Stretch, last_whole, period_of, stretch
+from gkc_engine.statistics.figures import Part
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from gkc_engine.statistics.rollups import Period
 
 DAY = "1d"
 """Since when a report of any stretch of time is, unless it is told."""
@@ -52,8 +55,20 @@ FromOption = Annotated[
 ToOption = Annotated[
     str | None, typer.Option("--to", help="Until then; without it, all of it.", metavar="TIME")
 ]
-QueueOption = Annotated[str | None, typer.Option(help="Only this queue.")]
-ServiceOption = Annotated[str | None, typer.Option(help="Only this service.")]
+QueueOption = Annotated[str | None, typer.Option(help="Only this queue; -: of none.")]
+ServiceOption = Annotated[str | None, typer.Option(help="Only this service; -: of none.")]
+BodyOption = Annotated[
+    str | None,
+    typer.Option(help="Only the services of this executive body.", metavar="TITLE"),
+]
+DrillOption = Annotated[
+    str | None,
+    typer.Option(
+        "--drill",
+        help="List the contacts that this figure counts; of outcomes: a disposition.",
+        metavar="FIGURE",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +81,9 @@ class Asked:
     to: str | None
     queue: str | None
     service: str | None
+    body: str | None
     recipient: str | None
+    drill: str | None
     out: Out
     config: Path | None
 
@@ -102,7 +119,9 @@ def _command(kind: str, length: Length | None) -> Callable[..., None]:
         to: ToOption = None,
         queue: QueueOption = None,
         service: ServiceOption = None,
+        body: BodyOption = None,
         recipient: RecipientOption = None,
+        drill: DrillOption = None,
         form: FormatOption = None,
         output: OutputOption = None,
         force: ForceOption = False,
@@ -117,9 +136,11 @@ def _command(kind: str, length: Length | None) -> Callable[..., None]:
                 length=length,
                 from_=from_,
                 to=to,
-                queue=queue,
-                service=service,
+                queue=none_of(queue),
+                service=none_of(service),
+                body=body,
                 recipient=recipient,
+                drill=None if drill is None else figure(kind, drill),
                 out=out,
                 config=config,
             )
@@ -139,13 +160,19 @@ def _make(asked: Asked) -> None:
         with at.store.reading() as connection:
             scope = scope_for(connection, asked.recipient, service=asked.service, queue=asked.queue)
             check_names(connection, of, queue=asked.queue, service=asked.service)
+            if asked.body is not None:
+                scope = scope.of_services(_services_of(connection, of, asked.body))
             question = source.Asked(
                 zone=at.store.zone,
                 known=known(at, connection),
                 queue=asked.queue,
                 service=asked.service,
                 scope=scope,
+                body=asked.body,
             )
+            if asked.drill is not None:
+                _list(at, connection, asked, question.period(of))
+                return
             order = Order(
                 kind=asked.kind,
                 asked=question,
@@ -155,6 +182,48 @@ def _make(asked: Asked) -> None:
             )
             report = build(connection, order, _Progress().tell)
     show(asked.out, report)
+
+
+def _list(at: Found, connection: sa.Connection, asked: Asked, period: Period) -> None:
+    """Give the contacts that a figure counts."""
+    from gkc_engine.cli import _listed
+    from gkc_engine.statistics import drill
+
+    assert asked.drill is not None
+    if asked.kind == "outcomes":
+        direction, _, disposition = asked.drill.rpartition(":")
+        rows = drill.ended_as(connection, period, disposition, "out" if direction else "in")
+    else:
+        rows = drill.counted(connection, period, Part(asked.drill))
+    _listed.contacts(asked.out, at, connection, period, rows)
+
+
+def figure(kind: str, name: str) -> str:
+    """Return a figure of that kind of report.
+
+    Raises:
+        ControlError: It has none of that name; what there is, and what was probably meant.
+    """
+    from gkc_engine.reports.words import DISPOSITIONS, OUTGOING
+    from gkc_engine.statistics.drill import ALL
+
+    known: list[str] = list(Part)
+    if kind == "outcomes":
+        known = [*map(str, DISPOSITIONS), ALL, *(f"outgoing:{one}" for one in (*OUTGOING, ALL))]
+    if name not in known:
+        raise ControlError("bad_params", _unknown("drill", name, known))
+    return name
+
+
+def _services_of(connection: sa.Connection, of: Stretch, body: str) -> frozenset[str]:
+    """Return the services of an executive body, by the config that was in force."""
+    from gkc_engine.reports import source
+
+    bodies = source.facts(connection, of).bodies
+    services = frozenset(service for service, one in bodies.items() if one == body)
+    if not services:
+        raise ControlError("bad_params", _unknown("body", body, frozenset(bodies.values())))
+    return services
 
 
 def show(out: Out, report: Report) -> None:
@@ -238,14 +307,14 @@ def check_names(
         ("queue", queue, facts.queues),
         ("service", service, facts.services),
     ):
-        if value is None or value in names or source.occurs(connection, column, value):
+        if not value or value in names or source.occurs(connection, column, value):
             continue
         raise ControlError("bad_params", _unknown(column, value, names))
 
 
-def _unknown(column: str, value: str, names: Iterable[str]) -> str:
+def _unknown(option: str, value: str, names: Iterable[str]) -> str:
     there = sorted(names)
-    said = f"--{column}: found {value[:40]!r}, "
+    said = f"--{option}: found {value[:40]!r}, "
     if not there:
         return f"{said}expected one that is on record"
     near = closest(value, there)

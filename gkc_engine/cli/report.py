@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from gkc_engine.cli import _outbox, _reports, _tables
+from gkc_engine.cli import _listed, _outbox, _reports, _tables
 from gkc_engine.cli._client import ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json
 from gkc_engine.cli._formats import (
@@ -20,10 +20,10 @@ from gkc_engine.cli._formats import (
     LanguageOption,
     Out,
     OutputOption,
-    give,
     out_of,
     print_report,
 )
+from gkc_engine.cli._listed import DrillOption, none_of
 from gkc_engine.cli._scope import RecipientOption, scope_for
 from gkc_engine.cli._store import Found, engine_of, found, last_store, missing
 from gkc_engine.cli.contact import instant_of
@@ -33,14 +33,12 @@ from gkc_engine.control.protocol import ControlError, Params
 from gkc_engine.control.told_waits import accuracy_rows
 from gkc_engine.control.when import from_iso
 from gkc_engine.ids import Instant
-from gkc_engine.reports.model import Language, Report
+from gkc_engine.reports.model import Language
 from gkc_engine.reports.periods import stretch
 from gkc_engine.statistics.figures import Part
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from gkc_engine.statistics.rollups import By, Period
+    from gkc_engine.statistics.rollups import By
 
 app = typer.Typer(help="Figures over a stretch of time.", no_args_is_help=True)
 
@@ -58,12 +56,8 @@ ToOption = Annotated[
     str | None,
     typer.Option("--to", help="… and before then; without it, till now.", metavar="TIME"),
 ]
-QueueOption = Annotated[str | None, typer.Option(help="Only this queue.")]
-ServiceOption = Annotated[str | None, typer.Option(help="Only this service.")]
-DrillOption = Annotated[
-    Part | None,
-    typer.Option("--drill", help="List the contacts that this figure counts.", metavar="FIGURE"),
-]
+QueueOption = Annotated[str | None, typer.Option(help="Only this queue; -: of none.")]
+ServiceOption = Annotated[str | None, typer.Option(help="Only this service; -: of none.")]
 
 
 def _by_column(name: str, column: By) -> Callable[..., None]:
@@ -158,7 +152,7 @@ def operators(
                 if out.form in DOCUMENTS:
                     period = Period(since=since, until=until, scope=scope)
                     what = ("operators", "agent_id")
-                    give(out, _document(at, connection, period, what, rows, out))
+                    _listed.document(out, at, connection, period, what, rows)
                     return
         print_report(out, _tables.OPERATORS, rows, "Nobody was at work in that time.")
 
@@ -185,7 +179,7 @@ class _Asked:
 
 
 def _report(name: str, by: By | Literal["interval"], asked: _Asked, minutes: int = 30) -> None:
-    from gkc_engine.statistics import report, rollups
+    from gkc_engine.statistics import drill, report, rollups
     from gkc_engine.statistics.intervals import interval_bounds
 
     out = asked.out
@@ -194,52 +188,28 @@ def _report(name: str, by: By | Literal["interval"], asked: _Asked, minutes: int
         zone = at.store.zone
         at.settle()
         with at.store.reading() as connection:
-            scope = scope_for(connection, asked.recipient, service=asked.service, queue=asked.queue)
+            queue, service = none_of(asked.queue), none_of(asked.service)
+            scope = scope_for(connection, asked.recipient, service=service, queue=queue)
             period = rollups.Period(
-                since=since, until=until, queue=asked.queue, service=asked.service, scope=scope
+                since=since, until=until, queue=queue, service=service, scope=scope
             )
             of = stretch(since, until, at.now)
-            _reports.check_names(connection, of, queue=asked.queue, service=asked.service)
+            _reports.check_names(connection, of, queue=queue, service=service)
             if asked.drill is not None:
-                contacts = report.contacts(connection, period)
-                rows, what = report.drilled(asked.drill, contacts), ("contacts", "contact")
-            elif by == "interval":
+                rows = drill.counted(connection, period, asked.drill)
+                _listed.contacts(out, at, connection, period, rows)
+                return
+            if by == "interval":
                 bounds = interval_bounds(since, until, minutes, zone)
                 lines = rollups.read(connection, period, bounds=bounds)
-                rows, what = report.interval_rows(bounds, zone, lines), (name, by)
+                rows = report.interval_rows(bounds, zone, lines)
             else:
                 lines = rollups.read(connection, period, by=(by,))
-                rows, what = report.rows_by(by, lines), (name, by)
+                rows = report.rows_by(by, lines)
             if out.form in DOCUMENTS:
-                give(out, _document(at, connection, period, what, rows, out))
+                _listed.document(out, at, connection, period, (name, by), rows)
                 return
-    columns = _tables.contacts(zone) if asked.drill is not None else _tables.report(by)
-    print_report(out, columns, rows, "No contact entered a queue in that time.")
-
-
-def _document(
-    at: Found,
-    connection: sa.Connection,
-    period: Period,
-    what: tuple[str, str],
-    rows: list[dict[str, Any]],
-    out: Out,
-) -> Report:
-    """Return rows as a report that can be laid out; ``what``: its kind, and whose its rows are."""
-    from gkc_engine.reports import source
-    from gkc_engine.reports.listed import of_rows
-    from gkc_engine.reports.order import Order
-
-    of = stretch(period.since, period.until, at.now)
-    asked = source.Asked(
-        zone=at.store.zone,
-        known=_reports.known(at, connection),
-        queue=period.queue,
-        service=period.service,
-        scope=period.scope,
-    )
-    order = Order(kind=what[0], asked=asked, of=of, length=None, language=out.language)
-    return of_rows(order, source.facts(connection, of), rows, what[1])
+    print_report(out, _tables.report(by), rows, "No contact entered a queue in that time.")
 
 
 @app.callback()

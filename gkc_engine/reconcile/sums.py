@@ -15,7 +15,7 @@ from gkc_engine.reconcile.model import Difference, Kind
 from gkc_engine.reconcile.sides import Call
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.queries import iso
-from gkc_engine.statistics import figures, report, rollups
+from gkc_engine.statistics import drill, figures, rollups
 
 _SUMS: Final = {"talk_us": SegmentKind.TALK, "hold_us": SegmentKind.HOLD}
 
@@ -65,7 +65,7 @@ def identity(connection: sa.Connection, since: Instant, until: Instant) -> Itera
     )
     period = rollups.Period(since=since, until=until)
     total = figures.Counts()
-    for contact in report.contacts(connection, period):
+    for contact in drill.queued(connection, period):
         total.add(rollups.counts_of_contact(contact))
     offered = figures.offered(total)
     if offered != entered:

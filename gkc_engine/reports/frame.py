@@ -104,7 +104,15 @@ def _chosen(made: Made) -> list[str]:
     asked, facts, language = made.order.asked, made.facts, made.order.language
     said = []
     if asked.queue is not None:
-        said.append(text("of_queue", language).format(facts.queue(asked.queue, "")))
+        said.append(
+            text("of_queue", language).format(facts.queue(asked.queue, text("no_queue", language)))
+        )
     if asked.service is not None:
-        said.append(text("of_service", language).format(facts.service(asked.service, "")))
+        said.append(
+            text("of_service", language).format(
+                facts.service(asked.service, text("none", language))
+            )
+        )
+    if asked.body is not None:
+        said.append(text("of_body", language).format(asked.body))
     return said

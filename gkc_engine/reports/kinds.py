@@ -111,6 +111,8 @@ def _by_time(made: Made) -> Table:
     daily = order.length is not Length.DAY
     rows: list[Row] = []
     for begin in bounds_of(order, order.of)[:-1]:
+        if begin >= order.of.seen:
+            break  # Nothing is known of what is to come: no row, rather than zeros.
         line = made.now.by_interval.get(begin, Line())
         if daily:
             day = periods.day_of(begin, order.asked.zone)

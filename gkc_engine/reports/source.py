@@ -21,6 +21,7 @@ from gkc_engine.recorder import schema
 from gkc_engine.recorder.rollup import TALKING, WAITING
 from gkc_engine.reports.periods import Stretch
 from gkc_engine.statistics import operators, rollups
+from gkc_engine.statistics.drill import IN_PROGRESS
 from gkc_engine.statistics.figures import Handling
 from gkc_engine.statistics.intervals import at, interval_bounds
 from gkc_engine.statistics.rollups import Line, Period
@@ -31,9 +32,6 @@ GOAL: Final = 0.8
 
 OUT: Final = "out"
 """``direction`` of a call that an operator made."""
-
-IN_PROGRESS: Final = "in_progress"
-"""Stands for the disposition of a contact that has not ended yet."""
 
 Progress = Callable[[int], None]
 """Told how many contacts have been read."""
@@ -105,6 +103,8 @@ class Asked:
     service: str | None = None
     scope: Scope = EVERYTHING
     """Who asks."""
+    body: str | None = None
+    """The executive body whose services ``scope`` holds alone; ``None``: no body was asked for."""
 
     @property
     def narrowed(self) -> bool:

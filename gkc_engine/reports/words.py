@@ -10,7 +10,7 @@ from typing import Final
 
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.reports.model import Language
-from gkc_engine.reports.source import IN_PROGRESS
+from gkc_engine.statistics.drill import IN_PROGRESS
 
 HEADS: Final[Mapping[str, tuple[str, str]]] = {
     "figure_title": ("Показатель", "Figure"),
@@ -170,6 +170,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "only": ("Отбор", "Only"),
     "of_queue": ("очередь «{}»", "queue “{}”"),
     "of_service": ("услуга «{}»", "service “{}”"),
+    "of_body": ("ведомство «{}»", "executive body “{}”"),
     "compared": ("Сравнение", "Compared with"),
     "few": (
         "° меньше 30 обращений: для выводов мало.",

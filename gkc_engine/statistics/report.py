@@ -1,46 +1,18 @@
-"""Rows of a report, each contact once, by its first queue entry; and down to the contacts."""
+"""Rows of a report, each contact once, by its first queue entry."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
-
 from gkc_engine.ids import Instant
-from gkc_engine.recorder import queries, schema
+from gkc_engine.recorder import queries
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.figures import Part, nearest_rank
 from gkc_engine.statistics.intervals import clock_time
-from gkc_engine.statistics.rollups import (
-    By,
-    Group,
-    Line,
-    Period,
-    counts_of_contact,
-    filtered,
-    total,
-)
-
-Contact = Mapping[str, Any]
-"""A row of the contact table."""
-
-
-def contacts(connection: sa.Connection, period: Period) -> Iterator[Contact]:
-    """Give the contacts of a period that entered a queue, in the order in which they did."""
-    c = schema.contact.c
-    query = (
-        sa.select(schema.contact)
-        .where(c.first_queued >= period.since, c.first_queued < period.until)
-        .order_by(c.first_queued, c.contact_id)
-    )
-    query = filtered(query, schema.contact, period)
-    found = connection.execute(query, execution_options={"yield_per": 1000})
-    for row in found.mappings():
-        yield dict(row)
-
+from gkc_engine.statistics.rollups import By, Group, Line, total
 
 # --- rows -----------------------------------------------------------------------------------------
 
@@ -97,16 +69,3 @@ def row(name: str, value: str | None, line: Line) -> dict[str, Any]:
         "sl_4": figures.service_level_4(counts),
     }
     return {key: round(v, 4) if isinstance(v, float) else v for key, v in made.items()}
-
-
-# --- down to the contacts -------------------------------------------------------------------------
-
-
-def drilled(part: Part, found: Iterable[Contact]) -> list[dict[str, Any]]:
-    """Return the contacts that a figure counts, as ``gkc contact list`` shows them."""
-    return [queries.public(contact) for contact in found if _is_part(part, contact)]
-
-
-def _is_part(part: Part, contact: Contact) -> bool:
-    counts = counts_of_contact(contact)
-    return (figures.offered(counts) if part is Part.OFFERED else getattr(counts, part)) > 0

@@ -44,7 +44,9 @@ class Period:
     since: Instant
     until: Instant
     queue: str | None = None
+    """Only of this one; empty: of none."""
     service: str | None = None
+    """Only of this one; empty: of none."""
     scope: Scope = EVERYTHING
     """Who asks: what he may not see is not read."""
 
@@ -207,9 +209,8 @@ def _of_rollups(
             )
 
 
-def _of_contacts(
-    connection: sa.Connection, period: Period, by: Sequence[By], bounds: Sequence[Instant] | None
-) -> Iterator[tuple[Group, _Cell]]:
+def every_contact(connection: sa.Connection, period: Period) -> Iterator[Mapping[str, Any]]:
+    """Give the contacts that ``outcomes`` counts: by first queue entry, else by their start."""
     c = schema.contact.c
     queued = (c.first_queued >= period.since) & (c.first_queued < period.until)
     # The sum keeps SQLite from the index of first entries, in which all these stand together.
@@ -217,15 +218,22 @@ def _of_contacts(
     never = nowhere & (c.started >= period.since) & (c.started < period.until)
     for where in (queued, never):
         query = filtered(sa.select(schema.contact).where(where), schema.contact, period)
-        for contact in connection.execute(query, execution_options=_PAGES).mappings():
-            at = contact["started"] if contact["first_queued"] is None else contact["first_queued"]
-            named, values = cell_of(contact)
-            key = dict(zip(KEY, named, strict=True))
-            group: Group = tuple([key[name] for name in by])
-            if bounds is not None:
-                group = (bounds[bisect_right(bounds, at) - 1], *group)
-            sums = dict(zip(VALUES, values, strict=True))
-            yield group, _Cell(key["queued"], key["outcome"], sums)
+        for row in connection.execute(query, execution_options=_PAGES).mappings():
+            yield dict(row)
+
+
+def _of_contacts(
+    connection: sa.Connection, period: Period, by: Sequence[By], bounds: Sequence[Instant] | None
+) -> Iterator[tuple[Group, _Cell]]:
+    for contact in every_contact(connection, period):
+        at = contact["started"] if contact["first_queued"] is None else contact["first_queued"]
+        named, values = cell_of(contact)
+        key = dict(zip(KEY, named, strict=True))
+        group: Group = tuple([key[name] for name in by])
+        if bounds is not None:
+            group = (bounds[bisect_right(bounds, at) - 1], *group)
+        sums = dict(zip(VALUES, values, strict=True))
+        yield group, _Cell(key["queued"], key["outcome"], sums)
 
 
 def _waits(
@@ -281,8 +289,9 @@ _Select: TypeAlias = sa.Select[Any]
 
 def filtered(query: _Select, table: sa.Table, period: Period) -> _Select:
     """Return ``query`` with only those rows of contacts or roll-ups that the period asks for."""
-    if period.queue is not None:
-        query = query.where(table.c.queue == period.queue)
-    if period.service is not None:
-        query = query.where(table.c.service == period.service)
+    for name, value in (("queue", period.queue), ("service", period.service)):
+        if value is not None:
+            # Contacts have NULL where roll-ups have an empty text; else the index is to be used.
+            column = table.c[name] if value else sa.func.coalesce(table.c[name], "")
+            query = query.where(column == value)
     return period.scope.narrow(query, table.c.service)

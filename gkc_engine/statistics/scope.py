@@ -35,6 +35,11 @@ class Scope:
         """Whether anything may not be seen."""
         return self.services is not None
 
+    def of_services(self, services: frozenset[str]) -> Scope:
+        """Return what of these services may be seen."""
+        mine = services if self.services is None else services & self.services
+        return Scope(recipient=self.recipient, services=mine)
+
     def narrow(self, query: _Q, service: sa.ColumnElement[Any]) -> _Q:
         """Return ``query`` with only those rows whose ``service`` may be seen."""
         if self.services is None:

@@ -78,6 +78,42 @@ def test_the_other_reports_are_documents_too(gkc: CliRunner, tmp_path: Path, kin
 
 
 @pytest.mark.usefixtures("day")
+@pytest.mark.parametrize(
+    ("asked", "figure", "n"),
+    [
+        (["day", *DAY], "offered", 5),
+        (["month", *DAY], "abandoned_short", 1),
+        (["bodies", *SPAN], "answered_in_target", 2),
+        (["outcomes", *SPAN], "answered", 3),
+        (["outcomes", *SPAN], "contacts", 5),
+        (["outcomes", *SPAN], "outgoing:busy", 0),
+        (["day", *DAY, "--service", "-"], "offered", 0),
+    ],
+)
+def test_every_figure_leads_to_its_contacts(
+    gkc: CliRunner, asked: list[str], figure: str, n: int
+) -> None:
+    result = gkc.invoke(report.app, [*asked, "--drill", figure, "--json"])
+    assert result.exit_code == 0, result.stderr
+    assert len(json.loads(result.stdout)) == n
+
+
+@pytest.mark.usefixtures("day")
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["day", "--drill", "offred"], "did you mean offered?"),
+        (["outcomes", "--drill", "waiting"], "--drill: found 'waiting', expected one of abandoned"),
+        (["day", *DAY, "--body", "Гормост"], "--body: found 'Гормост', expected one"),
+    ],
+)
+def test_a_figure_that_is_not_there(gkc: CliRunner, asked: list[str], said: str) -> None:
+    result = gkc.invoke(report.app, asked)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.usefixtures("day")
 def test_a_list_of_contacts_as_pdf(gkc: CliRunner) -> None:
     drill = ["queues", *SPAN, "--drill", "abandoned", "--format", "pdf"]
     result = gkc.invoke(report.app, drill)

@@ -21,7 +21,7 @@ from gkc_engine.recorder.queries import list_contacts
 from gkc_engine.recorder.queue_log import QueueLog
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.simulation.past import calls_out
-from gkc_engine.statistics import operators, report
+from gkc_engine.statistics import drill, operators
 from gkc_engine.statistics.rollups import Period
 from tests.recorder.support import START
 from tests.recorder.test_records_columns import ANNA, BEN, LAW, ONE, Play, city, span_s
@@ -137,7 +137,7 @@ def test_operators_have_their_calls_and_queues_do_not(play: Play) -> None:
     until = Instant(play.now + 1)
     with play.store.engine.connect() as connection:
         (row,) = operators.rows(connection, START, until, play.now)
-        in_queues = list(report.contacts(connection, Period(since=START, until=until)))
+        in_queues = list(drill.queued(connection, Period(since=START, until=until)))
     # By his states, which change when the engine hears of it: 6 + 3 s of dialling, 14 of talk, 5 of
     # hold, 4 of wrap-up; ready for 6 s after that and 5 at the end.
     busy, ready = 9 + 14 + 5 + 4, 6 + 5

@@ -227,6 +227,7 @@ def test_a_day_half_over_is_beside_the_same_half(connection: sa.Connection) -> N
     assert found["offered"]["value"] == 40
     assert found["offered"]["week_before"] == 0  # They came at 09:59.
     assert report.subtitle.endswith(" (данные до 09:30)")
+    assert [row["interval"] for row in rows(report, "by_interval")][-1] == "09:00", "no zeros yet"
 
 
 def test_a_period_without_data_says_so(connection: sa.Connection) -> None:

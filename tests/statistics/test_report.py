@@ -17,10 +17,12 @@ from gkc_engine.acd.commands import Disposition
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.rollup import RollUps
+from gkc_engine.statistics import drill
 from gkc_engine.statistics.counting import OUTBOUND_ONLY
+from gkc_engine.statistics.drill import counted
 from gkc_engine.statistics.figures import Part
 from gkc_engine.statistics.intervals import interval_bounds
-from gkc_engine.statistics.report import contacts, drilled, interval_rows, rows_by
+from gkc_engine.statistics.report import interval_rows, rows_by
 from gkc_engine.statistics.rollups import By, Period, read
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -80,6 +82,9 @@ def drawn(rng: random.Random, n: int) -> dict[str, Any]:
     if kind < 0.1:  # Left in the menu.
         row |= {"first_queued": None, "queue": None, "service": None, "ended": row["started"]}
         row |= {"disposition": "abandoned_menu", "wait_us": 0}
+        if kind < 0.05:  # Called by an operator.
+            called = rng.choice([*sorted(OUTBOUND_ONLY), Disposition.ANSWERED, None])
+            row |= {"direction": "out", "disposition": called}
     elif kind < 0.2:  # In progress: waiting, or talking.
         row["answered"] = queued + wait if rng.random() < 0.5 else None
     else:
@@ -225,8 +230,40 @@ def test_filters(city: list[dict[str, Any]], connection: sa.Connection) -> None:
 def test_a_figure_is_as_long_as_its_list(connection: sa.Connection, part: Part) -> None:
     period = Period(since=SINCE, until=UNTIL)
     *_, of_all = rows_by("queue", read(connection, period, by=("queue",)))
-    listed = drilled(part, contacts(connection, period))
+    listed = counted(connection, period, part)
     assert of_all[part] == len(listed) == len({c["contact_id"] for c in listed}) > 0
+
+
+@pytest.mark.parametrize("direction", ["in", "out"])
+def test_an_outcome_is_as_long_as_its_list(
+    city: list[dict[str, Any]], connection: sa.Connection, direction: str
+) -> None:
+    period = Period(since=SINCE, until=UNTIL)
+    mine = [
+        c
+        for c in city
+        if c["direction"] == direction and SINCE <= (c["first_queued"] or c["started"]) < UNTIL
+    ]
+    expected = Counter(c["disposition"] or "in_progress" for c in mine)
+    listed = {
+        name: drill.ended_as(connection, period, name, direction)
+        for name in (*Disposition, "in_progress")
+    }
+    assert {name: len(rows) for name, rows in listed.items() if rows} == expected
+    assert len(expected) > 3
+    everyone = [c["contact_id"] for c in drill.ended_as(connection, period, "contacts", direction)]
+    assert sorted(everyone) == sorted(c["contact_id"] for c in mine)
+
+
+def test_who_belongs_to_no_service_can_be_listed(
+    city: list[dict[str, Any]], connection: sa.Connection
+) -> None:
+    none = Period(since=SINCE, until=UNTIL, service="")
+    (row,) = rows_by("queue", read(connection, none, by=("service",)))
+    listed = counted(connection, none, Part.OFFERED)
+    mine = [c["contact_id"] for c in of_the_day(city) if c["service"] is None]
+    assert sorted(c["contact_id"] for c in listed) == sorted(mine)
+    assert row["offered"] == len(mine) > 0
 
 
 def test_a_period_without_contacts_has_intervals_and_no_figures(connection: sa.Connection) -> None:

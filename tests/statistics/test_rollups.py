@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.rollup import GRAIN_US, RollUps
-from gkc_engine.statistics import rollups
+from gkc_engine.statistics import drill, rollups
 from gkc_engine.statistics.figures import offered
 from gkc_engine.statistics.intervals import interval_bounds
-from gkc_engine.statistics.report import contacts, row
+from gkc_engine.statistics.report import row
 from gkc_engine.statistics.rollups import Line, Period, outcomes, read, total
 from tests.statistics.test_report import BERLIN, SINCE, UNTIL, by_hand, drawn, figures_in
 
@@ -185,7 +185,7 @@ def test_no_report_reads_a_whole_table(connection: sa.Connection) -> None:
         period = Period(since=Instant(SINCE + 1), until=Instant(UNTIL - 1), service="mvd")
         read(connection, period, by=("queue", "did"))
         outcomes(connection, period)
-        list(contacts(connection, period))
+        list(drill.queued(connection, period))
     finally:
         sa.event.remove(connection.engine, "before_cursor_execute", listen)
     reading = [line for line in said if line.startswith(("SCAN", "SEARCH"))]
