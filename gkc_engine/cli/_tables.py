@@ -170,6 +170,32 @@ OPERATORS = (
 """RNA: rings that were not answered."""
 
 
+def versions(zone: ZoneInfo) -> tuple[Column, ...]:
+    """Return the columns of the configs that were applied."""
+    return (
+        Column(key="applied", head="Applied", show=lambda v: local_time(v, zone)),
+        Column(key="author", head="By", drops=2),
+        Column(key="change", head="What changed", shrinks=True),
+        Column(key="after_s", head="For", show=span, right=True, drops=1),
+        _number("before_offered", "Off before", drops=3),
+        _number("offered", "Off", drops=3),
+        Column(key="before_service_level", head="SL before", show=percent, right=True),
+        Column(key="service_level", head="SL", show=percent, right=True),
+        Column(key="service_level_verdict", head="", show=_meant),
+        Column(key="before_asa_s", head="ASA before", show=span, right=True),
+        Column(key="asa_s", head="ASA", show=span, right=True),
+        Column(key="asa_s_verdict", head="", show=_meant),
+        Column(key="before_abandon_rate", head="A % before", show=percent, right=True, drops=1),
+        Column(key="abandon_rate", head="A %", show=percent, right=True, drops=1),
+        Column(key="abandon_rate_verdict", head="", show=_meant, drops=1),
+        Column(key="version", head="Version", drops=4),
+    )
+
+
+def _meant(verdict: Json) -> str:
+    return str(verdict or "").replace("_", " ")
+
+
 def closed_lines(queues: Sequence[Row]) -> list[str]:
     """Return a line for each queue that is closed in an emergency: it lasts until somebody acts."""
     return [

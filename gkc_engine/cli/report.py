@@ -32,7 +32,7 @@ from gkc_engine.clock import SystemClock
 from gkc_engine.control.protocol import ControlError, Params
 from gkc_engine.control.told_waits import accuracy_rows
 from gkc_engine.control.when import from_iso
-from gkc_engine.ids import Instant
+from gkc_engine.ids import SECOND, Instant, Micros
 from gkc_engine.reports.model import Language
 from gkc_engine.reports.periods import stretch
 from gkc_engine.statistics.figures import Part
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Figures over a stretch of time.", no_args_is_help=True)
 
 DAY = "1d"
+_DAY_US: Final = 86_400 * SECOND
 
 FromOption = Annotated[
     str,
@@ -155,6 +156,50 @@ def operators(
                     _listed.document(out, at, connection, period, what, rows)
                     return
         print_report(out, _tables.OPERATORS, rows, "Nobody was at work in that time.")
+
+
+@app.command()
+def versions(
+    *,
+    from_: Annotated[
+        str, typer.Option("--from", help="Applied from then on: 30d, 2026-11-01.", metavar="TIME")
+    ] = "30d",
+    to: ToOption = None,
+    days: Annotated[
+        int, typer.Option(min=1, max=28, help="Days that are compared; 7: the same weekdays.")
+    ] = 7,
+    queue: QueueOption = None,
+    service: ServiceOption = None,
+    recipient: RecipientOption = None,
+    form: FormatOption = None,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    language: LanguageOption = Language.RU,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show the service before and after each config that was applied."""
+    from gkc_engine.reports import versions as of
+    from gkc_engine.statistics.rollups import Period
+
+    with refusals():
+        out = out_of(form, output, json=json, force=force, language=language)
+        with found(config) as at, missing():
+            since, until = _period(at, from_, to)
+            at.settle()
+            with at.store.reading() as connection:
+                queue, service = none_of(queue), none_of(service)
+                scope = scope_for(connection, recipient, service=service, queue=queue)
+                period = Period(since=since, until=until, queue=queue, service=service, scope=scope)
+                asked = stretch(since, until, at.now)
+                _reports.check_names(connection, asked, queue=queue, service=service)
+                known = _reports.known(at, connection)
+                rows = of.rows(connection, period, Micros(days * _DAY_US), known)
+                if out.form in DOCUMENTS:
+                    _listed.document(out, at, connection, period, ("versions", "version"), rows)
+                    return
+        columns = _tables.versions(at.store.zone)
+        print_report(out, columns, rows, "No config was applied in that time.")
 
 
 def _period(at: Found, from_: str, to: str | None) -> tuple[Instant, Instant]:

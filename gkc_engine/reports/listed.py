@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from gkc_engine.reports import versions
 from gkc_engine.reports.frame import framed
 from gkc_engine.reports.model import Chart, ChartKind, Column, Language, Report, Row, Table, Unit
 from gkc_engine.reports.order import Made, Order
@@ -21,6 +22,8 @@ def of_rows(order: Order, facts: Facts, rows: Sequence[Row], by: str) -> Report:
     first = [Column(key="title", head=head(by, language), wide=True)] if titles is not None else []
     shown = [_shown(row, by, titles, language) for row in rows]
     columns = [*first, *(_column(key, by, language, hidden=titles is not None) for key in keys)]
+    if by == "version":
+        columns = [*versions.columns(language)]
     table = Table(
         name=order.kind,
         title=text(order.kind, language),

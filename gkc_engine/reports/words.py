@@ -84,6 +84,16 @@ HEADS: Final[Mapping[str, tuple[str, str]]] = {
     "number": ("Номер обращения", "Contact"),
     "started": ("Начало", "Started"),
     "wait_s": ("Ожидание", "Wait"),
+    "version": ("Настройки", "Config"),
+    "applied": ("Введены", "Applied"),
+    "author": ("Кем", "By"),
+    "changes": ("Изменений", "Changes"),
+    "change": ("Что изменилось", "What changed"),
+    "after_s": ("Действовали", "In force"),
+    "before_offered": ("Поступило до", "Offered before"),
+    "before_service_level": ("SL до", "SL before"),
+    "before_asa_s": ("Ожидание до", "ASA before"),
+    "before_abandon_rate": ("Не дождались до", "Abandon rate before"),
 }
 
 DISPOSITIONS: Final[Mapping[str, tuple[str, str]]] = {
@@ -128,6 +138,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "numbers": ("Отчёт по номерам", "Report by number"),
     "interval": ("Отчёт по интервалам", "Report by interval"),
     "operators": ("Отчёт по операторам", "Report by operator"),
+    "versions": ("Обслуживание до и после смены настроек", "Service before and after each config"),
     "ewt": ("Точность названного ожидания", "Told waits against true ones"),
     "contacts": ("Обращения", "Contacts"),
     "note": ("Аналитическая записка", "Analytical note"),

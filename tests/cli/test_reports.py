@@ -70,7 +70,7 @@ def test_the_same_day_again_is_the_same_file(gkc: CliRunner, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("day")
-@pytest.mark.parametrize("kind", ["queues", "interval", "operators"])
+@pytest.mark.parametrize("kind", ["queues", "interval", "operators", "versions"])
 def test_the_other_reports_are_documents_too(gkc: CliRunner, tmp_path: Path, kind: str) -> None:
     file = tmp_path / "r.html"
     assert gkc.invoke(report.app, [kind, *SPAN, "--output", str(file)]).exit_code == 0
@@ -119,6 +119,17 @@ def test_a_list_of_contacts_as_pdf(gkc: CliRunner) -> None:
     result = gkc.invoke(report.app, drill)
     page = pypdf.PdfReader(io.BytesIO(result.stdout_bytes)).pages[0].extract_text()
     assert page.count("2026-ЦАО-") == 2
+
+
+@pytest.mark.usefixtures("day")
+def test_each_config_has_its_service_before_and_after(gkc: CliRunner) -> None:
+    asked = ["versions", "--from", "2026-09-01", "--to", "2026-09-30"]
+    (row,) = json.loads(gkc.invoke(report.app, [*asked, "--json"]).stdout)
+    assert (row["offered"], row["before_offered"], row["service_level"]) == (5, 0, 0.5)
+    assert " 50% " in gkc.invoke(report.app, asked).stdout
+    nothing = gkc.invoke(report.app, ["versions", "--from", "2026-08-01", "--to", "2026-08-02"])
+    assert nothing.stdout == "No config was applied in that time.\n"
+    assert gkc.invoke(report.app, [*asked, "--days", "0"]).exit_code == 2
 
 
 @pytest.mark.usefixtures("day")
