@@ -155,6 +155,8 @@ def _fell_open(contact: Contact, event: ev.ContactLeft) -> bool:
     """Whether the native queue had him: not if we let go of him because he had left already."""
     if contact.state is not ContactState.DETACHED:
         return False
+    if contact.queue is None:
+        return True  # No queue of ours ever had him: he came past us, however short it was.
     return event.at is None or event.at > contact.segment_started + WITH_US
 
 

@@ -46,6 +46,17 @@ def test_who_was_in_the_native_queue_and_leaves_the_menu_afterwards_fell_open() 
     assert (ended.disposition, ended.first_queued) == (Disposition.FAILED_OPEN, at(2))
 
 
+@pytest.mark.parametrize("left", [2.0, 2.03, 2.5])
+def test_who_came_past_us_fell_open_however_soon_he_left(left: float) -> None:
+    """A call of a time without an engine, which Asterisk's list of legs tells of."""
+    acd = core_with(settings())
+    acd.step(ev.ContactStarted(contact_id=C1, medium=Medium.VOICE, number="1", entry="+7"), at(2))
+    acd.step(ev.ContactDetached(contact_id=C1, at=at(2)), at(4))
+    gone = ev.ContactLeft(contact_id=C1, party=ev.Party.CITIZEN, at=at(left))
+    (ended,) = [c for c in acd.step(gone, at(4)) if isinstance(c, ContactEnded)]
+    assert ended.disposition is Disposition.FAILED_OPEN
+
+
 def test_who_was_in_the_native_queue_and_served_himself_afterwards_was_not_offered() -> None:
     acd = core_with(settings())
     acd.step(ev.ContactStarted(contact_id=C1, medium=Medium.VOICE, number="1", entry="+7"), at(1))
