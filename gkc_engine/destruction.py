@@ -42,7 +42,7 @@ def retention_of(
     kept, zone = config.retention, ZoneInfo(config.center.timezone)
     places = Places(
         recordings=state.resolve() / config.recording.path,
-        legs=(folder / config.pbx.cel,) if config.pbx.cel else (),
+        legs=tuple(folder / path for path in (config.pbx.cel, config.pbx.cdr) if path),
         acts=state / "acts",
     )
     rules = Rules(

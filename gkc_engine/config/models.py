@@ -346,7 +346,7 @@ class RetentionModel(Model):
     recordings: PositiveDuration | None = None
     """Recorded talks, by the day of the talk."""
     legs: PositiveDuration | None = None
-    """Telephone numbers in Asterisk's own lists (`pbx.cel`): masked where they stand."""
+    """Telephone numbers in Asterisk's lists (`pbx.cel`, `pbx.cdr`), rotated ones too: masked."""
     files: dict[Text, PositiveDuration] = Field(default_factory=dict)
     """Glob pattern of absolute paths → how old a file may become: rotated logs, exports."""
 

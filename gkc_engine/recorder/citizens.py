@@ -81,6 +81,8 @@ class Citizens:
         self._engine = engine
         self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
         self._lock = threading.Lock()
+        # Of an engine that was killed between the two; there is no cheap way in PostgreSQL.
+        self._traces = engine.dialect.name != "postgresql"
         # A row without its key may be there: of one who was erased, out of a backup.
         self._new = upsert(schema.citizen, engine)
         master = _master_key(key_file)
@@ -191,35 +193,46 @@ class Citizens:
     def forget(self, keys: Sequence[str]) -> int:
         """Erase citizens, some hundreds at most: without their data keys no copy can be read again.
 
+        ``clear_traces`` is to follow.
+
         Returns:
             How many were known.
         """
         with self._lock:
             gone = {key for key in keys if self._waiting.pop(key, None) is not None}
         table, data_keys = schema.citizen, schema.citizen_key
+        self._traces = True
         with self._engine.begin() as connection:
             for rows in (data_keys, table):  # Out of a backup, either may be there alone.
                 of = rows.c.citizen_key.in_(keys)
                 known = connection.scalars(sa.select(rows.c.citizen_key).where(of))
                 gone.update(known)
                 connection.execute(rows.delete().where(of))
-        self._clear_traces()
         return len(gone)
 
     def changing(self) -> AbstractContextManager[sa.Connection]:
         """Give a transaction of the store, for what is kept about citizens beside these tables."""
         return self._engine.begin()
 
-    def _clear_traces(self) -> None:
-        """Bring the deletion out of what the database keeps of old pages: they hold the key."""
+    def clear_traces(self) -> bool:
+        """Bring what was erased out of the database's own old pages, too: they hold the key.
+
+        Returns:
+            Whether nothing is left. SQLite cannot empty its write-ahead log while somebody reads.
+        """
+        if not self._traces:
+            return True
         if self._engine.dialect.name == "postgresql":
             postgres.shred(self._engine, schema.citizen_key)
+            self._traces = False
         else:
             raw = self._engine.raw_connection()
             try:
-                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                busy, _, _ = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
                 raw.close()
+            self._traces = bool(busy)
+        return not self._traces
 
 
 _KEY: Final = schema.citizen_key.c

@@ -41,11 +41,13 @@ def count_due(connection: sa.Connection, before: Instant) -> int:
     return connection.scalar(sa.select(sa.func.count()).select_from(_due(before).subquery())) or 0
 
 
-def contacts_of(connection: sa.Connection, key: str) -> list[tuple[str, bool, str | None]]:
-    """Return a citizen's contacts: id, whether it is in progress, its recordings' references."""
+def contacts_of(
+    connection: sa.Connection, key: str
+) -> list[tuple[str, Instant | None, str | None]]:
+    """Return a citizen's contacts: id, when it ended, its recordings' references."""
     query = sa.select(_contact.contact_id, _contact.ended, _contact.recording_refs)
     found = connection.execute(query.where(_contact.citizen_id == key))
-    return [(row.contact_id, row.ended is None, row.recording_refs) for row in found]
+    return [(row.contact_id, row.ended, row.recording_refs) for row in found]
 
 
 def held_contacts(connection: sa.Connection, ids: Sequence[str]) -> set[str]:

@@ -6,7 +6,7 @@ worked on here. What cannot be done is named in the act and tried again the next
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -25,6 +25,7 @@ from gkc_engine.numbers import identity_of
 from gkc_engine.recorder.citizens import Citizens
 from gkc_engine.retention import acts, masking, rows
 from gkc_engine.retention.acts import Act
+from gkc_engine.retention.lists import Lists
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +34,18 @@ _T = TypeVar("_T")
 AT_ONCE: Final = 200
 """Citizens erased in one transaction: some milliseconds of the writer's time."""
 
-_MEMO: Final = "masked.json"
-"""In the acts' folder: how far each list of Asterisk's has been masked."""
+WRITES_ON_US: Final = Micros(5 * SECOND)
+"""So long after a call's end Asterisk may still write a line with its number."""
+
+READERS_S: Final = 60.0
+"""How long an erasure waits for a report or an export that reads the store just then."""
+
+READ: Final = (
+    "журнал WAL базы ещё содержит удалённые строки: базу читает отчёт или выгрузка; "
+    "после их завершения повторите gkc records retention"
+)
+
+_AGAIN_S: Final = 0.2
 
 
 class NothingKeptError(GkcError):
@@ -70,7 +81,7 @@ class Places:
 
     recordings: Path
     legs: tuple[Path, ...]
-    """Asterisk's CEL and CDR files."""
+    """Asterisk's CEL and CDR files; those that they were rotated to lie beside them."""
     acts: Path
 
 
@@ -90,9 +101,12 @@ class Retention:
         self._engine = engine
         self._citizens = citizens
         self._places = places
+        self._lists = Lists(places.legs, places.acts)
         self._rules = rules
         self._title, self._zone = center
         self._write = write
+        self.readers_s = READERS_S
+        """How long those who read the store are waited for."""
 
     # --- the nightly run -------------------------------------------------------------------
 
@@ -104,9 +118,7 @@ class Retention:
                 found["citizens"] = rows.count_due(connection, Instant(now - keep))
         found["recordings"] = sum(len(paths) for _, paths in self._old_recordings(now))
         if self._rules.legs is not None:
-            memo = self._memo()
-            sizes = {path: path.stat().st_size for path in self._places.legs if path.is_file()}
-            found["legs"] = sum(max(0, n - memo.get(str(p), 0)) for p, n in sizes.items())
+            found["legs"] = self._lists.due()
         found["files"] = len(list(self._old_files(now)))
         return found
 
@@ -115,6 +127,7 @@ class Retention:
         act = Act(at=now, actor=actor, reason="истёк срок хранения (retention)")
         if (keep := self._rules.citizens) is not None:
             self._tried(act, "citizens", partial(self._forget_due, act, Instant(now - keep)))
+        self._tried(act, "citizens", partial(self._cleared, act))  # Of the last night's, too.
         self._tried(act, "recordings", partial(self._drop_recordings, act, now))
         if (keep := self._rules.legs) is not None:
             self._mask_older(act, Instant(now - keep))
@@ -131,6 +144,15 @@ class Retention:
             if not forgotten:
                 act.left.append(f"citizen: {len(keys)} строк не удаляются")
                 return
+
+    def _cleared(self, act: Act) -> None:
+        """Leave nothing of who was erased in the store's old pages; whoever reads is waited for."""
+        end = time.monotonic() + self.readers_s
+        while not self._write(self._citizens.clear_traces):
+            if time.monotonic() >= end:
+                act.left.append(READ)
+                return
+            time.sleep(_AGAIN_S)
 
     def _due(self, before: Instant) -> list[str]:
         with self._engine.connect() as connection:
@@ -159,26 +181,14 @@ class Retention:
             _remove_empty(folder)
 
     def _mask_older(self, act: Act, before: Instant) -> None:
-        memo = self._memo()
-        for path in self._places.legs:
-            try:
-                found, memo[str(path)] = masking.mask_older(path, before, memo.get(str(path), 0))
-            except OSError as error:
-                act.left.append(_why(path, error))
-                continue
+        def done(path: Path, found: int) -> None:
             act.add("legs", found)
             act.places[str(path)] = found
-        self._places.acts.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._places.acts / f"{_MEMO}.new"
-        draft.write_text(json.dumps(memo), encoding="utf-8")
-        draft.replace(self._places.acts / _MEMO)
 
-    def _memo(self) -> dict[str, int]:
-        try:
-            told = json.loads((self._places.acts / _MEMO).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}  # Everything is looked at once more: nothing is lost but time.
-        return {str(k): int(v) for k, v in told.items()} if isinstance(told, dict) else {}
+        def failed(path: Path, error: OSError) -> None:
+            act.left.append(_why(path, error))
+
+        self._lists.mask_older(before, done, failed)
 
     def _old_files(self, now: Instant) -> Iterator[Path]:
         for pattern, keep in self._rules.files.items():
@@ -205,9 +215,15 @@ class Retention:
             raise HeldError(f"citizen {key} is held ({why}): gkc records hold remove comes first")
         if known is None and not contacts:
             raise NothingKeptError("nothing is kept under this number; is it the right one?")
-        if going := [contact for contact, on, _ in contacts if on]:
+        if going := [contact for contact, ended, _ in contacts if ended is None]:
             raise HeldError(
                 f"contact {going[0]} of citizen {key} is in progress: erase after it has ended"
+            )
+        last = max((ended for _, ended, _ in contacts if ended is not None), default=Instant(0))
+        if 0 <= now - last < WRITES_ON_US:
+            raise HeldError(
+                f"a contact of citizen {key} has ended just now, and Asterisk may still write his "
+                f"number: erase in {WRITES_ON_US // SECOND} s"
             )
         act = Act(at=now, actor=actor, reason=reason, citizen=key)
         for ref in " ".join(refs or "" for _, _, refs in contacts).split():
@@ -218,13 +234,16 @@ class Retention:
                 _remove_empty(path.parent)
         self._mask(act, identity, None if known is None else known.raw)
         # Last: until here a second attempt knows all that the first one did.
-        forget = partial(self._citizens.forget, [key])
-        self._tried(act, "citizen", lambda: act.add("citizens", self._write(forget)))
+        self._tried(act, "citizen", partial(self._forget, act, key))
         return self._acted(act)
+
+    def _forget(self, act: Act, key: str) -> None:
+        act.add("citizens", self._write(partial(self._citizens.forget, [key])))
+        self._cleared(act)
 
     def _mask(self, act: Act, identity: str, raw: str | None) -> None:
         listed = [path for pattern in self._rules.files for path in _listed(pattern)]
-        for path in (*self._places.legs, *listed):
+        for path in dict.fromkeys((*self._lists.files(), *listed)):
             try:
                 found = masking.mask_number(path, identity, raw)
             except OSError as error:

@@ -91,6 +91,7 @@ def test_erased_even_a_backup_of_the_row_cannot_be_read(
     assert isinstance(wrapped, bytes)
     assert wrapped in place.content()
     assert citizens.forget([key]) == 1
+    assert citizens.clear_traces()
     assert citizens.reveal(key) is None
     assert citizens.forget([key]) == 0
     assert wrapped not in place.content()

@@ -9,7 +9,7 @@ import pytest
 
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.retention import masking
-from gkc_engine.retention.masking import mask_number, mask_older
+from gkc_engine.retention.masking import mask_number
 
 NUMBER = "+79000000001"
 SPELLINGS = (
@@ -79,6 +79,11 @@ def test_over_the_edges_of_blocks_none_is_missed_and_none_is_made_up(
         for other in OTHERS:
             left = left.replace(other, "")
         assert not any(c.isdigit() for c in left)
+
+
+def mask_older(path: Path, before: Instant, begin: int = 0) -> tuple[int, int]:
+    with path.open("r+b") as file:
+        return masking.mask_older(file, before, begin)
 
 
 # --- by age ---------------------------------------------------------------------------------------

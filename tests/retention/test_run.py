@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +19,14 @@ import sqlalchemy as sa
 from gkc_engine.ids import SECOND, Instant, Micros
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.citizens import CitizenError, Citizens
-from gkc_engine.retention.run import HeldError, NothingKeptError, Places, Retention, Rules
+from gkc_engine.retention.run import (
+    READ,
+    HeldError,
+    NothingKeptError,
+    Places,
+    Retention,
+    Rules,
+)
 
 DAY = 86_400 * SECOND
 NOW = Instant(int(datetime(2026, 11, 29, 3, 40, tzinfo=UTC).timestamp()) * SECOND)
@@ -33,16 +42,21 @@ class Place:
     engine: sa.Engine
     citizens: Citizens
     rules: Rules
+    lists: list[Path]
     serial: int = 0
+
+    @property
+    def url(self) -> str:
+        return str(self.engine.url)
 
     @property
     def retention(self) -> Retention:
         places = Places(
             recordings=self.folder / "recordings",
-            legs=(self.folder / "legs.csv",),
+            legs=tuple(self.lists),
             acts=self.folder / "acts",
         )
-        reading = schema.make_engine(str(self.engine.url), read_only=True)
+        reading = schema.make_engine(self.url, read_only=True)
         zone = ZoneInfo("Europe/Moscow")
         return Retention(reading, self.citizens, places, self.rules, ("Центр", zone))
 
@@ -90,7 +104,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     rules = Rules(
         citizens=Micros(100 * DAY), recordings=Micros(30 * DAY), legs=Micros(50 * DAY), files={}
     )
-    yield Place(tmp_path, engine, citizens, rules)
+    yield Place(tmp_path, engine, citizens, rules, [tmp_path / "legs.csv"])
     engine.dispose()
 
 
@@ -143,6 +157,83 @@ def test_numbers_in_asterisks_lists_are_masked_by_age(place: Place) -> None:
     assert place.retention.run(NOW, WHO).destroyed["legs"] == 0
 
 
+def calls_line(ended: Instant, number: str) -> str:
+    """One of ``calls.csv``, whose seventh column says when."""
+    stamps = [f"{(ended // SECOND) - back}.250000" for back in (60, 50, 0)]
+    row = ["90000000099", "talked", number, "+74957777777", *stamps, "60.1", "50.1", "ANSWERED"]
+    return ",".join(f'"{one}"' for one in [*row, f"centr-{stamps[0][:10]}.7"]) + "\n"
+
+
+def test_calls_are_masked_by_their_end_and_keep_somebody_elses_id(place: Place) -> None:
+    calls = place.folder / "calls.csv"
+    old, young = (Instant(NOW - days * DAY) for days in (51, 49))
+    calls.write_text(calls_line(old, ANNA) + calls_line(young, BORIS))
+    place.lists.append(calls)
+    place.call(CLARA, 1)
+    assert place.retention.run(NOW, WHO).destroyed["legs"] == 2  # and the center's own number
+    said = calls.read_text().splitlines(keepends=True)
+    hidden = calls_line(old, "+" + "x" * 11).replace("+74957777777", "+" + "x" * 11)
+    assert said == [hidden, calls_line(young, BORIS)]
+
+
+@pytest.mark.parametrize("rotate", ["rename", "copy", "compress"])
+def test_a_rotation_changes_nothing_of_what_is_masked(place: Place, rotate: str) -> None:
+    """The list that comes after is longer, the old one is known under its new name."""
+    legs, old = place.folder / "legs.csv", place.folder / "legs.csv-20261128"
+    place.call(ANNA, 60)
+    place.call(BORIS, 40)
+    assert place.retention.run(NOW, WHO).destroyed["legs"] == 2
+    assert place.retention.due(NOW)["legs"] == len(legs.read_bytes()) // 2
+    if rotate == "copy":
+        old.write_bytes(legs.read_bytes())
+        legs.write_bytes(b"")
+    else:
+        legs.rename(old)
+    if rotate == "compress":
+        packed = Path(f"{old}.gz")
+        packed.write_bytes(gzip.compress(old.read_bytes()))
+        packed.chmod(0o640)
+        old.unlink()
+        old = packed
+    for _ in range(4):
+        place.call(CLARA, 30)
+    later = Instant(NOW + 15 * DAY)
+    assert place.retention.run(later, WHO).destroyed["legs"] == 2  # Boris, who lies in the old one
+    text = gzip.decompress(old.read_bytes()) if rotate == "compress" else old.read_bytes()
+    assert BORIS[1:].encode() not in text
+    assert rotate != "compress" or old.stat().st_mode & 0o777 == 0o640
+    assert legs.read_text().count(CLARA) == 8
+    act = place.retention.erase(CLARA, "заявление", later, WHO)
+    assert (act.destroyed["legs"], str(old) in act.places) == (8, True)
+    assert place.retention.run(Instant(NOW + 30 * DAY), WHO).destroyed["legs"] == 0
+
+
+def test_a_rotated_list_that_is_no_whole_file_is_named(place: Place) -> None:
+    place.call(ANNA, 60)
+    torn = place.folder / "legs.csv.2.gz"
+    torn.write_bytes(gzip.compress(f"{ANNA}\n".encode() * 1000)[:-12])
+    for act in (place.retention.erase(ANNA, "x", NOW, WHO), place.retention.run(NOW, WHO)):
+        (left,) = act.left
+        assert left.startswith(f"{torn}: ")
+    assert not [p for p in place.folder.iterdir() if p.name.startswith(".")]
+
+
+def test_who_has_just_hung_up_is_erased_a_moment_later(place: Place) -> None:
+    place.call(ANNA, 60 / 86_400)  # It lasted a minute.
+    with pytest.raises(HeldError, match="has ended just now"):
+        place.retention.erase(ANNA, "x", NOW, WHO)
+    assert place.retention.erase(ANNA, "x", Instant(NOW + 6 * SECOND), WHO).destroyed["legs"] == 2
+
+
+def test_a_callers_text_is_found_as_the_lists_have_it(place: Place) -> None:
+    """FILTER() leaves out what might break a line."""
+    place.call("ivan@example.org", 1)
+    with (place.folder / "legs.csv").open("a") as file:
+        file.write('"ivanexample.org","ivanexample.orgs"\n')
+    assert place.retention.erase("ivan@example.org", "x", NOW, WHO).destroyed["legs"] == 3
+    assert (place.folder / "legs.csv").read_text().count("ivanexample.org") == 1
+
+
 def test_files_are_deleted_by_age(place: Place) -> None:
     logs = place.folder / "logs"
     logs.mkdir()
@@ -192,6 +283,30 @@ def test_of_an_erased_citizen_nothing_is_left_on_the_disk_but_the_statistics(pla
     assert not set(mine) & place.recordings()
     assert place.contacts() == before
     assert [known(place, who) for who in (ANNA, BORIS)] == [False, True]
+
+
+def test_who_reads_the_store_is_waited_for_and_else_named(place: Place) -> None:
+    """A reader keeps what was deleted in SQLite's write-ahead log: his key may be read there."""
+    place.call(ANNA, 1)
+    key = place.citizens.key_of(ANNA)
+    with place.engine.connect() as connection:
+        sealed = connection.scalar(sa.select(schema.citizen_key.c.wrapped))
+    assert isinstance(sealed, bytes)
+    reading = schema.make_engine(place.url, read_only=True)
+    with reading.connect() as reader:
+        reader.execute(sa.select(schema.contact)).fetchall()
+        retention = place.retention
+        retention.readers_s = 0.0
+        assert retention.erase(ANNA, "заявление", NOW, WHO).left == [READ]
+        assert sealed in place.on_disk()
+        ended = threading.Timer(0.3, reader.close)
+        ended.start()
+        act = place.retention.run(NOW, WHO)  # It waits for him.
+    ended.join()
+    reading.dispose()
+    assert act.left == []
+    assert sealed not in place.on_disk()
+    assert place.citizens.reveal(key) is None
 
 
 def test_a_number_is_also_found_as_the_network_sent_it(place: Place) -> None:
