@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from gkc_engine.acd.commands import ContactEnded
+from gkc_engine.alerts.box import FILE, Box
 from gkc_engine.alerts.limits import KEPT
 from gkc_engine.alerts.methods import AlertMethods
 from gkc_engine.alerts.sampling import OfEngine, Sampler, free_share
@@ -68,12 +69,15 @@ class Alerting:
         self._ledger, self._day, self._state = ledger, day, state
         self._window = Window()
         self._of_engine = OfEngine(ami_up=ami_up, behind=behind)
+        box = Box(state / FILE)
+        box.open()
         self.alerts = Alerts(
             Sampler(live, self._of_engine, self._window),
             self._window,
             metrics,
             lambda row: book.save(ledger, row),
             lambda reference: resolve_secret(reference, folder),
+            box,
             now=engine.now,
         )
         self._mailer: _Mailer | None = None

@@ -14,6 +14,7 @@ from typing import Any, Final
 import structlog
 
 from gkc_engine.alerts import words
+from gkc_engine.alerts.box import GIVE_UP_US, Box
 from gkc_engine.alerts.evaluator import Evaluator, Key, Transition
 from gkc_engine.alerts.limits import KEPT
 from gkc_engine.alerts.sampling import Sampler, watched
@@ -24,7 +25,7 @@ from gkc_engine.config.hours import is_open, zone_of
 from gkc_engine.config.models import Config
 from gkc_engine.control.views import iso
 from gkc_engine.errors import ConfigError
-from gkc_engine.ids import Instant, Micros
+from gkc_engine.ids import SECOND, Instant, Micros
 from gkc_engine.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,9 @@ EVERY_S: Final = 1.0
 """From one look to the next: an alert is raised so much after its time at the latest."""
 
 DISK_EVERY_S: Final = 10.0
+
+CLOSE_S: Final = 0.5
+"""How long the end of the engine waits for messages to be written down."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,10 +76,15 @@ class Alerts:
         metrics: Metrics,
         save: Callable[[Mapping[str, Any]], asyncio.Future[None]],
         secret: Callable[[str], str],
+        box: Box,
         *,
         now: Callable[[], Instant],
     ) -> None:
-        """``save`` writes a row in the background; ``secret`` gives what ``env:X`` means."""
+        """``save`` writes a row in the background; ``secret`` gives what ``env:X`` means.
+
+        ``box``: open, and closed by ``close``.
+        """
+        self._box = box
         self._sampler, self._window, self._metrics = sampler, window, metrics
         self._save, self._secret, self._now = save, secret, now
         self._evaluator = Evaluator()
@@ -122,9 +131,7 @@ class Alerts:
         self._show()
 
     def _replace_webhooks(self, config: Config) -> None:
-        for webhook in self._webhooks.values():
-            webhook.close()
-        self._webhooks = {}
+        before, self._webhooks = self._webhooks, {}
         used = {way for alert in config.alerts for way in alert.to}
         for name, model in config.webhooks.items():
             if name not in used:
@@ -135,7 +142,16 @@ class Alerts:
                 # As with a PIN: one secret that is not there must not keep the engine from serving.
                 log.error("webhook_without_secret", webhook=name, reason=str(error))  # noqa: TRY400
                 continue
-            self._webhooks[name] = Webhook(name, model.url, secret, self._count_later)
+            target, former = (name, model.url, secret), before.get(name)
+            if former is not None and former.target == target:
+                self._webhooks[name] = before.pop(name)
+                continue
+            if former is not None:
+                former.close()
+            self._webhooks[name] = Webhook(target, self._count_later, self._box, self._now, former)
+        for webhook in before.values():
+            webhook.close()
+        self._box.forget_others(list(config.webhooks), Instant(self._now() - GIVE_UP_US))
 
     def _count_later(self, way: str, outcome: str) -> None:
         self._metrics.alerts_sent.labels(way, outcome).inc()  # prometheus_client locks by itself
@@ -227,7 +243,7 @@ class Alerts:
         what = "raised" if is_raised else "cleared"
         text = words.line(alert, title, value, raised=is_raised, gone=gone)
         notice = Notice(
-            delivery=f"{raised.alert_id}.{what}",
+            delivery=f"{raised.alert_id}.{what}.{raised.raised_us // SECOND}",
             subject=f"{self._config.center.title}: {text}",
             text=text,
             body={
@@ -312,9 +328,10 @@ class Alerts:
             self._metrics.alert_active.labels(*key).set(key in standing)
 
     def close(self) -> None:
-        """Send nothing any more."""
+        """Begin to send nothing any more; what waits is sent by the next engine."""
         for webhook in self._webhooks.values():
             webhook.close()
+        self._box.close(CLOSE_S)
 
 
 def _finite(value: float | None) -> float | None:

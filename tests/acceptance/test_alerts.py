@@ -52,12 +52,14 @@ class Hook:
         assert headers["X-GKC-Signature"] == f"sha256={right}"
         assert abs(int(headers["X-GKC-Timestamp"]) - at) < 10
         said: dict[str, Any] = json.loads(body)
-        assert headers["X-GKC-Delivery"] == f"{said['alert_id']}.{said['event']}"
+        second = int(datetime.fromisoformat(said["raised"]).timestamp())
+        assert headers["X-GKC-Delivery"] == f"{said['alert_id']}.{said['event']}.{second}"
         return at, said
 
 
 @contextmanager
-def listening() -> Iterator[Hook]:
+def listening(on: socket.socket | None = None) -> Iterator[Hook]:
+    """Serve, on a socket that is bound already or on one of its own."""
     hook = Hook()
 
     class Handler(BaseHTTPRequestHandler):
@@ -70,10 +72,16 @@ def listening() -> Iterator[Hook]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    at = ("127.0.0.1", 0)
+    server = ThreadingHTTPServer(at, Handler, bind_and_activate=on is None)
+    if on is not None:
+        server.socket.close()
+        server.socket = on
+        server.server_address = on.getsockname()
+        server.server_activate()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    hook.url = f"http://127.0.0.1:{server.server_port}/"
+    hook.url = f"http://127.0.0.1:{server.server_address[1]}/"
     try:
         yield hook
     finally:
@@ -82,7 +90,7 @@ def listening() -> Iterator[Hook]:
         thread.join()
 
 
-def tuned(folder: Path, url: str, hung: str) -> Callable[[CityOptions], CityOptions]:
+def tuned(folder: Path, url: str, hung: str, late: str) -> Callable[[CityOptions], CityOptions]:
     """Let the city watch one queue; the webhook that hangs is told first."""
     secret = folder / "hook.secret"
     secret.write_text(SECRET, encoding="utf-8")
@@ -98,12 +106,13 @@ def tuned(folder: Path, url: str, hung: str) -> Callable[[CityOptions], CityOpti
                 "above": ABOVE,
                 "clear": CLEAR,
                 "for": f"{FOR_S:g}s",
-                "to": ["hangs", "works", "log"],
+                "to": ["hangs", "late", "works", "log"],
             }
         ]
         document["webhooks"] = {
             "works": {"url": url, "secret": f"file:{secret}"},
             "hangs": {"url": hung, "secret": f"file:{secret}"},
+            "late": {"url": late, "secret": f"file:{secret}"},
         }
 
     return lambda options: dataclasses.replace(options, tune=tune)
@@ -128,9 +137,14 @@ async def calm_again(city: Scene) -> float:
 async def test_a_surge_is_told_once_and_in_time_also_over_a_crash(
     install: Install, tmp_path: Path
 ) -> None:
-    with listening() as hook, socket.create_server(("127.0.0.1", 0)) as silent:
-        hung = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        options = tuned(tmp_path, hook.url, hung)
+    with (
+        listening() as hook,
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        socket.socket() as away,
+    ):
+        away.bind(("127.0.0.1", 0))  # Nobody listens there yet: refused.
+        hung, late_url = (f"http://127.0.0.1:{one.getsockname()[1]}/" for one in (silent, away))
+        options = tuned(tmp_path, hook.url, hung, late_url)
         async with scene(tmp_path, install, phones=all_answer, options=options) as city:
             shell = Shell(city)
             ids = [f"surge-{n}" for n in range(CITIZENS)]
@@ -148,6 +162,10 @@ async def test_a_surge_is_told_once_and_in_time_also_over_a_crash(
             assert (row["alert_id"], row["note"]) == (1, "вызвали смену")
             city.city.kill_engine()
             await city.city.start_engine()
+            with listening(away) as waited:
+                _, told = await waited.next(20)
+                assert (told["event"], told["alert_id"]) == ("raised", 1), "kept over the kill"
+                assert waited.posts.empty()
             (row,) = await shell.rows("alert", "list")
             assert (row["alert_id"], row["cleared"]) == (1, None), "it stands, and is no new one"
             at, cleared = await hook.next(40)
