@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from typer._click import Command, Context  # Typer's own copy of click: its base classes' types.
@@ -85,6 +87,8 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 app = typer.Typer(cls=_LazyGroup, name="gkc", no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -103,13 +107,28 @@ def _root(
 def main() -> None:
     """Run ``gkc``. Exit codes: 0 done, 1 failed or differences, 2 usage or config, 130 Ctrl-C."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # Here a full disk can be told of; at the end of Python it is not.
+    except BrokenPipeError:
+        _lose_output()  # `gkc contact list | head`: the reader has seen enough.
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        _lose_output()
+        typer.echo(f"the output cannot be written: {error.strerror}; is its disk full?", err=True)
+        sys.exit(1)
     except ConfigError as error:
         sys.exit(_refuse(error, 2))
     except GkcError as error:
         sys.exit(_refuse(error, 1))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _lose_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse(error: GkcError, code: int) -> int:

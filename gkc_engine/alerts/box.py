@@ -114,6 +114,8 @@ class Box:
         old = _message.delete().where(c.webhook.not_in(webhooks), c.made < before)
 
         def forget() -> None:
+            if not self.path.exists():
+                return  # No webhook was ever sent anything.
             with contextlib.suppress(BoxError):  # It does no harm; the next reload tries again.
                 self._in(lambda connection: connection.execute(old))
 

@@ -37,7 +37,7 @@ def export(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Write a day's contacts, segments, offers and operators' intervals as files."""
+    """Write a day's contacts, segments, offers, operators' intervals and roll-ups as files."""
     from gkc_engine.recorder.export import ExportError, Format
     from gkc_engine.recorder.export import export as write
 

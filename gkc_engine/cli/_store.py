@@ -133,13 +133,13 @@ class Store:
 
         from gkc_engine.recorder import schema
         from gkc_engine.recorder.history import HistoryError
+        from gkc_engine.recorder.troubles import unreadable
 
         engine = schema.make_engine(self.url, read_only=True)
         try:
             yield engine
         except sa.exc.DatabaseError as error:
-            cause = " ".join(str(error.orig).split())
-            raise HistoryError(f"{self.name}: no records that can be read: {cause}") from error
+            raise HistoryError(unreadable(error, self.name)) from error
         finally:
             engine.dispose()
 

@@ -46,6 +46,7 @@ class Kind(StrEnum):
     QUEUE_LOG_UNKNOWN = "queue_log_unknown"
     SUMS = "sums"
     IDENTITY = "identity"
+    ROLL_UP = "roll_up"
     CEL_BEGINS_LATE = "cel_begins_late"
     TORN = "torn"
 
@@ -92,6 +93,10 @@ MEANING: Final[dict[Kind, tuple[str, str]]] = {
         "gkc records rebuild --check says whether the tables differ from the ledger",
     ),
     Kind.IDENTITY: ("contacts are counted in no group, or in two", _REPORT),
+    Kind.ROLL_UP: (
+        "a sum that reports read is not what its contacts add up to",
+        "gkc records rebuild makes the tables anew from the ledger; keep the store, and report it",
+    ),
     Kind.CEL_BEGINS_LATE: (
         "legs.csv was emptied or rotated away: these calls cannot be compared",
         "keep rotated files beside it under its name and a suffix (.1, -20261129, .gz)",
@@ -147,6 +152,7 @@ class Count(StrEnum):
     """Asterisk ended without writing their end."""
     CDR_ROWS = "cdr_rows"
     QUEUE_LOG_LINES = "queue_log_lines"
+    ROLL_UPS = "roll_ups"
 
 
 @dataclass(slots=True, kw_only=True)

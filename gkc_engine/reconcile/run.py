@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from gkc_engine.channels.phone import cel
 from gkc_engine.ids import FOREVER, SECOND, Instant, Micros
-from gkc_engine.reconcile import cdr, lines, sums
+from gkc_engine.reconcile import cdr, lines, roll_ups, sums
 from gkc_engine.reconcile.calls import Judge
 from gkc_engine.reconcile.files import Line, SourceError, generations
 from gkc_engine.reconcile.files import lines as lines_of
@@ -124,6 +124,9 @@ class _Comparison:
         if asked.cdr is not None:
             yield from cdr.differences(into, known, asked.since, asked.until)
         yield from sums.identity(self._connection, asked.since, asked.until)
+        yield from roll_ups.differences(
+            self._connection, self._counts, asked.since, asked.until, self._say
+        )
         yield from self._queue_log(known)
 
     # --- Asterisk's files ------------------------------------------------------------------------

@@ -35,6 +35,7 @@ TABLES: Final[Mapping[sa.Table, str]] = {
     schema.segment: "start",
     schema.offer: "created",
     schema.agent_interval: "start",
+    schema.rollup: "start",
 }
 """What is exported, and the column by which a row has its day."""
 

@@ -23,6 +23,7 @@ from gkc_engine.ids import Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.codec import CodecError, decode, encode, kind_of
 from gkc_engine.recorder.queries import iso
+from gkc_engine.recorder.troubles import name_of, unreadable
 
 _SHIPMENT: Final = 5_000
 
@@ -106,7 +107,7 @@ def span(connection: sa.Connection) -> Span:
         try:
             ends.append(connection.execute(query).first())
         except sa.exc.DatabaseError as error:
-            raise HistoryError(f"the store has no ledger that can be read: {error.orig}") from error
+            raise HistoryError(unreadable(error, name_of(connection.engine))) from error
     first, last = ends
     if first is None or last is None:
         raise HistoryError("the ledger is empty: nothing was ever recorded")

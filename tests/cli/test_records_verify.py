@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from gkc_engine.cli import records
+from gkc_engine.cli import records, report
 from tests.reconcile.day import Written
 from tests.reconcile.test_verify import usual
 
@@ -96,3 +100,71 @@ def test_an_export_says_where_it_is_and_what_is_in_it(
     (tmp_path / "file").touch()
     refused = gkc.invoke(records.app, [*words, "--out", str(tmp_path / "file")])
     assert (refused.exit_code, "nothing was written" in refused.stderr) == (1, True)
+
+
+def locked(path: Path) -> sqlite3.Connection:
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    holder.execute("CREATE TABLE held (it)")
+    return holder
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def no_database(path: Path) -> None:
+    path.write_bytes(b"no database" * 1000)
+
+
+def malformed(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    for at in range(8192, len(data), 8192):
+        data[at : at + 600] = b"\xff" * 600
+    path.write_bytes(data)
+
+
+TROUBLE: dict[Callable[[Path], sqlite3.Connection | None], tuple[str, str]] = {
+    locked: ("database is locked", "wait for its end"),
+    emptied: ("no such table: event", "is it the right file?"),
+    no_database: ("file is not a database", "restore the backup"),
+    malformed: ("database disk image is malformed", "restore the backup"),
+}
+
+
+@pytest.mark.parametrize("spoil", TROUBLE)
+def test_a_store_in_trouble_is_told_with_cause_and_remedy(
+    day: Written,
+    gkc: CliRunner,
+    tmp_path: Path,
+    spoil: Callable[[Path], sqlite3.Connection | None],
+) -> None:
+    cause, remedy = TROUBLE[spoil]
+    holder = spoil(day.store)
+    out = tmp_path / "out"
+    export = ["export", "--day", "2026-09-21", "--format", "csv", "--out", str(out)]
+    for done in (
+        call(gkc, *PERIOD, *lists(day)),
+        gkc.invoke(records.app, export),
+        gkc.invoke(report.app, ["day", "--from", "2026-09-21"]),
+    ):
+        assert done.exit_code == 2
+        assert done.stderr.splitlines()[-1].startswith(f"{day.store}: ")
+        assert cause in done.stderr
+        assert remedy in done.stderr
+    assert not out.exists() or list(out.iterdir()) == []
+    if holder is not None:
+        holder.close()
+
+
+def test_output_that_has_no_room_is_told_and_no_traceback() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gkc_engine", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    said = "the output cannot be written: No space left on device; is its disk full?\n"
+    assert (done.returncode, done.stderr.decode()) == (1, said)

@@ -17,6 +17,7 @@ from gkc_engine.reconcile.run import Asked, compare
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.queue_log import QueueLog
 from tests.recorder.support import START
+from tests.rolled import count_anew
 from tests.simulation.ledgers import CITY, Center
 
 COMPILED: dict[Any, Any] = {}
@@ -200,6 +201,13 @@ class Written:
     def copy(self, folder: Path) -> Written:
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         return Written(folder, folder / self.store.name, self.last)
+
+    def roll_up(self) -> None:
+        """Let the roll-ups be of the contacts as they stand now."""
+        engine = schema.make_engine(schema.sqlite_url(str(self.store)))
+        with engine.begin() as connection:
+            count_anew(connection)
+        engine.dispose()
 
     def verified(
         self, *, running: bool = False, since: Instant = START, until: Instant | None = None

@@ -192,6 +192,7 @@ def test_what_is_changed_in_the_records_is_found(
 
 def test_a_call_that_an_operator_made_is_answered_outside(day: Written) -> None:
     day.change("UPDATE contact SET direction = 'out' WHERE contact_id = 'c1'")
+    day.roll_up()
     assert day.verified().found == 0
     rows = uids(day)
     answer = rows.index(("ANSWER", rows[1][1]))
@@ -203,6 +204,39 @@ def test_a_call_that_an_operator_made_is_answered_outside(day: Written) -> None:
     assert kinds(day.verified()) == {Kind.SUMS}, "a tone follows the call, no time is wrong"
     day.change("UPDATE contact SET ended = ended + 6000000 WHERE contact_id = 'c1'")
     assert Kind.TIMES in kinds(day.verified())
+
+
+ROLLED = {
+    "UPDATE rollup SET talk_us = talk_us + 1 WHERE outcome = 'answered'": {
+        "talk_us": ("81000001", "81000000")
+    },
+    "DELETE FROM rollup WHERE outcome = 'abandoned_short'": {
+        "contacts": ("no such row", "1"),
+        "in_target": ("no such row", "1"),
+        "wait_us": ("no such row", "4000000"),
+        "agent_offers": ("no such row", "1"),
+        "offers_withdrawn": ("no such row", "1"),
+    },
+    "UPDATE rollup SET start = start + 900000000 WHERE outcome = 'abandoned_short'": {
+        "contacts": ("1", "0")
+    },
+}
+
+
+@pytest.mark.parametrize("change", ROLLED)
+def test_a_roll_up_that_is_not_what_its_contacts_give_is_named(day: Written, change: str) -> None:
+    """By its queue, its quarter-hour and its column."""
+    assert day.verified().counts[Count.ROLL_UPS] == 2
+    day.change(change)
+    outcome = day.verified()
+    assert kinds(outcome) == {Kind.ROLL_UP}
+    told = {x.ours: x.theirs.rpartition(" ")[2] for x in outcome.differences}
+    for column, (stands, right) in ROLLED[change].items():
+        later = "+ 9" in change
+        at = "2026-09-21T14:15:00" if later else "2026-09-21T14:00:00"
+        (said,) = [x for x in told if x.startswith(f"quarter-hour {at}") and f" {column}: " in x]
+        assert f", queue passport, {column}: {stands} (" in said
+        assert told[said] == right
 
 
 def test_whom_an_operator_called_outside_and_then_gave_a_citizen_to(day: Written) -> None:

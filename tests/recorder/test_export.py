@@ -8,7 +8,10 @@ import hashlib
 import json
 import os
 import resource
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -96,7 +99,7 @@ def exported(
 def stored(store: Path, table: str, column: str, one: Day) -> list[tuple[Any, ...]]:
     connection = sqlite3.connect(store)
     names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-    flags = {"sl_met", "short"}
+    flags = {"sl_met", "short", "queued"}
     rows = connection.execute(
         f'SELECT * FROM {table} WHERE "{column}" >= ? AND "{column}" < ?', (one.since, one.until)
     ).fetchall()
@@ -120,7 +123,7 @@ def at(us: int) -> datetime:
 def test_parquet_read_back_is_what_the_store_holds(store: Path, tmp_path: Path) -> None:
     done = exported(store, tmp_path, Format.PARQUET)
     assert done.folder == tmp_path / "centr-2026-09-21-parquet"
-    assert done.rows == {"contact": 2, "segment": 7, "offer": 2, "agent_interval": 6}
+    assert done.rows == {"contact": 2, "segment": 7, "offer": 2, "agent_interval": 6, "rollup": 2}
     with duckdb.connect(":memory:") as reader:
         reader.execute("SET TimeZone = 'UTC'")
         for table, column in TABLES.items():
@@ -213,6 +216,25 @@ def test_what_a_killed_export_left_is_cleared_and_the_former_one_kept(
         "centr-2026-09-19-csv",
         "centr-2026-09-21-csv",
     ]
+
+
+@pytest.mark.parametrize("where", ["offer", "renamed"])
+def test_an_export_that_is_killed_leaves_nothing_that_looks_finished(
+    store: Path, tmp_path: Path, where: str
+) -> None:
+    before = exported(store, tmp_path, Format.CSV).folder
+    kept = (before / MANIFEST).read_text()
+    argv = [sys.executable, "-m", "tests.recorder.killed_export", str(store)]
+    done = subprocess.run([*argv, str(tmp_path), where], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    left = {p.name for p in tmp_path.iterdir()}
+    hidden = {name for name in left if name.startswith(PREFIX)}
+    assert hidden
+    assert left - hidden == ({before.name} if where == "offer" else set())
+    assert before.exists() == (where == "offer")
+    exported(store, tmp_path, Format.CSV, day(1))  # Of another day: it clears all the same.
+    assert {p.name for p in tmp_path.iterdir()} == {before.name, "centr-2026-09-22-csv"}
+    assert (before / MANIFEST).read_text() == kept
 
 
 def test_two_exports_at_a_time_are_refused(store: Path, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_an_empty_ledger_is_named(tmp_path: Path) -> None:
     assert "the ledger is empty" in refused(tmp_path / "new.sqlite", after(1))
     (tmp_path / "none.sqlite").write_bytes(b"no database at all")
     engine = reading(tmp_path / "none.sqlite")
-    with engine.connect() as connection, pytest.raises(HistoryError, match="no ledger"):
+    with engine.connect() as connection, pytest.raises(HistoryError, match="no records that can"):
         history.span(connection)
     engine.dispose()
 
