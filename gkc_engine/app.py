@@ -252,7 +252,11 @@ class App:
         stack.push_async_callback(self._cancel_tasks)
         await self._first_events()
         sockets = Path(os.environ.get(RUN_DIRECTORY_VARIABLE) or self.state_dir / "run")
-        self.control = control = ControlServer(socket_path(sockets), logged(self._audit))
+        self.late_audit = audit.LateAudit(self.ledger)
+        stack.push_async_callback(self.late_audit.close)
+        self.control = control = ControlServer(
+            socket_path(sockets), logged(self._audit), late=self._audit_late
+        )
         Methods(self.backend, engine_version()).register(control)
         self._destroying(control, stack)
         voice = BroadcastVoice(lambda: self.prompts, lambda: self.config.center.languages[0])
@@ -402,9 +406,12 @@ class App:
     def _audit(
         self, actor: str, action: str, subject: str, before: Json, after: Json
     ) -> Awaitable[None]:
-        row: dict[str, str | None] = {"actor": actor, "action": action, "object": subject}
-        row |= {"before": as_text(before), "after": as_text(after)}
+        row = _audit_row(actor, action, subject, before, after)
         return audit.insert(self.ledger, self.engine.now(), row)
+
+    def _audit_late(self, actor: str, action: str, subject: str, before: Json, after: Json) -> None:
+        row = _audit_row(actor, action, subject, before, after)
+        self.late_audit.keep(self.engine.now(), row)
 
     # --- reload ----------------------------------------------------------------------------
 
@@ -463,3 +470,8 @@ def run(folder: Path, state_dir: Path, overrides: Overrides) -> int:
         return 1 if app.failed is not None else 0
 
     return asyncio.run(main())
+
+
+def _audit_row(actor: str, action: str, subject: str, before: Json, after: Json) -> audit.Row:
+    known = {"actor": actor, "action": action, "object": subject}
+    return {**known, "before": as_text(before), "after": as_text(after)}

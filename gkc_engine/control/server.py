@@ -101,8 +101,20 @@ class _Connection:
 class ControlServer:
     """The engine's end of the control socket. Register methods, ``start``, later ``close``."""
 
-    def __init__(self, path: Path, audit: Audit, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        audit: Audit,
+        limits: Limits | None = None,
+        late: Callable[[str, str, str, Json, Json], None] | None = None,
+    ) -> None:
+        """``late`` takes the row of what was done or refused when ``audit`` could not write it.
+
+        It writes it later, or raises: then the person is told. What is only looked at, and must
+        not be without a row, is not shown.
+        """
         self.path = path
+        self._late = late
         self.counts = Counts()
         self._audit = audit
         self._limits = limits or Limits()
@@ -280,7 +292,9 @@ class ControlServer:
         if not isinstance(result, Change):
             return Reply(id=request.id, result=result)
         try:
-            await self._record(call.actor, name, result.object, result.before, result.after)
+            await self._record(
+                call.actor, name, result.object, result.before, result.after, late=method.changes
+            )
         except Exception:
             log.exception("audit_failed", actor=call.actor, action=name, object=result.object)
             done = "done, but" if method.changes else "not shown:"
@@ -295,18 +309,23 @@ class ControlServer:
         subject = " ".join(str(v)[:64] for v in request.params.values() if isinstance(v, str))
         try:
             await self._record(
-                call.actor, request.method, subject, None, {"refused": failure.error_id}
+                call.actor, request.method, subject, None, {"refused": failure.error_id}, late=True
             )
         except Exception:
             log.exception("audit_failed", actor=call.actor, action=request.method, object=subject)
 
     async def _record(
-        self, actor: str, action: str, subject: str, before: Json, after: Json
+        self, actor: str, action: str, subject: str, before: Json, after: Json, *, late: bool
     ) -> None:
-        written = self._audit(actor, action, subject, before, after)
-        if written is not None:
-            async with asyncio.timeout(self._limits.handle_s):
-                await written
+        try:
+            written = self._audit(actor, action, subject, before, after)
+            if written is not None:
+                async with asyncio.timeout(self._limits.handle_s):
+                    await written
+        except Exception:
+            if self._late is None or not late:
+                raise
+            self._late(actor, action, subject, before, after)
 
     async def _drop(self, connection: _Connection, error_id: str, message: str) -> None:
         self.counts.dropped += 1

@@ -102,6 +102,37 @@ async def test_what_cannot_be_audited_is_not_answered(tmp_path: Path, broken: Au
     await server.close()
 
 
+@pytest.mark.parametrize("broken", [_raise, _fail_later, _hang])
+async def test_the_row_of_what_was_done_is_written_later(tmp_path: Path, broken: Audit) -> None:
+    """It is done: to say that it failed would have people do it twice."""
+    kept: list[tuple[str, str, Json]] = []
+
+    def late(_actor: str, action: str, subject: str, _before: Json, after: Json) -> None:
+        if len(kept) == 2:
+            raise GkcError("no room")
+        kept.append((action, subject, after))
+
+    async def change(_params: Anything, _call: Call) -> Json:
+        return Change(object="queue x", before=1, after=2, result="done")
+
+    async def refuse(_params: Anything, _call: Call) -> Json:
+        raise GkcError("no")
+
+    server = ControlServer(tmp_path / "s", broken, Limits(handle_s=0.05), late)
+    server.method("look", Anything, change)
+    server.method("change", Anything, change, changes=True)
+    server.method("refuse", Anything, refuse, changes=True)
+    await server.start()
+    lines = (request(name) for name in ("look", "change", "refuse", "change"))
+    look, done, refused, full = await ask(server, *lines)
+    assert look["error"]["error_id"] == "audit_failed"
+    assert done["result"] == "done"
+    assert refused["error"]["error_id"] == "refused"
+    assert full["error"]["error_id"] == "audit_failed"
+    assert kept == [("change", "queue x", 2), ("refuse", "", {"refused": "refused"})]
+    await server.close()
+
+
 async def test_an_answer_waits_for_its_audit_row(tmp_path: Path) -> None:
     stored = False
 
