@@ -47,12 +47,14 @@ def rules(to: Path, language: Language = "ru", *, bare: bool = False, every: str
 
 
 def asked() -> list[str]:
-    """The dashboard's expressions with its variables filled in."""
-    found = [
-        target["expr"]
-        for panel in dashboard(load_config(CONFIG), "ru")["panels"]
-        for target in panel.get("targets", ())
-    ]
+    """The dashboard's expressions with its variables filled in, and those of the variables."""
+    tree = dashboard(load_config(CONFIG), "ru")
+    found = [target["expr"] for panel in tree["panels"] for target in panel.get("targets", ())]
+    for variable in tree["templating"]["list"]:
+        if variable["type"] == "query":
+            of = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
+            assert of is not None
+            found.append(f"count by ({of[2]}) ({of[1]})")
     for name, value in (("instance", ".*"), ("queue", ".*"), ("__rate_interval", "10s")):
         found = [expression.replace(f"${name}", value) for expression in found]
     return found

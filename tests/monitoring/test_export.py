@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
@@ -21,6 +24,7 @@ from gkc_engine.control.day import DayCounters
 from gkc_engine.control.observe import Observer
 from gkc_engine.metrics import Metrics
 from gkc_engine.monitoring.alert_rules import alert_rules
+from gkc_engine.monitoring.bounds import Language
 from gkc_engine.monitoring.grafana import dashboard
 from tests.control.fake import NOW, ZONE, FakeBackend
 
@@ -185,3 +189,30 @@ def test_stdout_is_the_file_and_nothing_else() -> None:
     done = CliRunner().invoke(app, ["export", "alerts", "--job", 'a"b', "--config", str(CONFIG)])
     assert done.exit_code == 2
     assert "expected letters, digits" in done.output
+
+
+def unknown(ours: object, theirs: object, place: str = "") -> list[str]:
+    """Return where what Grafana's own model keeps differs from what was written."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        gone = [f"{place}/{key}" for key in ours if key not in theirs]
+        return gone + [
+            x for k in ours if k in theirs for x in unknown(ours[k], theirs[k], f"{place}/{k}")
+        ]
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = enumerate(zip(ours, theirs, strict=True))
+        return [x for n, (one, two) in pairs for x in unknown(one, two, f"{place}/{n}")]
+    return [] if ours == theirs else [place]
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_the_dashboard_is_of_grafana_s_own_schema(config: Config, language: Language) -> None:
+    """Grafana's classes, made of its schemas, drop every key that it does not know."""
+    register_default_plugins()
+    written = json.loads(json.dumps(dashboard(config, language)))
+    model = Dashboard.from_json(written)
+    read = json.loads(JSONEncoder().encode(model))
+    # What the editor of variables shows; Grafana writes it itself, its schema does not name it.
+    assert unknown(written, read) == [f"/templating/list/{n}/definition" for n in (1, 2)]
+    for panel in model.panels or ():
+        kind = type(getattr(panel, "options", None)).__module__
+        assert panel.type_val == "row" or kind.startswith("grafana_foundation_sdk."), panel.type_val
