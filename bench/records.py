@@ -35,6 +35,11 @@ from gkc_engine.ids import SECOND, Instant, QueueId
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import Ledger, engine_version
 from gkc_engine.recorder.store import LedgerStore
+from gkc_engine.reports.kinds import build
+from gkc_engine.reports.model import Report
+from gkc_engine.reports.order import Order
+from gkc_engine.reports.periods import Length, last_whole
+from gkc_engine.reports.source import Asked
 from gkc_engine.statistics import drill
 from gkc_engine.statistics.counting import Ended
 from gkc_engine.statistics.figures import Part, offered
@@ -105,9 +110,18 @@ def report_figures(path: Path, day: date, size: str, clock: Clock) -> list[Figur
             lambda: drill.counted(c, hour, Part.ANSWERED),
             0.5,
         )
+        add("a month's whole report, compared with the one before", lambda: _whole(c, day))
         _agree(c, a_day, since)
     engine.dispose()
     return found
+
+
+def _whole(connection: sa.Connection, day: date) -> Report:
+    """Make the report of the month before ``day``'s, as ``gkc report month`` does."""
+    now = midnight(day)
+    of = last_whole(Length.MONTH, now, ZONE)
+    order = Order(kind="month", asked=Asked(zone=ZONE, known=now), of=of, length=Length.MONTH)
+    return build(connection, order, lambda _contacts: None)
 
 
 def _agree(connection: sa.Connection, period: Period, since: Instant) -> None:

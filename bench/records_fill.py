@@ -1,7 +1,8 @@
 """A year of a large city's records: contacts and roll-ups by the million, and the ledger of a day.
 
 What the writer would have made of ten million calls is written as rows, because their ledger would
-take days; the last day goes through the writer, call by call.
+take days; the last day goes through the writer, call by call. What operators did (segments, offers,
+intervals) is written of the last months alone: it is twice as large as all the rest.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
+from bench.records_work import RING_US, TABLES, WRAP_UP_US, Crew, Work, inserting
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.acd.core import Acd
@@ -34,6 +36,8 @@ from tests.recorder.support import History
 
 ZONE: Final = ZoneInfo("Europe/Moscow")
 DAYS: Final = 365
+WORK_DAYS: Final = 92
+"""Of which what operators did is on record: two whole months, and the present one."""
 QUEUES: Final = 20
 NUMBERS: Final = 6
 AGENTS: Final = 200
@@ -77,11 +81,17 @@ def midnight(day: date) -> Instant:
     return Instant(int(datetime(day.year, day.month, day.day, tzinfo=ZONE).timestamp()) * SECOND)
 
 
-def fill(path: Path, contacts: int, last: date, say: Say, of: int = DAYS) -> Filled:
-    """Make a store with about ``contacts`` contacts of ``of`` days, up to the end of ``last``."""
+def fill(
+    path: Path, contacts: int, last: date, say: Say, of: int = DAYS, work: int = WORK_DAYS
+) -> Filled:
+    """Make a store with about ``contacts`` contacts of ``of`` days, up to the end of ``last``.
+
+    ``work``: of how many days, the last ones, what operators did is on record.
+    """
     days = [last - timedelta(days=n) for n in reversed(range(of))]
     filled = Filled(days)
-    indexes = sorted(schema.contact.indexes, key=lambda index: index.name or "")
+    bulk = (schema.contact, *TABLES)
+    indexes = sorted((one for table in bulk for one in table.indexes), key=lambda i: i.name or "")
     store = LedgerStore(schema.sqlite_url(str(path)))
     store.open()
     with store.transaction() as connection:
@@ -94,10 +104,12 @@ def fill(path: Path, contacts: int, last: date, say: Say, of: int = DAYS) -> Fil
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-200000"):
         raw.execute(f"PRAGMA {pragma}")
     a_day = contacts // of
+    crew = Crew(AGENTS, midnight(days[max(0, of - work)]))
     for n, day in enumerate(days[:-1]):
         if n % 20 == 0:
             say(f"{filled.contacts} contacts, {filled.rollups} roll-ups: {day}")
-        _write_day(raw, filled, day, a_day, rng)
+        _write_day(raw, filled, day, a_day, rng, crew if n >= of - work else None)
+    Work(raw).intervals(crew.go_home(midnight(last)))
     for index in indexes:
         say(f"index {index.name}")
         raw.execute(str(CreateIndex(index).compile(store.engine)))
@@ -142,19 +154,25 @@ def write_ledger(store: LedgerStore, begin: Instant, contacts: int, first: int) 
 
 
 def _write_day(
-    raw: sqlite3.Connection, filled: Filled, day: date, contacts: int, rng: random.Random
+    raw: sqlite3.Connection,
+    filled: Filled,
+    day: date,
+    contacts: int,
+    rng: random.Random,
+    crew: Crew | None,
 ) -> None:
+    """Write a day's contacts and roll-ups; with a crew, what operators did, too."""
     begin = midnight(day)
     hours = rng.choices(range(24), _HOURS, k=contacts)
     starts = sorted(begin + (h * 3600 + rng.random() * 3600) * SECOND for h in hours)
     sums: defaultdict[Key, list[int]] = defaultdict(lambda: [0] * len(VALUES))
-    rows = _rows((int(at) for at in starts), filled, sums, rng)
-    places = ", ".join("?" * len(_COLUMNS))
-    named = ", ".join(f'"{name}"' for name in _COLUMNS)
-    insert = f"INSERT INTO contact ({named}) VALUES ({places})"
+    rows = _rows((int(at) for at in starts), filled, sums, rng, crew)
+    insert, work = inserting(schema.contact), Work(raw)
     raw.execute("BEGIN")
     while chunk := list(islice(rows, _CHUNK)):
-        raw.executemany(insert, chunk)
+        raw.executemany(insert, ([contact[name] for name in _COLUMNS] for contact in chunk))
+        if crew is not None:
+            work.write(chunk)
     named = ", ".join((*KEY, *VALUES))
     places = ", ".join("?" * (len(KEY) + len(VALUES)))
     added = ", ".join(f"{name} = {name} + excluded.{name}" for name in VALUES)
@@ -172,17 +190,18 @@ def _rows(
     filled: Filled,
     sums: defaultdict[Key, list[int]],
     rng: random.Random,
-) -> Iterator[tuple[Any, ...]]:
+    crew: Crew | None,
+) -> Iterator[Row]:
     weights, ends = zip(*_ENDS, strict=True)
     for started in starts:
         end = rng.choices(ends, weights)[0]
-        contact = _contact(filled.contacts, started, end, rng)
+        contact = _contact(filled.contacts, started, end, rng, crew)
         filled.contacts += 1
         key, values = cell_of(contact)
         kept = sums[key]
         for place, value in enumerate(values):
             kept[place] += value
-        yield tuple([contact[name] for name in _COLUMNS])
+        yield contact
 
 
 _EMPTY: Final[Row] = dict.fromkeys(_COLUMNS) | {
@@ -211,12 +230,15 @@ _EMPTY: Final[Row] = dict.fromkeys(_COLUMNS) | {
 }
 
 
-def _contact(n: int, started: int, end: Disposition, rng: random.Random) -> Row:
-    """Return one contact's row: some two thirds of a kilobyte, as the writer makes them."""
+def _contact(n: int, started: int, end: Disposition, rng: random.Random, crew: Crew | None) -> Row:
+    """Return one contact's row: some two thirds of a kilobyte, as the writer makes them.
+
+    ``ready`` is beside its columns: since when the operator had been who answered.
+    """
     contact = _EMPTY.copy()
     menu = int(rng.uniform(3, 25) * SECOND)
     queue = int(rng.expovariate(0.15)) % QUEUES
-    wait = int(rng.expovariate(1 / 30) * SECOND)
+    wait = int(rng.expovariate(1 / 30) * SECOND) + RING_US
     contact["contact_id"] = f"{started // 1000:012x}-7{n % 4096:03x}-{n:016x}"
     contact["number"] = f"2026-ЦАО-{n:06d}"
     contact["number_seq"] = n
@@ -238,9 +260,14 @@ def _contact(n: int, started: int, end: Disposition, rng: random.Random) -> Row:
     if end is Disposition.ANSWERED:
         contact["answered"] = started + menu + wait
         talk = int(rng.expovariate(1 / 180) * SECOND)
-        contact["agent_id"] = f"agent{n % AGENTS}"
-        contact["talk_us"], contact["wrap_up_us"] = talk, 20 * SECOND
-        contact["ring_us"], contact["sl_met"] = 3 * SECOND, wait <= 20 * SECOND
+        rung = contact["answered"] - RING_US
+        contact["agent_id"], contact["ready"] = (
+            (f"agent{n % AGENTS}", rung)
+            if crew is None
+            else crew.ring(rung, RING_US + talk + WRAP_UP_US)
+        )
+        contact["talk_us"], contact["wrap_up_us"] = talk, WRAP_UP_US
+        contact["ring_us"], contact["sl_met"] = RING_US, wait <= 20 * SECOND
         contact["recording_refs"] = f"2026/{n % 365:03d}/{n}.wav"
     contact["offers"] = contact["agent_offers"] = int(end is Disposition.ANSWERED)
     contact["ended"] = started + menu + wait + talk

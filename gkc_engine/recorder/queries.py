@@ -17,6 +17,7 @@ from sqlalchemy.engine import Engine
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.new_records import OUT
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMES: Final = frozenset(
@@ -77,7 +78,7 @@ def list_contacts(
     if citizen is not None:
         query = query.where(table.c.citizen_id == citizen)
     if direction is not None:
-        query = query.where(table.c.direction == direction)
+        query = query.where(schema.IS_OUT if direction == OUT else table.c.direction == direction)
     with engine.connect() as connection:
         return [public(row) for row in connection.execute(query).mappings()]
 

@@ -15,7 +15,7 @@ from typing import Final
 from gkc_engine.ids import SECOND
 from gkc_engine.reports.model import Unit, Verdict
 from gkc_engine.statistics import figures
-from gkc_engine.statistics.figures import Counts, nearest_rank
+from gkc_engine.statistics.figures import Counts
 from gkc_engine.statistics.rollups import Line
 
 FEW: Final = 30
@@ -64,7 +64,7 @@ def late(counts: Counts) -> int:
 
 
 def _waited(percent: int) -> Callable[[Line], float | None]:
-    return lambda line: nearest_rank(line.ordered(), percent)
+    return lambda line: line.waited_s(percent)
 
 
 def _answered(counts: Counts) -> int:

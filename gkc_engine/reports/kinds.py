@@ -60,14 +60,15 @@ def _read(connection: sa.Connection, order: Order, tell: Progress) -> Made:
     else:
         bases = periods.bases_of_period(order.length, of, asked.zone)
 
-    def counted(one: Stretch) -> Counted:
-        return source.count(connection, asked, one, bounds_of(order, one), tell)
+    def counted(one: Stretch, *, compared: bool = False) -> Counted:
+        bounds = None if order.length is None else bounds_of(order, one)
+        return source.count(connection, asked, one, bounds, tell, compared=compared)
 
     return Made(
         order=order,
         facts=source.facts(connection, of),
         now=counted(of),
-        bases={base: (one, counted(one)) for base, one in bases.items()},
+        bases={base: (one, counted(one, compared=True)) for base, one in bases.items()},
     )
 
 

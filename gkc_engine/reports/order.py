@@ -49,12 +49,11 @@ class Made:
 
 
 def bounds_of(order: Order, of: Stretch) -> list[Instant]:
-    """Return where the intervals of a report begin: half-hours of a day, else days."""
+    """Return where the intervals of a day, week or month begin: half-hours, else days."""
+    assert order.length is not None, order
     zone = order.asked.zone
     if order.length is Length.DAY:
         return interval_bounds(of.since, of.until, HALF_HOUR_MIN, zone)
-    if order.length is None:
-        return [of.since]
     bounds = [of.since]
     while bounds[-1] < of.until:
         bounds.append(next_midnight(bounds[-1], zone))

@@ -6,10 +6,10 @@ By `statistics.rollups`: sums by quarter-hours, and the waits of the contacts th
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -18,14 +18,15 @@ import sqlalchemy as sa
 from gkc_engine.config.guardrail_model import guardrails_of
 from gkc_engine.ids import Instant
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.rollup import TALKING, WAITING
+from gkc_engine.recorder.rollup import GRAIN_US, TALKING, WAITING
 from gkc_engine.reports.periods import Stretch
-from gkc_engine.statistics import operators, rollups
+from gkc_engine.statistics import rollups
 from gkc_engine.statistics.drill import IN_PROGRESS
 from gkc_engine.statistics.figures import Handling
-from gkc_engine.statistics.intervals import at, interval_bounds
+from gkc_engine.statistics.intervals import at
 from gkc_engine.statistics.rollups import Line, Period
 from gkc_engine.statistics.scope import EVERYTHING, Scope
+from gkc_engine.statistics.worktime import Within, time_of_all
 
 GOAL: Final = 0.8
 """Service level that is asked for where no guard-rail says one: 80 % in time, the field's habit."""
@@ -67,7 +68,7 @@ class Counted:
     of_all: Line = field(default_factory=Line)
     by_interval: dict[Instant, Line] = field(default_factory=dict)
     by_hour: dict[int, Line] = field(default_factory=dict)
-    """By the hour that the wall clock shows, 0 to 23."""
+    """By the hour that the wall clock shows, 0 to 23; without percentiles."""
     by_queue: dict[str | None, Line] = field(default_factory=dict)
     by_service: dict[str | None, Line] = field(default_factory=dict)
     outcomes: Counter[tuple[str | None, str]] = field(default_factory=Counter)
@@ -77,7 +78,7 @@ class Counted:
     outside: Counter[str] = field(default_factory=Counter)
     """Disposition -> contacts that never entered a queue."""
     staff: Handling | None = None
-    """What all operators did; ``None`` where only a part of the contacts is asked for."""
+    """On what all operators' time went; ``None`` where only a part of the contacts is asked for."""
 
     def ended_as(self) -> Counter[str]:
         """Return how many contacts there were of each disposition."""
@@ -126,27 +127,61 @@ def count(
     connection: sa.Connection,
     asked: Asked,
     of: Stretch,
-    bounds: Sequence[Instant],
+    bounds: Sequence[Instant] | None,
     tell: Progress,
+    *,
+    compared: bool = False,
 ) -> Counted:
-    """Return the figures of a stretch of time; ``bounds``: where its intervals begin."""
+    """Return the figures of a stretch of time.
+
+    Args:
+        connection: To the records.
+        asked: Of which contacts.
+        of: The stretch.
+        bounds: Where its intervals begin, and where the last one ends: half-hours, or days;
+            ``None``: it is not asked what came when.
+        tell: Told how many contacts have been read.
+        compared: It is only what another stretch is held against: then nothing is counted by
+            interval, and percentiles are of all together alone.
+    """
     found = Counted()
     if of.seen <= of.since:
         return found
     zone, period = asked.zone, asked.period(of)
-    # Half-hours lie in one interval and in one hour of the clock, whatever the bounds are.
-    halves = interval_bounds(of.since, of.seen, 30, zone)
-    lines = rollups.read(connection, period, by=("queue", "service"), bounds=halves)
-    for (begin, queue, service), line in lines.items():
-        interval = bounds[bisect_right(bounds, begin) - 1]
-        hour = at(begin).astimezone(zone).hour
-        found.of_all.add(line)
-        found.by_interval.setdefault(interval, Line()).add(line)
-        found.by_hour.setdefault(hour, Line()).add(line)
-        found.by_queue.setdefault(queue or None, Line()).add(line)
-        found.by_service.setdefault(service or None, Line()).add(line)
-    ends = rollups.outcomes(connection, period, by=("direction", "service"))
-    for (direction, service), counter in ends.items():
+    inner = None if compared else bounds
+    by: tuple[rollups.By, ...] = ("direction", "queue", "service")
+    lines, ends = rollups.sums(connection, period, by=by, bounds=inner)
+    for (*begin, _, queue, service), line in lines.items():
+        for group in _groups(found, begin, queue, service):
+            group.add(line)
+    _count_ends(found, ends)
+    by = () if compared else ("queue", "service")
+    for key, waits in rollups.waits_of(connection, period, by=by, bounds=inner):
+        if compared:
+            found.of_all.waits.append(waits)
+            continue
+        *begin, queue, service = key
+        for group in _groups(found, begin, queue, service):
+            group.waits.append(waits)
+    if bounds is not None:
+        found.by_hour = _by_hour(connection, period, zone)
+    tell(found.contacts)
+    if not asked.narrowed:
+        found.staff = staff(connection, of.since, of.seen, asked.known)
+    return found
+
+
+def _groups(found: Counted, begin: Sequence[Instant], queue: str, service: str) -> Iterator[Line]:
+    """Give the lines in which contacts of that interval (if one is told) and queue count."""
+    yield found.of_all
+    yield found.by_queue.setdefault(queue or None, Line())
+    yield found.by_service.setdefault(service or None, Line())
+    for interval in begin:
+        yield found.by_interval.setdefault(interval, Line())
+
+
+def _count_ends(found: Counted, ends: Mapping[rollups.Group, rollups.Outcomes]) -> None:
+    for (*_, direction, _, service), counter in ends.items():
         for (outcome, queued), n in counter.items():
             name = IN_PROGRESS if outcome in (TALKING, WAITING) else outcome
             if direction == OUT:
@@ -155,23 +190,36 @@ def count(
             found.outcomes[service or None, name] += n
             if not queued:
                 found.outside[name] += n
-    tell(found.contacts)
-    if not asked.narrowed:
-        found.staff = staff(connection, of.since, of.seen, asked.known)
+
+
+def _by_hour(connection: sa.Connection, period: Period, zone: ZoneInfo) -> dict[int, Line]:
+    """Return the counts of each hour that the wall clock shows, all days together."""
+    found: dict[int, Line] = {}
+    hours = _hours(period.since, period.until, zone)
+    for (begin,), line in rollups.read(connection, period, bounds=hours, waits=False).items():
+        found.setdefault(at(begin).astimezone(zone).hour, Line()).add(line)
     return found
 
 
+def _hours(since: Instant, until: Instant, zone: ZoneInfo) -> list[Instant]:
+    """Return at which quarter-hours the wall clock begins to show another hour, from ``since`` on.
+
+    No interval of the clock would do: on the Chatham Islands 02:44 is followed by 03:45.
+    """
+    first, last = since - since % GRAIN_US, -(-until // GRAIN_US) * GRAIN_US
+    bounds: list[Instant] = []
+    shown: tuple[date, int] | None = None
+    for moment in range(first, last, GRAIN_US):
+        local = at(moment).astimezone(zone)
+        if (local.date(), local.hour) != shown:
+            shown = (local.date(), local.hour)
+            bounds.append(Instant(moment))
+    return [*bounds, Instant(last)]
+
+
 def staff(connection: sa.Connection, since: Instant, until: Instant, known: Instant) -> Handling:
-    """Return what all operators together did in a stretch of time."""
-    rows = operators.rows(connection, since, until, known)
-    made = Handling()
-    if rows:
-        of_all = rows[-1]  # The row of all together, or the only one.
-        for name in ("talk", "hold", "wrap_up", "ready", "paid"):
-            setattr(made, f"{name}_us", round(of_all[f"{name}_s"] * 1_000_000))
-        made.handled, made.offers = of_all["handled"], of_all["offers"]
-        made.offers_unanswered = of_all["offers_unanswered"]
-    return made
+    """Return on what the time of all operators together went in a stretch of time."""
+    return time_of_all(connection, Within(since=since, until=until, known=known))
 
 
 # --- what the config said -------------------------------------------------------------------------

@@ -6,6 +6,7 @@ mislead.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -210,6 +211,26 @@ def nearest_rank(ordered: Sequence[int], percent: int) -> float | None:
         return None
     place = -(-percent * len(ordered) // 100)
     return ordered[place - 1] / SECOND
+
+
+def nearest_rank_of(runs: Sequence[Sequence[int]], percent: int) -> float | None:
+    """Return the ``nearest_rank`` of several lists together, each in ascending order.
+
+    They are not merged: the wait is found by halving, of each list one place a step. A month's
+    700 000 waits serve days, queues and services without being sorted anew for each.
+    """
+    count = sum(map(len, runs))
+    if not count:
+        return None
+    place = -(-percent * count // 100)
+    low, high = min(run[0] for run in runs if run), max(run[-1] for run in runs if run)
+    while low < high:
+        middle = (low + high) // 2
+        if sum(bisect_right(run, middle) for run in runs) >= place:
+            high = middle
+        else:
+            low = middle + 1
+    return low / SECOND
 
 
 # --- agents ---------------------------------------------------------------------------------------

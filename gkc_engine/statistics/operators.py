@@ -1,36 +1,25 @@
-"""What operators did in a stretch of time, from their intervals, offers and talks."""
+"""What operators did in a stretch of time: on what it went, their offers and their talks."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
 
 from gkc_engine.acd.commands import (
-    AgentState,
     Disposition,
     OfferOutcome,
     SegmentKind,
     SegmentOutcome,
 )
-from gkc_engine.acd.slots import DIALS
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.new_records import OUT
 from gkc_engine.recorder.rollup import UNANSWERED
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.figures import Handling
 from gkc_engine.statistics.scope import EVERYTHING, Scope
-
-Interval = tuple[int, int, str]
-"""Start and end, and on what the time of one slot goes: one of ``ACTIVITIES``, or of none."""
-
-ACTIVITIES = ("talk", "hold", "wrap_up", "dial", "ready")
-"""The first of them that any slot is in is what the operator does: who talks is not ready."""
-
+from gkc_engine.statistics.worktime import Within, time_of_each
 
 _TALKS = [str(kind) for kind in (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED)]
 _GOES_ON = [
@@ -63,8 +52,8 @@ def rows(
         scope: Who asks.
     """
     found: defaultdict[str, Handling] = defaultdict(Handling)
-    for agent_id, slots in _intervals(connection, since, until, known, scope):
-        spend(found[agent_id], slots)
+    within = Within(since=since, until=until, known=known, scope=scope)
+    found.update(time_of_each(connection, within))
     _count_talks(connection, since, until, found, scope)
     _count_offers(connection, since, until, found, scope)
     _count_outbound(connection, since, until, found, scope)
@@ -83,69 +72,6 @@ def last_word(connection: sa.Connection) -> Instant:
     event = schema.event
     query = sa.select(event.c.ts_us).order_by(event.c.seq.desc()).limit(1)
     return Instant(connection.scalar(query) or 0)
-
-
-def spend(handling: Handling, slots: Iterable[Interval]) -> None:
-    """Add an operator's time, all slots together, to what he did.
-
-    Every instant counts once, however many slots: as the first of ``ACTIVITIES`` that one of them
-    is in, and as paid while he is logged in.
-    """
-    edges = sorted(
-        (at, step, doing)
-        for start, end, doing in slots
-        if start < end
-        for at, step in ((start, +1), (end, -1))
-    )
-    now: defaultdict[str, int] = defaultdict(int)
-    for (at, step, doing), (following, _, _) in pairwise([*edges, (0, 0, "")]):
-        now[doing] += step
-        spent = following - at
-        if spent <= 0 or not any(now.values()):
-            continue
-        handling.paid_us += spent
-        for activity in ACTIVITIES:
-            if now[activity]:
-                name = f"{activity}_us"
-                setattr(handling, name, getattr(handling, name) + spent)
-                break
-
-
-def _intervals(
-    connection: sa.Connection, since: Instant, until: Instant, known: Instant, scope: Scope
-) -> Iterator[tuple[str, list[Interval]]]:
-    """Give each operator's intervals within the time, cut at its edges; none while logged out."""
-    c = schema.agent_interval.c
-    query = (
-        sa.select(c.agent_id, c.start, c.end, c.state, c.reason, c.contact_id)
-        .where(c.start < until, sa.or_(c.end.is_(None), c.end > since))
-        .where(c.state != str(AgentState.OFFLINE))
-        .order_by(c.agent_id, c.start)
-    )
-    query = scope.narrow_by_contact(query, c.contact_id)
-    present: str | None = None
-    slots: list[Interval] = []
-    for agent_id, start, end, state, reason, contact_id in connection.execute(query):
-        if agent_id != present:
-            if present is not None:
-                yield present, slots
-            present, slots = agent_id, []
-        cut = min(known if end is None else end, until)
-        slots.append((max(start, since), cut, _doing(state, reason, contact_id)))
-    if present is not None:
-        yield present, slots
-
-
-def _doing(state: str, reason: str, contact_id: str | None) -> str:
-    """Return on what the time goes; the state itself where it is none of ``ACTIVITIES``.
-
-    A call of his own is no contact's talk, and who rests after a missed ring cannot be rung.
-    """
-    if state == AgentState.TALK and reason == DIALS[1]:
-        return "dial"
-    if state == AgentState.READY:
-        return "ready" if not reason else "rest"
-    return state if contact_id is not None or state not in ACTIVITIES else "own"
 
 
 def _count_talks(
@@ -208,7 +134,7 @@ def _count_outbound(
     c = schema.contact.c
     query = (
         sa.select(c.agent_id, sa.func.count(), sa.func.count(c.answered))
-        .where(c.started >= since, c.started < until, c.direction == OUT)
+        .where(c.started >= since, c.started < until, schema.IS_OUT)
         .where(sa.or_(c.disposition.is_(None), c.disposition != str(Disposition.BARRED)))
         .group_by(c.agent_id)
     )

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from gkc_engine.ids import Instant
 from gkc_engine.recorder import queries
 from gkc_engine.statistics import figures
-from gkc_engine.statistics.figures import Part, nearest_rank
+from gkc_engine.statistics.figures import Part
 from gkc_engine.statistics.intervals import clock_time
 from gkc_engine.statistics.rollups import By, Group, Line, total
 
@@ -50,17 +50,17 @@ def row(name: str, value: str | None, line: Line) -> dict[str, Any]:
 
     ``value``: what it is of; ``None``: of all together, empty: of those without any.
     """
-    counts, waits = line.counts, line.ordered()
+    counts = line.counts
     made: dict[str, Any] = {name: value, "offered": figures.offered(counts)}
     made |= {str(part): getattr(counts, part) for part in Part if part is not Part.OFFERED}
     made |= {
         "abandon_rate": figures.abandon_rate(counts),
         "abandon_time_s": figures.average_abandon_time_s(counts),
         "asa_s": figures.average_speed_of_answer_s(counts),
-        "wait_p50_s": nearest_rank(waits, 50),
-        "wait_p90_s": nearest_rank(waits, 90),
-        "wait_p95_s": nearest_rank(waits, 95),
-        "wait_max_s": nearest_rank(waits, 100),
+        "wait_p50_s": line.waited_s(50),
+        "wait_p90_s": line.waited_s(90),
+        "wait_p95_s": line.waited_s(95),
+        "wait_max_s": line.waited_s(100),
         "aht_s": figures.average_handle_time_s(line.handling),
         "service_level": figures.service_level(counts),
         "sl_1": figures.service_level_1(counts),

@@ -38,6 +38,23 @@ def test_a_store_made_at_once_is_of_the_same_form(place: Place) -> None:
         assert migrate.current(connection) == schema.REVISION
 
 
+def test_indexes_by_time_come_to_a_store_whose_tables_stay(place: Place) -> None:
+    with place.engine().begin() as connection:
+        migrate.bring_up(connection)
+        connection.execute(schema.meta.insert(), {"key": schema.PROJECTED, "value": "0"})
+        added = {"segment_work", "contact_out", "offer_created"}
+        for table in (schema.segment, schema.contact, schema.offer):
+            next(index for index in table.indexes if index.name in added).drop(connection)
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0005'")
+        migrate.bring_up(connection)
+        assert differences(connection) == []
+        # Still there: nothing is made anew.
+        assert connection.scalar(sa.select(schema.meta.c.value).where(_PROJECTED)) == "0"
+
+
+_PROJECTED = schema.meta.c.key == schema.PROJECTED
+
+
 def test_the_revisions_are_numbers_in_order_and_the_last_is_the_codes() -> None:
     found = migrate.history()
     assert [revision for revision, _ in found] == [f"{n:04}" for n in range(1, len(found) + 1)]

@@ -204,3 +204,4 @@ def test_what_is_acknowledged_is_on_disk_whatever_the_server_s_default(
     with place.engine().connect() as connection:
         assert connection.scalar(sa.text("SHOW synchronous_commit")) == "on"
         assert connection.scalar(sa.text("SHOW lock_timeout")) == "100ms"
+        assert connection.scalar(sa.text("SHOW jit")) == "off"

@@ -12,7 +12,13 @@ from gkc_engine.acd.commands import Disposition
 from gkc_engine.ids import SECOND
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.counting import OUTBOUND_ONLY, counts_of
-from gkc_engine.statistics.figures import Counts, Handling, nearest_rank, offered
+from gkc_engine.statistics.figures import (
+    Counts,
+    Handling,
+    nearest_rank,
+    nearest_rank_of,
+    offered,
+)
 
 HOUR = 3600 * SECOND
 
@@ -108,6 +114,16 @@ def test_nearest_rank() -> None:
     assert [nearest_rank(waits, p) for p in (5, 20, 30, 40, 50, 100)] == [15, 15, 20, 20, 35, 50]
     assert nearest_rank([7 * SECOND], 1) == 7
     assert nearest_rank([], 50) is None
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 30) | st.integers(0, 10**12)), max_size=5),
+    st.integers(1, 100),
+)
+def test_nearest_rank_of_several_lists_is_that_of_one(lists: list[list[int]], percent: int) -> None:
+    together = sorted(wait for one in lists for wait in one)
+    runs = [sorted(one) for one in lists]
+    assert nearest_rank_of(runs, percent) == nearest_rank(together, percent)
 
 
 @pytest.mark.parametrize("disposition", list(Disposition))

@@ -16,9 +16,11 @@ from gkc_engine.acd import events as ev
 from gkc_engine.ids import SECOND, AgentId, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import batch_of
+from gkc_engine.recorder.queries import list_contacts
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.statistics.figures import Handling
-from gkc_engine.statistics.operators import ACTIVITIES, Interval, last_word, rows, spend
+from gkc_engine.statistics.operators import last_word, rows
+from gkc_engine.statistics.worktime import ACTIVITIES, Interval, spend
 from tests.recorder.support import START, History
 
 
@@ -194,3 +196,22 @@ def test_a_part_of_a_shift_is_cut_at_its_edges(records: sa.Connection) -> None:
 
 def test_nobody_at_work_gives_no_row(records: sa.Connection) -> None:
     assert report(records, 40_000, 50_000) == {}
+
+
+def test_no_report_of_operators_reads_a_whole_table(records: sa.Connection) -> None:
+    said: list[str] = []
+
+    def listen(_c: object, _cursor: object, text: str, given: Any, *_: object) -> None:  # noqa: ANN401
+        if not text.startswith("EXPLAIN"):
+            plan = records.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", given)
+            said.extend(line[3] for line in plan)
+
+    sa.event.listen(records.engine, "before_cursor_execute", listen)
+    report(records, 100, 200)
+    list_contacts(records.engine, direction="out")
+    sa.event.remove(records.engine, "before_cursor_execute", listen)
+    plan = "\n".join(said)
+    tables = ("segment", "offer", "contact", "agent_interval")
+    assert not [t for t in tables if f"SCAN {t}\n" in f"{plan}\n"], plan
+    for index in ("segment_work", "offer_created", "contact_out"):
+        assert f"USING INDEX {index}" in plan
