@@ -13,17 +13,20 @@ a call that was dialled. A call is counted by its disposition:
 
 So ``offered = answered + abandoned + self_served + refused + failed_open + lost`` always holds.
 A call with several records is counted once, by its first; ``doubled`` tells of the others.
+
+Who talked with a citizen is known to the phones too: ``other_hands`` are calls of which the phones
+that answered are not those of the operators on record, in that order.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gkc_engine.acd.commands import Disposition
-from gkc_engine.ids import Instant, Micros, QueueId
+from gkc_engine.acd.commands import Disposition, TransferKind
+from gkc_engine.ids import SECOND, Instant, Micros, QueueId
 from gkc_engine.statistics.counting import counts_of
 from gkc_engine.statistics.figures import Counts, nearest_rank, service_level
 
@@ -45,6 +48,18 @@ GROUPS: Final[Mapping[Disposition, str]] = {
 }
 
 
+BLINK_US: Final = SECOND
+"""A talk as short as this may be known to one side only: an answer and a hang-up may cross."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hand:
+    """One stretch of a citizen's talk, with one phone."""
+
+    phone: str
+    talk_us: Micros
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What of one contact's record the account needs."""
@@ -60,6 +75,12 @@ class Record:
     """First queue entry to the answer or the end, ring included."""
     missed: bool = False
     """Whether an earlier offer was not answered, declined, or found the phone busy."""
+    hands: tuple[Hand, ...] | None = None
+    """Whose phones he talked on, in order; ``None``: not all of them are the outside world's."""
+    transfers: tuple[str, ...] = ()
+    """How he was handed over, each time: `TransferKind`."""
+    consultations: int = 0
+    """How often an operator asked a colleague about him."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,19 +100,29 @@ class Account:
     service_level: float | None = None
     outbound: Counter[str] = field(default_factory=Counter)
     """Calls that operators made, by disposition; apart from all that is above."""
+    transfers: Counter[str] = field(default_factory=Counter)
+    """By `TransferKind`."""
+    consultations: int = 0
+    other_hands: list[str] = field(default_factory=list)
+    """Ids of calls that other phones answered than the records say."""
 
     @property
     def balanced(self) -> bool:
-        """Whether every call stands in the records exactly once, and no call out is open."""
-        return not self.lost and not self.doubled and not self.outbound[""]
+        """Whether each call is on record once, with who talked, and no call out is open."""
+        return not (self.lost or self.doubled or self.other_hands or self.outbound[""])
 
 
 def compare(
-    dialled: Collection[str], records: Iterable[Record], targets_us: Mapping[QueueId, Micros]
+    dialled: Collection[str],
+    records: Iterable[Record],
+    targets_us: Mapping[QueueId, Micros],
+    hands: Mapping[str, Sequence[Hand]] | None = None,
 ) -> Account:
     """Compare the outside world's list of call ids with the records, one to one.
 
     ``targets_us``: each queue's ``servicelevel``. Records in order of their contacts' start.
+    ``hands``: the phones that answered, by call id, as the outside world knows them;
+    ``None``: it does not tell.
     """
     by_call: defaultdict[str, list[Record]] = defaultdict(list)
     too_many = []
@@ -116,7 +147,28 @@ def compare(
         doubled=too_many,
         waits_us=sorted(r.wait_us for r in answered),
         service_level=service_level(_counts(ended.values(), targets_us)),
+        transfers=Counter(kind for r in ended.values() for kind in r.transfers),
+        consultations=sum(r.consultations for r in ended.values()),
+        other_hands=[] if hands is None else _other_hands(ended, hands),
     )
+
+
+def _other_hands(ended: Mapping[str, Record], hands: Mapping[str, Sequence[Hand]]) -> list[str]:
+    return sorted(
+        call_id
+        for call_id, record in ended.items()
+        if record.hands is not None
+        and not (
+            _within(record.hands, hands.get(call_id, ()))
+            and _within(hands.get(call_id, ()), record.hands)
+        )
+    )
+
+
+def _within(some: Iterable[Hand], others: Iterable[Hand]) -> bool:
+    """Whether the talks that both sides must know stand in that order among the others."""
+    left = iter([hand.phone for hand in others])
+    return all(hand.phone in left for hand in some if hand.talk_us > BLINK_US)
 
 
 def _disposition(record: Record) -> Disposition:
@@ -160,6 +212,10 @@ def report(account: Account, *, seconds: float, rate: float, seed: int) -> dict[
         "service_level": None if account.service_level is None else round(account.service_level, 4),
         "outbound": account.outbound.total(),
         "outbound_answered": account.outbound[Disposition.ANSWERED.value],
+        "outbound_by_disposition": dict(sorted(account.outbound.items())),
+        "transfers": {kind.value: account.transfers[kind.value] for kind in TransferKind},
+        "consultations": account.consultations,
+        "other_hands": len(account.other_hands),
         "by_disposition": {one.value: account.by_disposition[one.value] for one in GROUPS},
     }
 

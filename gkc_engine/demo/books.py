@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
-from gkc_engine.acd.commands import Disposition, OfferOutcome
-from gkc_engine.demo.account import Account, Record, compare
-from gkc_engine.ids import Instant, Micros, QueueId
+from gkc_engine.acd.commands import Disposition, OfferOutcome, SegmentKind
+from gkc_engine.demo.account import Account, Hand, Record, compare
+from gkc_engine.ids import SECOND, Instant, Micros, QueueId
+from gkc_engine.pbx.outside import PhoneAct
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.new_records import OUT
 from gkc_engine.recorder.rebuild import settle_left
 
-_USERFIELD, _SRC, _UNIQUEID, _COLUMNS = 0, 2, 10, 11
+_USERFIELD, _ACCOUNT, _SRC, _ANSWER, _BILLSEC, _UNIQUEID, _COLUMNS = 0, 1, 2, 5, 8, 10, 11
 """Columns of ``calls.csv`` (asterisk/README.md)."""
+
+_TALKED: Final = (SegmentKind.TALK.value, SegmentKind.HOLD.value)
+_DONE: Final = "SUCCESS"
+_FALLBACK: Final = "fallback"
+"""``via`` of a contact that Asterisk's own queue served: with whom is not always known."""
+
+Row: TypeAlias = Mapping[Any, Any]
 
 _MISSED: Final = (
     OfferOutcome.NO_ANSWER.value,
@@ -43,6 +51,8 @@ class Books:
     """The URL of the engine's records."""
     visitor: str = ""
     """A number whose calls nobody else wrote down: a person who tries the demo out."""
+    phones: Mapping[str, str] = field(default_factory=dict)
+    """The phone of each operator who is played by the outside world."""
 
     def dialled(self) -> set[str]:
         """Return the ids of the run's calls in the outside world's CDR."""
@@ -53,10 +63,11 @@ class Books:
 
         ``targets_us``: each queue's ``servicelevel``.
         """
-        found = records(self.store, ids(self.center_csv), since=self.since)
+        found = records(self.store, ids(self.center_csv), since=self.since, phones=self.phones)
         visits = legs_of(self.center_csv, self.visitor) if self.visitor else set()
         counted = [one.record for one in found if one.leg not in visits]
-        account = compare(self.dialled() | set(originated), counted, targets_us)
+        hands = hands_of(self.outside_csv) if self.phones else None
+        account = compare(self.dialled() | set(originated), counted, targets_us, hands)
         account.outbound = calls_out(self.store, since=self.since)
         return account
 
@@ -86,6 +97,31 @@ def ids(calls_csv: Path) -> dict[str, str]:
     return {row[_UNIQUEID]: row[_USERFIELD] for row in rows(calls_csv) if row[_USERFIELD]}
 
 
+def hands_of(outside_csv: Path) -> dict[str, list[Hand]]:
+    """Return whose phones each citizen talked on, by the call's id, as the phones tell it.
+
+    A phone's account code is ``PHONE/ACT/TO/STATUS`` (the outside world's extensions.conf). Its
+    leg bears the citizen's number; only whom a colleague asked sees that colleague's instead, and
+    has the citizen when ``ask`` was a success.
+    """
+    written = rows(outside_csv)
+    calls = {row[_SRC]: row[_USERFIELD] for row in written if row[_USERFIELD]}
+    hands: dict[str, list[Hand]] = {}
+    answered = (row for row in written if row[_ANSWER] and "/" in row[_ACCOUNT])
+    for row in sorted(answered, key=lambda row: float(row[_ANSWER])):
+        call_id = calls.get(row[_SRC])
+        if call_id is None:
+            continue
+        phone, act, to, status = (*row[_ACCOUNT].split("/"), "", "", "")[:4]
+        talk_us = Micros(round(float(row[_BILLSEC]) * SECOND))
+        mine = hands.setdefault(call_id, [])
+        mine.append(Hand(phone=phone, talk_us=talk_us))
+        if (act, status) == (PhoneAct.ASK, _DONE):
+            # How long they went on is known to the colleague's leg alone; long enough.
+            mine.append(Hand(phone=to, talk_us=talk_us))
+    return hands
+
+
 def legs_of(center_csv: Path, caller: str) -> set[str]:
     """Return the Uniqueids of the calls that ``caller`` made."""
     digits = caller.lstrip("+")
@@ -100,35 +136,68 @@ class Found:
     record: Record
 
 
-def records(url: str, call_ids: Mapping[str, str], *, since: Instant) -> list[Found]:
+def records(
+    url: str, call_ids: Mapping[str, str], *, since: Instant, phones: Mapping[str, str]
+) -> list[Found]:
     """Return the citizens' contacts that began at ``since`` or later, in that order."""
-    contact, offer = schema.contact, schema.offer
+    contact, offer, segment = schema.contact, schema.offer, schema.segment
     settle_left(url)
     engine = schema.make_engine(url, read_only=True)
+    mine = (contact.c.started >= since, contact.c.direction != OUT)
     try:
         with engine.connect() as connection:
             failed = sa.select(offer.c.contact_id).where(offer.c.outcome.in_(_MISSED))
             missed = set(connection.execute(failed.distinct()).scalars())
-            query = (
-                sa.select(contact)
-                .where(contact.c.started >= since, contact.c.direction != OUT)
-                .order_by(contact.c.started, contact.c.contact_id)
-            )
+            query = sa.select(contact).where(*mine)
+            query = query.order_by(contact.c.started, contact.c.contact_id)
             contacts = connection.execute(query).mappings().all()
+            talks = sa.select(segment).join(contact, segment.c.contact_id == contact.c.contact_id)
+            talks = talks.where(*mine).order_by(segment.c.contact_id, segment.c.n)
+            segments: defaultdict[str, list[Row]] = defaultdict(list)
+            for row in connection.execute(talks).mappings():
+                segments[row["contact_id"]].append(row)
     finally:
         engine.dispose()
     return [
         Found(
             leg=row["linkedid"] or "",
-            record=Record(
-                contact_id=row["contact_id"],
-                call_id=call_ids.get(row["linkedid"] or ""),
-                disposition=None if row["ended"] is None else Disposition(row["disposition"]),
-                queue=None if row["queue"] is None else QueueId(row["queue"]),
-                first_queued=row["first_queued"],
-                wait_us=row["wait_us"] or 0,
-                missed=row["contact_id"] in missed,
-            ),
+            record=_record(row, segments[row["contact_id"]], call_ids, missed, phones),
         )
         for row in contacts
     ]
+
+
+def _record(
+    row: Row,
+    segments: Sequence[Row],
+    call_ids: Mapping[str, str],
+    missed: Container[str],
+    phones: Mapping[str, str],
+) -> Record:
+    asked = SegmentKind.CONSULT.value
+    return Record(
+        contact_id=row["contact_id"],
+        call_id=call_ids.get(row["linkedid"] or ""),
+        disposition=None if row["ended"] is None else Disposition(row["disposition"]),
+        queue=None if row["queue"] is None else QueueId(row["queue"]),
+        first_queued=row["first_queued"],
+        wait_us=row["wait_us"] or 0,
+        missed=row["contact_id"] in missed,
+        hands=None if row["via"] == _FALLBACK else _hands(segments, phones),
+        transfers=tuple(s["transfer_kind"] for s in segments if s["transfer_kind"] is not None),
+        consultations=sum(s["kind"] == asked and s["end_reason"] == asked for s in segments),
+    )
+
+
+def _hands(segments: Sequence[Row], phones: Mapping[str, str]) -> tuple[Hand, ...] | None:
+    """Return whose phones the record says he talked on; ``None``: one was a person's own."""
+    hands: list[Hand] = []
+    for one in (s for s in segments if s["kind"] in _TALKED):
+        phone = phones.get(one["agent_id"])
+        if phone is None:
+            return None
+        before = 0
+        if hands and hands[-1].phone == phone:
+            before = hands.pop().talk_us
+        hands.append(Hand(phone=phone, talk_us=Micros(before + one["end"] - one["start"])))
+    return tuple(hands)

@@ -15,6 +15,7 @@ from typing import Final
 
 from gkc_engine.config.menu_model import ChoiceModel
 from gkc_engine.config.models import Config
+from gkc_engine.demo.rare import Rare, Ways, other_queue, place_of, places, planned
 from gkc_engine.errors import ConfigError
 from gkc_engine.numbers import normalise
 from gkc_engine.pbx.outside import CitizenCall, PhoneAct, PhoneDecision, Press
@@ -134,11 +135,37 @@ def _staff(config: Config, queue: str) -> float:
     return math.sqrt(max(1, able))
 
 
+def _rare_ways(config: Config, ways: list[Way]) -> Ways:
+    """Return the ways that planned citizens take: the shortest of each kind."""
+    queues = [way for way in ways if way.queue is not None]
+    anybody = min(queues, key=lambda way: (-way.weight, len(way.digits)), default=ways[0])
+    articles = [way for way in ways if way.article_s]
+    article = min(articles, key=lambda way: (len(way.digits), way.article_s), default=None)
+    return Ways(
+        anybody=(anybody.number, anybody.digits),
+        article=None if article is None else (article.number, article.digits, article.article_s),
+        menu=next((way.number for way in ways if way.digits), None),
+        other_queue=other_queue(config, anybody.queue or ""),
+    )
+
+
 class Citizens:
     """Draws one citizen after another."""
 
-    def __init__(self, config: Config, sound_s: SoundLength, rng: random.Random, run: str) -> None:
-        """``run`` begins every call's id, so that the calls of two runs differ."""
+    def __init__(
+        self,
+        config: Config,
+        sound_s: SoundLength,
+        rng: random.Random,
+        run: str,
+        *,
+        rare: bool = True,
+    ) -> None:
+        """Draw from ``rng``, on the ways that ``config`` has.
+
+        ``run`` begins every call's id, so that the calls of two runs differ. ``rare``: whether
+        some meet what `demo.rare` plans; the center's config must have been widened for it.
+        """
         self._rng = rng
         self._run = run
         self._count = itertools.count(1)
@@ -147,20 +174,28 @@ class Citizens:
         self._city = [way for way in ways if way.number == city]
         self._older = [way for way in ways if way.number != city]
         self._first_caller = rng.randrange(10_000_000)
+        self._rare = _rare_ways(config, ways) if rare else None
 
     def fixed(self, seconds: float, rate: float) -> list[Arrival]:
         """Return exactly ``seconds * rate`` citizens, at the instants of a Poisson process."""
         at = sorted(self._rng.uniform(0, seconds) for _ in range(round(seconds * rate)))
-        return [self._arrival(at_s) for at_s in at]
+        kinds = places(len(at))
+        return [self._arrival(at_s, kinds.get(n)) for n, at_s in enumerate(at)]
 
     def endless(self, rate: float) -> Iterator[Arrival]:
         """Yield citizens for ever, ``rate`` a second on average."""
         at_s = 0.0
-        while True:
+        for n in itertools.count():
             at_s += self._rng.expovariate(rate)
-            yield self._arrival(at_s)
+            yield self._arrival(at_s, place_of(n))
 
-    def _arrival(self, at_s: float) -> Arrival:
+    def _arrival(self, at_s: float, kind: Rare | None) -> Arrival:
+        call = self._draw()
+        if kind is not None and self._rare is not None:
+            call = planned(kind, call, self._rare, self._rng)
+        return Arrival(at_s=at_s, call=call)
+
+    def _draw(self) -> CitizenCall:
         n = next(self._count)
         rng = self._rng
         older = self._older and rng.random() >= CITY_NUMBER_SHARE
@@ -171,18 +206,15 @@ class Citizens:
             patience = rng.uniform(1.0, 4.0)
         else:
             patience = self._patience(way)
-        return Arrival(
-            at_s=at_s,
-            call=CitizenCall(
-                call_id=f"{self._run}-{n}",
-                number=way.number,
-                caller=f"+7900{(self._first_caller + n) % 10_000_000:07d}",
-                presses=presses,
-                patience_s=patience,
-                talk_s=rng.triangular(3.0, TALK_MAX_S, 6.0),
-                after_s=1.0,
-                ring_s=20.0 if way.early_answer else max(2.0, patience),
-            ),
+        return CitizenCall(
+            call_id=f"{self._run}-{n}",
+            number=way.number,
+            caller=f"+7900{(self._first_caller + n) % 10_000_000:07d}",
+            presses=presses,
+            patience_s=patience,
+            talk_s=rng.triangular(3.0, TALK_MAX_S, 6.0),
+            after_s=1.0,
+            ring_s=20.0 if way.early_answer else max(2.0, patience),
         )
 
     def _choose(self, ways: list[Way]) -> Way:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import os
 import random
 import secrets
 import signal
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Final
 
 from gkc_engine.clock import SystemClock
@@ -23,6 +24,7 @@ from gkc_engine.demo.account import Account
 from gkc_engine.demo.books import Books
 from gkc_engine.demo.city import City, CityOptions, Ports
 from gkc_engine.demo.people import CALL_MAX_S, Arrival, Citizens
+from gkc_engine.demo.rare import CALLS_OUT_EVERY_S, ON_BREAK, widen
 from gkc_engine.demo.setup import (
     CITIZEN,
     CITIZEN_NUMBER,
@@ -35,6 +37,7 @@ from gkc_engine.demo.setup import (
     quicker,
     sound_lengths,
 )
+from gkc_engine.demo.tree import Document
 from gkc_engine.demo.waiting import happens, listed
 from gkc_engine.demo.world import TRUNK_HOST, OutsideWorld
 from gkc_engine.errors import GkcError, PeerError
@@ -144,12 +147,17 @@ class Demo:
                 phone=self._phone,
                 trunks=(Trunk(match=(TRUNK_HOST,), contact=self.world.called),),
                 restart=options.restart,
-                tune=quicker,
+                tune=self._tune,
                 state=options.folder,
                 sockets=options.sockets,
                 extra_pjsip=citizen_account(self.password),
             ),
         )
+
+    def _tune(self, document: Document) -> None:
+        quicker(document)
+        if self.options.rare:
+            widen(self.source, document)
 
     def _phone(self, phone: OperatorPhone) -> OperatorPhone:
         if phone.agent_id == self.free_agent:
@@ -181,9 +189,12 @@ class Demo:
             with ControlClient(socket_path(self.city.sockets)) as client:
                 for agent in endpoints:
                     client.call("agent.login", {"agent": agent})
+                for agent in on_break:
+                    client.call("agent.pause", {"agent": agent, "reason": "advice"})
 
+        on_break = endpoints.keys() & set(ON_BREAK)
         await asyncio.to_thread(log_in)
-        away = set(endpoints)
+        away = set(endpoints) - on_break
 
         async def all_ready() -> bool:
             rows = await asyncio.to_thread(self.city.ask, "agent.show")
@@ -304,24 +315,34 @@ class Demo:
         await asyncio.Event().wait()
 
     async def _calls(self) -> None:
-        config = self.city.config
         sound_s = sound_lengths(self.city.folder / "prompts")
-        citizens = Citizens(config, sound_s, self._citizens_rng, self.run_id)
+        # The ways of what was given: the numbers that the demo has added are planned ones' only.
+        citizens = Citizens(
+            self.source, sound_s, self._citizens_rng, self.run_id, rare=self.options.rare
+        )
         seconds = self.options.seconds
         if seconds is None:
-            await self._dial(citizens.endless(self.options.rate))
+            async with self._calls_out(itertools.count()):
+                await self._dial(citizens.endless(self.options.rate))
             return
         arrivals = citizens.fixed(seconds, self.options.rate)
         self.screen.say(f"{len(arrivals)} citizens call within {seconds:g} s")
         started = asyncio.get_running_loop().time()
-        out = asyncio.create_task(self.world.call_out(seconds))
-        try:
+        async with self._calls_out(range(max(1, int(seconds / CALLS_OUT_EVERY_S)))) as out:
             await self._dial(arrivals)
             await out
-        finally:
-            out.cancel()
         await asyncio.sleep(max(0.0, started + seconds - asyncio.get_running_loop().time()))
         await self._drained()
+
+    @contextlib.asynccontextmanager
+    async def _calls_out(self, rounds: Iterable[object]) -> AsyncIterator[asyncio.Task[None]]:
+        """Let operators call outside meanwhile, if they may; what is left is given up."""
+        may = self.options.rare and self.source.outbound is not None
+        out = asyncio.create_task(self.world.call_out(rounds if may else ()))
+        try:
+            yield out
+        finally:
+            out.cancel()
 
     async def _dial(self, arrivals: Iterable[Arrival]) -> None:
         loop = asyncio.get_running_loop()
@@ -397,6 +418,11 @@ class Demo:
             center_csv=self.city.asterisk.calls_csv,
             store=store_url(self.store, self.city.folder),
             visitor=CITIZEN_NUMBER,
+            phones={
+                one.agent_id: one.endpoint
+                for one in self.city.plan().operators
+                if one.agent_id != self.free_agent
+            },
         )
         differing = book.dialled() ^ set(self.world.originated)
         if differing:

@@ -23,6 +23,9 @@ PHONES_PORT: Final = 5070
 """Where the outside world's phones listen, if it is free."""
 
 RING_S: Final = 8
+RING_OUTSIDE_S: Final = 5
+CALLS_OUT_AN_HOUR: Final = 1000
+"""Of one operator: one makes all the calls that are planned (`demo.rare`)."""
 WRAP_UP_S: Final = 3
 
 _ALAW_BYTES_PER_S: Final = 8000
@@ -47,6 +50,8 @@ class DemoOptions:
     keep: bool = False
     free_ports: bool = False
     """Whether no default port is to be taken."""
+    rare: bool = True
+    """Whether what is rare happens, too (`demo.rare`): transfers, calls out, closed lines."""
 
     @property
     def folder(self) -> Path:
@@ -75,7 +80,7 @@ def quicker(document: Document) -> None:
     """Make a copied configuration one in which much happens within a minute, day and night.
 
     Every calendar is open, no night forbids a call, phones ring ``RING_S``, a wrap-up lasts
-    ``WRAP_UP_S``.
+    ``WRAP_UP_S``. A number outside rings ``RING_OUTSIDE_S``.
     """
     for calendar in _maps(document, "calendars"):
         for key in ("holidays", "holiday_hours", "dates"):
@@ -83,6 +88,9 @@ def quicker(document: Document) -> None:
         calendar["week"] = {"mon-sun": ["00:00-24:00"]}
     outbound = document.get("outbound") or {}
     outbound.pop("night", None)
+    if outbound:
+        outbound["ring"] = f"{RING_OUTSIDE_S}s"
+        outbound.setdefault("caps", {})["per_operator_hour"] = CALLS_OUT_AN_HOUR
     if "wrapuptime" in outbound:
         outbound["wrapuptime"] = f"{WRAP_UP_S}s"
     for queue in _maps(document, "queues"):

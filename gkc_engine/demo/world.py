@@ -6,14 +6,19 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from gkc_engine.channels.phone.ami import AmiDown, AmiLink, AmiTimeout
-from gkc_engine.channels.phone.ami_messages import FieldValue
+from gkc_engine.channels.phone.ami_messages import AmiEvent, FieldValue
 from gkc_engine.demo.people import phone_decisions
+from gkc_engine.demo.rare import CALLER_PHONE, CALLS_OUT, CALLS_OUT_EVERY_S
+from gkc_engine.demo.rare import DECISIONS as ALWAYS
 from gkc_engine.demo.setup import PHONES_PORT
+from gkc_engine.demo.waiting import happens
 from gkc_engine.errors import PeerError
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import Ami, OperatorPhone, OutsidePlan
@@ -23,6 +28,7 @@ from gkc_engine.pbx.outside import (
     dial_from_phone,
     originate_citizen,
     set_phone,
+    set_phone_default,
 )
 from gkc_engine.pbx.process import AsteriskProcess, free_tcp_port, free_udp_port, free_udp_range
 from gkc_engine.pbx.render import render_outside
@@ -41,12 +47,6 @@ DECIDE_EVERY_S: Final = 40.0
 
 LINK_S: Final = 10.0
 
-CALLED = ("+79000000042", "+79000000047")
-"""Whom operators call in a run with an end: one answers, one is busy."""
-
-CALL_OUT_S = 15.0
-"""How long an operator stays on the line: longer than whom he calls."""
-
 
 class OutsideWorld:
     """Citizens who call and phones that ring."""
@@ -61,6 +61,8 @@ class OutsideWorld:
         self.originated: list[str] = []
         """Ids of the calls that were dialled, in order: the driver's own list."""
         self._phones: tuple[str, ...] = ()
+        self._hung_up: Counter[str] = Counter()
+        """Calls of each endpoint here that are over, answered or not."""
         self._link: AmiLink | None = None
         self._up = asyncio.Event()
 
@@ -97,7 +99,7 @@ class OutsideWorld:
             self.ami.port,
             self.ami.user,
             self.ami.secret,
-            on_event=lambda _event: None,
+            on_event=self._heard,
             on_up=self._linked,
             on_down=lambda _reason: self._up.clear(),
             allow_broad=True,  # This Asterisk is no part of the product.
@@ -113,10 +115,17 @@ class OutsideWorld:
     async def _linked(self) -> None:
         self._up.set()
 
+    def _heard(self, event: AmiEvent) -> None:
+        if event.get("Event") == "Hangup":
+            self._hung_up[event.get("Channel").rpartition("-")[0]] += 1
+
     async def decide_phones(self, rng: random.Random) -> None:
         """Decide, again and again, what each phone does with its next calls. Never returns."""
+        for endpoint in ALWAYS.keys() & set(self._phones):
+            with contextlib.suppress(AmiDown, AmiTimeout):
+                await self._send(set_phone_default(ALWAYS[endpoint], endpoint))
         while True:
-            for endpoint in self._phones:
+            for endpoint in (one for one in self._phones if one not in ALWAYS):
                 with contextlib.suppress(AmiDown, AmiTimeout):
                     await self._send(set_phone(endpoint, phone_decisions(rng, DECISIONS)))
             await asyncio.sleep(DECIDE_EVERY_S)
@@ -127,13 +136,28 @@ class OutsideWorld:
             await self._send(originate_citizen(call))
             self.originated.append(call.call_id)
 
-    async def call_out(self, seconds: float) -> None:
-        """Let operators call numbers outside, one after the other within ``seconds``."""
-        for n, number in enumerate(CALLED, start=1):
-            await asyncio.sleep(seconds / (len(CALLED) + 1))
-            endpoint = self._phones[-n % len(self._phones)]
-            with contextlib.suppress(AmiTimeout):
-                await self._send(dial_from_phone(endpoint, number, hold_s=CALL_OUT_S))
+    async def call_out(self, rounds: Iterable[object]) -> None:
+        """Let one operator make the calls of `CALLS_OUT`, one after the other, so many times.
+
+        A round begins `CALLS_OUT_EVERY_S` after the one before, or when that is over.
+        """
+        loop = asyncio.get_running_loop()
+        line = f"PJSIP/op-{CALLER_PHONE}"
+        due = loop.time()
+        for _ in rounds:
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            due = loop.time() + CALLS_OUT_EVERY_S
+            for call in CALLS_OUT:
+                before = self._hung_up[line]
+                dial = dial_from_phone(
+                    CALLER_PHONE, call.number, hold_s=call.hold_s, ring_s=call.ring_s
+                )
+                with contextlib.suppress(AmiTimeout):
+                    await self._send(dial)
+                await happens(partial(self._over, line, before), call.ring_s + call.hold_s)
+
+    async def _over(self, line: str, before: int) -> bool:
+        return self._hung_up[line] > before
 
     async def in_progress(self) -> int:
         """Return how many citizens are on the line."""

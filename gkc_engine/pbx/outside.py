@@ -36,6 +36,42 @@ class Press:
     digits: str
 
 
+class PhoneAct(StrEnum):
+    """What an operator's phone does with a call."""
+
+    ANSWER = "answer"
+    DECLINE = "decline"
+    BUSY = "busy"
+    MISS = "miss"
+    """Rings and rings."""
+    REFER = "refer"
+    """Answers, talks, then transfers blindly to ``to``."""
+    REDIRECT = "redirect"
+    """Forwards (302) to ``to``."""
+    ASK = "ask"
+    """Answers, talks, asks the colleague ``to`` by ``*2``, then leaves the citizen with him."""
+    ASK_BACK = "askback"
+    """The same, but has the citizen back (``*1``) and goes on with him."""
+    CALL_OUT = "callout"
+    """Answers, talks, and calls ``to`` on a second line meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneDecision:
+    """How one call at an operator's phone goes."""
+
+    act: PhoneAct
+    ring_s: float = 1.0
+    talk_s: float = 0
+    """After that the operator hangs up; 0 = the citizen does."""
+    to: str = ""
+
+    def __str__(self) -> str:
+        if self.to:
+            check(NUMBER, self.to, "transfer target")
+        return f"{self.act.value}/{self.ring_s:.3f}/{self.talk_s:.3f}/{self.to}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CitizenCall:
     """One call to the city number, with all that the citizen will do."""
@@ -55,6 +91,8 @@ class CitizenCall:
     """He stays so long when the operator is gone (survey, transfer)."""
     ring_s: float = 60
     """He hangs up so long after dialling, unless anybody (or a machine) answers."""
+    errand: PhoneDecision | None = None
+    """What the first phone that rings for him does, whatever was decided for the phone."""
 
 
 def originate_citizen(call: CitizenCall) -> Headers:
@@ -78,6 +116,8 @@ def originate_citizen(call: CitizenCall) -> Headers:
         "TALK": str(round(call.talk_s / TICK_S)),
         "AFTER": str(round(call.after_s / TICK_S)),
     }
+    if call.errand is not None:
+        variables[f"GLOBAL(ERRAND_{call.caller[-10:]})"] = str(call.errand)
     return [
         ("Action", "Originate"),
         ("ActionID", call.call_id),
@@ -91,36 +131,6 @@ def originate_citizen(call: CitizenCall) -> Headers:
         ("Async", "true"),
         *(("Variable", f"{name}={value}") for name, value in variables.items()),
     ]
-
-
-class PhoneAct(StrEnum):
-    """What an operator's phone does with a call."""
-
-    ANSWER = "answer"
-    DECLINE = "decline"
-    BUSY = "busy"
-    MISS = "miss"
-    """Rings and rings."""
-    REFER = "refer"
-    """Answers, talks, then transfers blindly to ``to``."""
-    REDIRECT = "redirect"
-    """Forwards (302) to ``to``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhoneDecision:
-    """How one call at an operator's phone goes."""
-
-    act: PhoneAct
-    ring_s: float = 1.0
-    talk_s: float = 0
-    """After that the operator hangs up; 0 = the citizen does."""
-    to: str = ""
-
-    def __str__(self) -> str:
-        if self.to:
-            check(NUMBER, self.to, "transfer target")
-        return f"{self.act.value}/{self.ring_s:.3f}/{self.talk_s:.3f}/{self.to}"
 
 
 def set_phone(endpoint: str, decisions: Iterable[PhoneDecision]) -> Headers:
@@ -141,9 +151,17 @@ def set_phone_default(decision: PhoneDecision, endpoint: str | None = None) -> H
 
 
 def dial_from_phone(
-    endpoint: str, number: str, *, presses: Iterable[Press] = (), hold_s: float = 30
+    endpoint: str,
+    number: str,
+    *,
+    presses: Iterable[Press] = (),
+    hold_s: float = 30,
+    ring_s: float = 30,
 ) -> Headers:
-    """Return the Originate by which an operator dials ``number`` (a feature code, a colleague)."""
+    """Return the Originate by which an operator dials ``number`` (a feature code, a colleague).
+
+    He gives up after ``ring_s`` without an answer, and hangs up ``hold_s`` after the digits.
+    """
     check(NAME, endpoint, "phone")
     if re.fullmatch(r"[+*#0-9]{1,40}", number) is None:
         raise ConfigError(f"number dialled: found {number!r}, expected digits, * and #")
@@ -153,7 +171,7 @@ def dial_from_phone(
         ("Context", "dialled"),
         ("Exten", "s"),
         ("Priority", "1"),
-        ("Timeout", "30000"),
+        ("Timeout", str(round(ring_s * 1000))),
         ("Async", "true"),
         ("Variable", f"PRESS={_presses(presses)}"),
         ("Variable", f"HOLD={hold_s:.3f}"),

@@ -75,7 +75,7 @@ MODULES: Final = (
         "app_userevent",
     ),
     *("app_verbose", "app_echo", "app_senddtmf", "app_read", "app_mixmonitor", "app_chanspy"),
-    *("app_transfer", "app_while", "func_callerid", "func_channel", "func_logic"),
+    *("app_transfer", "app_originate", "app_while", "func_callerid", "func_channel", "func_logic"),
     *(
         "func_strings",
         "func_global",

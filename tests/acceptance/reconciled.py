@@ -119,7 +119,8 @@ def _move_segment(path: Path, segment_id: str) -> None:
     connection = sqlite3.connect(path)
     changed = connection.execute(
         "UPDATE segment SET channel_uniqueid = (SELECT channel_uniqueid FROM segment AS other"
-        " WHERE other.contact_id <> segment.contact_id AND channel_uniqueid IS NOT NULL LIMIT 1)"
+        " JOIN contact USING (contact_id) WHERE direction = 'in'"
+        " AND other.contact_id <> segment.contact_id AND channel_uniqueid IS NOT NULL LIMIT 1)"
         " WHERE segment_id = ?",
         (segment_id,),
     )

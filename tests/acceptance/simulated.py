@@ -2,6 +2,7 @@
 
 What the simulator knows no word for is taken out of the run or put into its terms:
 
+* nothing rare happens (``rare``): it knows neither transfers nor calls out nor advice;
 * phones are answered after the same time, each call at its first operator (``offer: {ring: …}``);
 * operators are all at work when the first citizen comes, and those who came first stand first
   (``All operators are ready at 0``, the last tie-break being the order of the config);
@@ -91,10 +92,10 @@ def run(home: Home, install: Install, *, seconds: float, rate: float, seed: int)
         seconds=seconds,
         rate=rate,
         seed=seed,
+        rare=False,
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world, "phone_decisions", prompt)
-        patch.setattr(world, "CALLED", ())  # the simulator knows nothing of calls out
         account = asyncio.run(Demo(options, install, Lines()).run())
     assert account is not None
     assert account.balanced

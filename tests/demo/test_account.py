@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gkc_engine.acd.commands import Disposition
-from gkc_engine.demo.account import GROUPS, Record, compare, report
+from gkc_engine.demo.account import GROUPS, Hand, Record, compare, report
 from gkc_engine.ids import SECOND, Instant, Micros, QueueId
 from gkc_engine.statistics.counting import OUTBOUND_ONLY
 
@@ -16,9 +19,10 @@ KEYS = [
     *("seconds", "rate", "seed", "offered", "answered", "abandoned", "self_served", "refused"),
     *("failed_open", "missed_then_answered", "lost", "doubled"),
     *("wait_p50_s", "wait_p90_s", "wait_max_s", "service_level", "outbound"),
-    *("outbound_answered", "by_disposition"),
+    *("outbound_answered", "outbound_by_disposition", "transfers", "consultations"),
+    *("other_hands", "by_disposition"),
 ]
-"""As the issue gives them."""
+"""As the issue gives them, and what came later."""
 
 
 def record(
@@ -79,6 +83,10 @@ def test_every_call_is_counted_once_by_how_it_ended() -> None:
         "service_level": 0.5,
         "outbound": 0,
         "outbound_answered": 0,
+        "outbound_by_disposition": {},
+        "transfers": {"blind": 0, "attended": 0},
+        "consultations": 0,
+        "other_hands": 0,
         "by_disposition": {
             **dict.fromkeys([d.value for d in GROUPS], 0),
             "answered": 2,
@@ -124,6 +132,47 @@ def test_a_record_that_nobody_dialled_is_one_too_many() -> None:
     account = compare(["1"], [record("1", D.ANSWERED), record(None, D.ANSWERED)], TARGETS)
     assert account.doubled == ["contact of None"]
     assert not account.balanced
+
+
+def hands(*talks: tuple[str, float]) -> tuple[Hand, ...]:
+    return tuple(Hand(phone=phone, talk_us=Micros(round(s * SECOND))) for phone, s in talks)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "same"),
+    [
+        (hands(("201", 3)), hands(("201", 3)), True),
+        (hands(("201", 3), ("202", 4)), hands(("201", 3), ("202", 4)), True),
+        (hands(("201", 3)), hands(("202", 3)), False),
+        (hands(("202", 3), ("201", 3)), hands(("201", 3), ("202", 3)), False),
+        (hands(("201", 3)), hands(("201", 3), ("202", 3)), False),
+        (hands(("201", 3), ("202", 3)), hands(("201", 3)), False),
+        (hands(("201", 3)), (), False),
+        # He answered as the citizen hung up: one side may not have seen it.
+        (hands(("201", 3)), hands(("201", 3), ("202", 0.2)), True),
+        (hands(("201", 3), ("202", 0.2)), hands(("201", 3)), True),
+        (None, hands(("201", 3)), True),
+    ],
+)
+def test_who_talked_with_him_is_known_to_the_phones(
+    ours: tuple[Hand, ...] | None, theirs: tuple[Hand, ...], same: bool
+) -> None:
+    one = dataclasses.replace(record("1", D.ANSWERED), hands=ours)
+    account = compare(["1"], [one], TARGETS, {"1": theirs})
+    assert account.other_hands == ([] if same else ["1"])
+    assert account.balanced is same
+    assert compare(["1"], [one], TARGETS).other_hands == [], "nobody tells"
+
+
+def test_transfers_and_advice_are_counted() -> None:
+    moved = dataclasses.replace(
+        record("1", D.ANSWERED), transfers=("blind", "attended"), consultations=2
+    )
+    row = report(
+        compare(["1", "2"], [moved, record("2", D.ANSWERED)], TARGETS), seconds=1, rate=2, seed=1
+    )
+    assert row["transfers"] == {"blind": 1, "attended": 1}
+    assert row["consultations"] == 2
 
 
 def test_nobody_called() -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.cli.demo import report_result
-from gkc_engine.demo.books import Books
+from gkc_engine.demo.books import Books, hands_of
 from gkc_engine.demo.setup import DemoOptions
 from gkc_engine.ids import SECOND, Instant, Micros, QueueId
 from gkc_engine.recorder import schema
@@ -148,3 +148,28 @@ def test_stdout_carries_one_object_only(books: Books, capsys: pytest.CaptureFixt
     assert out.startswith('{"seconds": 60, "rate": 2, "seed": 1, "offered": 3,')
     assert out.count("\n") == 1
     assert "lost: r-2" in err
+
+
+def test_the_phones_tell_whose_hands_a_citizen_went_through(tmp_path: Path) -> None:
+    path = tmp_path / "calls.csv"
+    anna, boris = "+79000000001", "+79000000002"
+    rows = [
+        # id, account, from, answered, billsec
+        ("r-1", "talked", anna, "10.0", "20.5"),
+        ("", "203/ask/291/SUCCESS", anna, "11.0", "6.5"),
+        ("", "291/answer/", "203", "16.0", "5.0"),
+        ("r-2", "talked", boris, "10.0", "20.5"),
+        ("", "293/answer/", boris, "15.0", "3.0"),
+        ("", "204/refer/293/SUCCESS", boris, "12.0", "2.5"),
+        ("", "205/askback/292/SUCCESS", "+79000000003", "12.0", "9.0"),
+        ("", "", boris, "", "0.0"),
+    ]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        for n, (call_id, account, caller, answered, billsec) in enumerate(rows):
+            times = ["1.0", answered, "2.0", "1.0", billsec, "ANSWERED"]
+            writer.writerow([call_id, account, caller, "s", *times, f"outside-{n}"])
+    assert {
+        call_id: [(hand.phone, hand.talk_us / SECOND) for hand in hands]
+        for call_id, hands in hands_of(path).items()
+    } == {"r-1": [("203", 6.5), ("291", 6.5)], "r-2": [("204", 2.5), ("293", 3.0)]}
