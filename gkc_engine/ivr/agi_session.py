@@ -252,6 +252,8 @@ class AgiSession(asyncio.Protocol):
         """
         if self._running is not None or self._lock.locked() or self.closed.is_set():
             return False
+        if self._transport is None or self._transport.is_closing():
+            return False  # Nobody has told us yet; whoever renews for many must not fall over it.
         self._write(f"SET VARIABLE TIMEOUT(absolute) {int(seconds)}", _Running(_Kind.PLAIN))
         return True
 

@@ -287,6 +287,15 @@ async def test_the_lease_is_renewed_only_when_it_disturbs_nobody() -> None:
         await fake.got("SET VARIABLE TIMEOUT(absolute) 5")
 
 
+async def test_a_lease_on_a_socket_that_is_just_being_closed_is_none() -> None:
+    """An exception there ended the renewals of all who waited; a city under load found it."""
+    async with call() as (session, _fake):
+        assert session._transport is not None
+        session._transport.close()
+        assert not session.closed.is_set(), "known in the loop's next turn"
+        assert not session.lease(4)
+
+
 async def test_a_prompt_brings_a_lease_that_outlasts_it() -> None:
     async with call() as (session, fake):
         fake.answers["STREAM FILE"] = "200 result=0 endpos=58400"
