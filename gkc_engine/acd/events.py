@@ -137,8 +137,9 @@ class TalkEnded(Struct, kw_only=True, gc=False):
 class TransferRequested(Struct, kw_only=True, gc=False):
     """Blind transfer: the agent left; the citizen goes to one agent, or to a queue.
 
-    Exactly one of ``to_agent`` and ``to_queue``. A named agent who is not ready or does not
-    answer sends the contact back to its queue, at its old place.
+    At most one of ``to_agent`` and ``to_queue``. A named agent who is not ready or does not
+    answer sends the contact back to its queue, at its old place. Neither: we were away, and
+    Asterisk had the contact from then on.
     """
 
     contact_id: ContactId

@@ -111,6 +111,9 @@ def transfer_requested(world: World, event: ev.TransferRequested) -> None:
         after_talk(world, agent)
         enter_queue(world, contact, queue.settings.queue_id, arrival=False, opened=True)
         return
+    if event.to_agent is None and event.to_queue is None:
+        _unwatched(world, contact, event)
+        return
     if contact.queue is None or contact.queue not in world.queues:
         _nowhere(world, contact, event)
         return
@@ -171,6 +174,18 @@ def _nowhere(world: World, contact: Contact, event: ev.TransferRequested) -> Non
     agent = end_talk(world, contact)
     contact.state, contact.decided = ContactState.TREATED, Disposition.ANSWERED
     world.out.append(cmd.ReleaseContact(contact_id=contact.contact_id))
+    after_talk(world, agent)
+
+
+def _unwatched(world: World, contact: Contact, event: ev.TransferRequested) -> None:
+    """A transfer while nobody of us was there: Asterisk has the citizen, where it does not say."""
+    world.next_segment(
+        contact, SegmentKind.FALLBACK, SegmentOutcome.TRANSFERRED, event.at, "unwatched", BLIND
+    )
+    agent = end_talk(world, contact)
+    if contact.queue is not None:
+        world.count_in(contact, contact.queue)
+    contact.state, contact.step, contact.held = ContactState.DETACHED, 0, False
     after_talk(world, agent)
 
 

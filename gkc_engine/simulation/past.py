@@ -296,7 +296,10 @@ class _Gatherer:
                 if contact.request is None and contact.enqueued is None:
                     contact.request, contact.requested = event, step.now
             case ev.TransferRequested():
-                self._talk_over(event.contact_id, event.at or step.now, event)
+                # Where an unwatched transfer led is not known: nothing can be made to follow.
+                known = event.to_agent is not None or event.to_queue is not None
+                then = event if known else None
+                self._talk_over(event.contact_id, event.at or step.now, then)
             case ev.TalkEnded():
                 self._talk_over(event.contact_id, event.at or step.now, None)
             case ev.FallbackAnswered():

@@ -10,10 +10,10 @@ from typing import cast
 import pytest
 
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.commands import Disposition, OfferContact
+from gkc_engine.acd.commands import Disposition, OfferContact, SegmentClosed
 from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.ids import AgentId, ContactId
+from gkc_engine.ids import SECOND, AgentId, ContactId
 from gkc_engine.ivr.fastagi import AgiSession
 from tests.channels.test_cel import PHONE, STARTED, line, stamp
 from tests.channels.test_resync import cel, citizen_hung_up, talking
@@ -293,3 +293,84 @@ async def test_a_transfer_that_found_no_engine_was_when_the_operators_line_ended
         assert view is not None
         # Nor do we take the end of an earlier talk of theirs for that of this one.
         assert await here.channel.resync.parted(call, view) is None
+
+
+def phone_talk(n: int, phone: str, rings: float, answered: float, ends: float) -> tuple[str, ...]:
+    rung = PHONE.replace("/101-", f"/{phone}-").replace('"101"', f'"{phone}"')
+    return (
+        rung.format(t=stamp(rings), leg=leg(n), linked=leg(1)),
+        line("ANSWER", leg(n), answered),
+        line("HANGUP", leg(n), ends),
+    )
+
+
+def parts(here: World) -> list[tuple[str, str | None, float, float]]:
+    """Return the contact's parts: kind, who, from and to."""
+    zero = at(0)
+    return [
+        (c.kind.value, c.agent_id, (c.started - zero) / SECOND, (c.ended - zero) / SECOND)
+        for c in here.commands()
+        if isinstance(c, SegmentClosed) and c.started >= at(2)
+    ]
+
+
+async def test_each_talk_of_one_who_came_and_was_sent_on_while_we_were_away(
+    tmp_path: Path,
+) -> None:
+    """Not the last alone; found by ``records verify`` in a demo whose engine was killed."""
+    past = cel(
+        tmp_path,
+        STARTED.format(t=stamp(2), leg=leg(1)),
+        *phone_talk(2, "101", 2.5, 3, 5),
+        *phone_talk(3, "102", 7, 8, 11),
+        citizen_hung_up(1, 11),
+    )
+    async with world(cel=past, agents=["anna", "boris"]) as here:
+        here.clock.moment = at(1)
+        await here.restart(20)
+        (row,) = here.ended().values()
+        assert (row.agent_id, row.answered, row.ended) == ("anna", at(3), at(11))
+        assert parts(here) == [
+            ("menu", None, 2, 2),
+            ("fallback", None, 2, 3),
+            ("talk", "anna", 3, 5),
+            ("fallback", None, 5, 8),
+            ("talk", "boris", 8, 11),
+        ]
+
+
+async def test_a_colleague_who_was_only_asked_meanwhile_had_no_talk_with_him(
+    tmp_path: Path,
+) -> None:
+    past = cel(
+        tmp_path,
+        STARTED.format(t=stamp(2), leg=leg(1)),
+        *phone_talk(2, "101", 2.5, 3, 8),
+        *phone_talk(3, "102", 4, 5, 7),
+        *phone_talk(4, "103", 8.5, 9, 11),
+        citizen_hung_up(1, 11),
+    )
+    async with world(cel=past, agents=["anna", "boris", "vera"]) as here:
+        here.clock.moment = at(1)
+        await here.restart(20)
+        talks = [part for part in parts(here) if part[0] == "talk"]
+        assert talks == [("talk", "anna", 3, 8), ("talk", "vera", 9, 11)]
+
+
+async def test_he_was_sent_on_by_one_whom_we_knew_and_waited_in_between(tmp_path: Path) -> None:
+    past = cel(
+        tmp_path,
+        *phone_talk(2, "101", 2.5, 3, 8),
+        *phone_talk(3, "102", 9, 10, 12),
+        citizen_hung_up(1, 12),
+    )
+    async with world(cel=past, agents=["anna", "boris"]) as here:
+        await talking(here)
+        await here.restart(20, 1)
+        assert parts(here)[-3:] == [
+            ("talk", "anna", 3, 8),
+            ("fallback", None, 8, 10),
+            ("talk", "boris", 10, 12),
+        ]
+        (row,) = here.ended().values()
+        assert (row.via, row.agent_id) == ("engine", "anna")

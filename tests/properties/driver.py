@@ -294,7 +294,7 @@ class Driver(Wiring):
         view = self.one_of(known)
         assert view.agent_id is not None
         to_queue = self.one_of([None, self.queue_for(view.contact_id)])
-        to_agent = self.agent() if to_queue is None else None
+        to_agent = self.agent() if to_queue is None and not self.chance(20) else None
         self.send(
             ev.TransferRequested(
                 contact_id=view.contact_id,

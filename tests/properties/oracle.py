@@ -245,7 +245,12 @@ class Oracle(Offers):
             self.after_talk(a)
             self.enter(c, event.to_queue, arrival=False)
             return
-        target = self.agents[event.to_agent or ""]
+        if event.to_agent is None:
+            a = self.end_talk(c)
+            c.state, c.held, c.step = "detached", False, 0
+            self.after_talk(a)
+            return
+        target = self.agents[event.to_agent]
         if not c.queue:
             self.release(c)
         elif self.able(target, c.medium):

@@ -6,7 +6,6 @@ empty: then the instant of the resync stands in the record, and the reason says 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,9 +14,11 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import OfferContact
 from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import ContactView
+from gkc_engine.channels.phone import missed
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.cel import CITIZENS_CONTEXTS, History, PastLeg
 from gkc_engine.channels.phone.live import Leg, Live, born
+from gkc_engine.channels.phone.missed import Talk
 from gkc_engine.channels.phone.strangers import register
 from gkc_engine.ids import SECOND, AgentId, Instant, Micros, OfferId
 
@@ -46,18 +47,6 @@ _NOT_YET = (
     ContactState.DETACHED,
     ContactState.OFFERED,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Talk:
-    """An operator's leg that was connected with a citizen."""
-
-    agent_id: AgentId
-    leg: str
-    answered: Instant | None
-    ended: Instant | None
-    native: bool
-    """The native queue connected them, not our Dial."""
 
 
 class CatchUp:
@@ -275,17 +264,14 @@ class CatchUp:
         if asked and not talk.native:
             channel.facts.answered(call, talk.agent_id, talk.leg, talk.answered)
         elif view.state in _NOT_YET:
-            channel.submit(
-                ev.FallbackAnswered(
-                    contact_id=call.contact_id,
-                    agent_id=talk.agent_id,
-                    at=talk.answered if talk.answered is not None else channel.now(),
-                    leg=talk.leg or None,
-                ),
-                f"fallback:{call.leg}:{talk.leg}",
-            )
+            missed.tell(channel, call, self._missed(call, talk, view.since))
         elif view.state is ContactState.TALK and view.agent_id not in (None, talk.agent_id):
             assert view.agent_id is not None
+            over = parted(self._past, channel, call, view)
+            if over is not None and talk.answered is not None and over < talk.answered:
+                talks = self._missed(call, talk, over)
+                missed.tell(channel, call, talks, left=(view.agent_id, over))
+                return
             channel.submit(
                 ev.TransferCompleted(
                     contact_id=call.contact_id,
@@ -364,17 +350,15 @@ class CatchUp:
             if talk.ended is None:
                 channel.calls.bind(call, talk.leg, talk.agent_id)
                 call.answered_by, call.talk_leg = talk.agent_id, talk.leg
-            channel.submit(
-                ev.FallbackAnswered(
-                    contact_id=call.contact_id,
-                    agent_id=talk.agent_id,
-                    at=talk.answered if talk.answered is not None else channel.now(),
-                    leg=talk.leg or None,
-                ),
-                f"fallback:{call.leg}:{talk.leg}",
-            )
+            missed.tell(channel, call, self._missed(call, talk, Instant(0)))
         if leg is None:
             self._gone(call)
+
+    def _missed(self, call: Call, talk: Talk, since: Instant) -> list[Talk]:
+        """Return the talks from ``since`` on, of which ``talk`` is the last."""
+        agent_of = self._channel.roster.agent_of
+        before = missed.before(talk, self._past.dialled_for(call.leg), since, agent_of)
+        return [*before, talk]
 
 
 def in_doubt(channel: PhoneChannel, call: Call, view: ContactView, offer_id: OfferId) -> None:
