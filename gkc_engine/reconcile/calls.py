@@ -298,10 +298,24 @@ class Judge:
         for offer in offers:
             if offer["ringing"] is None or offer["created"] < self._known.file_from:
                 continue
-            if not self._rang_for_a_colleague(offer):
+            if self._rang_natively(call, offer):
+                self._counts[Count.NATIVE_RINGS] += 1
+            elif not self._rang_for_a_colleague(offer):
                 who = f"offer {offer['offer_id']} to {offer['agent_id']}"
                 ours = f"{who} rang at {iso(offer['ringing'])}"
                 yield self.found(Kind.RING_WITHOUT_LEG, call, ours, "no leg that rang then")
+
+    def _rang_natively(self, call: Call, offer: Row) -> bool:
+        """Whether the native queue took him as he was offered, and rang the same phone for him.
+
+        The leg is that of the talk that followed, and has its place there.
+        """
+        return any(
+            self._known.phones.get(leg.endpoint or "") == offer["agent_id"]
+            and meet_offer(offer, leg)
+            and any(near(segment, leg) for segment in call.native())
+            for leg in call.dialled
+        )
 
     def _rang_for_a_colleague(self, offer: Row) -> bool:
         """Whether a colleague's call rang the phone when the citizen was handed to that ring."""

@@ -72,6 +72,28 @@ async def test_the_operators_leg_stands_in_the_segments_of_the_talk() -> None:
         assert legs[-2:] == [("ring", None), ("talk", PHONE)]
 
 
+@pytest.mark.parametrize(
+    ("left", "party", "talked_to"),
+    [(9.0003, "citizen", 9.0003), (10.2, "agent", 9)],
+    ids=["together", "he stayed"],
+)
+async def test_the_talk_ends_with_the_operators_leg_if_the_citizen_outstays_it(
+    left: float, party: str, talked_to: float
+) -> None:
+    """Whose socket was too late to say so; found by ``records verify`` in a city under load."""
+    async with world(agents=["anna"]) as here:
+        await dialling(here)
+        await told(here, [dialled(), rings(), finished(), gone(PHONE, 9, ANNA)])
+        await told(here, [gone(CITIZEN, left)], seconds=11)
+        (talk,) = [
+            s for s in here.commands() if isinstance(s, SegmentClosed) and s.kind.value == "talk"
+        ]
+        assert talk.ended == at(talked_to)
+        row = await ended(here)
+        assert (row.party, row.ended) == (party, at(left))
+        assert row.disposition is Disposition.ANSWERED
+
+
 async def ended(here: World) -> ContactEnded:
     (row,) = here.ended().values()
     return row

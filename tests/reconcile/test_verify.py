@@ -397,6 +397,36 @@ def test_who_was_asked_first_answered_before_the_talk_was_his(tmp_path: Path) ->
     assert Kind.TIMES in kinds(written.verified()), "nobody talks before he has answered"
 
 
+def test_the_native_queue_rang_the_phone_that_he_was_just_being_offered_to(tmp_path: Path) -> None:
+    """A stalled engine's offer and Asterisk's queue met; the ring is the native talk's leg."""
+    day = Day()
+    day.login("anna")
+    line = day.at(10).call("c1")
+    day.at(11)
+    day.ring("c1")
+    offer, contact = day.offers[ContactId("c1")], ContactId("c1")
+    day.say(ev.ContactDetached(contact_id=contact, at=day.now))
+    day.say(
+        ev.OfferFailed(
+            offer_id=offer.offer_id, failure=ev.OfferFailure.RESCINDED, reason="", at=day.now
+        )
+    )
+    day.at(14).phone_leg("ANSWER", line)
+    line.answered = day.wall
+    day.asterisk.leg("ANSWER", day.wall, "PJSIP/trunk-1", line.uid)
+    day.say(
+        ev.FallbackAnswered(
+            contact_id=contact, agent_id=AgentId("anna"), at=day.now, leg=line.phone
+        )
+    )
+    day.at(20).goes("c1")
+    written = day.at(30).written(tmp_path)
+    outcome = written.verified()
+    assert (outcome.found, outcome.counts[Count.NATIVE_RINGS]) == (0, 1), outcome.differences
+    written.change("UPDATE offer SET agent_id = 'boris'")
+    assert kinds(written.verified()) == {Kind.RING_WITHOUT_LEG}, "that is not his phone"
+
+
 def test_who_went_with_asterisk_has_no_end_in_its_list(tmp_path: Path) -> None:
     day = usual()
     day.at(140).call("c4")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import assert_never
+from typing import Final, assert_never
 
 from gkc_engine.acd import events as ev
 from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.calls import Call, Calls
 from gkc_engine.channels.phone.roster import Roster
-from gkc_engine.ids import AgentId, Instant
+from gkc_engine.ids import SECOND, AgentId, Instant
 
 Submit = Callable[[ev.Event, str | None], None]
 """Event and source key, to the engine's inbox."""
@@ -36,6 +36,10 @@ _FAILURES = {
     "CONGESTION": ev.OfferFailure.UNREACHABLE,
 }
 """Without ``CANCEL``: he left, or another phone answered."""
+
+APART_US: Final = SECOND // 5
+"""Asterisk ends both legs of a talk within a few milliseconds, whoever hangs up; whose citizen
+stays for longer was left by his operator."""
 
 ENDED_MAX = 20_000
 """Ended legs remembered: at 70 calls/s the last few minutes; an event is late by seconds."""
@@ -270,6 +274,7 @@ class FactHandler:
 
     def citizen_gone(self, call: Call, at: Instant | None, reason: str) -> None:
         """The citizen's channel does not exist any more."""
+        self._operator_left_first(call, at)
         self._submit(
             ev.ContactLeft(
                 contact_id=call.contact_id,
@@ -281,6 +286,25 @@ class FactHandler:
         )
         self.calls.remove(call)
         self._on_citizen_gone(call)
+
+    def _operator_left_first(self, call: Call, at: Instant | None) -> None:
+        """Tell when the talk was over, if nobody held the citizen from then to his end.
+
+        The socket tells it when Dial returns; a socket that is gone, or late, does not.
+        """
+        ended = call.ends.get(call.talk_leg or "")
+        if call.answered_by is None or ended is None or at is None or at - ended < APART_US:
+            return
+        self._submit(
+            ev.TalkEnded(
+                contact_id=call.contact_id,
+                agent_id=call.answered_by,
+                end=ev.TalkEnd.RELEASED,
+                party=ev.Party.AGENT,
+                at=ended,
+            ),
+            None,
+        )
 
     def _leg_held(self, fact: tr.LegHeld) -> None:
         call = self.calls.by_agent_leg.get(fact.leg)
