@@ -240,8 +240,8 @@ def planned(kind: Rare, drawn: CitizenCall, ways: Ways, rng: random.Random) -> C
             number=number,
             presses=_presses(digits, rng),
             patience_s=24.0,
-            talk_s=0,  # The operators end it.
-            after_s=15.0,
+            talk_s=15.0,  # Longer than any errand; whom he is sent to may leave the end to him.
+            after_s=12.0,
             ring_s=24.0,
             errand=errand,
         )
