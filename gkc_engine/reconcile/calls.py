@@ -11,10 +11,11 @@ from typing import Final
 
 import msgspec
 
-from gkc_engine.acd.commands import OfferOutcome, TransferKind
+from gkc_engine.acd.commands import OfferOutcome, SegmentKind, TransferKind
+from gkc_engine.acd.events import Party
 from gkc_engine.channels.phone.catch_up import LOST_WITH_ASTERISK
 from gkc_engine.ids import Instant
-from gkc_engine.reconcile.model import STAMP_US, Count, Difference, Kind
+from gkc_engine.reconcile.model import HEARD_US, STAMP_US, Count, Difference, Kind
 from gkc_engine.reconcile.sides import (
     OUT,
     OVER,
@@ -125,11 +126,27 @@ class Judge:
         contact, known = call.contact, self._known
         yield from self._came(call, leg)
         if leg.ended is not None and known.apart(contact["ended"], leg.ended, STAMP_US):
-            ours, theirs = f"left {iso(contact['ended'])}", f"left {iso(leg.ended)}"
-            yield self.found(Kind.TIMES, call, ours, theirs)
+            if self._offered_meanwhile(call, leg.ended):
+                self._counts[Count.HEARD_LATE] += 1
+            else:
+                ours, theirs = f"left {iso(contact['ended'])}", f"left {iso(leg.ended)}"
+                yield self.found(Kind.TIMES, call, ours, theirs)
         if contact["answered"] is not None and leg.answered is None:
             ours = f"answered at {iso(contact['answered'])}"
             yield self.found(Kind.ANSWER_MISSING, call, ours, f"leg {leg.uid}: no ANSWER")
+
+    def _offered_meanwhile(self, call: Call, gone: Instant) -> bool:
+        """Whether an offer was made to one who had gone, before the engine heard of it.
+
+        His parts tile his time: he ends where the offer begins, which rang nobody.
+        """
+        last = max((s for s in call.segments if s["party"] == Party.CITIZEN), key=in_order)
+        ended = call.contact["ended"]
+        if last["kind"] != SegmentKind.RING or not last["start"] == last["end"] == ended:
+            return False
+        made = [o for o in call.offers if o["created"] == ended]
+        unheard = all(o["outcome"] == OfferOutcome.WITHDRAWN and o["ringing"] is None for o in made)
+        return bool(made) and unheard and not self._known.later(ended, gone, HEARD_US)
 
     def _came(self, call: Call, leg: Leg) -> Iterator[Difference]:
         started = call.contact["started"]

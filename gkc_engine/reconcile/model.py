@@ -19,6 +19,9 @@ NEAR_US: Final = Micros(2 * SECOND)
 STAMP_US: Final = Micros(SECOND)
 """Answers and ends are Asterisk's own stamps on both sides (0.004 s apart measured)."""
 
+HEARD_US: Final = Micros(5 * SECOND)
+"""So late a busy engine may hear that a citizen has gone."""
+
 BILLSEC_US: Final = Micros(SECOND)
 """CDR counts in whole seconds where its format has no fractions."""
 
@@ -148,6 +151,8 @@ class Count(StrEnum):
     REFUSED_OWN_CALLS = "refused_own_calls"
     NATIVE_RINGS = "native_rings"
     """By Asterisk's own queue, while it had the citizen."""
+    HEARD_LATE = "heard_late"
+    """Offered after he had gone, before the engine heard of it."""
     LOST_WITH_ASTERISK = "lost_with_asterisk"
     """Asterisk ended without writing their end."""
     CDR_ROWS = "cdr_rows"

@@ -427,6 +427,28 @@ def test_the_native_queue_rang_the_phone_that_he_was_just_being_offered_to(tmp_p
     assert kinds(written.verified()) == {Kind.RING_WITHOUT_LEG}, "that is not his phone"
 
 
+@pytest.mark.parametrize(("late", "known"), [(3, True), (8, False)])
+def test_an_offer_to_one_who_had_gone_before_the_engine_heard(
+    tmp_path: Path, late: float, known: bool
+) -> None:
+    day = Day()
+    line = day.at(10).call("c1")
+    day.at(10.1).asterisk.leg("ANSWER", day.wall, "PJSIP/trunk-1", line.uid)
+    day.at(30).asterisk.leg("HANGUP", day.wall, "PJSIP/trunk-1", line.uid)
+    gone = day.now
+    day.asterisk.call(line.uid, line.started, None, day.wall, said="20.000000")
+    day.at(30 + late).login("anna")
+    day.say(ev.ContactLeft(contact_id=ContactId("c1"), party=ev.Party.CITIZEN, reason="", at=gone))
+    written = day.at(60).written(tmp_path)
+    outcome = written.verified()
+    times = {one.kind for one in outcome.differences if one.kind is Kind.TIMES}
+    assert (times, outcome.counts[Count.HEARD_LATE]) == (
+        (set(), 1) if known else ({Kind.TIMES}, 0)
+    ), outcome.differences
+    written.change("UPDATE offer SET ringing = created")
+    assert Kind.TIMES in kinds(written.verified()), "that phone rang: he was there"
+
+
 def test_who_went_with_asterisk_has_no_end_in_its_list(tmp_path: Path) -> None:
     day = usual()
     day.at(140).call("c4")
