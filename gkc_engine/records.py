@@ -160,12 +160,16 @@ class RecordReader:
                 refs, await self._run(lambda: [self._recorded(r) for r in refs]), strict=True
             )
         ]
-        if reveal and row.get("citizen_id"):
-            citizen = await self._run(lambda: self._citizens.reveal(row["citizen_id"]))
-            if citizen is not None:
-                row["citizen_number"] = citizen.number
-                row["citizen_name"] = citizen.name
+        for told in (row, *row["segments"]) if reveal else ():
+            await self._reveal(told)
         return row
+
+    async def _reveal(self, row: Row) -> None:
+        """Add the number and name behind a contact's key, or behind a segment's outside party's."""
+        key = row.get("citizen_id")
+        citizen = await self._run(lambda: self._citizens.reveal(key)) if key else None
+        if citizen is not None:
+            row["citizen_number"], row["citizen_name"] = citizen.number, citizen.name
 
     async def open_contacts(self, ids: Sequence[ContactId]) -> list[OpenContact]:
         """Return what is on record of contacts in progress: at a start, what the last one left."""

@@ -173,7 +173,10 @@ class ReleaseContact(Struct, kw_only=True, gc=False):
 
 
 class DialOut(Struct, kw_only=True, gc=False):
-    """Dial the number that the agent has dialled; answer with Answered/Failed or ContactLeft."""
+    """Dial the number that the agent has dialled; answer with Answered/Failed or ContactLeft.
+
+    Also for a citizen whom he has put through to it (``PutThrough``).
+    """
 
     contact_id: ContactId
     agent_id: AgentId
@@ -247,6 +250,8 @@ class SegmentClosed(Struct, kw_only=True, gc=False):
     """The agent's leg of a talk, if the adapter knew it; of ``external``, the other party's."""
     transfer_kind: TransferKind | None = None
     """Of a segment that a transfer ended."""
+    outside: str | None = None
+    """Keyed hash of an outside party's number: of ``external``, and of the ring before it."""
 
     @property
     def segment_id(self) -> str:

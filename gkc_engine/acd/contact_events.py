@@ -16,6 +16,8 @@ class Party(StrEnum):
     CITIZEN = "citizen"
     AGENT = "agent"
     SYSTEM = "system"
+    OUTSIDE = "outside"
+    """The other party of a citizen who was put through."""
 
 
 class ContactStarted(Struct, kw_only=True, gc=False):

@@ -21,6 +21,7 @@ from gkc_engine.acd import (
     contacts,
     outbound,
     presence,
+    put_through,
     reload,
     results,
     snapshots,
@@ -59,6 +60,8 @@ _HANDLERS: Final[dict[type[Any], Callable[[World, Any], None]]] = {
     ev.OutboundStarted: outbound.started,
     ev.OutboundAnswered: outbound.answered,
     ev.OutboundFailed: outbound.failed,
+    ev.PutThrough: put_through.requested,
+    ev.OutsideEnded: put_through.ended,
     ev.OfferRinging: results.ringing,
     ev.OfferAccepted: results.accepted,
     ev.OfferFailed: results.failed,
@@ -143,6 +146,8 @@ _KINDS: Final[Mapping[type[Any], Kind | None]] = {
             ev.OutboundStarted,
             ev.OutboundAnswered,
             ev.OutboundFailed,
+            ev.PutThrough,
+            ev.OutsideEnded,
         ),
         _AGENT_ABLE,
     ),
@@ -259,10 +264,10 @@ class Acd:
                 if contact is None or contact.state not in _WITH_AGENT:
                     return self._sequence(event.contact_id)
                 return self._rank(contact.agent)
-            case ev.OutboundAnswered() | ev.OutboundFailed():
+            case ev.OutboundAnswered() | ev.OutboundFailed() | ev.OutsideEnded():
                 contact = self._world.contacts.get(event.contact_id)
                 return self._rank(contact.agent if contact is not None else None)
-            case ev.TransferRequested() | ev.TransferCompleted():
+            case ev.TransferRequested() | ev.TransferCompleted() | ev.PutThrough():
                 return self._rank(event.from_agent)
             case _:
                 assert hasattr(event, "agent_id"), event

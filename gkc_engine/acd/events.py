@@ -68,6 +68,8 @@ OutboundFailure: TypeAlias = of_outbound.OutboundFailure
 OutboundStarted: TypeAlias = of_outbound.OutboundStarted
 OutboundAnswered: TypeAlias = of_outbound.OutboundAnswered
 OutboundFailed: TypeAlias = of_outbound.OutboundFailed
+PutThrough: TypeAlias = of_outbound.PutThrough
+OutsideEnded: TypeAlias = of_outbound.OutsideEnded
 
 
 # --- offers ----------------------------------------------------------------------------------
@@ -152,7 +154,8 @@ class TransferRequested(Struct, kw_only=True, gc=False):
 class TransferCompleted(Struct, kw_only=True, gc=False):
     """Attended or semi-attended transfer: the citizen talks with another now.
 
-    ``to_agent`` None = an outside party (``to_external``), the talk goes on without agents.
+    ``to_agent`` None = an outside party (``to_external``, the keyed hash of its number, if that is
+    known), the talk goes on without agents.
     ``to_queue``: the queue by whose rules ``to_agent`` was found, if it was one.
     """
 
@@ -278,6 +281,8 @@ Event: TypeAlias = (
     | OutboundStarted
     | OutboundAnswered
     | OutboundFailed
+    | PutThrough
+    | OutsideEnded
     | OfferRinging
     | OfferAccepted
     | OfferFailed

@@ -9,19 +9,18 @@ from typing import Final
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
+from gkc_engine.acd import put_through
+from gkc_engine.acd.caps import count, over_cap
 from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome
 from gkc_engine.acd.offers import find_slot, take_slot
 from gkc_engine.acd.presence import left, record_end
 from gkc_engine.acd.settings import Medium
 from gkc_engine.acd.state import Agent, Contact, ContactState, Work
 from gkc_engine.acd.world import World
-from gkc_engine.ids import SECOND, Micros
+from gkc_engine.ids import Micros
 
-HOUR_US: Final = Micros(3600 * SECOND)
-"""Of ``per_operator_hour``: the hour that ends now."""
-
-LOGGED_OUT, OPERATOR_CAP, CENTER_CAP = "logged_out", "operator_cap", "center_cap"
-"""Reasons of ``barred`` that the core finds by itself."""
+LOGGED_OUT: Final = "logged_out"
+"""Reason of ``barred``: who dials is not at work."""
 
 _DISPOSITIONS: Final = {
     ev.OutboundFailure.NO_ANSWER: Disposition.NO_ANSWER,
@@ -60,23 +59,16 @@ def started(world: World, event: ev.OutboundStarted) -> None:
     if barred:
         _bar(world, contact, barred)
         return
-    agent.dialled = (*agent.dialled, world.now)
+    count(world, contact, agent)
     agent.last_contact = contact.contact_id
     world.contacts[contact.contact_id] = contact
-    world.outbound.add(contact.contact_id)
     world.out.append(cmd.DialOut(contact_id=contact.contact_id, agent_id=agent.agent_id))
     _seize(world, contact, agent)
 
 
 def _barred(world: World, agent: Agent) -> str:
     """Return which rule of the core's forbids the agent to dial now; empty: none."""
-    if not agent.logged_in:
-        return LOGGED_OUT
-    caps = world.settings.outbound
-    agent.dialled = tuple(at for at in agent.dialled if at > world.now - HOUR_US)
-    if len(agent.dialled) >= caps.per_operator_hour:
-        return OPERATOR_CAP
-    return CENTER_CAP if len(world.outbound) >= caps.concurrent else ""
+    return over_cap(world, agent) if agent.logged_in else LOGGED_OUT
 
 
 def _bar(world: World, contact: Contact, reason: str) -> None:
@@ -107,6 +99,9 @@ def answered(world: World, event: ev.OutboundAnswered) -> None:
     contact = world.contacts.get(event.contact_id)
     if contact is None or contact.state is not ContactState.DIALLING:
         return
+    if not contact.outbound:
+        put_through.answered(world, contact, event)
+        return
     at = world.next_segment(contact, SegmentKind.TALK, SegmentOutcome.ANSWERED, event.at)
     contact.state, contact.answered = ContactState.TALK, at
     agent = world.agents.get(contact.agent) if contact.agent is not None else None
@@ -116,9 +111,12 @@ def answered(world: World, event: ev.OutboundAnswered) -> None:
 
 
 def failed(world: World, event: ev.OutboundFailed) -> None:
-    """Nobody answered: the contact is over."""
+    """Nobody answered: the contact is over, unless it is a citizen who was put through."""
     contact = world.contacts.get(event.contact_id)
     if contact is None or contact.state is not ContactState.DIALLING:
+        return
+    if not contact.outbound:
+        put_through.failed(world, contact, event)
         return
     contact.decided = _DISPOSITIONS[event.failure]
     by_citizen = event.failure in _BY_THE_CITIZEN

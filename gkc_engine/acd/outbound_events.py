@@ -2,6 +2,10 @@
 
 Such a call is a contact with ``direction`` out: it stands in no queue. It ends with ``ContactLeft``
 like any other, or with ``OutboundFailed`` when nobody answered it.
+
+A citizen may be put through outside by a blind transfer (``PutThrough``): he stays the same
+contact. Answered and failed are then said of him, too, and ``OutsideEnded`` when the other party
+has hung up.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from gkc_engine.acd.contact_events import Party
 from gkc_engine.ids import AgentId, ContactId, Instant
 
 
@@ -50,13 +55,42 @@ class OutboundAnswered(Struct, kw_only=True, gc=False):
     """The called party answered: they talk."""
 
     contact_id: ContactId
+    leg: str | None = None
+    """Uniqueid of the called party's channel, when a citizen was put through to it."""
     at: Instant | None = None
 
 
 class OutboundFailed(Struct, kw_only=True, gc=False):
-    """Nobody answered; the last event of such a contact."""
+    """Nobody answered: the last event of such a contact.
+
+    A citizen who was put through goes back to his queue.
+    """
 
     contact_id: ContactId
     failure: OutboundFailure
+    reason: str = ""
+    at: Instant | None = None
+
+
+class PutThrough(Struct, kw_only=True, gc=False):
+    """Blind transfer outside: the agent left, the citizen is to be connected with a number.
+
+    The core answers with ``DialOut``; if it is not allowed, with an offer to the same agent.
+    """
+
+    contact_id: ContactId
+    from_agent: AgentId
+    outside: str | None = None
+    """Keyed hash of the number; never the number itself."""
+    barred: str = ""
+    """As in ``OutboundStarted``."""
+    at: Instant | None = None
+
+
+class OutsideEnded(Struct, kw_only=True, gc=False):
+    """The outside party whom a citizen talked with is gone while the citizen's line stands."""
+
+    contact_id: ContactId
+    party: Party
     reason: str = ""
     at: Instant | None = None

@@ -43,7 +43,7 @@ def detached(world: World, event: ev.ContactDetached) -> None:
     match contact.state:
         case ContactState.WAITING | ContactState.MENU:
             detach(world, contact, event.at)
-        case ContactState.OFFERED:
+        case ContactState.OFFERED | ContactState.DIALLING:
             contact.held = False  # The ring goes on; without an answer it is detached after it.
         case _:
             return
@@ -115,7 +115,8 @@ def left(world: World, event: ev.ContactLeft) -> None:
     if contact is None:
         return
     talker = contact.state is _TALKS or contact.state is _DIALS
-    outcome = _RELEASED if talker and event.party is not _CITIZEN else _LEFT
+    connected = talker or contact.state is ContactState.EXTERNAL
+    outcome = _RELEASED if connected and event.party is not _CITIZEN else _LEFT
     ended = world.next_segment(contact, None, outcome, event.at, event.reason)
     wait_us = _waited_us(contact, ended)
     answered = contact.answered is not None
@@ -226,7 +227,7 @@ def record_end(
 
 def _forget(world: World, contact: Contact) -> None:
     del world.contacts[contact.contact_id]
-    if contact.outbound:
+    if contact.outbound or contact.outside is not None:
         world.outbound.discard(contact.contact_id)
     if contact.excluded:
         world.barred.pop(contact.contact_id, None)

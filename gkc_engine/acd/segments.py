@@ -61,6 +61,7 @@ class Segments:
                     step=contact.step if asked else None,
                     channel_uniqueid=leg if leg is not None and present in _WITH_A_PARTY else None,
                     transfer_kind=transfer,
+                    outside=contact.outside,
                 )
             )
         if kind is not None:

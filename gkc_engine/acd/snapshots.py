@@ -96,7 +96,7 @@ def _restore_agent(world: World, agent: Agent) -> None:
 def _restore_contact(world: World, contact: Contact) -> None:
     contact_id = contact.contact_id
     world.contacts[contact_id] = contact
-    if contact.outbound:
+    if contact.outbound or contact.outside is not None:
         world.outbound.add(contact_id)
     for offer_id in contact.past_offers:
         world.past_offers[OfferId(offer_id)] = contact_id

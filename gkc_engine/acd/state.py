@@ -72,7 +72,7 @@ class ContactState(StrEnum):
     EXTERNAL = "external"
     """With an outside party after a transfer."""
     DIALLING = "dialling"
-    """Outbound: the called party has not answered yet."""
+    """Outbound, or put through outside: the called party has not answered yet."""
 
 
 class Work(IntEnum):
@@ -183,6 +183,8 @@ class Contact(Standing, kw_only=True, gc=False):
     ring_us: Micros = Micros(0)
     talk_us: Micros = Micros(0)
     hold_us: Micros = Micros(0)
+    outside: str | None = None
+    """Whom the citizen is being put through to, or talks with since: keyed hash of the number."""
     past_offers: tuple[OfferId, ...] = ()
     heard: Mapping[int, Instant] = msgspec.field(default_factory=_nothing)
     """Broadcasts of its queue that it heard, and when last."""

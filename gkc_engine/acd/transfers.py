@@ -21,7 +21,7 @@ CONSULTED = "consulted"
 """``AgentCallStarted.kind`` of the operator who was called."""
 
 
-def _talk(world: World, contact_id: ContactId, agent_id: AgentId) -> Contact | None:
+def talk_of(world: World, contact_id: ContactId, agent_id: AgentId) -> Contact | None:
     """Return the contact if it talks with this agent; else the event is stale."""
     contact = world.contacts.get(contact_id)
     if contact is None or contact.state is not ContactState.TALK or contact.agent != agent_id:
@@ -31,7 +31,7 @@ def _talk(world: World, contact_id: ContactId, agent_id: AgentId) -> Contact | N
 
 def hold_changed(world: World, event: ev.HoldStarted | ev.HoldEnded) -> None:
     """The agent put the citizen on hold, or took him back."""
-    contact = _talk(world, event.contact_id, event.agent_id)
+    contact = talk_of(world, event.contact_id, event.agent_id)
     on_hold = isinstance(event, ev.HoldStarted)
     if contact is None or (contact.segment_kind is SegmentKind.HOLD) is on_hold:
         return
@@ -51,21 +51,15 @@ def hold_changed(world: World, event: ev.HoldStarted | ev.HoldEnded) -> None:
 
 def talk_ended(world: World, event: ev.TalkEnded) -> None:
     """The agent's side is gone while the citizen's line stands."""
-    contact = _talk(world, event.contact_id, event.agent_id)
+    contact = talk_of(world, event.contact_id, event.agent_id)
     if contact is None:
         return
     if event.end is ev.TalkEnd.MEDIA_LOST and contact.queue is not None:
         outcome = SegmentOutcome.MEDIA_LOST
         _back_to_queue(world, contact, event.agent_id, outcome, event.at, event.reason)
         return
-    world.next_segment(
-        contact, SegmentKind.ANNOUNCEMENT, SegmentOutcome.RELEASED, event.at, event.reason
-    )
-    agent = end_talk(world, contact)
-    contact.state, contact.decided = ContactState.TREATED, Disposition.ANSWERED
     contact.decided_party, contact.decided_reason = event.party, event.reason
-    world.out.append(cmd.ReleaseContact(contact_id=contact.contact_id))
-    after_talk(world, agent)
+    release_him(world, contact, SegmentOutcome.RELEASED, event.at, event.reason)
 
 
 def _back_to_queue(
@@ -81,7 +75,7 @@ def _back_to_queue(
     blind = BLIND if outcome is SegmentOutcome.TRANSFERRED else None
     world.next_segment(contact, SegmentKind.QUEUE, outcome, at, reason, blind)
     agent = end_talk(world, contact)
-    _not_the_same(world, contact, agent_id, contact.queue)
+    not_the_same(world, contact, agent_id, contact.queue)
     world.count_in(contact, contact.queue)
     contact.state = ContactState.DETACHED  # In line, but not yet able to be served.
     contact.step = 0
@@ -90,14 +84,15 @@ def _back_to_queue(
     come_back(world, contact)
 
 
-def _not_the_same(world: World, contact: Contact, agent_id: AgentId, queue_id: QueueId) -> None:
+def not_the_same(world: World, contact: Contact, agent_id: AgentId, queue_id: QueueId) -> None:
+    """Let the agent who handed the citizen on not be asked for him before others."""
     until = Instant(world.now + world.queues[queue_id].settings.same_agent_after_us)
     exclude(world, contact, agent_id, until)
 
 
 def transfer_requested(world: World, event: ev.TransferRequested) -> None:
     """Blind transfer: the agent left; the citizen goes to a queue or to one agent."""
-    contact = _talk(world, event.contact_id, event.from_agent)
+    contact = talk_of(world, event.contact_id, event.from_agent)
     if contact is None or contact.outbound:  # Who was called by us does not wait for us.
         return
     queue = world.queues.get(event.to_queue) if event.to_queue is not None else None
@@ -106,7 +101,7 @@ def transfer_requested(world: World, event: ev.TransferRequested) -> None:
             contact, SegmentKind.QUEUE, SegmentOutcome.TRANSFERRED, event.at, "queue", BLIND
         )
         agent = end_talk(world, contact)
-        _not_the_same(world, contact, event.from_agent, queue.settings.queue_id)
+        not_the_same(world, contact, event.from_agent, queue.settings.queue_id)
         contact.state = ContactState.EXTERNAL  # Between two places for the length of this step.
         after_talk(world, agent)
         enter_queue(world, contact, queue.settings.queue_id, arrival=False, opened=True)
@@ -115,7 +110,8 @@ def transfer_requested(world: World, event: ev.TransferRequested) -> None:
         _unwatched(world, contact, event)
         return
     if contact.queue is None or contact.queue not in world.queues:
-        _nowhere(world, contact, event)
+        outcome = SegmentOutcome.TRANSFERRED
+        release_him(world, contact, outcome, event.at, "unknown target", BLIND)
         return
     target = world.agents.get(event.to_agent) if event.to_agent is not None else None
     if target is not None:
@@ -127,7 +123,7 @@ def transfer_requested(world: World, event: ev.TransferRequested) -> None:
     outcome = SegmentOutcome.TRANSFERRED
     world.next_segment(contact, SegmentKind.QUEUE, outcome, event.at, NAMED, BLIND)
     agent = end_talk(world, contact)
-    _not_the_same(world, contact, event.from_agent, contact.queue)
+    not_the_same(world, contact, event.from_agent, contact.queue)
     world.count_in(contact, contact.queue)
     contact.state, contact.step = ContactState.DETACHED, 0
     announce_queued(world, contact)
@@ -167,11 +163,20 @@ def consult_over(
     )
 
 
-def _nowhere(world: World, contact: Contact, event: ev.TransferRequested) -> None:
-    """A transfer to nobody we know, of a contact that had no queue: nothing more is due."""
-    outcome, reason = SegmentOutcome.TRANSFERRED, "unknown target"
-    world.next_segment(contact, SegmentKind.ANNOUNCEMENT, outcome, event.at, reason, BLIND)
+def release_him(
+    world: World,
+    contact: Contact,
+    outcome: SegmentOutcome,
+    at: Instant | None,
+    reason: str,
+    how: TransferKind | None = None,
+) -> None:
+    """Nothing more is due to one who was answered: his line is to be ended."""
+    world.next_segment(contact, SegmentKind.ANNOUNCEMENT, outcome, at, reason, how)
     agent = end_talk(world, contact)
+    if contact.outside is not None:
+        contact.outside = None
+        world.outbound.discard(contact.contact_id)
     contact.state, contact.decided = ContactState.TREATED, Disposition.ANSWERED
     world.out.append(cmd.ReleaseContact(contact_id=contact.contact_id))
     after_talk(world, agent)
@@ -191,20 +196,20 @@ def _unwatched(world: World, contact: Contact, event: ev.TransferRequested) -> N
 
 def transfer_completed(world: World, event: ev.TransferCompleted) -> None:
     """Attended transfer: the citizen talks with another agent, or with an outside party."""
-    contact = _talk(world, event.contact_id, event.from_agent)
+    contact = talk_of(world, event.contact_id, event.from_agent)
     if contact is None:
         return
     target = world.agents.get(event.to_agent) if event.to_agent is not None else None
     kind = SegmentKind.EXTERNAL if event.to_agent is None else SegmentKind.TALK
-    reason = event.to_external or ""
     if event.to_queue in world.queues:
         contact.queue = event.to_queue
     how = TransferKind.ATTENDED if event.attended else BLIND
-    world.next_segment(contact, kind, SegmentOutcome.TRANSFERRED, event.at, reason, how)
+    world.next_segment(contact, kind, SegmentOutcome.TRANSFERRED, event.at, "", how)
     agent = end_talk(world, contact)
     contact.talk_leg = event.leg
     if event.to_agent is None:
-        contact.state = ContactState.EXTERNAL
+        contact.state, contact.outside = ContactState.EXTERNAL, event.to_external or ""
+        world.outbound.add(contact.contact_id)
     else:
         contact.agent = event.to_agent
     if target is not None:

@@ -107,6 +107,8 @@ class ContactView:
     answered: Instant | None
     outbound: bool
     """An agent called."""
+    citizen: str | None
+    """Keyed hash of his number."""
     leg: str | None
     """Uniqueid of the agent's channel, if it is known."""
     since: Instant
@@ -254,6 +256,7 @@ def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
         agent_id=contact.agent,
         answered=contact.answered,
         outbound=contact.outbound,
+        citizen=contact.citizen,
         leg=contact.talk_leg,
         since=contact.segment_started,
         held=contact.held,

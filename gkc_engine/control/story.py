@@ -94,7 +94,8 @@ def _begins(segment: Record, *, out: bool) -> str | None:
     """Return how a segment begins; ``None`` for what offers and agents' states tell."""
     queue, agent, step = segment.get("queue"), segment.get("agent_id"), segment.get("step")
     kind = str(segment["kind"])
-    if kind == "wrap_up" or (kind == "ring" and not out):
+    outside = out or segment.get("citizen_id")
+    if kind == "wrap_up" or (kind == "ring" and not outside):
         return None
     words = {
         "queue": f"waits in {queue}" + (f", requirement step {step}" if step else ""),
@@ -144,7 +145,8 @@ _EVENTS: Mapping[str, str] = {
     "gkc.contact.fallback_answered": "is answered through Asterisk's own queue by {agent_id}",
     "gkc.contact.treat": "hears that it ends as {disposition}",
     "gkc.recording.paused": "recording paused: {paused}",
-    "gkc.transfer.completed": "{from_agent} hands over to {to_agent}{to_external}",
+    "gkc.transfer.completed": "{from_agent} hands over to {to_agent}",
+    "gkc.transfer.outside": "{from_agent} puts him through to a number outside",
     "gkc.transfer.requested": "{from_agent} transfers to {to_agent}{to_queue}",
     "gkc.contact.wrap_up_result": "{agent_id} gives result code {code}",
 }

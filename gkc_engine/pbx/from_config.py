@@ -81,6 +81,7 @@ def plan_from_config(
         emergency_context=config.pbx.emergency_context,
         emergency_prompt=_prompt(prompts, config.center.languages[0], EMERGENCY),
         outbound=config.outbound is not None,
+        outbound_allow=config.outbound.allow if config.outbound is not None else (),
         outbound_prompt=_prompt(prompts, config.center.languages[0], OUTBOUND),
         goodbye_prompt=_prompt(prompts, config.center.languages[0], GOODBYE),
         transfer_prompt=_prompt(prompts, config.center.languages[0], TRANSFER),

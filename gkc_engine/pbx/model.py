@@ -15,6 +15,7 @@ from typing import Final
 
 from gkc_engine.errors import ConfigError
 from gkc_engine.numbers import EMERGENCY_NUMBERS
+from gkc_engine.pbx.numbers_outside import patterns_of
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", re.ASCII)
 NUMBER: Final = re.compile(r"\+?[0-9]{1,20}", re.ASCII)
@@ -228,6 +229,8 @@ class PbxPlan:
     """Played where there is no such way (without its suffix); else congestion tone only."""
     outbound: bool = False
     """Whether operators may ask the engine for numbers outside (``outbound:`` of the config)."""
+    outbound_allow: tuple[str, ...] = ()
+    """Prefixes (E.164) of the numbers to which they may put a citizen through blindly."""
     outbound_prompt: Path | None = None
     """Played (without its suffix) where there is no engine to ask."""
     heartbeat: bool = True
@@ -271,6 +274,8 @@ class PbxPlan:
         for number, queue in self.number_queues:
             check(NUMBER, number, "numbers")
             check(NAME, queue, "queue of a number")
+        for prefix in self.outbound_allow:
+            check(NUMBER, prefix, "allowed prefix of numbers outside")
         self._check_open_phones()
 
     def _check_open_phones(self) -> None:
@@ -314,6 +319,16 @@ class PbxPlan:
         """
         bare = [f"_{'X' * n}" for n in range(OUTBOUND_DIGITS[0], OUTBOUND_DIGITS[1] + 1)]
         return (*bare, *(f"_+{pattern[1:]}" for pattern in bare))
+
+    @property
+    def put_through_patterns(self) -> tuple[str, ...]:
+        """What the dialplan takes for a number outside to which a citizen may be put through.
+
+        By the allowed prefixes: another number leaves him with his operator, who is told so, and an
+        internal number is known as soon as it is keyed.
+        """
+        found = (pattern for prefix in self.outbound_allow for pattern in patterns_of(prefix))
+        return tuple(dict.fromkeys(found)) if self.outbound else ()
 
     @property
     def transfer_targets(self) -> tuple[str, ...]:

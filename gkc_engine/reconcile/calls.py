@@ -305,6 +305,10 @@ class Judge:
                 self._counts[Count.NATIVE_RINGS] += 1
             elif self._in_own_call(leg):
                 self._counts[Count.OWN_CALLS] += 1
+            elif leg.endpoint not in self._known.phones and any(
+                near(ring, leg) for ring in call.rings_outside()
+            ):
+                self._counts[Count.RINGS_OUTSIDE] += 1
             elif not any(meet_offer(o, leg) for o in call.offers):
                 theirs = f"{leg.channel} rang from {iso(leg.began)}"
                 yield self.found(Kind.RING_UNRECORDED, call, "no offer then", theirs, leg.uid)

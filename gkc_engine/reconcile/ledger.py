@@ -30,7 +30,7 @@ _OF_CONTACT: Final = (
 )
 _OF_SEGMENT: Final = (
     *("segment_id", "n", "party", "kind", "start", "end", "agent_id", "outcome"),
-    *("channel_uniqueid", "transfer_kind"),
+    *("channel_uniqueid", "transfer_kind", "citizen_id"),
 )
 _OF_OFFER: Final = (
     *("offer_id", "agent_id", "created", "ringing", "answered", "ended", "outcome"),

@@ -153,6 +153,8 @@ class Count(StrEnum):
     """By Asterisk's own queue, while it had the citizen."""
     HEARD_LATE = "heard_late"
     """Offered after he had gone, before the engine heard of it."""
+    RINGS_OUTSIDE = "rings_outside"
+    """A citizen was put through to a number outside, and it did not answer."""
     LOST_WITH_ASTERISK = "lost_with_asterisk"
     """Asterisk ended without writing their end."""
     CDR_ROWS = "cdr_rows"

@@ -117,6 +117,11 @@ class Call:
         """Return the segments with somebody on the other side."""
         return [s for s in self.segments if s["party"] == Party.CITIZEN and s["kind"] in TALKS]
 
+    def rings_outside(self) -> list[Row]:
+        """Return the segments in which he was put through to a number that had not answered."""
+        rings = [s for s in self.segments if s["kind"] == SegmentKind.RING]
+        return [s for s in rings if s["citizen_id"] is not None]
+
     def native(self) -> list[Row]:
         """Return the segments in Asterisk's own queue."""
         return [s for s in self.segments if s["kind"] == SegmentKind.FALLBACK]

@@ -38,6 +38,8 @@ KINDS: Final[dict[type[Any], str]] = {
     ev.OutboundStarted: "gkc.outbound.started",
     ev.OutboundAnswered: "gkc.outbound.answered",
     ev.OutboundFailed: "gkc.outbound.failed",
+    ev.PutThrough: "gkc.transfer.outside",
+    ev.OutsideEnded: "gkc.transfer.outside_ended",
     ev.OfferRinging: "gkc.offer.ringing",
     ev.OfferAccepted: "gkc.offer.accepted",
     ev.OfferFailed: "gkc.offer.failed",

@@ -243,6 +243,7 @@ class Projector:
             "channel_uniqueid": fact.channel_uniqueid,
             "transfer_kind": fact.transfer_kind and str(fact.transfer_kind),
             "peer_segment": None,
+            "citizen_id": fact.outside or None,
         }
         if fact.agent_id is not None and fact.kind in (cm.SegmentKind.TALK, cm.SegmentKind.HOLD):
             self._talks[fact.contact_id, fact.agent_id] = segment

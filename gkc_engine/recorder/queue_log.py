@@ -253,7 +253,7 @@ def _out_of_queue(connection: sa.Connection) -> set[str]:
     They are led on or treated, or were handed to an outside party, and stand in no queue since.
     """
     e, open_ones = schema.event.c, sa.select(schema.contact.c.contact_id)
-    out, back = (ev.TransferCompleted, cm.TreatContact), cm.ContactQueued
+    out, back = (ev.TransferCompleted, ev.PutThrough, cm.TreatContact), cm.ContactQueued
     query = (
         sa.select(e.contact_id, e.kind, sa.func.max(e.seq))
         .where(e.contact_id.in_(open_ones.where(schema.contact.c.ended.is_(None))))
@@ -297,6 +297,8 @@ def _transfer(event: ev.Event) -> tuple[str, tuple[object, ...]]:
     if isinstance(event, ev.TransferCompleted) and event.to_agent is not None:
         return "ATTENDEDTRANSFER", ("AGENT", event.to_agent)
     # An outside party's number is nobody's business here.
+    if isinstance(event, ev.PutThrough):
+        return "BLINDTRANSFER", ("EXTERNAL", "")
     return "ATTENDEDTRANSFER", ("EXTERNAL", "")
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 """Of these tables: the last of ``migrations/versions``. Four digits, in their order."""
 
 PROJECTED: Final = "projected_seq"
@@ -179,6 +179,7 @@ segment: Final = sa.Table(
     sa.Column("channel_uniqueid", TEXT),
     sa.Column("transfer_kind", TEXT),
     sa.Column("peer_segment", TEXT),
+    sa.Column("citizen_id", TEXT),
     sa.Index("segment_contact", "contact_id", "n"),
 )
 
@@ -188,6 +189,14 @@ sa.Index(
     segment.c.end,
     sqlite_where=segment.c.agent_id.is_not(None),
     postgresql_where=segment.c.agent_id.is_not(None),
+)
+
+# Of the few with an outside party's number: whether somebody's time is over is asked each night.
+sa.Index(
+    "segment_citizen",
+    segment.c.citizen_id,
+    sqlite_where=segment.c.citizen_id.is_not(None),
+    postgresql_where=segment.c.citizen_id.is_not(None),
 )
 
 offer: Final = sa.Table(

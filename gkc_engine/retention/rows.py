@@ -18,6 +18,7 @@ _CHUNK: Final = 500
 
 _contact = schema.contact.c
 _citizen = schema.citizen.c
+_segment = schema.segment.c
 
 
 def _due(before: Instant) -> sa.Select[str]:
@@ -26,8 +27,13 @@ def _due(before: Instant) -> sa.Select[str]:
         # In progress, or begun since: his time runs from the last contact.
         (_contact.started >= before) | _contact.ended.is_(None) | (_contact.ended >= before),
     )
+    # He was the other party of a citizen who was put through.
+    put_through = sa.exists().where(
+        _segment.citizen_id == _citizen.citizen_key, _segment.end >= before
+    )
     held = sa.exists().where(hold.c.citizen_key == _citizen.citizen_key)
-    return sa.select(_citizen.citizen_key).where(_citizen.first_seen < before, ~later, ~held)
+    over = _citizen.first_seen < before
+    return sa.select(_citizen.citizen_key).where(over, ~later, ~put_through, ~held)
 
 
 def citizens_due(connection: sa.Connection, before: Instant, limit: int) -> Sequence[str]:

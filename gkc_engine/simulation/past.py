@@ -300,7 +300,7 @@ class _Gatherer:
                 known = event.to_agent is not None or event.to_queue is not None
                 then = event if known else None
                 self._talk_over(event.contact_id, event.at or step.now, then)
-            case ev.TalkEnded():
+            case ev.TalkEnded() | ev.PutThrough():
                 self._talk_over(event.contact_id, event.at or step.now, None)
             case ev.FallbackAnswered():
                 self._of(event.contact_id).talks.append(Talk(began=event.at))

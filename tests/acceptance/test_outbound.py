@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
 
-from gkc_engine.demo.city import CityOptions
-from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install
-from tests.acceptance.desk import Desk
-from tests.acceptance.harness import Row, scene, until
-from tests.acceptance.phone import Leg, Phone, answers, only_rings, refuses
-from tests.acceptance.sipp import SippBench
+from tests.acceptance.harness import Row, until
+from tests.acceptance.network import (
+    CITIZEN,
+    DENIED,
+    OFFICE,
+    US,
+    Outside,
+    outside_case,
+    outside_stage,
+)
+from tests.acceptance.phone import answers, only_rings, refuses
 from tests.acceptance.stage import PROMPTS, Stage, kinds
 from tests.acceptance.transfer_cases import (
     engine_dead,
@@ -27,110 +30,27 @@ from tests.acceptance.transfer_cases import (
     hears_each_other,
     talk,
     talks,
-    transfer_case,
 )
 from tests.acceptance.trials import now
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 
-OFFICE = "+74950000042"
-"""May be called at any time."""
-CITIZEN = "+79000000042"
-"""May be called by day."""
-DENIED = "+79000000099"
-US = "+74957777777"
 NEAR_S = 0.25
 """How far our phones' clocks and the record may lie apart: a busy machine's wake-up."""
-
-
-@dataclasses.dataclass(slots=True)
-class Outside:
-    """The stage, and the telephone network behind its trunk: one phone that has every number."""
-
-    stage: Stage
-    network: Phone
-
-    async def rings(self, called: str) -> Leg:
-        """Return the call that has come to ``called``."""
-        leg = await self.network.next_call()
-        assert leg._invite["to"].startswith(f"<sip:{called}@"), leg._invite["to"]
-        return leg
-
-    async def talk(self, number: str = OFFICE) -> tuple[Leg, Leg]:
-        """Let Anna, who is at work, call ``number``; they talk."""
-        self.network.on_call = answers
-        mine = await self.stage.phone(101).dial(number)
-        theirs = await self.rings(OFFICE if number.endswith("0042") else number)
-        await asyncio.wait_for(mine.answered.wait(), 10)
-        await hears_each_other(mine, theirs)
-        return mine, theirs
-
-
-def _night_is_now(document: Document) -> None:
-    """Lay the night around the present minute, in the center's zone."""
-    local = datetime.fromtimestamp(now(), tz=ZoneInfo("Europe/Moscow"))
-    minute = local.hour * 60 + local.minute
-    clock = [f"{at // 60 % 24:02d}:{at % 60:02d}" for at in (minute - 60, minute + 120)]
-    document["outbound"] = {
-        "allow": ["+7495", "+7900"],
-        "deny": [DENIED],
-        "dial": "PJSIP/{number}@network",
-        "caller_id": US,
-        "ring": "3s",
-        "wrapuptime": "1s",
-        "caps": {"per_operator_hour": 60, "concurrent": 1},
-        "night": {"from": clock[0], "to": clock[1], "allow": ["+7495"]},
-    }
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def outside(
     install: Install, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Outside]:
-    desk = Desk()
-    network: list[Phone] = []
-
-    async def phones(bench: SippBench) -> Mapping[str, int]:
-        at = await desk.start(bench)
-        host, _, port = bench.server.partition(":")
-        network.append(await Phone("network", (host, int(port)), signature=0x70).start())
-        return at
-
-    def tune(document: Document) -> None:
-        if "pbx" in document:
-            document["pbx"]["emergency_context"] = "from-operators-out"
-            _night_is_now(document)
-
-    def options(base: CityOptions) -> CityOptions:
-        trunk = (
-            "\n[network]\ntype = endpoint\ncontext = gkc\ndisallow = all\nallow = alaw\n"
-            "allow_transfer = no\naors = network\n[network]\ntype = aor\n"
-            f"contact = sip:127.0.0.1:{network[0].port}\n"
-        )
-        plan = (
-            "\n[from-operators-out]\nexten => 112,1,Dial(PJSIP/${EXTEN}@network)\n"
-            " same => n,Hangup()\n"
-        )
-        return dataclasses.replace(base, tune=tune, extra_dialplan=plan, extra_pjsip=trunk)
-
-    folder = tmp_path_factory.mktemp("outbound")
-    async with scene(folder, install, phones=phones, options=options) as city:
-        yield Outside(Stage(city, desk), network[0])
-        await network[0].stop()
-        await desk.stop()
+    async with outside_stage(tmp_path_factory.mktemp("outbound"), install) as outside:
+        yield outside
 
 
 @pytest_asyncio.fixture(loop_scope="module", autouse=True)
 async def _calm(outside: Outside) -> AsyncIterator[None]:
-    async with transfer_case(outside.stage):
+    async with outside_case(outside):
         yield
-        for leg in outside.network.calls:
-            if not leg.ended.is_set() and not leg.answered.is_set():
-                leg.refuse(480)
-    outside.network.on_call = None
-    outside.network.calls.clear()
-    while not outside.network.rang.empty():
-        outside.network.rang.get_nowait()
 
 
 def us(text: str) -> float:
@@ -268,9 +188,12 @@ async def test_a_citizen_is_put_through_to_an_office(outside: Outside) -> None:
     assert await mine.refer(OFFICE, second) == 202
     await hears_each_other(leg, theirs)
     await stage.city.agent_is("anna", "ready")
-    await leg.bye()
+    await theirs.bye()
+    await asyncio.wait_for(leg.ended.wait(), 10)
     stories = {s["direction"]: s for s in await stage.over(2)}
-    assert kinds(stories["in"])[-1] == "external"
+    assert stories["in"]["end_party"] == "outside"
+    (external,) = [s for s in stories["in"]["segments"] if s["kind"] == "external"]
+    assert external["citizen_id"] == stories["out"]["citizen_id"]
     assert "hold" in kinds(stories["in"])
     assert handed_over(stories["in"]) == ["attended"]
     assert stories["out"]["disposition"] == "answered"

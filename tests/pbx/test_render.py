@@ -14,6 +14,7 @@ from gkc_engine.channels.phone import translate
 from gkc_engine.errors import ConfigError
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import Ami, FallbackQueue, OperatorPhone, PbxPlan, Trunk
+from gkc_engine.pbx.numbers_outside import patterns_of
 from gkc_engine.pbx.render import (
     HEADER,
     Directories,
@@ -121,6 +122,32 @@ def test_a_number_outside_is_digits_only_and_dialled_by_nobody_but_the_engine() 
     assert "[gkc-nowhere]" not in text
     for context in ("gkc", "gkc-transfer", "gkc-transferred", "gkc-consult", "gkc-ring"):
         assert not [line for line in _context(text, context) if "outbound" in line]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "patterns"),
+    [
+        ("+7", {"_+7XXXXXXXXXX", "_7XXXXXXXXXX", "_8XXXXXXXXXX", "_[3-9]XXXXXXXXX"}),
+        ("+7495", {"_+7495XXXXXXX", "_7495XXXXXXX", "_8495XXXXXXX", "_495XXXXXXX"}),
+        ("+74950000042", {"_+74950000042", "_74950000042", "_84950000042", "_4950000042"}),
+    ],
+)
+def test_a_citizen_is_put_through_to_allowed_prefixes_only(prefix: str, patterns: set[str]) -> None:
+    plan = replace(small_plan(), outbound=True, outbound_allow=(prefix,))
+    text = include_side(plan)["gkc.d/extensions.conf"]
+    found = re.findall(
+        r"exten => (_\S+),1,Goto\(gkc-transferred", "\n".join(_context(text, "gkc-transfer"))
+    )
+    assert set(found) == patterns
+    inside = include_side(replace(plan, outbound=False))["gkc.d/extensions.conf"]
+    assert "_" not in "".join(_context(inside, "gkc-transfer"))
+
+
+def test_a_foreign_prefix_has_a_pattern_for_each_length() -> None:
+    found = patterns_of("+1202")
+    assert len(found) == 18
+    assert {"_+1202XXXXXXX", "_8101202XXXXXXX"} <= set(found)
+    assert all(re.fullmatch(r"_\+?[0-9]+X*", pattern) for pattern in found)
 
 
 def test_without_outbound_no_number_outside_exists() -> None:

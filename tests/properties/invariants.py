@@ -194,7 +194,7 @@ def only_qualified(
 ) -> None:
     """5: an offer goes to agents who meet the requirement of the step that stands on it.
 
-    ``named``: an agent to whom a colleague transferred the citizen by name.
+    ``named``: an agent to whom a colleague transferred the citizen by name, or to whom he is back.
     """
     agents = {a.agent_id: a for a in after.agents}
     queues = {q.settings.queue_id: q.settings for q in after.queues}
@@ -255,6 +255,8 @@ class Checker:
         if not skills_moved:
             no_overtaking(before, after, commands)
             named = event.to_agent if isinstance(event, ev.TransferRequested) else None
+            if isinstance(event, ev.PutThrough):
+                named = event.from_agent  # not allowed: he has him back
             only_qualified(after, commands, named)
         self.started |= {c.contact_id for c in after.contacts}
         self.started |= {  # a call that was not allowed begins and ends in one step

@@ -37,7 +37,7 @@ RECORDS = {
     " hold_us wrap_up_us offers overflow_count disposition via end_party sl_threshold_us sl_met"
     " short ewt_said_us class requirement_final consent recording_refs config_version",
     "segment": "segment_id contact_id n kind start end center queue agent_id step outcome"
-    " end_reason channel_uniqueid transfer_kind peer_segment",
+    " end_reason channel_uniqueid transfer_kind peer_segment citizen_id",
     "offer": "offer_id contact_id agent_id slot created ringing answered ended outcome reason"
     " ring_us",
     "agent_interval": "agent_id slot start end state reason medium contact_id",

@@ -112,6 +112,21 @@ def known(place: Place, number: str) -> bool:
     return place.citizens.reveal(place.citizens.key_of(number)) is not None
 
 
+def test_who_was_put_through_to_keeps_his_number_for_as_long(place: Place) -> None:
+    contact = place.call(ANNA, 200)
+    place.call(BORIS, 200)
+    row: dict[str, Any] = {c.name: None for c in schema.segment.columns}
+    row |= dict.fromkeys(("party", "kind", "center", "outcome", "end_reason"), "x")
+    row |= {"segment_id": f"{contact}.2", "contact_id": contact, "n": 2, "start": 0}
+    row |= {"end": NOW - 99 * DAY, "citizen_id": place.citizens.key_of(BORIS)}
+    with place.engine.begin() as connection:
+        connection.execute(schema.segment.insert(), row)
+    place.retention.run(NOW, WHO)
+    assert [known(place, who) for who in (ANNA, BORIS)] == [False, True]
+    place.retention.run(Instant(NOW + 2 * DAY), WHO)
+    assert not known(place, BORIS)
+
+
 def test_a_citizens_time_runs_from_his_last_contact(place: Place) -> None:
     place.call(ANNA, 200)
     place.call(BORIS, 200)

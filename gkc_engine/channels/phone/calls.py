@@ -37,6 +37,25 @@ class Recording:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
+class Outside:
+    """A number outside that a citizen is put through to (``put_through``)."""
+
+    target: str = ""
+    """What Dial is told; empty: another engine or the operator's own call dialled."""
+    ring_s: int = 0
+    max_s: int = 0
+    """The longest talk; 0: not ours to tell."""
+    caller_id: str = ""
+    leg: str | None = None
+    """The other party's channel."""
+    answered: Instant | None = None
+    ended: Instant | None = None
+    cause: int = 0
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when Asterisk has told the end of ``leg``."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Call:
     """One citizen's line, from the first AGI session to Asterisk's Hangup."""
 
@@ -99,6 +118,10 @@ class Call:
     """Whether an engine before us held him: his channel knows what it recorded."""
     noticed: bool = False
     """Whether he has been told that the talk is recorded."""
+    outside: Outside | None = None
+    """Whom he is being put through to, or talks with since."""
+    word: tuple[OfferId, str] | None = None
+    """What the phone shows of this offer in place of the queue's title."""
     shown: QueueId | None = None
     """The queue whose title operators' phones show as the caller's name."""
 

@@ -46,6 +46,7 @@ _NOT_YET = (
     ContactState.WAITING,
     ContactState.DETACHED,
     ContactState.OFFERED,
+    ContactState.DIALLING,  # put through outside, in vain
 )
 
 
@@ -132,6 +133,7 @@ class CatchUp:
 
     def _compare(self, view: ContactView, call: Call, leg: Leg | None) -> None:
         """Tell what a call that was listed, or is gone, has been through."""
+        self._channel.put_through.compare(call, view, leg, self._live, self._past)
         talk = self._talk(call, leg)
         if talk is not None and _known_yet(view, talk):
             talk = None

@@ -24,6 +24,7 @@ from gkc_engine.channels.phone.members import Members
 from gkc_engine.channels.phone.operators import Operators
 from gkc_engine.channels.phone.outbound import OutboundCalls
 from gkc_engine.channels.phone.plan import Desk, KnownCall, PhonePlan
+from gkc_engine.channels.phone.put_through import PutThrough
 from gkc_engine.channels.phone.recording import Recorder
 from gkc_engine.channels.phone.resync import Resync
 from gkc_engine.channels.phone.roster import Roster
@@ -47,6 +48,9 @@ PATROL_S = 4.0
 
 HEARTBEAT_S = 1.0
 """How often the dialplan is told that we are alive; it gives up on us after 4 s."""
+
+
+OfOneCall = cmd.HoldContact | cmd.OfferContact | cmd.TreatContact | cmd.ReleaseContact | cmd.DialOut
 
 
 class PhoneChannel:
@@ -78,6 +82,7 @@ class PhoneChannel:
         self.recorder = Recorder(self)
         self.leases = Leases()
         self.outbound = OutboundCalls(self)
+        self.put_through = PutThrough(self)
         self.transfers = Transfers(self)
         self.facts = FactHandler(
             self.calls,
@@ -127,7 +132,9 @@ class PhoneChannel:
         """Carry out what concerns a call of ours, and mirror the operators' states."""
         del now
         match command:
-            case cmd.HoldContact() | cmd.OfferContact() | cmd.TreatContact() | cmd.ReleaseContact():
+            case cmd.HoldContact() | cmd.OfferContact() | cmd.TreatContact():
+                self._tell(command)
+            case cmd.ReleaseContact() | cmd.DialOut():
                 self._tell(command)
             case cmd.RescindOffer():
                 self._rescind(command)
@@ -144,16 +151,17 @@ class PhoneChannel:
             if view is not None and view.outbound:
                 self.outbound.restore(view)
                 continue
-            self.calls.add(
-                Call(
-                    contact_id=past.contact_id,
-                    leg=past.leg,
-                    channel="",
-                    entry=past.entry,
-                    language=past.language,
-                    earlier=True,
-                )
+            call = Call(
+                contact_id=past.contact_id,
+                leg=past.leg,
+                channel="",
+                entry=past.entry,
+                language=past.language,
+                earlier=True,
             )
+            self.calls.add(call)
+            if view is not None:
+                self.put_through.restore(call, view)
 
     def apply_plan(self, plan: PhonePlan) -> None:
         """Take a reloaded config; calls in progress are not disturbed."""
@@ -166,13 +174,10 @@ class PhoneChannel:
 
     # --- commands --------------------------------------------------------------------------
 
-    def _tell(
-        self,
-        command: cmd.HoldContact | cmd.OfferContact | cmd.TreatContact | cmd.ReleaseContact,
-    ) -> None:
+    def _tell(self, command: OfOneCall) -> None:
         call = self.calls.by_contact.get(command.contact_id)
         if call is None:
-            return  # another medium's contact
+            return  # another medium's contact, or an operator's own call, which asks itself
         if call.session is not None and not call.session.closed.is_set() and call.tell(command):
             return
         self.not_held(call, command)
@@ -182,6 +187,8 @@ class PhoneChannel:
         match command:
             case cmd.OfferContact():
                 self._cannot_offer(command)
+            case cmd.DialOut():
+                self.put_through.not_held(call)
             case cmd.ReleaseContact() | cmd.TreatContact():
                 call.ended_by = call.ended_by or ev.Party.SYSTEM
                 self.hang_up(call.leg, 16)
@@ -274,6 +281,7 @@ class PhoneChannel:
                 fact.at = self.engine.of_wall(fact.at)
             if self.outbound.running:
                 self.outbound.observe(fact)
+            self.put_through.observe(fact)
             self.facts.handle(fact)
         if isinstance(fact, FallbackConnected):
             self.resync.came(fact.leg)

@@ -7,8 +7,10 @@ import asyncio
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.channels.phone.host import Host
+from gkc_engine.channels.phone.host import Host, QueueVoice
+from gkc_engine.channels.phone.lease import under_lease
 from gkc_engine.ids import SECOND
+from gkc_engine.ivr.fastagi import AgiSession
 
 HOPE_S = 4.5
 """How long after its timeout the core still waits for what came of an offer, less a margin."""
@@ -88,3 +90,21 @@ def tell_failed(host: Host, offer: cmd.OfferContact, why: ev.OfferFailure, reaso
         ev.OfferFailed(offer_id=offer.offer_id, failure=why, reason=reason),
         f"failed:{offer.offer_id}",
     )
+
+
+async def show_word(call: Call, agi: AgiSession, offer: cmd.OfferContact) -> None:
+    """Let the operator's phone show, in place of the queue's title, why he has the citizen back."""
+    if call.word is not None and call.word[0] == offer.offer_id:
+        call.shown = None  # the title again before the next ring
+        await agi.set_variable("CALLERID(name)", call.word[1])
+
+
+async def notice(host: Host, call: Call, agi: AgiSession, voice: QueueVoice) -> None:
+    """Tell the citizen once, in full, before any talk, that it will be recorded."""
+    if call.noticed or voice.record == "never" or voice.record_notice is None:
+        return
+    sound = host.sound(voice.record_notice, call.language)
+    if sound is not None:
+        path = sound.path
+        await under_lease(host, call, agi, lambda: agi.stream_file(path), sound.seconds)
+    call.noticed = True

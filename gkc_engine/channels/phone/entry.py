@@ -14,10 +14,10 @@ from gkc_engine.acd.settings import Medium
 from gkc_engine.acd.state import ContactState
 from gkc_engine.channels.phone import lease
 from gkc_engine.channels.phone.calls import Call
+from gkc_engine.channels.phone.dialling import notice
 from gkc_engine.channels.phone.host import Announcer
 from gkc_engine.channels.phone.live import born
 from gkc_engine.channels.phone.menu_run import MenuRunner, Wish
-from gkc_engine.channels.phone.serve import notice
 from gkc_engine.ids import SECOND, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiSession
 
@@ -225,6 +225,7 @@ class EntryDesk:
         view = channel.contact(call.contact_id)
         if view is None:
             return
+        channel.put_through.came_back(call)
         call.answered = True  # by an operator, or by the dialplan before the native queue
         if call.dialling is not None or view.offer_id is not None:
             # The Dial of before has ended without us, or he would not be here.

@@ -12,6 +12,7 @@ from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.calls import Call, Calls
 from gkc_engine.channels.phone.facts import FactHandler
 from gkc_engine.channels.phone.lease import Leases
+from gkc_engine.channels.phone.put_through import PutThrough
 from gkc_engine.channels.phone.recording import Recorder
 from gkc_engine.channels.phone.roster import Roster
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
@@ -61,6 +62,7 @@ class Host(Protocol):
     roster: Roster
     facts: FactHandler
     recorder: Recorder
+    put_through: PutThrough
     leases: Leases
 
     def now(self) -> Instant:

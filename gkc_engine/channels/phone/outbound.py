@@ -19,13 +19,12 @@ import structlog
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import AgentState
-from gkc_engine.acd.outbound import CENTER_CAP, LOGGED_OUT, OPERATOR_CAP
 from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.cel import History, PastLeg
 from gkc_engine.channels.phone.live import Live, leg_of
-from gkc_engine.channels.phone.outbound_rules import NIGHT, OutboundRules, failure_of
+from gkc_engine.channels.phone.outbound_rules import OutboundRules, failure_of, prompt_for
 from gkc_engine.channels.phone.translate import endpoint_of
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant
@@ -45,14 +44,6 @@ AMI_S: Final = 5.0
 
 MAX_DURATION: Final = "max_duration"
 SEEN: Final = "seen at resync"
-
-_PROMPTS: Final = {
-    NIGHT: "outbound-night",
-    OPERATOR_CAP: "outbound-cap",
-    CENTER_CAP: "outbound-cap",
-    LOGGED_OUT: "outbound-logged-out",
-}
-_NOT_ALLOWED: Final = "outbound-not-allowed"
 
 _ON_BEHALF: Final = (AgentState.TALK, AgentState.HOLD, AgentState.WRAP_UP)
 
@@ -219,7 +210,7 @@ class OutboundCalls:
     async def _refuse(self, agi: AgiSession, reason: str) -> None:
         """Say why not, as early media, and end the call."""
         channel = self._channel
-        name = _PROMPTS.get(reason, _NOT_ALLOWED)
+        name = prompt_for(reason)
         sound = channel.sound(name, channel.plan.language)
         await agi.exec("Progress")
         if sound is not None:
@@ -302,6 +293,12 @@ class OutboundCalls:
         """Return the call out that an operator talks in, the first if there are several."""
         mine = (c for c in self.running.values() if c.agent_id == agent_id and c.answered)
         return next((call.contact_id for call in mine), None)
+
+    def number_behind(self, leg: str) -> str | None:
+        """Return the keyed hash of the number behind a called party's leg, if we called it."""
+        call = self._of_outside(leg)
+        view = self._channel.contact(call.contact_id) if call is not None else None
+        return view.citizen if view is not None else None
 
     def _leg_ended(self, fact: tr.LegEnded) -> None:
         call = self.running.get(fact.leg)

@@ -8,12 +8,27 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.caps import CENTER_CAP, OPERATOR_CAP
+from gkc_engine.acd.outbound import LOGGED_OUT
 from gkc_engine.ids import SECOND, Instant
 
 NO_NUMBER: Final = "no_number"
 NOT_ALLOWED: Final = "not_allowed"
 NIGHT: Final = "night"
 
+_PROMPTS: Final = {
+    NIGHT: "outbound-night",
+    OPERATOR_CAP: "outbound-cap",
+    CENTER_CAP: "outbound-cap",
+    LOGGED_OUT: "outbound-logged-out",
+}
+
+_WORDS: Final = {
+    NOT_ALLOWED: ("Номер не разрешён", "Number not allowed"),
+    NIGHT: ("Ночью не соединяем", "Not at night"),
+    OPERATOR_CAP: ("Лимит звонков исчерпан", "Too many calls"),
+    CENTER_CAP: ("Все линии заняты", "All lines are busy"),
+}
 
 _CAUSES: Final = {
     17: ev.OutboundFailure.BUSY,
@@ -27,6 +42,17 @@ _STATUSES: Final = {
     "BUSY": ev.OutboundFailure.BUSY,
     "NOANSWER": ev.OutboundFailure.NO_ANSWER,
 }
+
+
+def prompt_for(reason: str) -> str:
+    """Return the prompt that tells an operator why a number is not called."""
+    return _PROMPTS.get(reason, "outbound-not-allowed")
+
+
+def word_for(reason: str, language: str) -> str:
+    """Return what a phone's display says of it, when the citizen comes back for it."""
+    ru, en = _WORDS.get(reason, _WORDS[NOT_ALLOWED])
+    return ru if language == "ru" else en
 
 
 def failure_of(status: str, cause: int) -> ev.OutboundFailure:

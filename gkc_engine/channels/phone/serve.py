@@ -102,6 +102,9 @@ class CitizenSession:
                     await self._hold()
                 case cmd.OfferContact():
                     await self._offer(command)
+                case cmd.DialOut():
+                    self._waiting = None
+                    self._served = await self._host.put_through.dial(self._call, self._agi)
                 case cmd.TreatContact():
                     if await self._treat(command):
                         return
@@ -245,7 +248,8 @@ class CitizenSession:
         elif not self._call.answered:
             await agi.exec("Progress")  # else Dial's music is no early media
         await self._show(offer.queue)
-        await notice(self._host, self._call, agi, voice)
+        await dialling.show_word(self._call, agi, offer)
+        await dialling.notice(self._host, self._call, agi, voice)
         await lease.end(self._call, agi)
         await self._host.recorder.begin(
             self._call, agi, offer, "never" if self._call.consult else voice.record
@@ -275,6 +279,8 @@ class CitizenSession:
             self._call.answered = True
             if self._call.dialling is offer or self._call.answered_by is not None:
                 await self._talk_ended(offer)
+            elif self._call.outside is not None:
+                await self._host.put_through.over(self._call, agi)
             # Else the operator handed him over before the next one answered: he waits again.
         elif status != "CANCEL":
             cause = await agi.get_variable("HANGUPCAUSE") or ""
@@ -383,14 +389,3 @@ class CitizenSession:
         sound = self._host.sound(name, self._call.language)
         if sound is not None:
             await self._stream(sound)
-
-
-async def notice(host: Host, call: Call, agi: AgiSession, voice: QueueVoice) -> None:
-    """Tell the citizen once, in full, before any talk, that it will be recorded."""
-    if call.noticed or voice.record == "never" or voice.record_notice is None:
-        return
-    sound = host.sound(voice.record_notice, call.language)
-    if sound is not None:
-        path = sound.path
-        await under_lease(host, call, agi, lambda: agi.stream_file(path), sound.seconds)
-    call.noticed = True

@@ -129,11 +129,17 @@ class Sockets:
         if call is None:
             return
         view = self._channel.contact(call.contact_id)
+        if call.outside is not None:
+            await self.hold(call, agi, self._after_outside(call, agi))
         if view is None or view.agent_id is None:
             return
         ended = await self._channel.resync.talked_unseen(call, agi)
         session = CitizenSession(self._channel, call, agi, self._channel.entry_desk.announcer)
         await self.hold(call, agi, session.serve_after(view.agent_id, ended))
+
+    async def _after_outside(self, call: Call, agi: AgiSession) -> None:
+        await self._channel.put_through.after(call, agi)
+        await CitizenSession(self._channel, call, agi, self._channel.entry_desk.announcer).serve()
 
     async def _ended(self, call: Call) -> None:
         """Find out what an ended socket meant: only Asterisk's Hangup means that he left."""

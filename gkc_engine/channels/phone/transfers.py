@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from gkc_engine.acd import commands as cmd
@@ -57,23 +58,29 @@ class Transfers:
         view = channel.contact(call.contact_id)
         # The Dial of before is over; AMI tells the end of its leg by itself.
         channel.calls.end_dial(call)
-        said: object = ()
+        said: Sequence[cmd.Command] = ()
         if view is not None and view.agent_id is not None:
-            colleague = channel.roster.by_extension.get(number)
-            queue = None if colleague else channel.entry_desk.queue_of(channel, number)
-            self._falls_to(call, queue)
-            said = await channel.engine.ask(
-                ev.TransferRequested(
-                    contact_id=call.contact_id,
-                    from_agent=view.agent_id,
-                    to_agent=colleague.agent_id if colleague else None,
-                    to_queue=queue,
-                ),
-                source="agi",
-            )
+            said = await self._to(call, view.agent_id, number)
         if not said:  # nobody talked with him as far as we know: he waits again
             channel.entry_desk.returned(channel, call)
         await CitizenSession(channel, call, agi, channel.entry_desk.announcer).serve()
+
+    async def _to(self, call: Call, from_agent: AgentId, number: str) -> Sequence[cmd.Command]:
+        """Tell the core to whom he is to go: a colleague, a queue, a number outside."""
+        channel = self._channel
+        colleague = channel.roster.by_extension.get(number)
+        inside = colleague or channel.entry_desk.queue_behind(channel, number)
+        if inside is None and channel.put_through.leads_out(number):
+            return await channel.put_through.ask(call, from_agent, number)
+        queue = None if colleague else channel.entry_desk.queue_of(channel, number)
+        self._falls_to(call, queue)
+        requested = ev.TransferRequested(
+            contact_id=call.contact_id,
+            from_agent=from_agent,
+            to_agent=colleague.agent_id if colleague else None,
+            to_queue=queue,
+        )
+        return await channel.engine.ask(requested, source="agi")
 
     async def consult(self, agi: AgiSession) -> None:
         """Serve an operator's own call, and the citizen who is swapped into it."""
@@ -178,14 +185,18 @@ class Transfers:
             channel.calls.bind(call, leg, to_agent)
             channel.facts.not_foreign(to_agent, leg)
         call.answered_by, call.talk_leg = to_agent, leg
+        outside = None
         if to_agent is not None:
             channel.recorder.handed_over(call, leg)
+        else:
+            outside = channel.outbound.number_behind(leg)
+            channel.put_through.handed_over(call, leg, at)
         channel.submit(
             ev.TransferCompleted(
                 contact_id=call.contact_id,
                 from_agent=from_agent,
                 to_agent=to_agent,
-                to_external=None if to_agent else leg,
+                to_external=None if to_agent else outside,
                 to_queue=by_queue,
                 leg=leg or None,
                 at=at,
