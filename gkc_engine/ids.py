@@ -13,6 +13,9 @@ Micros = NewType("Micros", int)
 ContactId = NewType("ContactId", str)
 """UUIDv7 text, made by the adapter that saw the contact first; the same for ever."""
 
+CONSULT = "consult:"
+"""So begins the id of an operator's call for advice that stands in a queue: no contact, no row."""
+
 OfferId = NewType("OfferId", int)
 """Counts up within one center's ledger, over restarts."""
 

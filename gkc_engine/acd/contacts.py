@@ -146,6 +146,7 @@ def consult_started(world: World, event: ev.ConsultStarted) -> None:
     )
     about = world.contacts.get(event.about) if event.about is not None else None
     if about is not None:
+        consult.about, consult.about_n = about.contact_id, about.segment_n
         consult.own_class, consult.own_slope = about.own_class, about.own_slope
         consult.own_head_start = about.own_head_start
     world.contacts[event.contact_id] = consult

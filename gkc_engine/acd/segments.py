@@ -5,12 +5,15 @@ from __future__ import annotations
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.commands import SegmentKind, SegmentOutcome, TransferKind
 from gkc_engine.acd.state import Contact
-from gkc_engine.ids import Instant, Micros
+from gkc_engine.ids import CONSULT, Instant, Micros
 
 _WITH_A_PARTY = (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED, SegmentKind.EXTERNAL)
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _MENU, _QUEUE, _RING = SegmentKind.MENU, SegmentKind.QUEUE, SegmentKind.RING
 _TALK, _HOLD = SegmentKind.TALK, SegmentKind.HOLD
+
+CONSULTED = "consulted"
+"""``AgentCallStarted.kind`` of the operator who was called."""
 
 
 class Segments:
@@ -64,12 +67,32 @@ class Segments:
                     outside=contact.outside,
                 )
             )
+        elif present is _TALK or present is _HOLD:
+            self._advised(contact, started, ended)
         if kind is not None:
             contact.segment_n += 1
             contact.segment_kind = kind
             contact.segment_started = ended
             contact.segment_queue = contact.queue
         return ended
+
+    def _advised(self, contact: Contact, started: Instant, ended: Instant) -> None:
+        """Put on record the part of a colleague whom a queue chose, as of one asked by name."""
+        if contact.about is None or contact.agent is None:
+            return
+        if contact.answered is not None and contact.agent == contact.first_agent:
+            started = contact.answered  # one row for him, whatever he has put on hold meanwhile
+        self.out.append(
+            cmd.ConsultEnded(
+                contact_id=contact.about,
+                n=contact.about_n,
+                agent_id=contact.agent,
+                call_id=contact.contact_id.removeprefix(CONSULT),
+                kind=CONSULTED,
+                started=started,
+                ended=ended,
+            )
+        )
 
 
 def _add(contact: Contact, kind: SegmentKind, spent: int) -> None:

@@ -186,6 +186,10 @@ class Contact(Standing, kw_only=True, gc=False):
     outside: str | None = None
     """Whom the citizen is being put through to, or talks with since: keyed hash of the number."""
     past_offers: tuple[OfferId, ...] = ()
+    about: ContactId | None = None
+    """Of a ``consult``: the contact that is asked about."""
+    about_n: int = 0
+    """Its segment in which it was asked."""
     heard: Mapping[int, Instant] = msgspec.field(default_factory=_nothing)
     """Broadcasts of its queue that it heard, and when last."""
 

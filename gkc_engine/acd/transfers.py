@@ -9,6 +9,7 @@ from gkc_engine.acd.contacts import come_back, enter_queue
 from gkc_engine.acd.offers import exclude, make_offer, take_slot
 from gkc_engine.acd.places import announce_queued
 from gkc_engine.acd.routing import after_talk, end_talk, resume_agent
+from gkc_engine.acd.segments import CONSULTED
 from gkc_engine.acd.state import Agent, Contact, ContactState, Work
 from gkc_engine.acd.world import World
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
@@ -16,9 +17,6 @@ from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 BLIND = TransferKind.BLIND
 NAMED = "agent"
 """Reason of the segment that ends with an offer to the colleague who was named."""
-
-CONSULTED = "consulted"
-"""``AgentCallStarted.kind`` of the operator who was called."""
 
 
 def talk_of(world: World, contact_id: ContactId, agent_id: AgentId) -> Contact | None:

@@ -11,16 +11,13 @@ import sqlalchemy as sa
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Medium
-from gkc_engine.ids import SECOND, Instant
+from gkc_engine.ids import CONSULT, SECOND, Instant
 from gkc_engine.reconcile.spool import Spool
 from gkc_engine.recorder import history, schema
 from gkc_engine.recorder.codec import KINDS, decode
 
 MARGIN_US: Final = 86_400 * SECOND
 """What belongs to the period lies no farther beside it: a call's end, a step of the clock."""
-
-CONSULT: Final = "consult:"
-"""So begin the names of operators' questions that stand in a queue; the rest is the leg's."""
 
 _YIELD: Final = 2_000
 

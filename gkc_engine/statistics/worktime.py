@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from gkc_engine.acd.commands import AgentState
 from gkc_engine.acd.slots import DIALS
-from gkc_engine.ids import Instant
+from gkc_engine.ids import CONSULT, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.statistics.figures import Handling
 from gkc_engine.statistics.scope import EVERYTHING, Scope
@@ -195,7 +195,8 @@ def _sums(within: Within) -> list[sa.ColumnElement[int]]:
         "hold": _C.state == str(AgentState.HOLD),
         "wrap_up": _C.state == str(AgentState.WRAP_UP),
     }
-    conditions = {name: where & _C.contact_id.is_not(None) for name, where in at_work.items()}
+    about = _C.contact_id.is_not(None) & _C.contact_id.not_like(f"{CONSULT}%")
+    conditions = {name: where & about for name, where in at_work.items()}
     conditions["dial"] = dialling
     conditions["ready"] = (_C.state == str(AgentState.READY)) & (_C.reason == "")
     made = [sa.func.sum(sa.case((conditions[name], spent), else_=0)) for name in ACTIVITIES]
@@ -220,4 +221,5 @@ def _doing(state: str, reason: str, contact_id: str | None) -> str:
         return "dial"
     if state == AgentState.READY:
         return "ready" if not reason else "rest"
-    return state if contact_id is not None or state not in ACTIVITIES else "own"
+    asked = contact_id is None or contact_id.startswith(CONSULT)  # by name, or by a queue
+    return state if not asked or state not in ACTIVITIES else "own"

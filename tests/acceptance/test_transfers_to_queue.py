@@ -16,6 +16,7 @@ from tests.acceptance.stage import Stage, kinds, outcomes
 from tests.acceptance.transfer_cases import (
     HOUSING,
     KEYED,
+    advice,
     ask_by_code,
     end,
     engine_dead,
@@ -124,6 +125,7 @@ async def test_whom_the_queue_finds_takes_him_over(stage: Stage, how: str) -> No
     story = await stage.last()
     served_by_vera(story)
     assert (story["disposition"], story["end_party"]) == ("answered", "agent")
+    assert advice(story) == [("anna", "consult"), ("vera", "consulted")]
     await stage.city.agent_is("vera", "ready")
 
 
@@ -141,6 +143,7 @@ async def test_advice_and_no_transfer(stage: Stage, how: str) -> None:
     story = await end(stage, it.leg)
     assert talks(story) == ["anna"]
     assert kinds(story)[-3:] == ["talk", "hold", "talk"]
+    assert advice(story) == [("anna", "consult"), ("vera", "consulted")]
 
 
 @both

@@ -95,6 +95,30 @@ def test_completed_while_it_waits_the_citizen_has_its_place() -> None:
     assert offers(boris_comes_free(acd, at(7))) == [(CITIZEN, BORIS)]
 
 
+def test_who_was_found_has_a_part_in_the_contact_that_was_asked_about() -> None:
+    acd = anna_asks_law()
+    out = boris_comes_free(acd, at(6))
+    out += acd.step(ev.OfferAccepted(offer_id=OfferId(3), agent_id=BORIS), at(7))
+    out += acd.step(ev.HoldStarted(contact_id=CONSULT, agent_id=BORIS), at(8))
+    out += acd.step(ev.HoldEnded(contact_id=CONSULT, agent_id=BORIS), at(9))
+    out += over(acd, at(10))
+    assert [c for c in out if isinstance(c, cmd.ConsultEnded)][-1] == cmd.ConsultEnded(
+        contact_id=CITIZEN,
+        n=3,
+        agent_id=BORIS,
+        call_id=CONSULT,
+        kind="consulted",
+        started=at(7),
+        ended=at(10),
+    )
+
+
+def test_nobody_was_found_and_nothing_is_on_record() -> None:
+    acd = anna_asks_law()
+    out = boris_comes_free(acd, at(6))
+    assert not [c for c in out + over(acd, at(7)) if isinstance(c, cmd.ConsultEnded)]
+
+
 def test_advice_is_no_part_of_the_record_and_needs_no_wrap_up() -> None:
     acd = anna_asks_law()
     out = boris_comes_free(acd, at(6))

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
-from gkc_engine.ids import SECOND, AgentId, Instant
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.queries import list_contacts
@@ -152,10 +152,19 @@ def test_a_rest_and_a_call_of_his_own_are_at_work_and_nothing_else(tmp_path: Pat
         )
         history.step(ev.Tick(), fact)
         history.after(lasts_s)
+    asked = cm.AgentStateChanged(
+        agent_id=AgentId("anna"),
+        slot=0,
+        state=cm.AgentState.TALK,
+        since=history.now,
+        contact_id=ContactId("consult:1"),  # By a queue's number: a call of his own all the same.
+    )
+    history.step(ev.Tick(), asked)
+    history.after(5)
     history.step(ev.AgentReady(agent_id=AgentId("anna")))
     with stored(tmp_path, history) as records:
         anna = report(records, 0, 86_400)["anna"]
-    assert (anna["ready_s"], anna["talk_s"], anna["paid_s"]) == (30.0, 0.0, 61.0)
+    assert (anna["ready_s"], anna["talk_s"], anna["paid_s"]) == (30.0, 0.0, 66.0)
     assert anna["occupancy"] == 0.0
 
 

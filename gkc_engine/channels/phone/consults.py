@@ -29,7 +29,7 @@ from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.channels.phone.serve import CitizenSession
 from gkc_engine.channels.phone.translate import endpoint_of
 from gkc_engine.errors import PeerError
-from gkc_engine.ids import AgentId, ContactId, QueueId
+from gkc_engine.ids import CONSULT, AgentId, ContactId, QueueId
 from gkc_engine.ivr.fastagi import AgiClosed, AgiSession
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ CAUSE_NO_ANSWER: Final = 19
 
 LOCAL: Final = "Local/"
 """So begin the names of what Asterisk's ``*2`` makes; the half that is served ends in ``;2``."""
-
-_PREFIX: Final = "consult:"
 
 _AMI_S: Final = 5.0
 """How long AMI may be behind the socket with the end of a call."""
@@ -228,7 +226,7 @@ class Consults:
         """Wait, ring and talk as a citizen's call does, until it ends or he takes it over."""
         channel = self._channel
         own = consult.own = Call(
-            contact_id=ContactId(_PREFIX + consult.leg),
+            contact_id=ContactId(CONSULT + consult.leg),
             leg=consult.leg,
             channel=agi.channel,
             entry=agi.request.extension,
@@ -333,7 +331,7 @@ class Consults:
         """No call for advice stands in our queues any more that the last engine put there."""
         channel = self._channel
         for contact_id in channel.engine.acd.contacts():
-            if contact_id.startswith(_PREFIX) and contact_id not in channel.calls.by_contact:
+            if contact_id.startswith(CONSULT) and contact_id not in channel.calls.by_contact:
                 channel.submit(ev.ContactLeft(contact_id=contact_id, party=ev.Party.SYSTEM), None)
 
     def _with_citizen(self, consult: Consult, live: Live) -> dict[AgentId | None, str]:
