@@ -17,7 +17,7 @@ from gkc_engine.config.models import Config, OperatorModel, QueueModel
 from gkc_engine.config.thresholds_model import Bounds, QueueThresholdsModel
 from gkc_engine.control.measures import Band, Thresholds
 from gkc_engine.control.views import AgentEntry, Directory, QueueEntry
-from gkc_engine.ids import SECOND, AgentId, QueueId
+from gkc_engine.ids import SECOND, AgentId, QueueId, SkillId
 from gkc_engine.ivr.fragments import builtin_texts
 from gkc_engine.ivr.prompts import PromptStore, TtsSettings, prompt_texts
 from gkc_engine.numbers import normalise
@@ -118,6 +118,13 @@ def phone_plan(
         members={
             AgentId(name): (FALLBACK_DEFAULT, *(FALLBACK_PREFIX + queue for queue in queues))
             for name, queues in served.items()
+        },
+        needs={
+            QueueId(name): tuple(
+                {SkillId(skill): level for skill, level in step.items()}
+                for step in (queue.require, *(step.require for step in queue.relax))
+            )
+            for name, queue in config.queues.items()
         },
         language=config.center.languages[0],
         sounds=sounds,

@@ -46,6 +46,11 @@ def meets(skills: Mapping[SkillId, int], need: Requirement) -> bool:
     return not lacking
 
 
+def serves(skills: Mapping[SkillId, int], needs: Iterable[Requirement]) -> bool:
+    """Return whether one of the requirements is met: those of a queue's steps, say."""
+    return any(meets(skills, need) for need in needs)
+
+
 class Req:
     """One requirement, and the profiles that meet it."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from gkc_engine.acd import events as ev
 from gkc_engine.channels.phone.ami import AmiEvent
-from gkc_engine.ids import SECOND, AgentId, ContactId
+from gkc_engine.ids import SECOND, AgentId, ContactId, QueueId, SkillId
 from tests.channels.world import World, at, world
 
 ANNA = AgentId("anna")
+PASSPORT, TAX = SkillId("passport"), SkillId("tax")
 
 
 def member(queue: str, interface: str, paused: str = "0") -> AmiEvent:
@@ -46,6 +47,52 @@ async def test_login_pause_and_logout_are_mirrored_at_once() -> None:
             ("QueuePause", "PJSIP/101", "false"),
             ("QueueRemove", "PJSIP/101", ""),
         ]
+
+
+async def test_an_override_of_a_skill_reaches_the_native_queues_at_once() -> None:
+    async with world(agents=["anna"]) as here:
+        plan = here.channel.plan
+        plan.members = {ANNA: ("gkc-default", "gkc-passport")}
+        plan.fallbacks = {QueueId("passport"): "gkc-passport", QueueId("tax"): "gkc-tax"}
+        plan.needs = {
+            QueueId("passport"): ({PASSPORT: 3}, {PASSPORT: 1}),
+            QueueId("tax"): ({TAX: 2},),
+        }
+        here.ami.lists["QueueStatus"] = [
+            AmiEvent.of("QueueParams", Queue=name)
+            for name in ("gkc-default", "gkc-passport", "gkc-tax")
+        ]
+        await here.channel.members.reconcile()
+        here.channel.jobs.start()
+        for skill, level in ((TAX, 1), (TAX, 2), (PASSPORT, 0)):
+            await here.said(ev.SkillOverridden(agent_id=ANNA, skill=skill, level=level))
+        await here.said(ev.AgentLoggedOut(agent_id=ANNA))
+        facts = await here.ami.said.until(lambda sent: len(sent) >= 6)
+        queues = [(n, f["Queue"]) for n, f in facts if n in ("QueueAdd", "QueueRemove")]
+        assert queues == [
+            ("QueueAdd", "gkc-default"),
+            ("QueueAdd", "gkc-passport"),
+            ("QueueAdd", "gkc-tax"),
+            ("QueueRemove", "gkc-passport"),
+            ("QueueRemove", "gkc-default"),
+            ("QueueRemove", "gkc-tax"),
+        ]
+
+
+async def test_who_comes_back_with_an_override_is_compared_by_it() -> None:
+    async with world(agents=["anna"]) as here:
+        plan = here.channel.plan
+        plan.members = {ANNA: ("gkc-default",)}
+        plan.fallbacks, plan.needs = {QueueId("tax"): "gkc-tax"}, {QueueId("tax"): ({TAX: 2},)}
+        await here.said(ev.SkillOverridden(agent_id=ANNA, skill=TAX, level=2))
+        here.ami.lists["QueueStatus"] = [
+            *(AmiEvent.of("QueueParams", Queue=name) for name in ("gkc-default", "gkc-tax")),
+            member("gkc-default", "PJSIP/101"),
+        ]
+        await here.channel.members.reconcile()
+        here.channel.jobs.start()
+        facts = await here.ami.said.until(lambda sent: len(sent) >= 1)
+        assert [(n, f["Queue"]) for n, f in facts] == [("QueueAdd", "gkc-tax")]
 
 
 async def test_a_talk_in_the_fallback_brings_nobody_to_work() -> None:

@@ -138,6 +138,8 @@ class PhoneChannel:
                 self._tell(command)
             case cmd.RescindOffer():
                 self._rescind(command)
+            case cmd.SkillsInForce():
+                self.members.reskilled(command)
             case cmd.AgentStateChanged():
                 self.members.mirror(command)
                 self.operators.observe(command)

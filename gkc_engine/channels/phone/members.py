@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gkc_engine.acd.commands import AgentState, AgentStateChanged
+from gkc_engine.acd.commands import AgentState, AgentStateChanged, SkillsInForce
+from gkc_engine.acd.matchspace import serves
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.errors import PeerError
@@ -30,6 +31,8 @@ class Members:
         self._channel = channel
         self._said: dict[AgentId, tuple[bool, bool]] = {}
         """What Asterisk was told last: (at work, paused)."""
+        self._in: dict[AgentId, list[str]] = {}
+        """The queues that Asterisk was told last for each who is at work."""
         self._missing: frozenset[str] | None = None
         """Queues of ours that this Asterisk does not have: an administrator's own plan.
 
@@ -48,18 +51,37 @@ class Members:
         phone = self._channel.roster.by_agent.get(fact.agent_id)
         if phone is None:
             return
-        for queue in self._queues_of(fact.agent_id):
-            if at_work and not before[0]:
-                self._add(queue, fact.agent_id, phone.interface, paused=paused)
-            elif not at_work:
-                self._channel.jobs.put("QueueRemove", Queue=queue, Interface=phone.interface)
-        if at_work and before[0] and paused != before[1] and self._queues_of(fact.agent_id):
+        self._move(fact.agent_id, phone.interface, at_work=at_work, paused=paused)
+        if at_work and before[0] and paused != before[1] and self._in[fact.agent_id]:
             self._channel.jobs.put(
                 "QueuePause", Interface=phone.interface, Paused="true" if paused else "false"
             )
 
+    def reskilled(self, fact: SkillsInForce) -> None:
+        """Tell Asterisk which queues he serves from here on, as long as he is at work."""
+        phone = self._channel.roster.by_agent.get(fact.agent_id)
+        at_work, paused = self._said.get(fact.agent_id, (False, False))
+        leaves = not self._wanted(fact.agent_id)[0]  # his state is about to tell
+        if self._missing is not None and phone is not None and at_work and not leaves:
+            self._move(fact.agent_id, phone.interface, at_work=True, paused=paused)
+
+    def _move(self, agent_id: AgentId, interface: str, *, at_work: bool, paused: bool) -> None:
+        """Let him be a member of the queues that are his now, and of no other."""
+        before = self._in.get(agent_id, [])
+        now = self._in[agent_id] = self._queues_of(agent_id) if at_work else []
+        for queue in now:
+            if queue not in before:
+                self._add(queue, agent_id, interface, paused=paused)
+        for queue in before:
+            if queue not in now:
+                self._channel.jobs.put("QueueRemove", Queue=queue, Interface=interface)
+
     def _queues_of(self, agent_id: AgentId) -> list[str]:
-        queues = self._channel.plan.members.get(agent_id, ())
+        plan, view = self._channel.plan, self._channel.engine.acd.agent_view(agent_id)
+        queues = plan.members.get(agent_id, ())
+        if view is not None and view.overrides:  # else the config says it all
+            served = (q for q, needs in plan.needs.items() if serves(view.skills, needs))
+            queues = (*queues[:1], *(plan.fallbacks[queue] for queue in served))
         return [queue for queue in queues if queue not in (self._missing or ())]
 
     def _learn_queues(self, known: set[str]) -> None:
@@ -103,7 +125,9 @@ class Members:
         for agent_id, phone in self._channel.roster.by_agent.items():
             at_work, paused = self._wanted(agent_id)
             self._said[agent_id] = (at_work, paused)
-            for queue in self._queues_of(agent_id):
+            queues = self._queues_of(agent_id)
+            self._in[agent_id] = queues if at_work else []
+            for queue in queues:
                 is_paused = there.pop((queue, phone.interface), None)
                 if at_work and is_paused is None:
                     self._add(queue, agent_id, phone.interface, paused=paused)

@@ -11,7 +11,7 @@ from gkc_engine.channels.phone.host import QueueVoice, Sound
 from gkc_engine.channels.phone.outbound_rules import OutboundRules
 from gkc_engine.channels.phone.recording import Recordings
 from gkc_engine.channels.phone.roster import Phone
-from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
+from gkc_engine.ids import AgentId, ContactId, Instant, QueueId, SkillId
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,7 +25,10 @@ class PhonePlan:
     fallbacks: dict[QueueId, str] = field(default_factory=dict)
     """The native queue that serves each queue's callers when we are gone."""
     members: dict[AgentId, tuple[str, ...]] = field(default_factory=dict)
-    """The native queues that each operator may serve."""
+    """The native queues that each operator may serve, by his skills in the config; the first is
+    everybody's."""
+    needs: dict[QueueId, tuple[dict[SkillId, int], ...]] = field(default_factory=dict)
+    """What each queue asks of who serves it, at any of its steps."""
     language: str = "ru"
     sounds: Callable[[str, str], Sound | None] = lambda _name, _language: None
     """Finds a prompt by name and language."""
