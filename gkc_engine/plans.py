@@ -150,6 +150,7 @@ def _outbound(config: Config) -> OutboundRules | None:
         if night is None
         else Night(from_min=night.from_, to_min=night.to, allow=night.allow),
         zone=ZoneInfo(config.center.timezone),
+        record=model.record == "always",
     )
 
 

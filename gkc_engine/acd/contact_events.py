@@ -84,8 +84,8 @@ class RecordingStarted(Struct, kw_only=True, gc=False):
     """A talk is being recorded to ``path``, below the folder of recordings. For the record only."""
 
     contact_id: ContactId
-    offer_id: OfferId
-    """The offer that became this talk."""
+    offer_id: OfferId | None
+    """The offer that became this talk; ``None``: the agent has called."""
     path: str
     at: Instant | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -70,5 +70,7 @@ class OutboundModel(Model):
     """After which a talk is ended."""
     wrapuptime: Duration = Micros(0)
     """After a talk."""
+    record: Literal["always", "never"] = "never"
+    """Whether talks are recorded as sound."""
     caps: CapsModel = CapsModel()
     night: NightModel | None = None

@@ -64,6 +64,7 @@ def _night_is_now(document: Document) -> None:
         "caller_id": US,
         "ring": "3s",
         "wrapuptime": "1s",
+        "record": "always",
         "caps": {"per_operator_hour": 60, "concurrent": 1},
         "night": {"from": clock[0], "to": clock[1], "allow": ["+7495"]},
     }

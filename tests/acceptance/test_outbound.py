@@ -101,6 +101,13 @@ async def test_a_call_is_on_record_to_the_second(outside: Outside) -> None:
     (revealed,) = await stage.city.ask("contact.show", contact=story["contact_id"], reveal=True)
     assert revealed["citizen_number"] == OFFICE
     assert OFFICE not in str(story)
+    (recording,) = story["recordings"]
+    assert recording == {"path": story["recording_refs"], "missing": False}
+    assert recording["path"].endswith(f"{story['contact_id']}-out.wav")
+    sound = await asyncio.to_thread(
+        (stage.city.city.state / "recordings" / recording["path"]).read_bytes
+    )
+    assert len(sound) > 44 + 8000 * story["talk_s"], "most of the talk is in it"
 
 
 async def test_nobody_answers_busy_declined_and_given_up(outside: Outside) -> None:
@@ -119,6 +126,7 @@ async def test_nobody_answers_busy_declined_and_given_up(outside: Outside) -> No
     for story in await stage.over(4):
         ends.append((story["disposition"], story["end_party"]))
         assert kinds(story) == ["ring"]
+        assert story["recordings"] == []
     assert ends == [
         ("busy", "citizen"),
         ("declined", "citizen"),

@@ -24,6 +24,7 @@ from gkc_engine.acd.settings import OutboundSettings
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.consults import Consult
 from gkc_engine.channels.phone.outbound_rules import Night, OutboundRules, failure_of
+from gkc_engine.channels.phone.recording import Recordings
 from gkc_engine.ids import SECOND, AgentId, Instant, Micros
 from tests.channels.test_cel import line, stamp
 from tests.channels.test_resync import agent_hung_up, cel
@@ -176,6 +177,47 @@ async def dialled(here: World) -> FakeCall:
     said = await call.got('EXEC "Dial"')
     assert said == 'EXEC "Dial" "PJSIP/+74950000042@out,30,gS(600)"'
     return call
+
+
+def begun(file: Path) -> None:
+    """Begin a recording as Asterisk does."""
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"RIFF")
+
+
+def recorded(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.wav"))
+
+
+@pytest.mark.parametrize("talked", [True, False])
+async def test_a_talk_is_recorded_and_one_that_was_none_leaves_no_file(
+    tmp_path: Path, talked: bool
+) -> None:
+    async with office() as here:
+        plan = here.channel.plan
+        plan.recordings = Recordings(folder=tmp_path, format="wav", zone=MOSCOW)
+        assert plan.outbound is not None
+        plan.outbound = replace(plan.outbound, record=True)
+        call = await dial(here)
+        await call.got('EXEC "MSet"')
+        call.reply("200 result=0")
+        said = await call.got('EXEC "MixMonitor"')
+        file = Path(said.split('"')[3].split(",")[0])
+        assert said.endswith(',bi(GKC_MIX)"')
+        begun(file)
+        call.reply("200 result=0")
+        await call.got('EXEC "Dial"')
+        rings(here, 1)
+        if talked:
+            answers(here, 3)
+        hangs_up(here, THEIRS, 9, 16 if talked else 17)
+        dial_is_over(call, "ANSWER" if talked else "BUSY")
+        await the_end(here)
+        events = [step.event for step in here.memory.steps]
+        told = [e for e in events if isinstance(e, ev.RecordingStarted)]
+        assert [(str(tmp_path / e.path), e.at) for e in told] == ([(str(file), at(3))] * talked)
+        assert recorded(tmp_path) == [file] * talked
+        assert file.name.endswith("-out.wav")
 
 
 async def test_who_hung_up_first_is_known_by_the_socket() -> None:

@@ -25,6 +25,7 @@ from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.cel import History, PastLeg
 from gkc_engine.channels.phone.live import Live, leg_of
 from gkc_engine.channels.phone.outbound_rules import OutboundRules, failure_of, prompt_for
+from gkc_engine.channels.phone.recording_out import OutRecorder
 from gkc_engine.channels.phone.translate import endpoint_of
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant
@@ -62,6 +63,8 @@ class CallOut:
     ended: Instant | None = None
     """When the called party's channel was gone."""
     cause: int = 0
+    recording: str | None = None
+    """The file of the talk, below the folder of recordings."""
     agi: AgiSession | None = None
     """The socket that waits for Dial; ``None``: it outlived it."""
     parted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,6 +78,7 @@ class OutboundCalls:
         self._channel = channel
         self.running: dict[str, CallOut] = {}
         """By the operator's leg."""
+        self._recorder = OutRecorder(channel)
 
     # --- the socket ----------------------------------------------------------------------------
 
@@ -151,6 +155,7 @@ class OutboundCalls:
             f"CALLERID(num)={rules.caller_id}",
             "CALLERID(name)=",
         )
+        call.recording = await self._recorder.begin(call.contact_id, agi)
         options = f"gS({rules.max_s})"
         await agi.exec("Dial", rules.dial_string(number), rules.ring_s, options)
         await self._came_back(call, agi)
@@ -318,11 +323,13 @@ class OutboundCalls:
             call.answered = self._channel.now() if at is None else at
             event = ev.OutboundAnswered(contact_id=call.contact_id, at=at)
             self._channel.submit(event, f"out_answered:{call.leg}")
+            self._recorder.answered(call.contact_id, call.recording, at)
 
     def over(self, call: CallOut, party: ev.Party, reason: str, at: Instant | None) -> None:
         """The call has ended; said once."""
         call.parted.set()
         if self.running.pop(call.leg, None) is not None:
+            self._not_talked(call)
             left = ev.ContactLeft(contact_id=call.contact_id, party=party, reason=reason, at=at)
             self._channel.submit(left, f"left:{call.leg}")
 
@@ -331,10 +338,15 @@ class OutboundCalls:
     ) -> None:
         """Nobody answered; said once."""
         if self.running.pop(call.leg, None) is not None:
+            self._not_talked(call)
             event = ev.OutboundFailed(
                 contact_id=call.contact_id, failure=failure, reason=reason, at=at
             )
             self._channel.submit(event, f"left:{call.leg}")
+
+    def _not_talked(self, call: CallOut) -> None:
+        if call.answered is None:
+            self._recorder.discard(call.recording)
 
     # --- what was missed -------------------------------------------------------------------------
 
@@ -346,6 +358,7 @@ class OutboundCalls:
                 agent_id=view.agent_id,
                 leg=view.leg,
                 answered=view.answered if view.state is ContactState.TALK else None,
+                recording=self._recorder.found(view.contact_id, view.started),
             )
 
     async def patrol(self) -> None:

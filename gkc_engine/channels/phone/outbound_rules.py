@@ -90,6 +90,8 @@ class OutboundRules:
     max_s: int
     night: Night | None
     zone: ZoneInfo
+    record: bool = False
+    """Whether talks are recorded as sound."""
 
     def barred(self, number: str | None, now: Instant) -> str:
         """Return why ``number`` (E.164, ``None``: it has no such form) is barred; empty: it is not.

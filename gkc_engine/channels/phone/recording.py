@@ -88,9 +88,16 @@ class Recordings:
 
         From the second talk of an offer on (handed over to a colleague) ``CONTACT-OFFER-2.wav``.
         """
-        day = datetime.fromtimestamp(at / SECOND, UTC).astimezone(self.zone)
         more = f"-{part}" if part > 1 else ""
-        return f"{day:%Y/%m/%d}/{contact_id}-{offer_id}{more}.{self.format}"
+        return self._of_day(at, f"{contact_id}-{offer_id}{more}")
+
+    def name_out(self, contact_id: ContactId, at: Instant) -> str:
+        """Return ``YYYY/MM/DD/CONTACT-out.wav``, of a call that an operator made."""
+        return self._of_day(at, f"{contact_id}-out")
+
+    def _of_day(self, at: Instant, name: str) -> str:
+        day = datetime.fromtimestamp(at / SECOND, UTC).astimezone(self.zone)
+        return f"{day:%Y/%m/%d}/{name}.{self.format}"
 
     def there(self, name: str) -> bool:
         """Whether a recording is where its reference says. Blocks on the disk."""
