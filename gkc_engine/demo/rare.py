@@ -33,6 +33,8 @@ class Rare(StrEnum):
     """His operator asks the shift leader, then leaves him with her."""
     BLIND_QUEUE = "blind_queue"
     """His operator sends him on to another queue."""
+    BLIND_OUTSIDE = "blind_outside"
+    """His operator sends him on to a number outside."""
     CALLED = "called"
     """His operator calls somebody outside on his behalf."""
     TIMEOUT = "timeout"
@@ -281,6 +283,7 @@ def _errand(kind: Rare, other_queue: str) -> PhoneDecision | None:
     acts = {
         Rare.BLIND: (PhoneAct.REFER, _PHONES[EXPERT]),
         Rare.BLIND_QUEUE: (PhoneAct.REFER, other_queue),
+        Rare.BLIND_OUTSIDE: (PhoneAct.REFER, ON_BEHALF),
         Rare.ASKED: (PhoneAct.ASK_BACK, _PHONES[DEPUTY]),
         Rare.ATTENDED: (PhoneAct.ASK, _PHONES[SHIFT_LEADER]),
         Rare.CALLED: (PhoneAct.CALL_OUT, ON_BEHALF),

@@ -30,6 +30,7 @@ WHERE transfer_kind IS NOT NULL GROUP BY 1, 2
 _WAYS: Final = {
     ("blind", "agent"): "blind, a colleague was rung",
     ("blind", "queue"): "blind, to a queue",
+    ("blind", ""): "blind, to a number outside",
     ("attended", ""): "attended",
 }
 _ON_BEHALF: Final = """
