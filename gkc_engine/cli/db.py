@@ -118,16 +118,15 @@ def _of(config: Path | None, state: Path | None) -> Store:
 
 def _named(text: str) -> Store:
     """Return the store that an argument names; a password in it would stand in the shell's list."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from gkc_engine.config.store import StoreUrl
+    from gkc_engine.config.store import named_store
+    from gkc_engine.errors import ConfigError
 
     if "://" not in text:
         return Store(text)
     try:
-        return Store(TypeAdapter(StoreUrl).validate_python(text))
-    except ValidationError as error:
-        raise ControlError("bad_params", f"expected {error.errors()[0]['msg']}") from None
+        return Store(named_store(text))
+    except ConfigError as error:
+        raise ControlError("bad_params", str(error)) from None
 
 
 def _nobody_writes(stores: Sequence[Store]) -> None:

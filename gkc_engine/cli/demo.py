@@ -48,6 +48,13 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Go on with the last demo's records.")
     ] = False,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep the records there: postgresql+psycopg://ROLE@HOST/DATABASE, env:VARIABLE"
+            " or file:PATH (default: a file of the demo's own)."
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Folder of *.yaml (default: the sample city).")
     ] = None,
@@ -74,8 +81,21 @@ def demo(
         restart=restart,
         keep=keep,
         free_ports=free_ports,
+        store=None if store is None else _store(store),
     )
     raise typer.Exit(_run(options, asterisk, json=json))
+
+
+def _store(text: str) -> str:
+    """Return where the records are to lie, as the config says it."""
+    from gkc_engine.config.store import named_store
+    from gkc_engine.errors import ConfigError
+
+    try:
+        return named_store(text)
+    except ConfigError as error:
+        typer.echo(f"gkc demo: --store: {error}", err=True)
+        raise typer.Exit(2) from None
 
 
 def _run(options: DemoOptions, asterisk: Path | None, *, json: bool) -> int:

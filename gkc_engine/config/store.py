@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BeforeValidator, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 
 from gkc_engine.config.secrets import resolve_secret
 from gkc_engine.config.values import Model, Text, expected
@@ -45,6 +45,22 @@ def _store_url(value: object) -> object:
 
 StoreUrl = Annotated[str, BeforeValidator(_store_url), WithJsonSchema({"type": "string"})]
 """A database's URL without a password, or a reference to one."""
+
+
+def named_store(text: str) -> str:
+    """Return the store that somebody names, who may stand in any folder.
+
+    A password would stand in the list of processes, and is refused as in the config.
+
+    Raises:
+        ConfigError: It is no database's URL and no reference to one; shows no secret.
+    """
+    try:
+        store = TypeAdapter(StoreUrl).validate_python(text)
+    except ValidationError as error:
+        raise ConfigError(f"expected {error.errors()[0]['msg']}") from None
+    kind, _, path = store.partition(":")
+    return f"file:{Path(path).absolute()}" if kind == "file" else store
 
 
 class StoreModel(Model):

@@ -117,8 +117,11 @@ class City:
         self.engine: asyncio.subprocess.Process | None = None
 
     def _own_document(self, name: str, document: Document) -> None:
-        """Give a copied file the ports that this machine has free; nothing is to be sent."""
-        for key in ("pbx", "metrics", "mail", "reports"):
+        """Give a copied file the ports that this machine has free.
+
+        Nothing is to be sent, and nothing written where a real center has its records.
+        """
+        for key in ("pbx", "metrics", "mail", "reports", "store"):
             document.pop(key, None)
         if name == "pbx.yaml":
             ports = self.ports

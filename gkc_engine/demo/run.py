@@ -19,7 +19,7 @@ from gkc_engine.config.models import Config
 from gkc_engine.config.store import store_name, store_url
 from gkc_engine.control.client import ControlClient
 from gkc_engine.control.protocol import ControlError, Json, socket_path
-from gkc_engine.demo import note
+from gkc_engine.demo import elsewhere, note
 from gkc_engine.demo.account import Account
 from gkc_engine.demo.books import Books
 from gkc_engine.demo.city import City, CityOptions, Ports
@@ -122,6 +122,9 @@ class Demo:
                 f"an engine is already running here (pid {old.peer.pid}): stop it first"
                 f" (kill -TERM {old.peer.pid})"
             )
+        if options.store is not None:
+            url = store_url(options.store, options.config)
+            elsewhere.look(url, options.store, keep=options.keep)
         if not options.keep:
             note.empty(options.folder)
         self._choose_ports()
@@ -154,6 +157,8 @@ class Demo:
         quicker(document)
         if self.options.rare:
             widen(self.source, document)
+        if self.options.store is not None:
+            elsewhere.put(document, self.options.store)
 
     def _phone(self, phone: OperatorPhone) -> OperatorPhone:
         if phone.agent_id == self.free_agent:

@@ -52,6 +52,8 @@ class DemoOptions:
     """Whether no default port is to be taken."""
     rare: bool = True
     """Whether what is rare happens, too (`demo.rare`): transfers, calls out, closed lines."""
+    store: str | None = None
+    """Where the records lie, a URL or a reference to one; ``None`` = a file in ``folder``."""
 
     @property
     def folder(self) -> Path:
