@@ -314,7 +314,7 @@ class App:
         """Tell the core what the world looks like at the start of this run."""
         if self.recovery.settings is not None:
             self.engine.submit(ev.EngineRestarted())
-            self.phone.resync.away_since(self.recovery.last_now)
+            self.phone.resync.away_since(self.recovery.last_now, self.engine.acd.unheard)
             open_calls = await self.reader.open_contacts(list(self.engine.acd.contacts()))
             self.backend.numbers.update({c.contact_id: c.number for c in open_calls})
             self.phone.adopt(

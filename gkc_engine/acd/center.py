@@ -104,6 +104,8 @@ def restarted(world: World, now: Instant) -> None:
     Applied at the last instant known, before the timers that came due meanwhile: none of them
     may offer a contact that we do not hold.
     """
+    if world.unheard is None:  # Else the last engine died before it knew: its own word is none.
+        world.unheard = world.now
     for contact in in_order(world):
         if contact.state is ContactState.WAITING:
             detach(world, contact, None)
@@ -114,3 +116,8 @@ def restarted(world: World, now: Instant) -> None:
         # A phone that rings goes on to its timeout: the doubt lasts at least as long.
         offer.lease = Instant(max(now + DOUBT_US, offer.lease))
         arm_lease(world, offer, world.contacts[offer.contact])
+
+
+def caught_up(world: World, _event: ev.CaughtUp) -> None:
+    """All that happened while the engine was away has been told."""
+    world.unheard = None

@@ -77,6 +77,7 @@ _HANDLERS: Final[dict[type[Any], Callable[[World, Any], None]]] = {
     ev.QueueAnnounced: broadcasts.announced,
     ev.BroadcastStopped: broadcasts.stopped,
     ev.BroadcastHeard: broadcasts.heard,
+    ev.CaughtUp: center.caught_up,
     **dict.fromkeys(get_args(agents.AgentEvent), agents.agent_event),
 }
 """Who handles which event. Not here: ``EngineRestarted``, which precedes the timers, and those
@@ -111,6 +112,7 @@ _ARRIVALS: Final = (
     ev.ContactAttached,
     ev.FallbackAnswered,
     ev.EngineRestarted,
+    ev.CaughtUp,
 )
 
 _RANKS: Final[Mapping[type[Any], int]] = {
@@ -294,6 +296,11 @@ class Acd:
         acd._world = snapshots.restore(state)
         acd._latest = state.now
         return acd
+
+    @property
+    def unheard(self) -> Instant | None:
+        """The last instant of which everything is known, while not all since has been told."""
+        return self._world.unheard
 
     # --- views: for displays and announcements; they change nothing ------------------------------
 

@@ -258,6 +258,14 @@ class EngineRestarted(Struct, kw_only=True, gc=False):
     """
 
 
+class CaughtUp(Struct, kw_only=True, gc=False):
+    """All that happened while the engine was away has been told: the resync is done.
+
+    An engine that dies between its restart and this leaves that to the next one, which has to ask
+    from where the last one stopped that knew everything.
+    """
+
+
 class Tick(Struct, kw_only=True, gc=False):
     """The instant named by ``Acd.next_deadline`` has come."""
 
@@ -308,5 +316,6 @@ Event: TypeAlias = (
     | QueueAnnounced
     | BroadcastStopped
     | EngineRestarted
+    | CaughtUp
     | Tick
 )

@@ -34,6 +34,7 @@ def snapshot(world: World) -> AcdState:
         history=[(key, agent, at) for key, (agent, at) in world.history.items()],
         places=[replace(place) for place in world.places.values()],
         next_broadcast=world.next_broadcast,
+        unheard=world.unheard,
     )
 
 
@@ -68,6 +69,7 @@ def restore(state: AcdState) -> World:
     world.next_offer, world.next_sequence = OfferId(state.next_offer), state.next_sequence
     world.next_broadcast = state.next_broadcast
     world.emergency = state.emergency
+    world.unheard = state.unheard
     world.history = {key: (agent, at) for key, agent, at in state.history}
     world.places = {(place.queue, place.citizen): replace(place) for place in state.places}
     for status in state.queues:

@@ -352,3 +352,4 @@ class AcdState:
     history: list[tuple[str, AgentId, Instant]]
     places: list[KeptPlace] = field(default_factory=list)
     next_broadcast: int = 1
+    unheard: Instant | None = None

@@ -72,6 +72,8 @@ class World(Hands):
         self.outbound: set[ContactId] = set()
         """Calls that agents make, in progress."""
         self.emergency: Treatment | None = None
+        self.unheard: Instant | None = None
+        """The engine was away since then, and has not been told yet what happened (restarts)."""
         self.next_offer = OfferId(1)
         self.next_sequence = 0
         self.next_broadcast = 1

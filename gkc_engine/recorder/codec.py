@@ -65,6 +65,7 @@ KINDS: Final[dict[type[Any], str]] = {
     ev.QueueAnnounced: "gkc.queue.announced",
     ev.BroadcastStopped: "gkc.queue.broadcast_stopped",
     ev.EngineRestarted: "gkc.engine.restarted",
+    ev.CaughtUp: "gkc.engine.caught_up",
     ev.Tick: "gkc.engine.tick",
     cm.HoldContact: "gkc.contact.hold",
     cm.OfferContact: "gkc.offer.created",

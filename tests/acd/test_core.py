@@ -169,6 +169,21 @@ def test_a_tick_that_is_on_no_record_is_not_the_last_instant_known() -> None:
     assert [c.ended for c in told[0] if isinstance(c, cmd.SegmentClosed)] == [at(1)]
 
 
+def test_what_is_not_known_yet_reaches_back_over_an_engine_that_died_before_it_knew() -> None:
+    acd = core_with(settings())
+    arrive(acd, "c1", at(1))
+    assert acd.unheard is None
+    acd.step(ev.EngineRestarted(), at(9))
+    arrive(acd, "c2", at(10))
+    again = Acd.restore(acd.snapshot())
+    again.step(ev.EngineRestarted(), at(20))
+    assert again.unheard == at(1)
+    assert again.step(ev.CaughtUp(), at(21)) == []
+    assert again.unheard is None
+    again.step(ev.EngineRestarted(), at(30))
+    assert again.unheard == at(21)
+
+
 @pytest.mark.parametrize(
     "event",
     [

@@ -254,6 +254,31 @@ async def test_a_call_whose_record_was_lost_with_us_is_found(tmp_path: Path) -> 
         assert here.ended()["new1"].ended == at(12)
 
 
+async def test_what_an_engine_missed_that_died_before_it_had_asked_is_told_by_the_next(
+    tmp_path: Path,
+) -> None:
+    """Killed at 1, back at 10, killed again before its resync; what came at 3 is long ago at 30."""
+    async with world(cel=cel(tmp_path)) as here:
+        await here.resync()
+        await here.waiting(1, 1)
+        cel(
+            tmp_path,
+            STARTED.format(t=stamp(3), leg=leg(5)),
+            citizen_hung_up(5, 6),
+            citizen_hung_up(1, 7),
+            STARTED.format(t=stamp(18), leg=leg(6)),
+            citizen_hung_up(6, 19),
+        )
+        await here.said(ev.EngineRestarted(), seconds=10)
+        await here.restart(30, 1)
+        ended = {name: one.ended for name, one in here.ended().items()}
+        assert ended == {"c1": at(7), "new1": at(6), "new2": at(19)}
+        assert here.engine.acd.unheard is None
+        # From now on it looks back no farther than its own last word.
+        await here.restart(50)
+        assert len(here.ended()) == 3
+
+
 async def test_nobody_is_offered_before_the_operators_phones_are_known(tmp_path: Path) -> None:
     async with world(cel=cel(tmp_path), agents=["anna"]) as here:
         contact_id = await here.waiting(1, 1)

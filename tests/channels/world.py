@@ -215,7 +215,7 @@ class World:
 
     async def restart(self, seconds: float, *known: int) -> None:
         """Go on as a new engine does: ``known`` are the calls that it finds on record."""
-        self.channel.resync.away_since(self.clock.moment)
+        self.channel.resync.away_since(self.clock.moment, self.engine.acd.unheard)
         await self.said(ev.EngineRestarted(), seconds=seconds)
         self.channel.adopt(
             KnownCall(

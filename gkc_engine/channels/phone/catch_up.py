@@ -6,6 +6,7 @@ empty: then the instant of the resync stands in the record, and the reason says 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -50,6 +51,20 @@ _NOT_YET = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spell:
+    """The time in which we were not told."""
+
+    since: Instant
+    """Our last sign of life."""
+    heard: Instant
+    """Until when we know all: earlier, if an engine lived since and died before it had asked."""
+    before: Instant
+    """From when on a call may have come that is on no record."""
+    asked: Instant
+    """When Asterisk was asked what it has now."""
+
+
 class CatchUp:
     """One comparison of the core with Asterisk."""
 
@@ -58,24 +73,20 @@ class CatchUp:
         channel: PhoneChannel,
         live: Live,
         past: History,
-        since: Instant,
-        before: Instant,
+        spell: Spell,
         booted: Instant | None,
         listed: frozenset[str],
-        asked: Instant,
     ) -> None:
-        """``listed``: the calls we knew when, at ``asked``, ``live`` was asked for.
+        """``listed``: the calls we knew when ``live`` was asked for.
 
-        Others are too new, and so is whatever has happened since to one of these. ``since``: our
-        last sign of life; ``before``: from when on a call may have come that is on no record.
+        Others are too new, and so is whatever has happened since to one of these.
         """
         self._channel = channel
         self._listed = listed
-        self._asked = asked
+        self._asked = spell.asked
         self._live = live
         self._past = past
-        self._since = since
-        self._before = before
+        self._since, self._heard, self._before = spell.since, spell.heard, spell.before
         self._booted = booted
         self._attached: list[Call] = []
 
@@ -316,12 +327,12 @@ class CatchUp:
             self._channel.facts.citizen_gone(call, last_held(call, self._since), SEEN)
 
     def _went_with_asterisk(self, call: Call, booted: Instant) -> bool:
-        """Whether Asterisk was started anew since we heard it last, after the call began.
+        """Whether Asterisk was started anew since all of it was heard, after the call began.
 
         Both: after a step of the wall clock a call seems to have begun before any start.
         """
         began = born(call.leg)
-        return booted > self._since - SECOND and (began is None or began <= booted)
+        return booted > self._heard - SECOND and (began is None or began <= booted)
 
     def _who_ended(self, told: PastLeg) -> ev.Party:
         """The far end that hung up: CEL names its channel."""

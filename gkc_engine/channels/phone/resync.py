@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import OfferContact
 from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.channels.phone.catch_up import SEEN, CatchUp, in_doubt, last_held, parted
+from gkc_engine.channels.phone.catch_up import SEEN, CatchUp, Spell, in_doubt, last_held, parted
 from gkc_engine.channels.phone.cel import CelError, History, read_history
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.live import Leg, Live, booted_at, leg_of
@@ -62,6 +63,9 @@ class Resync:
         self._cel = cel
         self._away: Instant | None = channel.now()
         """Since when Asterisk was not heard; ``None`` while it is."""
+        self._unheard = channel.now()
+        """From when on we may not have been told all: before ``_away`` if an engine came and died
+        meanwhile, which never got to ask."""
         self._coming: dict[str, Instant] = {}
         """Enqueue time of those who were asked back and have not come yet."""
         self._wall = WallSteps(channel.engine.of_wall, channel.now)
@@ -71,9 +75,16 @@ class Resync:
         self.imported_total = 0
         """Contacts that came and were heard of only afterwards."""
 
-    def away_since(self, instant: Instant) -> None:
-        """Asterisk was seen until ``instant``, by the last engine or before we were stopped."""
+    def away_since(self, instant: Instant, unheard: Instant | None = None) -> None:
+        """Asterisk was seen until ``instant``, by the last engine or before we were stopped.
+
+        ``unheard``: until when all is known, if that engine had not caught up itself.
+        """
+        known = [instant] if unheard is None else [instant, unheard]
+        if self._away is not None:
+            known.append(self._unheard)
         self._away = instant if self._away is None else min(instant, self._away)
+        self._unheard = min(known)
 
     def long_ago(self) -> Instant:
         """Return an instant before every call out that may still be on the line."""
@@ -84,7 +95,7 @@ class Resync:
     def lost(self) -> None:
         """The link broke; what it told last may be a while ago."""
         if self._away is None:
-            self._away = Instant(self._channel.now() - UNHEARD_US)
+            self._away = self._unheard = Instant(self._channel.now() - UNHEARD_US)
 
     async def run(self) -> Sequence[AmiEvent]:
         """Bring calls, operators' phones and native queues into agreement with the core.
@@ -98,9 +109,11 @@ class Resync:
             return await self._run()
 
     async def _run(self) -> Sequence[AmiEvent]:
+        due = self._away is not None
         since = self._away if self._away is not None else self._channel.now()
+        heard = self._unheard if due else since
         stepped = abs(self._channel.engine.of_wall(Instant(0))) > SECOND
-        before = Instant(since - (LOOK_BACK_STEPPED_US if stepped else LOOK_BACK_US))
+        before = Instant(heard - (LOOK_BACK_STEPPED_US if stepped else LOOK_BACK_US))
         ami = self._channel.ami
         listed = frozenset(self._channel.calls.by_leg)
         of_agents = tuple(self._channel.calls.by_agent_leg)
@@ -116,12 +129,15 @@ class Resync:
         past = await self.past(before)
         legs = [leg_of(row) for row in rows if row.name == "CoreShowChannel"]
         self._devices(devices)
-        catch_up = CatchUp(self._channel, Live(legs), past, since, before, booted, listed, asked)
+        spell = Spell(since=since, heard=heard, before=before, asked=asked)
+        catch_up = CatchUp(self._channel, Live(legs), past, spell, booted, listed)
         self.imported_total += catch_up.run()
         self._forget_ended(of_agents, legs)
         self._agent_legs(legs, foreign)
         catch_up.attach()
         self._take_back(queues)
+        if due:
+            self._channel.submit(ev.CaughtUp(), None)
         self._away = None
         self.runs_total += 1
         log.info("resync_done", legs=len(legs), calls=len(self._channel.calls.by_leg))
