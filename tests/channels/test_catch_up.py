@@ -279,6 +279,65 @@ async def test_what_an_engine_missed_that_died_before_it_had_asked_is_told_by_th
         assert len(here.ended()) == 3
 
 
+def phone_at(n: int, phone: str, rings: float, answered: float, ends: float) -> list[str]:
+    """The lines of a leg that was made for citizen 1."""
+    began = PHONE.format(t=stamp(rings), leg=leg(n), linked=leg(1)).replace("101", phone)
+    return [began, line("ANSWER", leg(n), answered), line("HANGUP", leg(n), ends)]
+
+
+TRANSFERS: dict[str, tuple[float, float, list[tuple[str, float, float, str | None]]]] = {
+    # Anna sends him on without a word: Boris's phone rings when she has gone.
+    "blind": (9.25, 12, [("talk", 5, 9, "anna"), ("fallback", 9, 12, None)]),
+    # She asks Boris first, and leaves him with the citizen.
+    "attended": (6, 7, [("talk", 5, 9, "anna")]),
+}
+
+
+@pytest.mark.parametrize("how", TRANSFERS)
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_transfer_while_nobody_was_there_has_both_talks(
+    tmp_path: Path, how: str, known: bool
+) -> None:
+    rings, answered, parts = TRANSFERS[how]
+    async with world(cel=cel(tmp_path), agents=["anna", "boris"]) as here:
+        await here.resync()
+        if known:
+            await here.said(ev.AgentPaused(agent_id=AgentId("anna"), reason="x"), seconds=0)
+            await here.said(ev.AgentPaused(agent_id=AgentId("boris"), reason="x"), seconds=0)
+            await here.waiting(1, 1)
+        lines = [STARTED.format(t=stamp(1), leg=leg(1))] * (not known)
+        lines += phone_at(2, "101", 4, 5, 9) + phone_at(3, "102", rings, answered, 15)
+        lines.append(citizen_hung_up(1, 15))
+        cel(tmp_path, *sorted(lines, key=lambda text: text.split('"')[3]))
+        await here.restart(20, *[1] * known)
+        ((name, one),) = here.ended().items()
+        assert (one.answered, one.ended, one.disposition) == (at(5), at(15), Disposition.ANSWERED)
+        closed = [c for c in here.commands() if isinstance(c, SegmentClosed)]
+        mine = [c for c in closed if c.contact_id == name and c.kind != "wrap_up"]
+        told = [(c.kind, c.started, c.ended, c.agent_id) for c in mine]
+        last = ("talk", at(parts[-1][2]), at(15), "boris")
+        want = [(kind, at(begin), at(end), who) for kind, begin, end, who in parts]
+        assert told[-len(want) - 1 :] == [*want, last]
+        assert [c.transfer_kind for c in mine if c.transfer_kind] == [how]
+
+
+@pytest.mark.parametrize("then", [None, "vera"])
+async def test_a_colleague_who_was_only_asked_is_no_transfer(
+    tmp_path: Path, then: str | None
+) -> None:
+    async with world(cel=cel(tmp_path), agents=["anna", "boris", "vera"]) as here:
+        await here.resync()
+        anna = phone_at(2, "101", 4, 5, 15)
+        lines = [*anna[:2], *phone_at(3, "102", 6, 7, 9), *anna[2:]]
+        lines += phone_at(4, "103", 15.25, 15.5, 18) * (then is not None)
+        ends = 15 if then is None else 18
+        cel(tmp_path, STARTED.format(t=stamp(1), leg=leg(1)), *lines, citizen_hung_up(1, ends))
+        await here.restart(20)
+        talks = [c for c in here.commands() if isinstance(c, SegmentClosed) and c.kind == "talk"]
+        assert [c.agent_id for c in talks] == ["anna", "vera"][: 1 if then is None else 2]
+        assert (talks[0].started, talks[0].ended) == (at(5), at(15))
+
+
 async def test_nobody_is_offered_before_the_operators_phones_are_known(tmp_path: Path) -> None:
     async with world(cel=cel(tmp_path), agents=["anna"]) as here:
         contact_id = await here.waiting(1, 1)

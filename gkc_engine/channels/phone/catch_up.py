@@ -6,7 +6,9 @@ empty: then the instant of the resync stands in the record, and the reason says 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,11 +17,10 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import OfferContact
 from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import ContactView
-from gkc_engine.channels.phone import missed
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.cel import CITIZENS_CONTEXTS, History, PastLeg
 from gkc_engine.channels.phone.live import Leg, Live, born
-from gkc_engine.channels.phone.missed import Talk
+from gkc_engine.channels.phone.past_talks import Talk, before, moved
 from gkc_engine.channels.phone.strangers import register
 from gkc_engine.ids import SECOND, AgentId, Instant, Micros, OfferId
 
@@ -145,17 +146,16 @@ class CatchUp:
     def _compare(self, view: ContactView, call: Call, leg: Leg | None) -> None:
         """Tell what a call that was listed, or is gone, has been through."""
         self._channel.put_through.compare(call, view, leg, self._live, self._past)
-        talk = self._talk(call, leg)
-        if talk is not None and _known_yet(view, talk):
-            talk = None
+        talks = [talk for talk in self._talks(call, leg) if not _known_yet(view, talk)]
+        talk = talks[-1] if talks else None
         if view.offer_id is not None:
             # Of one that a socket of ours carries out, the socket knows: it may just have ended.
             if call.session is None:
                 in_doubt(self._channel, call, view, view.offer_id)
             if leg is not None and leg.in_native_queue and (talk is None or talk.native):
                 self._ring_is_over(call, view.offer_id)
-        if talk is not None:
-            self._talked(view, call, talk)
+        if talks:
+            self._talked(view, call, talks)
         if leg is not None:
             self._still_there(view, call, leg, talk)
 
@@ -205,6 +205,24 @@ class CatchUp:
                     native=self._is_native(call, told),
                 )
         return None
+
+    def _talks(self, call: Call, leg: Leg | None) -> list[Talk]:
+        """Return the talks of the call in their order; the last one may be going on."""
+        last = self._talk(call, leg)
+        if last is None:
+            return []
+        earlier = [
+            Talk(
+                agent_id=agent_id,
+                leg=told.leg,
+                answered=told.answered,
+                ended=told.ended,
+                native=self._is_native(call, told),
+            )
+            for told in before(self._past, call.leg, last, self._channel.roster.agent_of)
+            if (agent_id := self._channel.roster.agent_of(told.endpoint)) is not None
+        ]
+        return [*earlier, last]
 
     def _is_native(self, call: Call, told: PastLeg) -> bool:
         """Whether the native queue made this leg, and not a Dial of ours."""
@@ -267,51 +285,68 @@ class CatchUp:
             )
         self._channel.submit(ev.ContactDetached(contact_id=call.contact_id, at=self._since), None)
 
-    def _talked(self, view: ContactView, call: Call, talk: Talk) -> None:
-        """He talks, or has talked, with an operator: does the core know it already."""
+    def _talked(self, view: ContactView, call: Call, talks: Sequence[Talk]) -> None:
+        """He talks, or has talked, with operators: does the core know it already."""
         channel = self._channel
+        talk, last = talks[0], talks[-1]
         dialling = call.dialling
-        if talk.ended is None:
-            channel.calls.bind(call, talk.leg, talk.agent_id)
+        if last.ended is None:
+            channel.calls.bind(call, last.leg, last.agent_id)
         asked = dialling is not None and talk.agent_id in (dialling.agent_ids or (talk.agent_id,))
         if asked and not talk.native:
             channel.facts.answered(call, talk.agent_id, talk.leg, talk.answered)
         elif view.state in _NOT_YET:
-            missed.tell(channel, call, self._missed(call, talk, view.since))
+            self._answered_natively(call, talk)
         elif view.state is ContactState.TALK and view.agent_id not in (None, talk.agent_id):
             assert view.agent_id is not None
-            over = parted(self._past, channel, call, view)
-            if over is not None and talk.answered is not None and over < talk.answered:
-                talks = self._missed(call, talk, over)
-                missed.tell(channel, call, talks, left=(view.agent_id, over))
-                return
-            channel.submit(
-                ev.TransferCompleted(
-                    contact_id=call.contact_id,
-                    from_agent=view.agent_id,
-                    to_agent=talk.agent_id,
-                    leg=talk.leg or None,
-                    attended=not talk.native,
-                    at=self._moved(call, view.agent_id, talk),
+            self._handed_on(call, view.agent_id, talk)
+        self._and_then(call, talks)
+
+    def _answered_natively(self, call: Call, talk: Talk) -> None:
+        self._channel.submit(
+            ev.FallbackAnswered(
+                contact_id=call.contact_id,
+                agent_id=talk.agent_id,
+                at=talk.answered if talk.answered is not None else self._channel.now(),
+                leg=talk.leg or None,
+            ),
+            f"fallback:{call.leg}:{talk.leg}",
+        )
+
+    def _and_then(self, call: Call, talks: Sequence[Talk]) -> None:
+        """Tell who was given the citizen by whom, once the first of these talks is told."""
+        for one, other in pairwise(talks):
+            if one.agent_id != other.agent_id:
+                self._handed_on(call, one.agent_id, other)
+        last = talks[-1]
+        if last.ended is None:
+            call.answered_by, call.talk_leg = last.agent_id, last.leg
+
+    def _handed_on(self, call: Call, from_agent: AgentId, talk: Talk) -> None:
+        agent_of = self._channel.roster.agent_of
+        legs = self._past.dialled_for(call.leg)
+        had_him = [told for told in legs if agent_of(told.endpoint) == from_agent]
+        how = moved(self._past, had_him, talk)
+        if how.left is not None:  # Who was to have him next, only Asterisk knew.
+            self._channel.submit(
+                ev.TransferRequested(
+                    contact_id=call.contact_id, from_agent=from_agent, at=how.left
                 ),
                 f"moved:{call.leg}:{talk.leg}",
             )
-        if talk.ended is None:
-            call.answered_by, call.talk_leg = talk.agent_id, talk.leg
-
-    def _moved(self, call: Call, from_agent: AgentId, talk: Talk) -> Instant | None:
-        """Return when ``talk`` became the citizen's: the colleague may have answered long before.
-
-        A completed transfer ends the leg of who transferred; asked first, the colleague had
-        answered him by then, rung later, the answer comes after that.
-        """
-        agent_of = self._channel.roster.agent_of
-        known = [talk.answered] + [
-            told.ended
-            for told in self._past.dialled_for(call.leg)
-            if agent_of(told.endpoint) == from_agent and told.leg != talk.leg
-        ]
-        return max((at for at in known if at is not None), default=None)
+            self._answered_natively(call, talk)
+            return
+        self._channel.submit(
+            ev.TransferCompleted(
+                contact_id=call.contact_id,
+                from_agent=from_agent,
+                to_agent=talk.agent_id,
+                leg=talk.leg or None,
+                attended=not talk.native if how.attended is None else how.attended,
+                at=how.at,
+            ),
+            f"moved:{call.leg}:{talk.leg}",
+        )
 
     def _gone(self, call: Call) -> None:
         """Asterisk does not have his line any more."""
@@ -358,20 +393,14 @@ class CatchUp:
         leg = self._live.by_id.get(call.leg)
         if leg is not None:
             call.channel = leg.channel
-        talk = self._talk(call, leg)
-        if talk is not None:
-            if talk.ended is None:
-                channel.calls.bind(call, talk.leg, talk.agent_id)
-                call.answered_by, call.talk_leg = talk.agent_id, talk.leg
-            missed.tell(channel, call, self._missed(call, talk, Instant(0)))
+        talks = self._talks(call, leg)
+        if talks:
+            if talks[-1].ended is None:
+                channel.calls.bind(call, talks[-1].leg, talks[-1].agent_id)
+            self._answered_natively(call, talks[0])
+            self._and_then(call, talks)
         if leg is None:
             self._gone(call)
-
-    def _missed(self, call: Call, talk: Talk, since: Instant) -> list[Talk]:
-        """Return the talks from ``since`` on, of which ``talk`` is the last."""
-        agent_of = self._channel.roster.agent_of
-        before = missed.before(talk, self._past.dialled_for(call.leg), since, agent_of)
-        return [*before, talk]
 
 
 def in_doubt(channel: PhoneChannel, call: Call, view: ContactView, offer_id: OfferId) -> None:
