@@ -36,6 +36,10 @@ _CALLS_OUT: Final = (
 )
 
 
+ASKING: Final = "gkc-transfer"
+"""The context in which an operator's phone calls a colleague by ``*2``."""
+
+
 class Judge:
     """Compares one call after another."""
 
@@ -277,11 +281,25 @@ class Judge:
             unnamed = not segment["channel_uniqueid"]
             if unnamed and segment["agent_id"] == agent and meet(segment, leg):
                 return
-        if self._in_own_call(leg):
+        if self._in_own_call(leg) or self._asked_meanwhile(call, leg):
             self._counts[Count.OWN_CALLS] += 1
             return
         theirs = f"{leg.channel} answered {iso(leg.answered)}"
         yield self.found(Kind.TALK_UNRECORDED, call, "no talk on that leg", theirs, leg.uid)
+
+    def _asked_meanwhile(self, call: Call, leg: Leg) -> bool:
+        """Whether a colleague was asked for advice by ``*2`` and let go, while no engine was there.
+
+        Such a leg is made by a half of Asterisk's own that rings colleagues, and begins and ends
+        while the one who asked talks with the citizen, which is on record.
+        """
+        talked = {s["channel_uniqueid"] for s in call.talks()}
+        halves = [x for x in call.dialled if x.is_half and x.context == ASKING]
+        return (
+            self._known.was_away(leg.began)
+            and any(_lasts(half, leg) for half in halves)
+            and any(_lasts(x, leg) for x in call.dialled if x.uid in talked)
+        )
 
     def _rings(self, call: Call, legs: list[Leg]) -> Iterator[Difference]:
         """Each ring is an offer's, the native queue's, or an operator's own call; and back."""
@@ -348,3 +366,10 @@ class Judge:
         rows = self._spool.rows(query, offer["agent_id"], at + STAMP_US, at - STAMP_US)
         legs = (Leg.of(row) for row in rows)
         return any(self._known.phones.get(x.endpoint or "") == offer["agent_id"] for x in legs)
+
+
+def _lasts(leg: Leg, other: Leg) -> bool:
+    """Whether a leg was there for all of the other's time."""
+    if other.ended is None:
+        return False
+    return leg.began <= other.began and (leg.ended is None or leg.ended >= other.ended - STAMP_US)

@@ -42,7 +42,8 @@ class Told:
     """Of the ledger's first row."""
     last: Instant
     away: list[tuple[Instant, Instant]]
-    """When no engine was there: from its last word to the first of the next."""
+    """When nobody was told what happened: from an engine's last word until the next one had caught
+    up; to its first word, of one that did not say so."""
     phones: dict[str, str]
     """Endpoint → operator, by every config in force in the period."""
 
@@ -128,8 +129,8 @@ def _json(row: dict[str, Any]) -> str:
 def _events(connection: sa.Connection, spool: Spool, told: Told, after: int, last: int) -> None:
     """Take operators' own calls, the engine's restarts, and whose phone is whose."""
     e = schema.event.c
-    kinds = (ev.AgentCallStarted, ev.AgentCallEnded, ev.EngineRestarted, ev.SettingsApplied)
-    names = [KINDS[kind] for kind in kinds]
+    kinds = (ev.AgentCallStarted, ev.AgentCallEnded, ev.SettingsApplied)
+    names = [KINDS[kind] for kind in (*kinds, ev.EngineRestarted, ev.CaughtUp)]
     before = (
         sa.select(sa.func.max(e.seq)).where(e.kind == KINDS[ev.SettingsApplied], e.seq <= after)
     ).scalar_subquery()
@@ -140,6 +141,7 @@ def _events(connection: sa.Connection, spool: Spool, told: Told, after: int, las
     )
     open_calls: dict[tuple[str, str], int] = {}
     own: list[tuple[object, ...]] = []
+    due = False
     for row in connection.execute(query).all():
         fact = decode(row.kind, row.data)
         match fact:
@@ -153,6 +155,10 @@ def _events(connection: sa.Connection, spool: Spool, told: Told, after: int, las
                     own.append((*key, started, row.ts_us))
             case ev.EngineRestarted():
                 told.away.append((_word_before(connection, row.seq, row.ts_us), row.ts_us))
+                due = True
+            case ev.CaughtUp() if due:
+                told.away[-1] = (told.away[-1][0], row.ts_us)
+                due = False
             case ev.SettingsApplied() if fact.tree:
                 told.phones |= _phones(fact.tree)
             case _:

@@ -324,6 +324,53 @@ def test_emergency_calls_feature_codes_and_refused_calls_are_not_compared(tmp_pa
     assert outcome.counts[Count.REFUSED_OWN_CALLS] == 1
 
 
+@pytest.mark.parametrize("away", [True, False])
+def test_a_colleague_asked_while_no_engine_was_there_is_no_talk(tmp_path: Path, away: bool) -> None:
+    day = usual()
+    day.login("boris")
+    day.at(140).call("c4")
+    day.at(140.5)
+    day.ring("c4")
+    day.at(144).picks_up("c4")
+    citizen, half, phone = day.lines["c4"].uid, day.uid(), day.uid()
+    legs = ((half, "Local/102@gkc-transfer-01;1", "gkc-transfer"), (phone, "PJSIP/102-f", "gkc-x"))
+    for second, kind in ((150, "CHAN_START"), (151, "ANSWER"), (153, "HANGUP")):
+        day.at(second)
+        for uid, channel, context in legs:
+            day.asterisk.leg(kind, day.now, channel, uid, citizen, context=context, exten="102")
+    day.at(158)
+    if away:
+        day.say(ev.EngineRestarted())
+        day.at(159).say(ev.CaughtUp())
+    day.at(170).goes("c4")
+    outcome = day.at(180).written(tmp_path).verified()
+    if away:
+        assert outcome.found == 0, outcome.differences
+        assert outcome.counts[Count.OWN_CALLS] == 1
+    else:
+        assert (only(outcome).kind, only(outcome).uniqueid) == (Kind.TALK_UNRECORDED, phone)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_an_engine_was_away_until_it_had_caught_up(tmp_path: Path, told: bool) -> None:
+    """Back at 150, it was told all at 165: of a phone that rang at 160 no offer can be known."""
+    day = usual()
+    day.at(140).call("c4")
+    day.at(140.5)
+    day.ring("c4")
+    day.at(144).picks_up("c4")
+    day.at(150).say(ev.EngineRestarted())
+    citizen, phone = day.lines["c4"].uid, day.uid()
+    for second, kind in ((160, "CHAN_START"), (162, "HANGUP")):
+        day.at(second)
+        day.asterisk.leg(kind, day.now, "PJSIP/102-f", phone, citizen, context="gkc-operators")
+    day.at(165).say(ev.CaughtUp() if told else ev.Tick())
+    day.at(170).goes("c4")
+    outcome = day.at(180).written(tmp_path).verified()
+    assert kinds(outcome) == (set() if told else {Kind.RING_UNRECORDED})
+    assert outcome.counts[Count.NATIVE_RINGS] == told
+
+
 def own_call(day: Day, *, told: bool) -> str:
     """An operator asks a colleague, who answers; returns the calling leg."""
     day.at(140)
