@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from gkc_engine.recorder import schema
 from tests.postgres import NoServerError, Server
 
 # Its examples lie beside the other tools' caches (pyproject.toml), where `gkc clean` removes them.
@@ -31,6 +32,31 @@ def postgres() -> Iterator[Server]:
         pytest.skip(str(error))
     yield server
     server.close()
+
+
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.accept)]
+"""What a test that asks for a ``store_url`` runs on: hermetic on SQLite, ``accept`` beside it."""
+
+
+@pytest.fixture(params=BOTH)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store that is not made yet."""
+    return _a_store(request, tmp_path)
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def module_store_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """The same, for all tests of a module."""
+    return _a_store(request, tmp_path_factory.mktemp("store"))
+
+
+def _a_store(request: pytest.FixtureRequest, folder: Path) -> str:
+    if request.param == "sqlite":
+        return schema.sqlite_url(str(folder / "gkc.sqlite"))
+    server: Server = request.getfixturevalue("postgres")
+    return server.schema()
 
 
 @pytest.fixture

@@ -75,11 +75,10 @@ def kept(tmp_path: Path) -> Path:
 
 
 async def test_the_run_writes_in_the_ledgers_thread_and_survives_a_failure(
-    kept: Path, monkeypatch: pytest.MonkeyPatch
+    kept: Path, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = load_config(kept)
-    url = schema.sqlite_url(str(kept / "gkc.sqlite"))
-    ledger = Ledger(url, "centr")
+    ledger = Ledger(store_url, "centr")
     await ledger.open()
     citizens = Citizens(ledger.store.engine, kept / "citizen.key")
     ledger.store.along(citizens.write)
@@ -92,7 +91,7 @@ async def test_the_run_writes_in_the_ledgers_thread_and_survives_a_failure(
         return forget(keys)
 
     monkeypatch.setattr(citizens, "forget", forgotten)
-    reading = schema.make_engine(url, read_only=True)
+    reading = schema.make_engine(store_url, read_only=True)
     destroyer = Destruction(
         lambda: config,
         lambda write: retention_of(config, kept, kept / "state", reading, citizens, write),

@@ -67,9 +67,9 @@ def alerts_over(ledger: Ledger, folder: Path) -> Alerting:
 
 
 async def test_what_stands_is_taken_up_once_the_table_can_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = Ledger(schema.sqlite_url(str(tmp_path / "gkc.sqlite")), "centr")
+    ledger = Ledger(store_url, "centr")
     await ledger.call(lambda: schema.metadata.create_all(ledger.store.engine))
     # One stands since long before the last two that are over.
     for number, cleared in ((1, None), (2, NOW), (3, NOW), (4, NOW)):

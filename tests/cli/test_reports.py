@@ -13,23 +13,26 @@ from typer.testing import CliRunner
 
 from gkc_engine.cli import report
 from gkc_engine.cli._formats import ROWS_MAX, Format, out_of
+from gkc_engine.config.store import sqlite_path
 from gkc_engine.control.protocol import ControlError
 from tests.cli.test_report import SPAN, make_day
+from tests.recorder.places import copied
 from tests.reports.support import TREE, City
 
 DAY = ["--from", "2026-09-21"]
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(tmp_path_factory: pytest.TempPathFactory, module_store_url: str) -> str:
     """The store of `make_day`; its only queue is passport, of the service mvd."""
-    return make_day(tmp_path_factory.mktemp("reports") / "gkc.sqlite")
+    path = make_day(tmp_path_factory.mktemp("reports") / "gkc.sqlite")
+    return str(path) if sqlite_path(module_store_url) else copied(path, module_store_url)
 
 
 @pytest.fixture
-def day(run: Path, store: Path) -> None:
+def day(run: Path, store: str) -> None:
     """The last engine left that store."""
-    note = {"store": str(store), "timezone": "UTC"}
+    note = {"store": store, "timezone": "UTC"}
     (run / "demo.json").write_text(json.dumps(note), encoding="utf-8")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import Medium
@@ -177,6 +178,8 @@ class Written:
     folder: Path
     store: Path
     last: Instant
+    url: str = ""
+    """Of the records, if they do not lie in ``store``."""
 
     def put(self, name: str, lines: list[str]) -> None:
         (self.folder / name).write_text("".join(f"{x}\n" for x in lines), encoding="utf-8")
@@ -192,11 +195,15 @@ class Written:
         return gone
 
     def change(self, *statements: str) -> None:
-        connection = sqlite3.connect(self.store)
-        for statement in statements:
-            assert connection.execute(statement).rowcount == 1, statement
-        connection.commit()
-        connection.close()
+        engine = self._engine()
+        with engine.begin() as connection:
+            for statement in statements:
+                assert connection.exec_driver_sql(statement).rowcount == 1, statement
+        engine.dispose()
+
+    def _engine(self, *, read_only: bool = False) -> sa.Engine:
+        url = self.url or schema.sqlite_url(str(self.store))
+        return schema.make_engine(url, read_only=read_only)
 
     def copy(self, folder: Path) -> Written:
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
@@ -221,7 +228,7 @@ class Written:
             now=Instant(self.last + 60 * SECOND),
             running=running,
         )
-        engine = schema.make_engine(schema.sqlite_url(str(self.store)), read_only=True)
+        engine = self._engine(read_only=True)
         try:
             with engine.connect() as connection:
                 return compare(connection.execution_options(compiled_cache=COMPILED), asked)

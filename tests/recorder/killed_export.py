@@ -1,6 +1,7 @@
 """An export that is killed half-way: ``python -m tests.recorder.killed_export STORE OUT WHERE``.
 
-``WHERE``: a table, which is being written then; or ``renamed``: the former one has made way.
+``STORE`` is a URL. ``WHERE``: a table, which is being written then; or ``renamed``: the former one
+has made way.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def main(store: str, out: str, where: str) -> None:
         until=Instant(1_790_024_400 * SECOND),
         over=True,
     )
-    engine = schema.make_engine(schema.sqlite_url(store), read_only=True)
+    engine = schema.make_engine(store, read_only=True)
     with engine.connect() as connection:
         export(
             connection, day, Format.CSV, Path(out), lambda table: die() if table == where else None

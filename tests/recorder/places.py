@@ -15,6 +15,7 @@ import psycopg
 from sqlalchemy.engine import Engine
 
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.copying import copy_rows
 from gkc_engine.recorder.store import LedgerStore
 from tests.postgres import Server
 
@@ -166,6 +167,17 @@ class PostgresPlace(Place):
         with self.server.connect() as connection:
             connection.execute("CHECKPOINT")
         return all_bytes(self.server.data, without="pg_wal")
+
+
+def copied(path: Path, url: str) -> str:
+    """Bring the records of an SQLite file into the empty store at ``url``; return that."""
+    reading = schema.make_engine(schema.sqlite_url(str(path)), read_only=True)
+    target = LedgerStore(url)
+    with reading.connect() as connection:
+        copy_rows(connection, target, lambda _: None)
+    reading.dispose()
+    target.close()
+    return url
 
 
 def all_bytes(folder: Path, without: str = "") -> bytes:

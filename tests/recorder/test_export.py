@@ -9,7 +9,6 @@ import json
 import os
 import resource
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,28 +45,24 @@ MIDNIGHT = Instant(1_790_024_400 * SECOND)
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(module_store_url: str) -> str:
     """Two calls before midnight, the second of which ends after it, and one of the next day."""
-    path = tmp_path_factory.mktemp("export") / "gkc.sqlite"
     history = History()
     history.configured()
     history.talk("c1", "anna")
     history.now = Instant(MIDNIGHT - 20 * SECOND)
     history.talk("c2", "anna", talk_s=60)
     history.abandon("c3", 30)
-    made = LedgerStore(schema.sqlite_url(str(path)))
+    made = LedgerStore(module_store_url)
     made.open()
     made.append(batch_of(history.steps, "centr"))
     made.settle()
+    with made.transaction() as connection:
+        for n, reason in ((1, "=1+1"), (2, '\\N\n"x"')):
+            here = (schema.segment.c.contact_id == "c1") & (schema.segment.c.n == n)
+            connection.execute(schema.segment.update().where(here).values(end_reason=reason))
     made.close()
-    connection = sqlite3.connect(path)
-    connection.execute("UPDATE segment SET end_reason = '=1+1' WHERE contact_id = 'c1' AND n = 1")
-    connection.execute(
-        "UPDATE segment SET end_reason = '\\N\n\"x\"' WHERE contact_id = 'c1' AND n = 2"
-    )
-    connection.commit()
-    connection.close()
-    return path
+    return module_store_url
 
 
 def day(n: int = 0, *, over: bool = True) -> Day:
@@ -83,9 +78,9 @@ def day(n: int = 0, *, over: bool = True) -> Day:
 
 
 def exported(
-    store: Path, out: Path, form: Format, one: Day | None = None, *, room: int | None = None
+    store: str, out: Path, form: Format, one: Day | None = None, *, room: int | None = None
 ) -> Exported:
-    engine = schema.make_engine(schema.sqlite_url(str(store)), read_only=True)
+    engine = schema.make_engine(store, read_only=True)
     try:
         with engine.connect() as connection:
             assert center_of(connection) == "centr"
@@ -96,14 +91,21 @@ def exported(
         engine.dispose()
 
 
-def stored(store: Path, table: str, column: str, one: Day) -> list[tuple[Any, ...]]:
-    connection = sqlite3.connect(store)
-    names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+def asked(store: str, query: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return the names and the rows that the driver gives, past our own types."""
+    engine = schema.make_engine(store, read_only=True)
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(query)
+        names, rows = list(found.keys()), [tuple(row) for row in found]
+    engine.dispose()
+    return names, rows
+
+
+def stored(store: str, table: str, column: str, one: Day) -> list[tuple[Any, ...]]:
+    names, rows = asked(
+        store, f'SELECT * FROM {table} WHERE "{column}" >= {one.since} AND "{column}" < {one.until}'
+    )
     flags = {"sl_met", "short", "queued"}
-    rows = connection.execute(
-        f'SELECT * FROM {table} WHERE "{column}" >= ? AND "{column}" < ?', (one.since, one.until)
-    ).fetchall()
-    connection.close()
     return sorted(
         (
             tuple(
@@ -120,7 +122,7 @@ def at(us: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
 
 
-def test_parquet_read_back_is_what_the_store_holds(store: Path, tmp_path: Path) -> None:
+def test_parquet_read_back_is_what_the_store_holds(store: str, tmp_path: Path) -> None:
     done = exported(store, tmp_path, Format.PARQUET)
     assert done.folder == tmp_path / "centr-2026-09-21-parquet"
     assert done.rows == {"contact": 2, "segment": 7, "offer": 2, "agent_interval": 6, "rollup": 2}
@@ -144,16 +146,14 @@ def test_parquet_read_back_is_what_the_store_holds(store: Path, tmp_path: Path) 
             } == TIMES & types.keys()
 
 
-def test_each_row_is_in_one_day(store: Path, tmp_path: Path) -> None:
+def test_each_row_is_in_one_day(store: str, tmp_path: Path) -> None:
     of_both = [exported(store, tmp_path, Format.CSV, day(n)).rows for n in (0, 1)]
-    connection = sqlite3.connect(store)
     for table in TABLES:
-        (count,) = connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()
+        _, ((count,),) = asked(store, f"SELECT count(*) FROM {table.name}")
         assert sum(rows[table.name] for rows in of_both) == count, table.name
-    connection.close()
 
 
-def test_csv_has_utc_times_and_no_formula(store: Path, tmp_path: Path) -> None:
+def test_csv_has_utc_times_and_no_formula(store: str, tmp_path: Path) -> None:
     folder = exported(store, tmp_path, Format.CSV).folder
     with (folder / "segment.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -165,7 +165,7 @@ def test_csv_has_utc_times_and_no_formula(store: Path, tmp_path: Path) -> None:
     assert at(START).isoformat() == "2026-09-21T14:13:20+00:00"
 
 
-def test_the_manifest_tells_rows_and_digests(store: Path, tmp_path: Path) -> None:
+def test_the_manifest_tells_rows_and_digests(store: str, tmp_path: Path) -> None:
     done = exported(store, tmp_path, Format.CSV)
     manifest = json.loads((done.folder / MANIFEST).read_text(encoding="utf-8"))
     assert (manifest["day"], manifest["center"], manifest["complete"]) == (
@@ -186,7 +186,7 @@ def test_the_manifest_tells_rows_and_digests(store: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("form", Format)
-def test_an_empty_day_has_its_files_and_columns(store: Path, tmp_path: Path, form: Format) -> None:
+def test_an_empty_day_has_its_files_and_columns(store: str, tmp_path: Path, form: Format) -> None:
     done = exported(store, tmp_path, form, day(7))
     assert set(done.rows.values()) == {0}
     path = f"'{done.folder}/contact.{form}'"
@@ -195,7 +195,7 @@ def test_an_empty_day_has_its_files_and_columns(store: Path, tmp_path: Path, for
     assert [c[0] for c in columns or ()] == [c.name for c in schema.contact.columns]
 
 
-def test_a_second_export_takes_the_place_of_the_first(store: Path, tmp_path: Path) -> None:
+def test_a_second_export_takes_the_place_of_the_first(store: str, tmp_path: Path) -> None:
     folder = exported(store, tmp_path, Format.CSV).folder
     (folder / "contact.csv").write_text("old")
     assert exported(store, tmp_path, Format.CSV).folder == folder
@@ -204,7 +204,7 @@ def test_a_second_export_takes_the_place_of_the_first(store: Path, tmp_path: Pat
 
 
 def test_what_a_killed_export_left_is_cleared_and_the_former_one_kept(
-    store: Path, tmp_path: Path
+    store: str, tmp_path: Path
 ) -> None:
     half = tmp_path / f"{PREFIX}centr-2026-09-20-csv"
     former = tmp_path / f"{PREFIX}former-centr-2026-09-19-csv"
@@ -220,7 +220,7 @@ def test_what_a_killed_export_left_is_cleared_and_the_former_one_kept(
 
 @pytest.mark.parametrize("where", ["offer", "renamed"])
 def test_an_export_that_is_killed_leaves_nothing_that_looks_finished(
-    store: Path, tmp_path: Path, where: str
+    store: str, tmp_path: Path, where: str
 ) -> None:
     before = exported(store, tmp_path, Format.CSV).folder
     kept = (before / MANIFEST).read_text()
@@ -237,7 +237,7 @@ def test_an_export_that_is_killed_leaves_nothing_that_looks_finished(
     assert (before / MANIFEST).read_text() == kept
 
 
-def test_two_exports_at_a_time_are_refused(store: Path, tmp_path: Path) -> None:
+def test_two_exports_at_a_time_are_refused(store: str, tmp_path: Path) -> None:
     handle = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     with pytest.raises(ExportError, match="another export is writing there"):
@@ -258,7 +258,7 @@ def no_room(bytes_max: int) -> Iterator[None]:
 
 @pytest.mark.parametrize(("form", "bytes_max"), [(Format.CSV, 0), (Format.PARQUET, 4000)])
 def test_a_full_disk_leaves_nothing_half(
-    store: Path, tmp_path: Path, form: Format, bytes_max: int
+    store: str, tmp_path: Path, form: Format, bytes_max: int
 ) -> None:
     before = exported(store, tmp_path, form).folder
     kept = (before / MANIFEST).read_text()
@@ -268,7 +268,7 @@ def test_a_full_disk_leaves_nothing_half(
     assert (before / MANIFEST).read_text() == kept
 
 
-def test_a_folder_that_cannot_be_made_is_named(store: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_named(store: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match=r"file.*: (Not a directory|File exists); nothing"):
         exported(store, tmp_path / "file" / "out", Format.CSV)

@@ -40,6 +40,7 @@ class Place:
 
     folder: Path
     engine: sa.Engine
+    reading: sa.Engine
     citizens: Citizens
     rules: Rules
     lists: list[Path]
@@ -56,9 +57,8 @@ class Place:
             legs=tuple(self.lists),
             acts=self.folder / "acts",
         )
-        reading = schema.make_engine(self.url, read_only=True)
         zone = ZoneInfo("Europe/Moscow")
-        return Retention(reading, self.citizens, places, self.rules, ("Центр", zone))
+        return Retention(self.reading, self.citizens, places, self.rules, ("Центр", zone))
 
     def call(self, number: str, days_ago: float, *, ended: bool = True) -> str:
         """Somebody has called; return his contact."""
@@ -97,14 +97,16 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    engine = schema.make_engine(schema.sqlite_url(str(tmp_path / "gkc.sqlite")))
+def place(tmp_path: Path, store_url: str) -> Iterator[Place]:
+    engine = schema.make_engine(store_url)
     schema.metadata.create_all(engine)
     citizens = Citizens(engine, tmp_path / "citizen.key")
     rules = Rules(
         citizens=Micros(100 * DAY), recordings=Micros(30 * DAY), legs=Micros(50 * DAY), files={}
     )
-    yield Place(tmp_path, engine, citizens, rules, [tmp_path / "legs.csv"])
+    reading = schema.make_engine(store_url, read_only=True)
+    yield Place(tmp_path, engine, reading, citizens, rules, [tmp_path / "legs.csv"])
+    reading.dispose()
     engine.dispose()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,8 +93,7 @@ def shift() -> History:
 
 
 @contextmanager
-def stored(folder: Path, history: History) -> Iterator[sa.Connection]:
-    url = schema.sqlite_url(str(folder / "gkc.sqlite"))
+def stored(url: str, history: History) -> Iterator[sa.Connection]:
     store = LedgerStore(url)
     store.open()
     store.append(batch_of(history.steps, "centr"))
@@ -107,8 +105,8 @@ def stored(folder: Path, history: History) -> Iterator[sa.Connection]:
 
 
 @pytest.fixture
-def records(tmp_path: Path) -> Iterator[sa.Connection]:
-    with stored(tmp_path, shift()) as connection:
+def records(store_url: str) -> Iterator[sa.Connection]:
+    with stored(store_url, shift()) as connection:
         yield connection
 
 
@@ -136,7 +134,7 @@ def test_a_shift_by_hand(records: sa.Connection) -> None:
     assert found["all"]["handled"] == 3
 
 
-def test_a_rest_and_a_call_of_his_own_are_at_work_and_nothing_else(tmp_path: Path) -> None:
+def test_a_rest_and_a_call_of_his_own_are_at_work_and_nothing_else(store_url: str) -> None:
     history = History()
     history.configured()
     shown = [
@@ -162,13 +160,13 @@ def test_a_rest_and_a_call_of_his_own_are_at_work_and_nothing_else(tmp_path: Pat
     history.step(ev.Tick(), asked)
     history.after(5)
     history.step(ev.AgentReady(agent_id=AgentId("anna")))
-    with stored(tmp_path, history) as records:
+    with stored(store_url, history) as records:
         anna = report(records, 0, 86_400)["anna"]
     assert (anna["ready_s"], anna["talk_s"], anna["paid_s"]) == (30.0, 0.0, 66.0)
     assert anna["occupancy"] == 0.0
 
 
-def test_a_talk_with_holds_is_one_contact_and_a_transfer_one_transfer(tmp_path: Path) -> None:
+def test_a_talk_with_holds_is_one_contact_and_a_transfer_one_transfer(store_url: str) -> None:
     history = History()
     history.configured()
     history.arrive("c")
@@ -184,7 +182,7 @@ def test_a_talk_with_holds_is_one_contact_and_a_transfer_one_transfer(tmp_path: 
         begun = history.now
         history.after(10)
         history.step(ev.Tick(), history.segment("c", n + 1, kind, begun, outcome, agent))
-    with stored(tmp_path, history) as records:
+    with stored(store_url, history) as records:
         found = report(records, 0, 86_400)
         assert (found["anna"]["handled"], found["anna"]["transfers"]) == (1, 1)
         assert (found["boris"]["handled"], found["boris"]["transfers"]) == (1, 1)

@@ -6,7 +6,6 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -104,11 +103,8 @@ def city() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def connection(
-    city: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[sa.Connection]:
-    path: Path = tmp_path_factory.mktemp("report") / "gkc.sqlite"
-    engine = schema.make_engine(schema.sqlite_url(str(path)))
+def connection(city: list[dict[str, Any]], module_store_url: str) -> Iterator[sa.Connection]:
+    engine = schema.make_engine(module_store_url)
     schema.metadata.create_all(engine)
     with engine.begin() as writing:
         writing.execute(schema.contact.insert(), city)
