@@ -67,7 +67,9 @@ class QueueLog:
             agent = talkers.get(contact_id)
             if agent is not None or contact_id in gone:
                 self._leave(contact_id, call)
-                call.agent, call.answered = agent, row["answered"] or row["first_queued"]
+                # Who had a citizen given to him completes nothing: the queue is done with that one.
+                call.agent = None if contact_id in gone else agent
+                call.answered = row["answered"] or row["first_queued"]
                 call.hold_s = _s(call.answered - row["first_queued"])
         for agent, state in connection.execute(
             sa.select(interval.c.agent_id, interval.c.state).where(interval.c.end.is_(None))
@@ -250,10 +252,11 @@ def _talkers(connection: sa.Connection) -> dict[str, str]:
 def _out_of_queue(connection: sa.Connection) -> set[str]:
     """Return the open contacts that have left their queue otherwise than into a talk of now.
 
-    They are led on or treated, or were handed to an outside party, and stand in no queue since.
+    They are led on or treated, or were handed to somebody, and stand in no queue since.
     """
     e, open_ones = schema.event.c, sa.select(schema.contact.c.contact_id)
-    out, back = (ev.TransferCompleted, ev.PutThrough, cm.TreatContact), cm.ContactQueued
+    handed = (ev.TransferCompleted, ev.TransferRequested, ev.PutThrough)
+    out, back = (*handed, cm.TreatContact), cm.ContactQueued
     query = (
         sa.select(e.contact_id, e.kind, sa.func.max(e.seq))
         .where(e.contact_id.in_(open_ones.where(schema.contact.c.ended.is_(None))))

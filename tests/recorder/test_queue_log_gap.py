@@ -73,15 +73,50 @@ def test_who_waits_again_after_a_transfer_is_not_taken_for_one_who_talks(tmp_pat
     )
     second = made.offers[ContactId("c1")].agent_ids[0]
     assert second != first
-    made.write(tmp_path / "gkc.sqlite")
-    before = len(made.steps)
+    before = written(made, tmp_path)
     made.at(24).answer("c1")
     made.at(30).leave("c1")
-    store = LedgerStore(schema.sqlite_url(str(tmp_path / "gkc.sqlite")))
+    told = [line.split("|")[3:5] for line in lines_after(made, tmp_path, before)]
+    assert told == [[second, "CONNECT"], [second, "COMPLETECALLER"]]
+
+
+def written(made: Center, folder: Path) -> int:
+    """Leave the records to the next engine; return how many steps they have."""
+    made.write(folder / "gkc.sqlite")
+    return len(made.steps)
+
+
+def lines_after(made: Center, folder: Path, before: int) -> list[str]:
+    """Return the lines that the next engine writes of the steps after the first ``before``."""
+    store = LedgerStore(schema.sqlite_url(str(folder / "gkc.sqlite")))
     store.open()
     log = QueueLog()
     with store.engine.connect() as connection:
         log.prime(connection, CITY)
     store.close()
-    told = [line.split("|")[3:5] for line in log.lines(made.steps[before:])]
-    assert told == [[second, "CONNECT"], [second, "COMPLETECALLER"]]
+    return log.lines(made.steps[before:])
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_who_was_given_a_citizen_completes_nothing_after_a_restart_either(
+    tmp_path: Path, asked: bool
+) -> None:
+    """The queue was done with the transfer. Found by verify after 20 kills of the demo's city."""
+    made = Center()
+    made.login("anna", "gleb")
+    made.at(10).arrive("c1", "passport")
+    made.at(12).answer("c1")
+    contact = ContactId("c1")
+    first = made.offers[contact].agent_ids[0]
+    other = AgentId("gleb" if first == "anna" else "anna")
+    made.at(20)
+    if asked:
+        made.say(ev.TransferCompleted(contact_id=contact, from_agent=first, to_agent=other))
+    else:
+        made.say(ev.TransferRequested(contact_id=contact, from_agent=first, at=made.now))
+        made.say(ev.FallbackAnswered(contact_id=contact, agent_id=other, at=made.now))
+    before = written(made, tmp_path)
+    made.at(30).leave("c1")
+    whole = QueueLog().lines(made.steps)
+    assert whole[-1].split("|")[3:5] == [first, "ATTENDEDTRANSFER" if asked else "BLINDTRANSFER"]
+    assert lines_after(made, tmp_path, before) == []
