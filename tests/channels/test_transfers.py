@@ -170,6 +170,42 @@ async def test_who_talks_with_him_through_both_halves_is_found(tmp_path: Path) -
         assert (moved.leg, moved.attended) == (leg(3), True)
 
 
+async def test_a_colleague_who_was_asked_while_we_were_away_is_no_outside_party(
+    tmp_path: Path,
+) -> None:
+    async with world(cel=cel(tmp_path), agents=["anna", "boris"]) as here:
+        await talking(here)
+        citizen, phone = citizen_row(1, app="Dial", bridge="a"), phone_row(2, "101", 1, bridge="a")
+        here.ami.channels(citizen, phone)
+        await here.restart(4, 1)
+        here.clock.moment = at(9)
+        of_boris = PHONE.replace("101", "102").format(t=stamp(3), leg=leg(3), linked=leg(1))
+        cel(tmp_path, of_boris, line("ANSWER", leg(3), 4), line("HANGUP", leg(2), 8))
+        here.ami.channels(
+            citizen_row(1, app="Dial", bridge="a"),
+            local_row(4, 1, 1, bridge="a"),
+            local_row(5, 2, 1, bridge="b"),
+            phone_row(3, "102", 1, bridge="b"),
+        )
+        here.channel.facts.handle(
+            tr.AttendedTransferred(
+                first=leg(2),
+                second=leg(2),
+                transferee=leg(1),
+                target=leg(4),
+                target_endpoint="Local/102@gkc-transfer",
+                at=at(8),
+            )
+        )
+        await asyncio.gather(*here.channel._tasks)
+        await here.engine.drain()
+        (moved,) = [e for e in here.events() if isinstance(e, ev.TransferCompleted)]
+        assert (moved.to_agent, moved.leg, moved.to_external) == (BORIS, leg(3), None)
+        view = here.view("c1")
+        assert view is not None
+        assert (view.state, view.agent_id) == ("talk", BORIS)
+
+
 async def test_three_who_talk_are_known_as_three(tmp_path: Path) -> None:
     async with world(cel=cel(tmp_path), agents=["anna", "boris"]) as here:
         await talking(here)

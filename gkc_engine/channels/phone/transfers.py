@@ -126,6 +126,10 @@ class Transfers:
         if call is None or call.answered_by is None:
             return
         consult = self._consult_of(fact, call.answered_by)
+        if consult is None and (fact.target_endpoint or "").startswith(LOCAL):
+            # By *2, while no engine was there: whom that rang, Asterisk's lists tell.
+            channel.spawn(channel.ask_anew())
+            return
         if consult is None:
             to_agent = channel.roster.agent_of(fact.target_endpoint)
             self._completed(call, to_agent, fact.target, fact.at, key=f"{fact.first}:{fact.second}")
