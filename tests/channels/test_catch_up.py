@@ -321,6 +321,26 @@ async def test_a_transfer_while_nobody_was_there_has_both_talks(
         assert [c.transfer_kind for c in mine if c.transfer_kind] == [how]
 
 
+@pytest.mark.parametrize("known", [True, False])
+async def test_who_was_sent_back_to_a_queue_meanwhile_waits_since_his_operator_left(
+    tmp_path: Path, known: bool
+) -> None:
+    async with world(cel=cel(tmp_path), agents=["anna"]) as here:
+        await here.resync()
+        if known:
+            await here.said(ev.AgentPaused(agent_id=AgentId("anna"), reason="x"), seconds=0)
+            await here.waiting(1, 1)
+        came = [STARTED.format(t=stamp(1), leg=leg(1))] * (not known)
+        cel(tmp_path, *came, *phone_at(2, "101", 4, 5, 9))
+        here.ami.channels(citizen_row(1, app="Queue", ApplicationData="gkc-passport"))
+        await here.restart(20, *[1] * known)
+        (talk,) = [c for c in here.commands() if isinstance(c, SegmentClosed) and c.kind == "talk"]
+        assert (talk.started, talk.ended) == (at(5), at(9))
+        view = here.view(talk.contact_id)
+        assert view is not None
+        assert (view.state, view.since) == ("detached", at(9))
+
+
 @pytest.mark.parametrize("then", [None, "vera"])
 async def test_a_colleague_who_was_only_asked_is_no_transfer(
     tmp_path: Path, then: str | None

@@ -162,7 +162,7 @@ class CatchUp:
     def _still_there(self, view: ContactView, call: Call, leg: Leg, talk: Talk | None) -> None:
         over = talk is None or talk.ended is not None
         if call.session is None and leg.in_native_queue and over:
-            self._stands_in_queue(view, call, leg)
+            self._stands_in_queue(call, leg, view, talk)
         if call.dialling is None or call.answered_by is not None:
             return
         for rung in self._live.rung_for(call.leg):
@@ -269,21 +269,31 @@ class CatchUp:
             f"failed:{offer_id}",
         )
 
-    def _stands_in_queue(self, view: ContactView, call: Call, leg: Leg) -> None:
+    def _stands_in_queue(
+        self, call: Call, leg: Leg, view: ContactView | None, last: Talk | None
+    ) -> None:
         """Asterisk's queue has him; out of a talk only by a transfer that found no engine."""
-        if view.state is ContactState.TALK and view.agent_id is not None and view.queue is not None:
+        agent_id: AgentId | None = None
+        ended: Instant | None = None
+        queue = view.queue if view is not None else None
+        if last is not None:
+            agent_id, ended = last.agent_id, last.ended
+        elif view is not None and view.state is ContactState.TALK:
+            agent_id, ended = view.agent_id, parted(self._past, self._channel, call, view)
+        if agent_id is not None:
             fallbacks = self._channel.plan.fallbacks
             ours = (queue for queue, name in fallbacks.items() if name == leg.native_queue)
             self._channel.submit(
                 ev.TransferRequested(
                     contact_id=call.contact_id,
-                    from_agent=view.agent_id,
-                    to_queue=next(ours, view.queue),
-                    at=parted(self._past, self._channel, call, view),
+                    from_agent=agent_id,
+                    to_queue=next(ours, queue),
+                    at=ended,
                 ),
                 None,
             )
-        self._channel.submit(ev.ContactDetached(contact_id=call.contact_id, at=self._since), None)
+        at = self._since if ended is None else ended
+        self._channel.submit(ev.ContactDetached(contact_id=call.contact_id, at=at), None)
 
     def _talked(self, view: ContactView, call: Call, talks: Sequence[Talk]) -> None:
         """He talks, or has talked, with operators: does the core know it already."""
@@ -399,6 +409,8 @@ class CatchUp:
                 channel.calls.bind(call, talks[-1].leg, talks[-1].agent_id)
             self._answered_natively(call, talks[0])
             self._and_then(call, talks)
+            if leg is not None and leg.in_native_queue and talks[-1].ended is not None:
+                self._stands_in_queue(call, leg, None, talks[-1])
         if leg is None:
             self._gone(call)
 
