@@ -26,7 +26,7 @@ from gkc_engine.recorder import schema
 from gkc_engine.recorder.codec import KINDS
 from tests.acceptance.home import Home, until
 
-BACK_S: Final = 30.0
+BACK_S: Final = 60.0
 """Within so long the watchdog has another engine at work."""
 
 ADOPTED_US: Final = 10 * SECOND
@@ -156,6 +156,14 @@ def logged(run: Run, event: str) -> Callable[[], None]:
             return f'"event": "{event}"'.encode() in file.read()
 
     return lambda: until(there, BACK_S)
+
+
+def is_behind(run: Run) -> bool:
+    """Whether the engine writes to its journal, the store being away or too slow."""
+    words = ("ledger_behind", "ledger_caught_up")
+    log = Path(run.note["log"]).read_text(encoding="utf-8")
+    behind, caught_up = (log.rfind(f'"event": "{word}"') for word in words)
+    return behind > caught_up
 
 
 def _end(run: Run, *workers: int) -> None:

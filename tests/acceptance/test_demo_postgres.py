@@ -13,7 +13,7 @@ import pytest
 
 from gkc_engine.pbx.install import Install
 from tests.acceptance import killed
-from tests.acceptance.home import Home
+from tests.acceptance.home import Home, until
 from tests.postgres import Server
 
 pytestmark = pytest.mark.accept
@@ -31,9 +31,8 @@ def _crash(server: Server, *kills: int) -> Callable[[killed.Run], None]:
 
     def crash(run: killed.Run) -> None:
         if len(run.kills) in kills:
-            behind = killed.logged(run, "ledger_behind")
             server.stop(signal.SIGQUIT)
-            behind()
+            until(lambda: killed.is_behind(run))
             server.start()
 
     return crash
