@@ -83,6 +83,8 @@ class Citizens:
         self._lock = threading.Lock()
         # Of an engine that was killed between the two; there is no cheap way in PostgreSQL.
         self._traces = engine.dialect.name != "postgresql"
+        self._erased = 0
+        """PostgreSQL: the transaction that erased last; who began before may see what it did."""
         # A row without its key may be there: of one who was erased, out of a backup.
         self._new = upsert(schema.citizen, engine)
         master = _master_key(key_file)
@@ -208,6 +210,8 @@ class Citizens:
                 known = connection.scalars(sa.select(rows.c.citizen_key).where(of))
                 gone.update(known)
                 connection.execute(rows.delete().where(of))
+            if self._engine.dialect.name == "postgresql":
+                self._erased = postgres.this_transaction(connection)
         return len(gone)
 
     def changing(self) -> AbstractContextManager[sa.Connection]:
@@ -218,13 +222,13 @@ class Citizens:
         """Bring what was erased out of the database's own old pages, too: they hold the key.
 
         Returns:
-            Whether nothing is left. SQLite cannot empty its write-ahead log while somebody reads.
+            Whether nothing is left. SQLite cannot empty its write-ahead log while somebody reads,
+            PostgreSQL keeps what a reader who began before may still see.
         """
         if not self._traces:
             return True
         if self._engine.dialect.name == "postgresql":
-            postgres.shred(self._engine, schema.citizen_key)
-            self._traces = False
+            self._traces = not postgres.shred(self._engine, self._erased, schema.citizen_key)
         else:
             raw = self._engine.raw_connection()
             try:

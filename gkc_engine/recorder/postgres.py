@@ -113,11 +113,41 @@ def copy_in(
         cursor.close()
 
 
-def shred(engine: Engine, *tables: sa.Table) -> None:
+_THIS: Final = sa.text("SELECT pg_current_xact_id()::text::bigint")
+_OLDER: Final = sa.text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND pid <> pg_backend_pid() AND age(backend_xmin) >= age((:xid % 4294967296)::text::xid)"
+)
+_LOCKED: Final = "55P03"
+
+
+def this_transaction(connection: sa.Connection) -> int:
+    """Return the number of a transaction that writes."""
+    return int(connection.scalar(_THIS) or 0)
+
+
+def shred(engine: Engine, since: int, *tables: sa.Table) -> bool:
     """Write the tables' files anew without the rows that were deleted.
 
     The old files go; of the server's log, an archive or a backup the owner has to see to it.
+
+    Args:
+        engine: Of the writer.
+        since: ``this_transaction`` of the one that deleted the rows.
+        tables: Which.
+
+    Returns:
+        Whether that was done. Not while somebody reads who began before: what he may still see is
+        taken over into the new files (seen: sessions of this role).
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if connection.scalar(_OLDER, {"xid": since}):
+            return False
         for table in tables:
-            connection.exec_driver_sql(f'VACUUM (FULL) "{table.name}"')
+            try:
+                connection.exec_driver_sql(f'VACUUM (FULL) "{table.name}"')
+            except sa.exc.OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) == _LOCKED:
+                    return False
+                raise
+    return True

@@ -41,7 +41,7 @@ READERS_S: Final = 60.0
 """How long an erasure waits for a report or an export that reads the store just then."""
 
 READ: Final = (
-    "журнал WAL базы ещё содержит удалённые строки: базу читает отчёт или выгрузка; "
+    "файлы базы ещё содержат удалённые строки: базу читает отчёт или выгрузка; "
     "после их завершения повторите gkc records retention"
 )
 

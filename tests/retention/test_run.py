@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from gkc_engine.config.store import sqlite_path
 from gkc_engine.ids import SECOND, Instant, Micros
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.citizens import CitizenError, Citizens
@@ -27,6 +28,8 @@ from gkc_engine.retention.run import (
     Retention,
     Rules,
 )
+from tests.postgres import Server
+from tests.recorder.places import all_bytes
 
 DAY = 86_400 * SECOND
 NOW = Instant(int(datetime(2026, 11, 29, 3, 40, tzinfo=UTC).timestamp()) * SECOND)
@@ -44,6 +47,7 @@ class Place:
     citizens: Citizens
     rules: Rules
     lists: list[Path]
+    server: Server | None = None
     serial: int = 0
 
     @property
@@ -86,7 +90,11 @@ class Place:
         return contact
 
     def on_disk(self) -> bytes:
-        return b"".join(p.read_bytes() for p in self.folder.rglob("*") if p.is_file())
+        if self.server is None:
+            return all_bytes(self.folder)
+        with self.server.connect() as connection:
+            connection.execute("CHECKPOINT")
+        return all_bytes(self.folder) + all_bytes(self.server.data, without="pg_wal")
 
     def recordings(self) -> set[str]:
         return {p.name[:36] for p in (self.folder / "recordings").rglob("*.wav")}
@@ -97,7 +105,7 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, store_url: str) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path, store_url: str) -> Iterator[Place]:
     engine = schema.make_engine(store_url)
     schema.metadata.create_all(engine)
     citizens = Citizens(engine, tmp_path / "citizen.key")
@@ -105,7 +113,9 @@ def place(tmp_path: Path, store_url: str) -> Iterator[Place]:
         citizens=Micros(100 * DAY), recordings=Micros(30 * DAY), legs=Micros(50 * DAY), files={}
     )
     reading = schema.make_engine(store_url, read_only=True)
-    yield Place(tmp_path, engine, reading, citizens, rules, [tmp_path / "legs.csv"])
+    sqlite = sqlite_path(store_url) is not None
+    server = None if sqlite else request.getfixturevalue("postgres")
+    yield Place(tmp_path, engine, reading, citizens, rules, [tmp_path / "legs.csv"], server)
     reading.dispose()
     engine.dispose()
 
@@ -303,7 +313,8 @@ def test_of_an_erased_citizen_nothing_is_left_on_the_disk_but_the_statistics(pla
 
 
 def test_who_reads_the_store_is_waited_for_and_else_named(place: Place) -> None:
-    """A reader keeps what was deleted in SQLite's write-ahead log: his key may be read there."""
+    """A reader keeps what was deleted in SQLite's write-ahead log, or in PostgreSQL's table even
+    when that is written anew: his key may be read there."""
     place.call(ANNA, 1)
     key = place.citizens.key_of(ANNA)
     with place.engine.connect() as connection:
