@@ -252,11 +252,13 @@ def _talkers(connection: sa.Connection) -> dict[str, str]:
 def _out_of_queue(connection: sa.Connection) -> set[str]:
     """Return the open contacts that have left their queue otherwise than into a talk of now.
 
-    They are led on or treated, or were handed to somebody, and stand in no queue since.
+    They are led on or treated, let go after a talk, or were handed to somebody, and stand in no
+    queue since.
     """
     e, open_ones = schema.event.c, sa.select(schema.contact.c.contact_id)
     handed = (ev.TransferCompleted, ev.TransferRequested, ev.PutThrough)
-    out, back = (*handed, cm.TreatContact), cm.ContactQueued
+    out = (*handed, cm.TreatContact, cm.ReleaseContact)
+    back = cm.ContactQueued
     query = (
         sa.select(e.contact_id, e.kind, sa.func.max(e.seq))
         .where(e.contact_id.in_(open_ones.where(schema.contact.c.ended.is_(None))))

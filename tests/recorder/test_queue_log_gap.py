@@ -120,3 +120,22 @@ def test_who_was_given_a_citizen_completes_nothing_after_a_restart_either(
     whole = QueueLog().lines(made.steps)
     assert whole[-1].split("|")[3:5] == [first, "ATTENDEDTRANSFER" if asked else "BLINDTRANSFER"]
     assert lines_after(made, tmp_path, before) == []
+
+
+def test_whose_operator_has_hung_up_abandons_nothing(tmp_path: Path) -> None:
+    """Killed in the tenth of a second before his own line ended: he was taken for one who waits."""
+    made = Center()
+    made.login("anna")
+    made.at(10).arrive("c1", "passport")
+    made.at(12).answer("c1")
+    made.at(20).say(
+        ev.TalkEnded(
+            contact_id=ContactId("c1"),
+            agent_id=AgentId("anna"),
+            end=ev.TalkEnd.RELEASED,
+            party=ev.Party.AGENT,
+        )
+    )
+    before = written(made, tmp_path)
+    made.at(21).leave("c1")
+    assert lines_after(made, tmp_path, before) == []
