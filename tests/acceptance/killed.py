@@ -141,7 +141,7 @@ def _engine(run: Run) -> int:
 
 def _kill_newborn(run: Run) -> None:
     """End the next worker when its core is there again, and Asterisk not heard yet."""
-    logged(run, "replayed")()
+    logged(run, "control_listening")()
     _end(run, *_workers(run.note["pids"]["watchdog"]))
 
 
