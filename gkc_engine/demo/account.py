@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final
 
 from gkc_engine.acd.commands import Disposition, TransferKind
@@ -166,9 +167,13 @@ def _other_hands(ended: Mapping[str, Record], hands: Mapping[str, Sequence[Hand]
 
 
 def _within(some: Iterable[Hand], others: Iterable[Hand]) -> bool:
-    """Whether the talks that both sides must know stand in that order among the others."""
+    """Whether the talks that both sides must know stand in that order among the others.
+
+    Two of one phone in a row are one: held and taken up again, or left and rung once more.
+    """
     left = iter([hand.phone for hand in others])
-    return all(hand.phone in left for hand in some if hand.talk_us > BLINK_US)
+    must = (hand.phone for hand in some if hand.talk_us > BLINK_US)
+    return all(phone in left for phone, _ in groupby(must))
 
 
 def _disposition(record: Record) -> Disposition:

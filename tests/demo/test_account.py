@@ -151,6 +151,9 @@ def hands(*talks: tuple[str, float]) -> tuple[Hand, ...]:
         # He answered as the citizen hung up: one side may not have seen it.
         (hands(("201", 3)), hands(("201", 3), ("202", 0.2)), True),
         (hands(("201", 3), ("202", 0.2)), hands(("201", 3)), True),
+        # One who sent him on and had him again at once: the record has it as one talk, or as two.
+        (hands(("201", 9)), hands(("201", 3), ("201", 6)), True),
+        (hands(("201", 3), ("201", 6)), hands(("201", 9)), True),
         (None, hands(("201", 3)), True),
     ],
 )
