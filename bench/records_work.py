@@ -94,7 +94,7 @@ def _segments(contact: Row) -> Iterator[tuple[Any, ...]]:
         rung = offer if n else None
         return (
             *(f"{key}.{n}", key, n, "citizen", kind, start, end, "centr", place, by, rung, None),
-            *(outcome, "", f"{contact['linkedid']}", None, None),
+            *(outcome, "", f"{contact['linkedid']}", None, None, None),
         )
 
     if queued is None:
@@ -110,7 +110,7 @@ def _segments(contact: Row) -> Iterator[tuple[Any, ...]]:
     yield one(3, "talk", answered, ended, "left", agent_id)
     yield (
         *(f"{key}.3.w", key, 3, "agent", "wrap_up", ended, ended + WRAP_UP_US, "centr", queue),
-        *(agent_id, offer, None, "released", "", None, None, f"{key}.3"),
+        *(agent_id, offer, None, "released", "", None, None, f"{key}.3", None),
     )
 
 
