@@ -32,10 +32,10 @@ from gkc_engine.clock import SystemClock
 from gkc_engine.control.protocol import ControlError, Params
 from gkc_engine.control.told_waits import accuracy_rows
 from gkc_engine.control.when import from_iso
-from gkc_engine.ids import SECOND, Instant, Micros
+from gkc_engine.ids import SECOND, AgentId, Instant, Micros
 from gkc_engine.reports.model import Language
 from gkc_engine.reports.periods import stretch
-from gkc_engine.statistics.figures import Part
+from gkc_engine.statistics.figures import Part, Work
 
 if TYPE_CHECKING:
     from gkc_engine.statistics.rollups import By
@@ -131,6 +131,13 @@ def operators(
     ] = DAY,
     to: ToOption = None,
     recipient: RecipientOption = None,
+    drill: Annotated[
+        Work | None,
+        typer.Option("--drill", help="List what this figure counts.", metavar="FIGURE"),
+    ] = None,
+    operator: Annotated[
+        str | None, typer.Option(help="Of --drill: only this operator.", metavar="NAME")
+    ] = None,
     form: FormatOption = None,
     output: OutputOption = None,
     force: ForceOption = False,
@@ -140,6 +147,7 @@ def operators(
 ) -> None:
     """Show what each operator did: handling, occupancy, rings not answered, transfers."""
     from gkc_engine.statistics import operators as of
+    from gkc_engine.statistics.operator_drill import done
     from gkc_engine.statistics.rollups import Period
 
     with refusals():
@@ -149,9 +157,14 @@ def operators(
             at.settle()
             with at.store.reading() as connection:
                 scope = scope_for(connection, recipient)
+                period = Period(since=since, until=until, scope=scope)
+                if drill is not None:
+                    whose = None if operator is None else AgentId(operator)
+                    listed = done(connection, since, until, drill, whose, scope)
+                    _listed.contacts(out, at, connection, period, listed)
+                    return
                 rows = of.rows(connection, since, until, _reports.known(at, connection), scope)
                 if out.form in DOCUMENTS:
-                    period = Period(since=since, until=until, scope=scope)
                     what = ("operators", "agent_id")
                     _listed.document(out, at, connection, period, what, rows)
                     return

@@ -28,6 +28,18 @@ class Part(StrEnum):
     WAITING = "waiting"
 
 
+class Work(StrEnum):
+    """The figures of operators that count something."""
+
+    HANDLED = "handled"
+    TRANSFERS = "transfers"
+    OFFERS = "offers"
+    OFFERS_UNANSWERED = "offers_unanswered"
+    OFFERS_WITHDRAWN = "offers_withdrawn"
+    OUTBOUND = "outbound"
+    OUTBOUND_ANSWERED = "outbound_answered"
+
+
 @dataclass(slots=True, kw_only=True)
 class Counts:
     """Contacts of one stretch of time, by their first queue entry, and how they ended.

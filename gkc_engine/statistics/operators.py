@@ -74,6 +74,26 @@ def last_word(connection: sa.Connection) -> Instant:
     return Instant(connection.scalar(query) or 0)
 
 
+def talk_ended(since: Instant, until: Instant) -> sa.ColumnElement[bool]:
+    """Return which segments are the last part of an operator's talk that ended in the time."""
+    c = schema.segment.c
+    ended = (c.end >= since) & (c.end < until) & c.agent_id.is_not(None)
+    return ended & c.kind.in_(_TALKS) & c.outcome.not_in(_GOES_ON)
+
+
+def offered(since: Instant, until: Instant) -> sa.ColumnElement[bool]:
+    """Return which offers began in the time and are over."""
+    c = schema.offer.c
+    return (c.created >= since) & (c.created < until) & c.outcome.is_not(None)
+
+
+def called_out(since: Instant, until: Instant) -> sa.ColumnElement[bool]:
+    """Return which calls out began in the time and were allowed."""
+    c = schema.contact.c
+    allowed = sa.or_(c.disposition.is_(None), c.disposition != str(Disposition.BARRED))
+    return (c.started >= since) & (c.started < until) & schema.IS_OUT & allowed
+
+
 def _count_talks(
     connection: sa.Connection,
     since: Instant,
@@ -90,8 +110,7 @@ def _count_talks(
             sa.func.count(sa.distinct(c.contact_id)),
             sa.func.sum(transferred),
         )
-        .where(c.end >= since, c.end < until, c.agent_id.is_not(None))
-        .where(c.kind.in_(_TALKS), c.outcome.not_in(_GOES_ON))
+        .where(talk_ended(since, until))
         .group_by(c.agent_id)
     )
     query = scope.narrow_by_contact(query, c.contact_id)
@@ -110,7 +129,7 @@ def _count_offers(
     c = schema.offer.c
     query = (
         sa.select(c.agent_id, c.outcome, sa.func.count())
-        .where(c.created >= since, c.created < until, c.outcome.is_not(None))
+        .where(offered(since, until))
         .group_by(c.agent_id, c.outcome)
     )
     query = scope.narrow_by_contact(query, c.contact_id)
@@ -134,8 +153,7 @@ def _count_outbound(
     c = schema.contact.c
     query = (
         sa.select(c.agent_id, sa.func.count(), sa.func.count(c.answered))
-        .where(c.started >= since, c.started < until, schema.IS_OUT)
-        .where(sa.or_(c.disposition.is_(None), c.disposition != str(Disposition.BARRED)))
+        .where(called_out(since, until))
         .group_by(c.agent_id)
     )
     query = scope.narrow(query, c.service)

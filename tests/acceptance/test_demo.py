@@ -144,6 +144,9 @@ def _reported(home: Home, row: dict[str, Any]) -> None:
     ((handled,),) = recorded.asked(home.store, everything.HANDLED)
     assert of_all["handled"] == handled >= row["answered"] + row["outbound_answered"]
     called = row["outbound"] - row["outbound_by_disposition"]["barred"]
+    for work in ("handled", "transfers", "offers", "outbound"):
+        listed = home.gkc("report", "operators", "--from", "1h", "--drill", work)
+        assert len(listed) == of_all[work], work
     assert (of_all["outbound"], of_all["outbound_answered"]) == (called, row["outbound_answered"])
     listed = home.gkc("report", "queues", "--drill", "abandoned_short")
     assert {one["disposition"] for one in listed} == {"abandoned_short"}

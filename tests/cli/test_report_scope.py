@@ -96,7 +96,7 @@ def test_nothing_of_another_service_is_shown(gkc: CliRunner, kind: str) -> None:
     own = ["--recipient", "police"]
     asked = [[kind, *SPAN, *own, "--format", form] for form in ("table", "csv", "json")]
     if "--drill" in options(kind):
-        figure = "contacts" if kind == "outcomes" else "offered"
+        figure = {"outcomes": "contacts", "operators": "handled"}.get(kind, "offered")
         asked.append([kind, *SPAN, *own, "--drill", figure, "--json"])
     for words in asked:
         result = gkc.invoke(report.app, words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.queries import list_contacts
 from gkc_engine.recorder.store import LedgerStore
-from gkc_engine.statistics.figures import Handling
+from gkc_engine.statistics.figures import Handling, Work
+from gkc_engine.statistics.operator_drill import done
 from gkc_engine.statistics.operators import last_word, rows
 from gkc_engine.statistics.worktime import ACTIVITIES, Interval, spend
 from tests.recorder.support import START, History
@@ -187,11 +189,32 @@ def test_a_talk_with_holds_is_one_contact_and_a_transfer_one_transfer(store_url:
         assert (found["anna"]["handled"], found["anna"]["transfers"]) == (1, 1)
         assert (found["boris"]["handled"], found["boris"]["transfers"]) == (1, 1)
         assert found["all"]["transfers"] == 2
+        whole = Instant(START), Instant(START + 86_400 * SECOND)
+        for work in (Work.HANDLED, Work.TRANSFERS):
+            assert len(done(records, *whole, work)) == found["all"][work] == 2
         # Hers ended at 32 s and at 52 s: what ends at an edge belongs to what begins there.
         assert report(records, 0, 32) == {}
         assert report(records, 32, 42)["anna"]["transfers"] == 1
         assert report(records, 42, 52).keys() == {"boris"}
         assert report(records, 52, 60)["anna"]["transfers"] == 0
+
+
+def test_every_count_of_an_operator_leads_to_what_it_counts(records: sa.Connection) -> None:
+    whole = Instant(START), Instant(START + 86_400 * SECOND)
+    for work in Work:
+        listed = done(records, *whole, work, AgentId("anna"))
+        assert len(listed) == report(records, 0, 86_400)["anna"][work], work
+        assert done(records, *whole, work, AgentId("boris")) == []
+    handled = done(records, *whole, Work.HANDLED)
+    assert [(row["contact_id"], row["agent_id"]) for row in handled] == [
+        (f"c{n}", "anna") for n in range(3)
+    ]
+    offers = done(records, *whole, Work.OFFERS)
+    assert [row["offer_outcome"] for row in offers] == ["accepted"] * 3
+    assert [row["disposition"] for row in offers] == ["answered"] * 3
+    first = Instant(START + 150 * SECOND)  # The first call was offered before, and ends after it.
+    assert len(done(records, first, whole[1], Work.HANDLED)) == 3
+    assert len(done(records, first, whole[1], Work.OFFERS)) == 2
 
 
 def test_a_part_of_a_shift_is_cut_at_its_edges(records: sa.Connection) -> None:
@@ -205,7 +228,17 @@ def test_nobody_at_work_gives_no_row(records: sa.Connection) -> None:
     assert report(records, 40_000, 50_000) == {}
 
 
-def test_no_report_of_operators_reads_a_whole_table(records: sa.Connection) -> None:
+def test_no_report_of_operators_reads_a_whole_table(tmp_path: Path) -> None:
+    """By SQLite's plans: PostgreSQL makes them by how full the tables are."""
+    with stored(schema.sqlite_url(str(tmp_path / "gkc.sqlite")), shift()) as records:
+        plan = _plans(records)
+    tables = ("segment", "offer", "contact", "agent_interval")
+    assert not [t for t in tables if f"SCAN {t}\n" in f"{plan}\n"], plan
+    for index in ("segment_work", "offer_created", "contact_out"):
+        assert f"USING INDEX {index}" in plan
+
+
+def _plans(records: sa.Connection) -> str:
     said: list[str] = []
 
     def listen(_c: object, _cursor: object, text: str, given: Any, *_: object) -> None:  # noqa: ANN401
@@ -217,8 +250,4 @@ def test_no_report_of_operators_reads_a_whole_table(records: sa.Connection) -> N
     report(records, 100, 200)
     list_contacts(records.engine, direction="out")
     sa.event.remove(records.engine, "before_cursor_execute", listen)
-    plan = "\n".join(said)
-    tables = ("segment", "offer", "contact", "agent_interval")
-    assert not [t for t in tables if f"SCAN {t}\n" in f"{plan}\n"], plan
-    for index in ("segment_work", "offer_created", "contact_out"):
-        assert f"USING INDEX {index}" in plan
+    return "\n".join(said)
