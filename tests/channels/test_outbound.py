@@ -347,6 +347,22 @@ async def test_what_is_barred_is_on_record_and_not_dialled(
         assert not [c for c in here.commands() if isinstance(c, DialOut)]
 
 
+async def test_the_wrap_up_of_a_call_out_is_not_on_whose_behalf_the_next_is() -> None:
+    async with office() as here:
+        outbound = replace(here.settings.outbound, wrapup_us=Micros(60 * SECOND))
+        here.settings = replace(here.settings, version="wrap", outbound=outbound)
+        await here.said(ev.SettingsApplied(settings=here.settings))
+        call = await dialled(here)
+        rings(here, 1)
+        answers(here, 4)
+        hangs_up(here, THEIRS, 9)
+        dial_is_over(call, "ANSWER")
+        await the_end(here)
+        assert here.agent("anna") == "wrap_up"
+        related = here.channel.outbound._related(AgentId("anna"))
+        assert related is None
+
+
 async def test_a_phone_that_is_no_operators_gets_nothing() -> None:
     async with office() as here:
         call = await dial(here, phone="999")

@@ -138,12 +138,10 @@ class OutboundCalls:
     def _related(self, agent_id: AgentId) -> ContactId | None:
         """Return the contact that he has in hand, or writes up: on its behalf he calls."""
         view = self._channel.engine.acd.agent_view(agent_id)
-        mine = {call.contact_id for call in self.running.values()}
         for slot in view.slots if view is not None else ():
-            if slot.state in _ON_BEHALF and slot.contact_id is not None:
-                contact = self._channel.contact(slot.contact_id)
-                if slot.contact_id not in mine and not (contact and contact.outbound):
-                    return slot.contact_id
+            # A call out stands in no queue, also while its wrap-up is all that is left of it.
+            if slot.state in _ON_BEHALF and slot.queue is not None:
+                return slot.contact_id
         return None
 
     async def _dial(
