@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "agent": ("gkc_engine.cli.agent:app", "Operators of the running engine."),
     "alert": ("gkc_engine.cli.alert:app", "What needs a supervisor now."),
     "contact": ("gkc_engine.cli.contact:app", "Records of contacts, and those who wait."),
+    "citizen": ("gkc_engine.cli.citizen:app", "Citizens whose calls are refused at the door."),
     "simulate": (
         "gkc_engine.cli.simulate:simulate_scenario",
         "What a scenario's waits would be, by this engine's routing.",

@@ -35,6 +35,7 @@ from gkc_engine.config.secrets import resolve_secret
 from gkc_engine.config.settings import applied
 from gkc_engine.config.store import leave_note, sqlite_path, store_name, store_url
 from gkc_engine.control.audit import as_text, logged
+from gkc_engine.control.blocking import BlockingMethods
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.deliveries import DeliveryMethods
 from gkc_engine.control.destroying import DestroyingMethods
@@ -140,6 +141,7 @@ class App:
         self.recovery: Recovery = await self.writer.load()
         self.citizens = Citizens(self.ledger.store.engine, self.state_dir / "citizen.key")
         self.ledger.store.along(self.citizens.write)
+        await self.ledger.call(self.citizens.blocks.load)
         self.reader = RecordReader(
             url,
             self.citizens,
@@ -308,6 +310,7 @@ class App:
             self.ledger,
         )
         DestroyingMethods(destruction, self.engine.now).register(control)
+        BlockingMethods(self.citizens, self.ledger.call, self.engine.now).register(control)
         self._spawn(destruction.follow(self.engine.now))
 
     async def _first_events(self) -> None:

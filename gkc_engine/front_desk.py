@@ -33,3 +33,7 @@ class FrontDesk:
         return self._citizens.remember(
             identity, name or None, raw=None if raw == identity else raw, now=now
         )
+
+    def blocked(self, citizen: str | None, now: Instant) -> bool:
+        """Whether this citizen's calls are refused; asks the memory only."""
+        return self._citizens.blocks.refuses(citizen, now)

@@ -11,6 +11,7 @@ from gkc_engine.front_desk import FrontDesk
 from gkc_engine.ids import Instant
 from gkc_engine.numbers import RAW_CHARS
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.blocks import Block
 from gkc_engine.recorder.citizens import Citizens
 
 NOW = Instant(0)
@@ -65,3 +66,14 @@ def test_a_raw_form_is_bounded_and_the_same_caller_the_same_citizen(citizens: Ci
     assert desk.citizen("101", "", NOW) == desk.citizen(" 101 ", "", NOW)
     assert desk.citizen("101", "", NOW) != desk.citizen("102", "", NOW)
     assert desk.citizen("89165550123", "", NOW) == desk.citizen("+79165550123", "", NOW)
+
+
+def test_who_is_blocked_is_known_by_any_spelling_of_his_number(citizens: Citizens) -> None:
+    desk = FrontDesk(cast(Any, None), citizens)
+    key = citizens.key_of_any("8 916 555 01 23")
+    citizens.blocks.put(
+        Block(citizen_key=key, since=NOW, until=Instant(60), actor="ivanov", reason="x")
+    )
+    asked = [desk.citizen(number, "", NOW) for number in ("+79165550123", "101", "anonymous")]
+    assert [desk.blocked(citizen, Instant(59)) for citizen in asked] == [True, False, False]
+    assert not desk.blocked(key, Instant(60))

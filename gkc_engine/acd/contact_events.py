@@ -37,6 +37,16 @@ class ContactStarted(Struct, kw_only=True, gc=False):
     at: Instant | None = None
 
 
+class ContactBlocked(Struct, kw_only=True, gc=False):
+    """The citizen is on the block list: he is told so at the door, before any menu or queue.
+
+    The list is no part of the core: who is on it when he calls is said here, so that a replay
+    decides the same whatever the list says by then. Again after a restart, if he is still there.
+    """
+
+    contact_id: ContactId
+
+
 class LanguageChosen(Struct, kw_only=True, gc=False):
     """The citizen chose another language in the menu."""
 

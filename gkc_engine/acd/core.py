@@ -19,6 +19,7 @@ from gkc_engine.acd import (
     broadcasts,
     center,
     contacts,
+    door,
     outbound,
     presence,
     put_through,
@@ -49,6 +50,7 @@ _LAST = 2**62
 
 _HANDLERS: Final[dict[type[Any], Callable[[World, Any], None]]] = {
     ev.ContactStarted: contacts.started,
+    ev.ContactBlocked: door.blocked,
     ev.ArticleHeard: contacts.article_heard,
     ev.QueueRequested: contacts.queue_requested,
     ev.ContactPriorityChanged: contacts.priority_changed,
@@ -97,6 +99,7 @@ FOR_THE_RECORD: Final = frozenset(
 
 _ARRIVALS: Final = (
     ev.ContactStarted,
+    ev.ContactBlocked,
     ev.LanguageChosen,
     ev.ArticleHeard,
     ev.MenuAnswered,

@@ -45,6 +45,7 @@ class TalkEnd(StrEnum):
 
 Party: TypeAlias = of_contacts.Party
 ContactStarted: TypeAlias = of_contacts.ContactStarted
+ContactBlocked: TypeAlias = of_contacts.ContactBlocked
 LanguageChosen: TypeAlias = of_contacts.LanguageChosen
 ArticleHeard: TypeAlias = of_contacts.ArticleHeard
 MenuAnswered: TypeAlias = of_contacts.MenuAnswered
@@ -272,6 +273,7 @@ class Tick(Struct, kw_only=True, gc=False):
 
 Event: TypeAlias = (
     ContactStarted
+    | ContactBlocked
     | LanguageChosen
     | ArticleHeard
     | MenuAnswered

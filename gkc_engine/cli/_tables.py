@@ -93,6 +93,7 @@ DUE = (
 DESTROYED = (
     Column(key="citizen", head="Citizen"),
     _number("citizens", "Citizens"),
+    _number("blocks", "Blocks"),
     _number("recordings", "Recordings"),
     _number("legs", "Numbers masked"),
     _number("files", "Files"),
@@ -104,6 +105,23 @@ HOLDS = (
     Column(key="reason", head="Reason", shrinks=True),
     Column(key="actor", head="By", shrinks=True),
 )
+
+
+def blocks(zone: ZoneInfo) -> tuple[Column, ...]:
+    """Return the columns of the block list; of a key its beginning, as in a contact's story."""
+
+    def when(value: Json) -> str:
+        return local_time(value, zone)
+
+    return (
+        Column(key="citizen", head="Citizen", show=lambda value: str(value)[:8]),
+        Column(key="since", head="Since", show=when, drops=2),
+        Column(key="until", head="Until", show=when),
+        _number("refused", "Refused", drops=3),
+        Column(key="reason", head="Reason", shrinks=True),
+        Column(key="actor", head="By", shrinks=True, drops=1),
+    )
+
 
 TOLD_WAITS = (
     Column(key="queue", head="Queue"),

@@ -132,6 +132,7 @@ def _wrap_up(interval: Record) -> list[tuple[str, str]]:
 _CONSULTS: Mapping[str, str] = {"consult": "asks a colleague", "consulted": "is asked"}
 
 _EVENTS: Mapping[str, str] = {
+    "gkc.contact.blocked": "is on the block list",
     "gkc.contact.language_chosen": "chooses language {language}",
     "gkc.contact.article_heard": "hears article {article}",
     "gkc.contact.menu_answered": "presses {digit} in menu {menu}",

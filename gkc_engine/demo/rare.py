@@ -2,9 +2,9 @@
 
 The demo's copy of a configuration gets a few numbers, queues and operators for it, and among the
 citizens certain ones, chosen by their place and not by luck, meet what most never meet: a line
-that is closed, full, or without anybody at work, an announcement in place of a person, a transfer.
-What the engine can do to a citizen only when it fails (``failed_open``, ``system_failed``), or not
-at all yet (``blocked``, ``misdirected``), is not among them.
+that is closed, full, or without anybody at work, an announcement in place of a person, a transfer,
+a door that is shut to them. What the engine can do to a citizen only when it fails
+(``failed_open``, ``system_failed``), or not at all yet (``misdirected``), is not among them.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ class Rare(StrEnum):
     """An announcement tells him what he wanted."""
     LISTENS = "listens"
     """Serves himself."""
+    BLOCKED = "blocked"
+    """Is on the block list (`BLOCKED_NUMBER`): refused at the door."""
 
 
 SHIFT_LEADER: Final = "demo_lead"
@@ -101,6 +103,9 @@ DECISIONS: Final = {
     _PHONES[EXPERT]: PhoneDecision(act=PhoneAct.ANSWER, ring_s=0.6, talk_s=3.0),
 }
 """What these phones always do; they must be there for those who are sent to them."""
+
+BLOCKED_NUMBER: Final = "+79990000099"
+"""Of the one citizen whom the demo blocks before anybody calls; no drawn citizen has it."""
 
 CALLER_PHONE: Final = _PHONES[CALLER]
 ASKED_PHONES: Final = (_PHONES[SHIFT_LEADER], _PHONES[DEPUTY])
@@ -233,7 +238,10 @@ class Ways:
 
 
 def planned(kind: Rare, drawn: CitizenCall, ways: Ways, rng: random.Random) -> CitizenCall:
-    """Return the call of a citizen who meets ``kind``; id and number as in ``drawn``."""
+    """Return the call of a citizen who meets ``kind``.
+
+    Its id is that of ``drawn``, and so is his number but for who is blocked.
+    """
     errand = _errand(kind, ways.other_queue)
     if errand is not None:
         number, digits = ways.anybody
@@ -260,6 +268,8 @@ def planned(kind: Rare, drawn: CitizenCall, ways: Ways, rng: random.Random) -> C
         case Rare.TOLD if ways.menu is not None:
             press = (Press(after_s=rng.uniform(2.0, 3.0), digits="1"),)
             return dataclasses.replace(stays, number=_NUMBERS["demo_news"], presses=press)
+        case Rare.BLOCKED:
+            return dataclasses.replace(stays, number=ways.anybody[0], caller=BLOCKED_NUMBER)
         case Rare.LEFT_AT_ONCE:
             return dataclasses.replace(stays, number=_NUMBERS["demo_reception"], patience_s=1.5)
         case Rare.LEFT:

@@ -37,7 +37,7 @@ from gkc_engine.demo.setup import (
     quicker,
     sound_lengths,
 )
-from gkc_engine.demo.staff import staff
+from gkc_engine.demo.staff import shut_the_door, staff
 from gkc_engine.demo.tree import Document
 from gkc_engine.demo.waiting import happens, listed
 from gkc_engine.demo.world import TRUNK_HOST, OutsideWorld
@@ -182,6 +182,8 @@ class Demo:
         self._write_note(city.engine_pid)
         say(f"{len(phones)} operators log in")
         away = await staff(city, {phone.agent_id: phone.endpoint for phone in phones}, ON_BREAK)
+        if self.options.rare:
+            await shut_the_door(city)
         if away:
             say(f"these operators' phones cannot be reached: {listed(away)}")
 

@@ -1,4 +1,4 @@
-"""The simulated operators come to work."""
+"""Before the first citizen calls: the operators come to work, and one citizen is blocked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 from gkc_engine.control.client import ControlClient
 from gkc_engine.control.protocol import socket_path
 from gkc_engine.demo.city import City
+from gkc_engine.demo.rare import BLOCKED_NUMBER
 from gkc_engine.demo.waiting import happens
 from gkc_engine.errors import PeerError
 
@@ -51,3 +52,9 @@ async def staff(city: City, phones: Mapping[str, str], on_break: Collection[str]
                 await city.asterisk.cli(f"pjsip qualify {phones[agent]}")
     await happens(all_ready, STAFF_S / STAFF_TRIES)
     return sorted(away)
+
+
+async def shut_the_door(city: City) -> None:
+    """Put the citizen who is planned for it on the block list, before he calls."""
+    blocked = {"citizen": {"number": BLOCKED_NUMBER}, "why": {"reason": "demo"}}
+    await asyncio.to_thread(city.ask, "citizen.block", **blocked)

@@ -58,6 +58,11 @@ SYSTEM_PROMPTS: Final[Mapping[str, Mapping[str, str]]] = {
         "Пожалуйста, перезвоните позже.",
         "en": "We are sorry, there is no operator now who could help you. Please call again later.",
     },
+    "blocked": {
+        "ru": "Вызовы с этого номера временно не принимаются. Напишите нам или обратитесь лично.",
+        "en": "Calls from this number are not taken for the time being. "
+        "Please write to us or come in person.",
+    },
     "emergency-closed": {
         "ru": "По техническим причинам приём звонков временно приостановлен. "
         "Приносим свои извинения.",

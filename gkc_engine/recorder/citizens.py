@@ -30,6 +30,7 @@ from gkc_engine.errors import GkcError
 from gkc_engine.ids import Instant
 from gkc_engine.numbers import identity_of
 from gkc_engine.recorder import postgres, schema
+from gkc_engine.recorder.blocks import Blocks
 from gkc_engine.recorder.bulk import upsert
 
 log = structlog.get_logger(__name__)
@@ -79,6 +80,8 @@ class Citizens:
 
     def __init__(self, engine: Engine, key_file: Path) -> None:
         self._engine = engine
+        self.blocks = Blocks(engine)
+        """Whose calls are refused, by their keys."""
         self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
         self._lock = threading.Lock()
         # Of an engine that was killed between the two; there is no cheap way in PostgreSQL.

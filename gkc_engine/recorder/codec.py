@@ -21,6 +21,7 @@ Message: TypeAlias = ev.Event | cm.Command
 
 KINDS: Final[dict[type[Any], str]] = {
     ev.ContactStarted: "gkc.contact.started",
+    ev.ContactBlocked: "gkc.contact.blocked",
     ev.LanguageChosen: "gkc.contact.language_chosen",
     ev.ArticleHeard: "gkc.contact.article_heard",
     ev.MenuAnswered: "gkc.contact.menu_answered",

@@ -1,8 +1,8 @@
 """The tables, in words that SQLite and PostgreSQL both know. Times are UTC microseconds.
 
 The ``event`` table is the ledger: rows are only ever added. ``snapshot`` holds the core's state;
-``citizen`` and ``citizen_key`` hold identifiers, encrypted; ``hold`` and ``audit`` say what people
-did; every other table is a projection that can be rebuilt from the ledger.
+``citizen`` and ``citizen_key`` hold identifiers, encrypted; ``hold``, ``block`` and ``audit`` say
+what people did; every other table is a projection that can be rebuilt from the ledger.
 
 After a change here: a new file in ``migrations/versions`` and its number in ``REVISION``. Of a
 projection it only says that they are to be made anew (ADR 0025).
@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 """Of these tables: the last of ``migrations/versions``. Four digits, in their order."""
 
 PROJECTED: Final = "projected_seq"
@@ -274,6 +274,17 @@ hold: Final = sa.Table(
     sa.Column("reason", TEXT, nullable=False),
 )
 """Legal holds: a court or a complaint needs what is known of these citizens."""
+
+block: Final = sa.Table(
+    "block",
+    metadata,
+    sa.Column("citizen_key", TEXT, primary_key=True),
+    sa.Column("since", _BIG, nullable=False),
+    sa.Column("until", _BIG, nullable=False),
+    sa.Column("actor", TEXT, nullable=False),
+    sa.Column("reason", TEXT, nullable=False),
+)
+"""The block list: whose calls are refused at the door, until when. ``recorder/blocks.py``."""
 
 audit: Final = sa.Table(
     "audit",

@@ -21,11 +21,12 @@ from gkc_engine.recorder.queries import iso
 
 CLASSES: Final[Mapping[str, str]] = {
     "citizens": "номера телефонов, имена и адреса граждан (таблица citizen, её ключи citizen_key)",
+    "blocks": "записи в списке запрещённых номеров (таблица block)",
     "recordings": "записи разговоров",
     "legs": "номера телефонов в списках вызовов Asterisk (закрашены на месте)",
     "files": "файлы, срок хранения которых истёк",
 }
-"""What is kept under each key of ``retention:``."""
+"""What is kept under each key of ``retention:``; ``blocks`` go with their citizen only."""
 
 
 @dataclass(slots=True, kw_only=True)

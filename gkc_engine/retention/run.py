@@ -112,7 +112,7 @@ class Retention:
 
     def due(self, now: Instant) -> dict[str, int]:
         """Return how much of each class a run would destroy now; of ``legs`` bytes to look at."""
-        found = dict.fromkeys(acts.CLASSES, 0)
+        found = {kind: 0 for kind in acts.CLASSES if kind != "blocks"}
         if (keep := self._rules.citizens) is not None:
             with self._engine.connect() as connection:
                 found["citizens"] = rows.count_due(connection, Instant(now - keep))
@@ -213,7 +213,8 @@ class Retention:
             contacts = rows.contacts_of(connection, key)
         if why is not None:
             raise HeldError(f"citizen {key} is held ({why}): gkc records hold remove comes first")
-        if known is None and not contacts:
+        blocked = any(block.citizen_key == key for block in self._citizens.blocks.standing(now))
+        if known is None and not contacts and not blocked:
             raise NothingKeptError("nothing is kept under this number; is it the right one?")
         if going := [contact for contact, ended, _ in contacts if ended is None]:
             raise HeldError(
@@ -238,6 +239,7 @@ class Retention:
         return self._acted(act)
 
     def _forget(self, act: Act, key: str) -> None:
+        act.add("blocks", len(self._write(partial(self._citizens.blocks.take, [key], act.at))))
         act.add("citizens", self._write(partial(self._citizens.forget, [key])))
         self._cleared(act)
 

@@ -8,12 +8,11 @@ from gkc_engine.acd.commands import ContactEnded, Disposition
 from gkc_engine.ids import Instant, QueueId
 from gkc_engine.statistics.figures import Counts, Handling
 
-ENDED_WAITING = frozenset(
-    {Disposition.TIMEOUT, Disposition.NO_AGENT, Disposition.CLOSED, Disposition.BLOCKED}
-)
+ENDED_WAITING = frozenset({Disposition.TIMEOUT, Disposition.NO_AGENT, Disposition.CLOSED})
 AT_THE_DOOR = frozenset(
     {
         Disposition.FULL,
+        Disposition.BLOCKED,
         Disposition.SELF_SERVED,
         Disposition.ANSWERED_BY_ANNOUNCEMENT,
         Disposition.ABANDONED_MENU,

@@ -63,7 +63,7 @@ class Counts:
     wait_abandoned_us: int = 0
     """Sum of the waits of the abandoned."""
     ended_waiting: int = 0
-    """``timeout``, ``no_agent``, ``closed`` and ``blocked`` after a queue was entered."""
+    """``timeout``, ``no_agent`` and ``closed`` after a queue was entered."""
     failed: int = 0
     """``failed_open`` and ``system_failed``."""
     waiting: int = 0

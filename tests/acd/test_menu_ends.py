@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.commands import ContactEnded, Disposition
-from gkc_engine.acd.settings import ContactClass, Medium
+from gkc_engine.acd.commands import ContactEnded, Disposition, TreatContact
+from gkc_engine.acd.settings import ContactClass, Medium, Then, Treatment
 from gkc_engine.ids import ContactId
 from tests.acd.test_core import TAX, arrive, at, core_with, settings
 
@@ -66,6 +66,18 @@ def test_who_was_in_the_native_queue_and_served_himself_afterwards_was_not_offer
     said = acd.step(ev.ContactLeft(contact_id=C1, party=ev.Party.CITIZEN), at(12))
     (ended,) = [c for c in said if isinstance(c, ContactEnded)]
     assert (ended.disposition, ended.first_queued) == (Disposition.SELF_SERVED, None)
+
+
+def test_who_is_blocked_was_not_offered_and_did_not_wait() -> None:
+    acd = core_with(settings())
+    acd.step(ev.ContactStarted(contact_id=C1, medium=Medium.VOICE, number="1", entry="+7"), at(1))
+    (*_, treated) = acd.step(ev.ContactBlocked(contact_id=C1), at(1))
+    assert isinstance(treated, TreatContact)
+    assert treated.treatment == Treatment(say="blocked", then=Then.HANGUP)
+    said = acd.step(ev.ContactLeft(contact_id=C1, party=ev.Party.CITIZEN), at(4))
+    (ended,) = [c for c in said if isinstance(c, ContactEnded)]
+    assert ended.disposition is Disposition.BLOCKED
+    assert (ended.queue, ended.first_queued, ended.wait_us, ended.offers) == (None, None, 0, 0)
 
 
 def test_places_of_all_are_the_places_of_each() -> None:

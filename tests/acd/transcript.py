@@ -180,6 +180,8 @@ class _Play:
             "hold": lambda c, a: [ev.HoldStarted(contact_id=ContactId(c), agent_id=AgentId(a))],
             "unhold": lambda c, a: [ev.HoldEnded(contact_id=ContactId(c), agent_id=AgentId(a))],
             "arrive": self._arrive,
+            "reaches": self._reaches,
+            "blocked": lambda c: [ev.ContactBlocked(contact_id=ContactId(c))],
             "priority": lambda c, to: [
                 ev.ContactPriorityChanged(contact_id=ContactId(c), contact_class=ContactClass(to))
             ],
@@ -276,6 +278,17 @@ class _Play:
                 queue=QueueId(queue),
                 contact_class=classes[0] if classes else None,
             ),
+        ]
+
+    def _reaches(self, contact: str) -> list[ev.Event]:
+        """He has come, and asked for nothing yet."""
+        return [
+            ev.ContactStarted(
+                contact_id=ContactId(contact),
+                medium=Medium.VOICE,
+                number="2026-ЦАО-1",
+                entry="+7495",
+            )
         ]
 
     def _transfer(self, contact: str, agent: str, to: str) -> ev.Event:

@@ -142,6 +142,7 @@ class FrontDesk:
 
     def __init__(self) -> None:
         self._n = 0
+        self.block_list: set[str | None] = set()
 
     def new_contact(self, now: Instant) -> tuple[ContactId, str]:
         del now
@@ -151,6 +152,10 @@ class FrontDesk:
     def citizen(self, number: str, name: str, now: Instant) -> str | None:
         del name, now
         return f"key of {number}"
+
+    def blocked(self, citizen: str | None, now: Instant) -> bool:
+        del now
+        return citizen in self.block_list
 
     def recording_path(self, contact_id: ContactId, offer_id: OfferId, now: Instant) -> str:
         del now

@@ -103,7 +103,7 @@ def test_counts_recalled_from_the_contact_table_are_those_folded_from_facts() ->
             queue=QUEUE, disposition=disposition, first_queued=queued, wait_us=wait_s * SECOND
         )
         recalled.recall([row], now)
-    assert offered(folded.of(QUEUE, now)) == 9
+    assert offered(folded.of(QUEUE, now)) == 8
     assert recalled.of(QUEUE, now) == folded.of(QUEUE, now)
 
 

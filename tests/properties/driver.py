@@ -72,6 +72,7 @@ class Driver(Wiring):
             self.own_call,
             self.priority,
             self.call_again,
+            self.blocked,
         ]
         if self.supervised:
             base += [self.override, self.override, self.broadcast]
@@ -102,6 +103,12 @@ class Driver(Wiring):
             )
         )
         return contact_id
+
+    def blocked(self) -> None:
+        """One who has just come, as a rule; else anybody, of whom nothing may come."""
+        contacts = list(self.acd.contacts())
+        anybody = self.one_of(contacts) if contacts and self.chance(50) else self.start("k1")
+        self.send(ev.ContactBlocked(contact_id=anybody))
 
     def queue(self, contact_id: ContactId, queue: QueueId) -> None:
         self.send(
@@ -322,6 +329,7 @@ class Driver(Wiring):
             ev.QueueRequested(contact_id=ContactId("gone"), queue=QUEUES[0]),
             ev.ContactPriorityChanged(contact_id=ContactId("gone"), slope_milli=1),
             ev.ContactAttached(contact_id=ContactId("gone")),
+            ev.ContactBlocked(contact_id=ContactId("gone")),
         ):
             assert self.apply(event) == [], event
 

@@ -91,6 +91,8 @@ class Oracle(Offers):
                 self.contacts[event.contact_id] = OContact(
                     event.contact_id, event.medium.value, event.citizen, self.now
                 )
+            case ev.ContactBlocked():
+                self.blocked(self.contacts[event.contact_id])
             case ev.QueueRequested():
                 self.queue_requested(event)
             case ev.ContactPriorityChanged():
@@ -105,6 +107,13 @@ class Oracle(Offers):
                 self.left(event)
             case _:
                 raise AssertionError(event)
+
+    def blocked(self, c: OContact) -> None:
+        if c.state == "menu" and c.enqueued is None:
+            c.state, c.decided, c.then_queue = "treated", "blocked", None
+        elif c.state != "treated" or c.decided != "blocked":
+            return
+        self.said.append(("treat", c.name, "blocked"))
 
     def own_priority(
         self, c: OContact, event: ev.QueueRequested | ev.ContactPriorityChanged

@@ -296,6 +296,7 @@ def test_of_an_erased_citizen_nothing_is_left_on_the_disk_but_the_statistics(pla
         "reason": "заявление № 7",
         "citizen": place.citizens.key_of(ANNA),
         "citizens": 1,
+        "blocks": 0,
         "recordings": 3,
         "legs": 6,
         "files": 0,

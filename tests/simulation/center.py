@@ -70,6 +70,10 @@ class SimDesk:
         del name, now
         return f"key-{number}"
 
+    def blocked(self, citizen: str | None, now: Instant) -> bool:
+        del citizen, now
+        return False
+
     def recording_path(self, contact_id: ContactId, offer_id: OfferId, now: Instant) -> str:
         del now
         return f"{contact_id}-{offer_id}.wav"

@@ -131,6 +131,7 @@ def test_every_disposition_is_at_most_one_offered(disposition: Disposition) -> N
     counts = counts_of(disposition, 10 * SECOND, 20 * SECOND)
     at_the_door = {
         Disposition.FULL,
+        Disposition.BLOCKED,
         Disposition.SELF_SERVED,
         Disposition.ANSWERED_BY_ANNOUNCEMENT,
         Disposition.ABANDONED_MENU,

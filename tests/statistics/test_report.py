@@ -37,6 +37,7 @@ IN_QUEUE = [
     if d
     not in {
         Disposition.FULL,
+        Disposition.BLOCKED,
         Disposition.SELF_SERVED,
         Disposition.ANSWERED_BY_ANNOUNCEMENT,
         Disposition.ABANDONED_MENU,
@@ -148,7 +149,7 @@ def by_hand(found: list[dict[str, Any]]) -> dict[str, Any]:
         "abandoned": len(left),
         "abandoned_short": short,
         "abandoned_in_target": len(soon),
-        "ended_waiting": sum(ended[d] for d in ("timeout", "no_agent", "closed", "blocked")),
+        "ended_waiting": sum(ended[d] for d in ("timeout", "no_agent", "closed")),
         "failed": ended["failed_open"] + ended["system_failed"],
         "waiting": sum(c["disposition"] is None and c["answered"] is None for c in found),
         "abandon_rate": share(ended["abandoned"], len(found)),

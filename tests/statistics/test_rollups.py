@@ -35,7 +35,9 @@ def city() -> City:
         contact["offers_unanswered"] = rng.randrange(3)
         contact["transfers"] = rng.randrange(2)
         if contact["first_queued"] is None:
-            contact["disposition"] = rng.choice(("abandoned_menu", "full", "self_served"))
+            contact["disposition"] = rng.choice(
+                ("abandoned_menu", "full", "blocked", "self_served")
+            )
     return found
 
 

@@ -94,8 +94,11 @@ class EntryDesk:
         """Return who decides what waiting citizens hear."""
         return self._announcer
 
-    async def admit(self, channel: PhoneChannel, agi: AgiSession) -> Call:
-        """Register a new call: from here on it has a number and a record."""
+    async def admit(self, channel: PhoneChannel, agi: AgiSession, *, waited: bool = False) -> Call:
+        """Register a new call: from here on it has a number and a record.
+
+        ``waited``: he comes out of a native queue, where whoever is blocked was taken, too.
+        """
         now = channel.now()
         contact_id, number = channel.desk.new_contact(now)
         dialled = await _dialled(agi)
@@ -106,15 +109,15 @@ class EntryDesk:
             entry=dialled,
             language=channel.first_language(dialled),
         )
+        citizen = channel.desk.citizen(agi.request.callerid_num, agi.request.callerid_name, now)
+        call.blocked = not waited and channel.desk.blocked(citizen, now)
         channel.submit(
             ev.ContactStarted(
                 contact_id=contact_id,
                 medium=Medium.VOICE,
                 number=number,
                 entry=dialled,
-                citizen=channel.desk.citizen(
-                    agi.request.callerid_num, agi.request.callerid_name, now
-                ),
+                citizen=citizen,
                 language=call.language,
                 uniqueid=agi.uniqueid,
                 at=_began(agi.uniqueid, now, channel.engine.of_wall),
@@ -126,7 +129,9 @@ class EntryDesk:
     async def enter(
         self, channel: PhoneChannel, call: Call, agi: AgiSession, queue: QueueId | None
     ) -> bool:
-        """Bring a new call to its queue. False = a menu ended the call."""
+        """Bring a new call to its queue, or to the door. False = a menu ended the call."""
+        if self._refused(channel, call):
+            return True
         if not call.entry:  # he was registered in a native queue
             call.entry = await _dialled(agi)
         entry = Entry(queue=queue) if queue else self._entry(channel, call)
@@ -147,6 +152,19 @@ class EntryDesk:
             await agi.hangup()
             return False
         await self._queue(channel, call, agi, wish)
+        return True
+
+    def _refused(self, channel: PhoneChannel, call: Call) -> bool:
+        """Whether he is to be told that he is blocked; of one who was before, the core knows it.
+
+        Who comes back out of a native queue is not asked anew: there he was taken, and it holds
+        from his next call on.
+        """
+        view = channel.contact(call.contact_id)
+        told = view is not None and view.state is ContactState.TREATED and view.queue is None
+        if not (call.blocked or told):
+            return False
+        channel.submit(ev.ContactBlocked(contact_id=call.contact_id), None)
         return True
 
     def _entry(self, channel: PhoneChannel, call: Call) -> Entry:
@@ -226,6 +244,7 @@ class EntryDesk:
         if view is None:
             return
         channel.put_through.came_back(call)
+        call.blocked = False  # said once, or a native queue had him
         call.answered = True  # by an operator, or by the dialplan before the native queue
         if call.dialling is not None or view.offer_id is not None:
             # The Dial of before has ended without us, or he would not be here.

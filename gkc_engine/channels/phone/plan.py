@@ -58,3 +58,7 @@ class Desk(Protocol):
     def citizen(self, number: str, name: str, now: Instant) -> str | None:
         """Remember a caller's number and return his key; ``None`` when it is withheld or none."""
         ...
+
+    def blocked(self, citizen: str | None, now: Instant) -> bool:
+        """Whether this citizen's calls are refused; never blocks."""
+        ...

@@ -36,10 +36,10 @@ AMI_GRACE_S = 0.3
 CAUSE_MEDIA_LOST = 44
 """Asterisk's cause when rtp_timeout ends a leg."""
 
-UNANSWERED_CAUSES = {cmd.Disposition.FULL: 17}
+UNANSWERED_CAUSES = {cmd.Disposition.FULL: 17, cmd.Disposition.BLOCKED: 21}
 UNANSWERED_CAUSE = 20
 """Q.850 causes that end a call which we never answered: "user busy" (SIP 486) when the queue is
-full, else "subscriber absent" (480)."""
+full, "call rejected" (403) to who is blocked, else "subscriber absent" (480)."""
 
 
 class Waiting:

@@ -69,7 +69,9 @@ class Sockets:
         if call is None:
             if not self._channel.engine.accepting:
                 return
-            call = await self._channel.entry_desk.admit(self._channel, agi)
+            call = await self._channel.entry_desk.admit(
+                self._channel, agi, waited=queue is not None
+            )
             self._channel.calls.add(call)
             known = False
         else:
