@@ -34,7 +34,7 @@ def replays(home: Home) -> None:
 
 
 def plans(home: Home) -> None:
-    """Today's config predicts what it does; without an operator's skill the service is worse."""
+    """Today's config predicts what it does; with one able operator alone the service is worse."""
     same = home.object("plan", str(home.config), "--from", "1h")
     came = dict(
         asked(
@@ -49,20 +49,16 @@ def plans(home: Home) -> None:
         assert queue["then"] == queue["now"], name
         assert queue["really"]["offered"] == queue["now"]["offered"] == came.get(name, 0), name
 
-    ((agent, _),) = asked(
-        home.store,
-        "SELECT agent_id, count(*) FROM contact"
-        f" WHERE queue = '{QUEUE}' AND answered IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1",
-    )
-
     def without(_name: str, document: Document) -> None:
-        if "operators" in document:
-            del document["operators"][agent]["skills"][QUEUE]
+        """Leave the skill to one operator alone: the busiest of many is hardly missed by few."""
+        able = [o for o in document.get("operators", {}).values() if QUEUE in o.get("skills", {})]
+        for operator in able[1:]:
+            del operator["skills"][QUEUE]
 
     less = copy_tree(home.config, home.folder / "less", without)
     run = home.object("plan", str(less), "--from", "1h")
     now, then = run["queues"][QUEUE]["now"], run["queues"][QUEUE]["then"]
     assert now == same["queues"][QUEUE]["now"]
-    assert then["sl"] < now["sl"], (agent, now, then)
-    assert then["asa_s"] > now["asa_s"], (agent, now, then)
+    assert then["sl"] < now["sl"], (now, then)
+    assert then["asa_s"] > now["asa_s"], (now, then)
     assert run["worse"]

@@ -58,7 +58,7 @@ def test_what_is_planted_in_its_records_or_in_asterisks_lists_is_named(ran: Home
     reconciled.names_what_is_planted(ran)
 
 
-def test_its_record_plans_worse_with_one_operator_s_skill_removed(ran: Home) -> None:
+def test_its_record_plans_worse_with_one_able_operator_alone(ran: Home) -> None:
     recorded.plans(ran)
 
 
