@@ -168,7 +168,12 @@ def report_result(result: Account, options: DemoOptions, *, json: bool) -> int:
         for name, value in row["by_disposition"].items():
             if value:
                 print(f"  {name:20} {value}")
-    for what, ids in (("lost", result.lost), ("doubled", result.doubled)):
+    others = [f"{one} ({whose})" for one, whose in result.whose.items()]
+    for what, ids in (
+        ("lost", result.lost),
+        ("doubled", result.doubled),
+        ("other hands", others),
+    ):
         if ids:
             progress(f"{what}: {', '.join(ids[:20])}{' …' if len(ids) > 20 else ''}")
     return 0 if result.balanced else 1

@@ -106,6 +106,8 @@ class Account:
     consultations: int = 0
     other_hands: list[str] = field(default_factory=list)
     """Ids of calls that other phones answered than the records say."""
+    whose: dict[str, str] = field(default_factory=dict)
+    """Of these: the phones of the record, and those that answered."""
 
     @property
     def balanced(self) -> bool:
@@ -139,6 +141,7 @@ def compare(
         call_id: found[0] for call_id, found in by_call.items() if found[0].disposition is not None
     }
     answered = [r for r in ended.values() if r.disposition is Disposition.ANSWERED]
+    others = [] if hands is None else _other_hands(ended, hands)
     return Account(
         offered=len(known),
         groups=Counter(GROUPS[_disposition(r)] for r in ended.values()),
@@ -150,7 +153,11 @@ def compare(
         service_level=service_level(_counts(ended.values(), targets_us)),
         transfers=Counter(kind for r in ended.values() for kind in r.transfers),
         consultations=sum(r.consultations for r in ended.values()),
-        other_hands=[] if hands is None else _other_hands(ended, hands),
+        other_hands=others,
+        whose={
+            one: f"record {_said(ended[one].hands)}; phones {_said((hands or {}).get(one))}"
+            for one in others
+        },
     )
 
 
@@ -164,6 +171,10 @@ def _other_hands(ended: Mapping[str, Record], hands: Mapping[str, Sequence[Hand]
             and _within(hands.get(call_id, ()), record.hands)
         )
     )
+
+
+def _said(hands: Sequence[Hand] | None) -> str:
+    return ", ".join(f"{h.phone} {h.talk_us / SECOND:.1f} s" for h in hands or ()) or "nobody"
 
 
 def _within(some: Iterable[Hand], others: Iterable[Hand]) -> bool:

@@ -10,11 +10,12 @@ import structlog
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, OfferContact
+from gkc_engine.acd.settings import Medium
 from gkc_engine.channels.phone import channel
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.errors import PeerError
-from gkc_engine.ids import AgentId, ContactId
+from gkc_engine.ids import AgentId, ContactId, QueueId
 from tests.channels.test_cel import PHONE, STARTED, line, stamp
 from tests.channels.world import World, at, citizen_row, leg, phone_row, world
 from tests.fakes.facts import Facts
@@ -95,6 +96,36 @@ async def test_who_was_answered_by_the_native_queue_and_left_again(tmp_path: Pat
         assert (row.via, row.answered, row.ended) == ("fallback", at(10), at(14.5))
         assert (row.agent_id, row.disposition) == (AgentId("anna"), Disposition.ANSWERED)
         assert here.agent("anna") == "offline", "a talk does not bring him to work"
+
+
+@pytest.mark.parametrize("why", ["blocked", "closed"])
+async def test_whose_announcement_was_cut_off_was_answered_by_the_native_queue(
+    tmp_path: Path, why: str
+) -> None:
+    past = cel(
+        tmp_path,
+        PHONE.format(t=stamp(8), leg=leg(7), linked=leg(1)),
+        line("ANSWER", leg(7), 10),
+        agent_hung_up(7, 14, "101"),
+        citizen_hung_up(1, 14.5),
+    )
+    contact_id = ContactId("c1")
+    async with world(cel=past) as here:
+        if why == "closed":
+            await here.waiting(1, 1)
+            await here.said(ev.EmergencyClosed(queue=QueueId("passport"), say="sorry"))
+        else:
+            came = ev.ContactStarted(
+                contact_id=contact_id, medium=Medium.VOICE, number="", entry="", uniqueid=leg(1)
+            )
+            await here.said(came, ev.ContactBlocked(contact_id=contact_id), seconds=1)
+        treated = here.view("c1")
+        assert treated is not None
+        assert treated.state == "treated"
+        await here.restart(20, 1)
+        (row,) = here.ended().values()
+        assert (row.via, row.answered, row.ended) == ("fallback", at(10), at(14.5))
+        assert (row.agent_id, row.disposition) == (AgentId("anna"), Disposition.ANSWERED)
 
 
 async def test_a_ring_that_was_answered_meanwhile_is_our_offer(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ _NOT_YET = (
     ContactState.DETACHED,
     ContactState.OFFERED,
     ContactState.DIALLING,  # put through outside, in vain
+    ContactState.TREATED,  # whose announcement was cut off; of one after a talk the core knows
 )
 
 
