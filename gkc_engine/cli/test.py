@@ -28,7 +28,7 @@ HOW = {
     "fast": ("-n", "2", "--dist", "worksteal"),
     # Calls are waited for most of the time. The cases of one file share a city; the files go in
     # their order, so that the long ones do not come last.
-    "accept": ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"),
+    "accept": ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
     # One after another on a calm machine: these give figures.
     "long": ("-s",),
 }

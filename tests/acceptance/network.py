@@ -102,9 +102,11 @@ async def outside_stage(folder: Path, install: Install) -> AsyncIterator[Outside
         return dataclasses.replace(base, tune=tune, extra_dialplan=plan, extra_pjsip=trunk)
 
     async with scene(folder, install, phones=phones, options=options) as city:
-        yield Outside(Stage(city, desk), network[0])
-        await network[0].stop()
-        await desk.stop()
+        try:
+            yield Outside(Stage(city, desk), network[0])
+        finally:  # else the next test of this worker is told of sockets left open
+            await network[0].stop()
+            await desk.stop()
 
 
 @asynccontextmanager
