@@ -108,7 +108,6 @@ BLOCKED_NUMBER: Final = "+79990000099"
 """Of the one citizen whom the demo blocks before anybody calls; no drawn citizen has it."""
 
 CALLER_PHONE: Final = _PHONES[CALLER]
-ASKED_PHONES: Final = (_PHONES[SHIFT_LEADER], _PHONES[DEPUTY])
 
 ONE_IN: Final = 120
 """Of so many citizens one meets each kind."""
