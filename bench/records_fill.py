@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -139,15 +140,18 @@ def write_ledger(store: LedgerStore, begin: Instant, contacts: int, first: int) 
         opening.step(ev.AgentLoggedIn(agent_id=AgentId(f"agent{n}")), key=f"login{begin}-{n}")
     written = store.append(batch_of(opening.steps, "centr")).written
     apart = 86_400 * SECOND // contacts
+    steps: list[Step] = []
     for at in range(0, contacts, 500):
-        steps: list[Step] = []
         for n in range(at, min(at + 500, contacts)):
             history = History(now=Instant(begin + n * apart), sequence=first + n, offers=first + n)
             history.talk(f"{begin // 1000:x}-day-{n:08d}", f"agent{n % AGENTS}")
             steps += history.steps
+        # What is later than the next contact's begin comes after what he will do until then.
         steps.sort(key=lambda step: step.now)
-        for group in range(0, len(steps), 64):
-            written += store.append(batch_of(steps[group : group + 64], "centr")).written
+        over = bisect_left(steps, begin + (at + 500) * apart, key=lambda step: step.now)
+        done, steps = (steps, []) if at + 500 >= contacts else (steps[:over], steps[over:])
+        for group in range(0, len(done), 64):
+            written += store.append(batch_of(done[group : group + 64], "centr")).written
         store.settle()
     store.settle()
     return written

@@ -305,7 +305,10 @@ async def running(
     def options(given: CityOptions) -> CityOptions:
         return replace(given, watchdog=True, state=state, tune=at_once, qualify_s=0)
 
-    started = scene(folder, install, phones=_phones, config=arm.config, options=options)
+    known = not arm.rows and arm.store is None  # else it has calls that no Asterisk ever had
+    started = scene(
+        folder, install, phones=_phones, config=arm.config, options=options, verify=known
+    )
     async with started as city:
         if not arm.rows:
             await city.login(arm.agent)

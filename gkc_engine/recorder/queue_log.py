@@ -17,7 +17,7 @@ from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settings
 from gkc_engine.ids import SECOND, Instant
-from gkc_engine.recorder import schema
+from gkc_engine.recorder import agent_places, schema
 from gkc_engine.recorder.codec import KINDS
 from gkc_engine.recorder.rows import StepLike
 
@@ -80,10 +80,10 @@ class QueueLog:
         """Take the agents' states at ``at``, to give the lines of what came later once more."""
         if settings is not None:
             self._settle(settings)
-        interval = schema.agent_interval
-        there = (interval.c.start < at) & (interval.c.end.is_(None) | (interval.c.end >= at))
-        query = sa.select(interval.c.agent_id, interval.c.state).where(there)
-        for agent, state in connection.execute(query.order_by(interval.c.start)):
+        c = agent_places.last_before(at, ("start", "end", "state")).c
+        there = c.start.is_not(None) & (c.end.is_(None) | (c.end >= at))
+        query = sa.select(c.agent_id, c.state).where(there)
+        for agent, state in connection.execute(query.order_by(c.start)):
             self._states[agent] = cm.AgentState(state)
 
     def lines(self, steps: Iterable[StepLike]) -> list[str]:

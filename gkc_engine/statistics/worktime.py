@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from gkc_engine.acd.commands import AgentState
 from gkc_engine.acd.slots import DIALS
 from gkc_engine.ids import CONSULT, Instant
-from gkc_engine.recorder import schema
+from gkc_engine.recorder import agent_places, schema
 from gkc_engine.statistics.figures import Handling
 from gkc_engine.statistics.scope import EVERYTHING, Scope
 
@@ -119,35 +119,10 @@ def _times(
 
 def _with_several_places(connection: sa.Connection) -> list[str]:
     """Return the operators who ever had more than one place."""
-    places = _places()
+    places = agent_places.places()
     query = sa.select(places.c.agent_id).where(places.c.slot.is_not(None))
     several = query.group_by(places.c.agent_id).having(sa.func.count() > 1)
     return sorted(connection.scalars(several))
-
-
-def _places() -> sa.CTE:
-    """Return each operator with each of his places, and once with none: from key to next key.
-
-    So the first of each is found in the index, and not one row is read of the rest.
-    """
-    table = schema.agent_interval
-    first = sa.select(sa.func.min(table.c.agent_id).label("agent_id")).cte("agents", recursive=True)
-    later = sa.select(sa.func.min(table.c.agent_id)).where(table.c.agent_id > first.c.agent_id)
-    step = sa.select(later.scalar_subquery()).where(first.c.agent_id.is_not(None))
-    agents = first.union_all(step)
-
-    of = sa.select(sa.func.min(table.c.slot)).where(table.c.agent_id == agents.c.agent_id)
-    slots = (
-        sa.select(agents.c.agent_id, of.scalar_subquery().label("slot"))
-        .where(agents.c.agent_id.is_not(None))
-        .cte("places", recursive=True)
-    )
-    following = (
-        sa.select(sa.func.min(table.c.slot))
-        .where(table.c.agent_id == slots.c.agent_id, table.c.slot > slots.c.slot)
-        .scalar_subquery()
-    )
-    return slots.union_all(sa.select(slots.c.agent_id, following).where(slots.c.slot.is_not(None)))
 
 
 def _begun(within: Within) -> sa.ColumnElement[bool]:
@@ -159,18 +134,9 @@ def _begun(within: Within) -> sa.ColumnElement[bool]:
 def _going_on(connection: sa.Connection, within: Within) -> Iterator[tuple[str, Interval]]:
     """Give what went on when the time began, with whose it is.
 
-    A place has one such interval at most: the last that began before. By its key it is found at
-    once, each column for itself, so that no database thinks of reading the table for a join.
+    A place has one such interval at most: the last that began before.
     """
-    places, before = _places(), schema.agent_interval.alias("before")
-    mine = (before.c.agent_id == places.c.agent_id) & (before.c.slot == places.c.slot)
-
-    def of(name: str) -> sa.Label[Any]:
-        query = sa.select(before.c[name]).where(mine, before.c.start < within.since)
-        return query.order_by(before.c.start.desc()).limit(1).scalar_subquery().label(name)
-
-    last = sa.select(places.c.agent_id, *(of(name) for name in _READ[1:]))
-    c = last.where(places.c.slot.is_not(None)).subquery().c
+    c = agent_places.last_before(within.since, _READ[1:]).c
     query = sa.select(*(c[name] for name in _READ)).where(
         c.state != str(AgentState.OFFLINE), sa.or_(c.end.is_(None), c.end > within.since)
     )

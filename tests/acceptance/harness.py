@@ -126,10 +126,12 @@ async def scene(
     phones: Callable[[SippBench], Awaitable[Mapping[str, int]]],
     config: Path = CONFIG,
     options: Callable[[CityOptions], CityOptions] = lambda o: o,
+    verify: bool = True,
 ) -> AsyncIterator[Scene]:
     """Run the city, once ``phones`` has started the operators' phones.
 
-    Whatever is done to it, its records are those of its Asterisk afterwards (``records verify``).
+    Whatever is done to it, its records are those of its Asterisk afterwards (``records verify``);
+    ``verify``: unless it went on with records that were made up.
 
     It returns on which port of 127.0.0.1 the phone of each endpoint is; ``""`` = all others.
     Phones come first: Asterisk asks at its start which of them can be reached, then each 30 s.
@@ -161,5 +163,6 @@ async def scene(
     finally:
         await bench.stop()
         await city.stop()
-    outcome = reconciled(city)
-    assert outcome.found == 0, told(outcome)
+    if verify:
+        outcome = reconciled(city)
+        assert outcome.found == 0, told(outcome)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from gkc_engine.acd import events as ev
 from gkc_engine.ids import AgentId, ContactId, QueueId
@@ -139,3 +141,25 @@ def test_whose_operator_has_hung_up_abandons_nothing(tmp_path: Path) -> None:
     before = written(made, tmp_path)
     made.at(21).leave("c1")
     assert lines_after(made, tmp_path, before) == []
+
+
+def test_a_start_does_not_read_what_operators_did_in_all_the_years(tmp_path: Path) -> None:
+    """Ten million contacts have tens of millions of intervals: it took seconds of each restart."""
+    center().write(tmp_path / "gkc.sqlite")
+    store = LedgerStore(schema.sqlite_url(str(tmp_path / "gkc.sqlite")))
+    store.open()
+    read: list[str] = []
+
+    def listen(connection: sa.Connection, _c: object, text: str, given: Any, *_: object) -> None:  # noqa: ANN401
+        if text.startswith(("SELECT", "WITH")):
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", given)
+            read.extend(line[3] for line in plan)
+
+    sa.event.listen(store.engine, "before_cursor_execute", listen)
+    queue_log_gap.opened(tmp_path / "queue_log", store.engine, CITY).reopen()
+    store.close()
+    ways = {line.rpartition("(")[2] for line in read if " USING INDEX " in line}
+    assert "agent_id=? AND slot=? AND start<?)" in ways, read
+    assert not [way for way in ways if way.startswith("start<")], read
+    scanned = {line for line in read if line.startswith("SCAN agent_interval")}
+    assert scanned <= {"SCAN agent_interval USING INDEX agent_interval_open"}, read
