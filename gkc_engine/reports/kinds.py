@@ -222,7 +222,7 @@ def _ended_table(
             }
         )
     columns = (
-        Column(key="title", head=head("disposition", language)),
+        Column(key="title", head=head("disposition", language), wide=True),
         Column(key="disposition", head="disposition", brief=False),
         Column(key="contacts", head=head("contacts", language), unit=Unit.COUNT),
         Column(key="share", head=head("share", language), unit=Unit.SHARE),

@@ -29,13 +29,20 @@ EVIL = '=HYPERLINK("http://x") <script>alert(1)</script> #panic() & $x$'
 
 LATER = instant("2026-12-01T09:00")
 
+TOO_LONG = 60
+"""A title so long is folded into several lines, or cut: no sheet is as wide."""
 
-def make(language: Language = Language.RU, *, day: str = "2026-11-23") -> Report:
+
+def make(
+    language: Language = Language.RU, *, day: str = "2026-11-23", ends: tuple[str, ...] = ()
+) -> Report:
     city = City()
     city.many(40, "2026-11-16T10:00", "housing", "answered", wait_s=5)
     city.many(30, "2026-11-23T10:00", "housing", "answered", wait_s=65)
     city.many(12, "2026-11-23T10:00", "passport", "answered", wait_s=5)
     city.many(10, "2026-11-23T10:00", None, "self_served")
+    for disposition in ends:
+        city.many(1, "2026-11-23T10:00", None, disposition)
     services = {**SERVICES, "zhkh": {"title": EVIL, "body": EVIL}}
     engine = city.store(tree={**TREE, "services": services})
     order = Order(
@@ -94,6 +101,15 @@ def test_xlsx_has_numbers_times_and_no_formula(report: Report) -> None:
     assert begin.value == datetime(2026, 11, 23)  # noqa: DTZ001 - the center's local time
     assert len(book["Отчёт за день"]._charts) == 2
     assert book.properties.created == datetime(2026, 11, 24)  # noqa: DTZ001
+
+
+def test_names_in_a_sheet_are_not_cut_off() -> None:
+    report = make(ends=("abandoned_menu", "answered_by_announcement", "closed", "blocked"))
+    book = openpyxl.load_workbook(io.BytesIO(xlsx(report)))
+    for sheet in book.worksheets[1:]:
+        names = [str(row[0].value) for row in sheet.iter_rows(min_row=4) if row[0].value]
+        longest = max((len(name) for name in names if len(name) < TOO_LONG), default=0)
+        assert sheet.column_dimensions["A"].width >= longest, sheet.title
 
 
 class _Page(html.parser.HTMLParser):
