@@ -105,12 +105,13 @@ def fill(
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-200000"):
         raw.execute(f"PRAGMA {pragma}")
     a_day = contacts // of
-    crew = Crew(AGENTS, midnight(days[max(0, of - work)]))
+    crew, rows = Crew(AGENTS, midnight(days[max(0, of - work)])), Work(raw)
     for n, day in enumerate(days[:-1]):
         if n % 20 == 0:
             say(f"{filled.contacts} contacts, {filled.rollups} roll-ups: {day}")
-        _write_day(raw, filled, day, a_day, rng, crew if n >= of - work else None)
-    Work(raw).intervals(crew.go_home(midnight(last)))
+        at_work = (crew, rows) if n >= of - work else None
+        _write_day(raw, filled, day, a_day, rng, at_work)
+    rows.go_home(crew.go_home(midnight(last)))
     for index in indexes:
         say(f"index {index.name}")
         raw.execute(str(CreateIndex(index).compile(store.engine)))
@@ -163,19 +164,20 @@ def _write_day(
     day: date,
     contacts: int,
     rng: random.Random,
-    crew: Crew | None,
+    at_work: tuple[Crew, Work] | None,
 ) -> None:
-    """Write a day's contacts and roll-ups; with a crew, what operators did, too."""
+    """Write a day's contacts and roll-ups; with a crew at work, what operators did, too."""
     begin = midnight(day)
     hours = rng.choices(range(24), _HOURS, k=contacts)
     starts = sorted(begin + (h * 3600 + rng.random() * 3600) * SECOND for h in hours)
     sums: defaultdict[Key, list[int]] = defaultdict(lambda: [0] * len(VALUES))
+    crew, work = at_work or (None, None)
     rows = _rows((int(at) for at in starts), filled, sums, rng, crew)
-    insert, work = inserting(schema.contact), Work(raw)
+    insert = inserting(schema.contact)
     raw.execute("BEGIN")
     while chunk := list(islice(rows, _CHUNK)):
         raw.executemany(insert, ([contact[name] for name in _COLUMNS] for contact in chunk))
-        if crew is not None:
+        if work is not None:
             work.write(chunk)
     named = ", ".join((*KEY, *VALUES))
     places = ", ".join("?" * (len(KEY) + len(VALUES)))

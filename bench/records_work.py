@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.ids import SECOND
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.agent_time import COLUMNS, AgentTime
 
 TABLES: Final = (schema.segment, schema.offer, schema.agent_interval)
 
@@ -67,6 +68,9 @@ class Work:
     def __init__(self, raw: sqlite3.Connection) -> None:
         self._raw = raw
         self._insert = [inserting(table) for table in TABLES]
+        names = [column.name for column in schema.agent_interval.columns]
+        self._interval = dict.fromkeys(names)
+        self._time = AgentTime()
 
     def write(self, contacts: Sequence[Row]) -> None:
         """Put in what belongs to these contacts."""
@@ -78,10 +82,26 @@ class Work:
                 rows[2].extend(_intervals(contact))
         for statement, made in zip(self._insert, rows, strict=True):
             self._raw.executemany(statement, made)
+        self._add_up(rows[2])
 
-    def intervals(self, rows: Iterator[tuple[Any, ...]]) -> None:
-        """Put intervals in as they are."""
-        self._raw.executemany(self._insert[2], rows)
+    def go_home(self, rows: Iterator[tuple[Any, ...]]) -> None:
+        """Put in the last interval of each operator, who is gone after it."""
+        last = list(rows)
+        self._raw.executemany(self._insert[2], last)
+        self._add_up(last)
+        self._add_up([(one[0], one[1], one[3], None, "offline", "", None, None) for one in last])
+
+    def _add_up(self, intervals: list[tuple[Any, ...]]) -> None:
+        for interval in intervals:
+            self._time.changes(dict(zip(self._interval, interval, strict=True)))
+        self._raw.executemany(
+            f"{inserting(schema.agent_time)} ON CONFLICT DO UPDATE SET "
+            + ", ".join(f"{name} = {name} + excluded.{name}" for name in COLUMNS),
+            [
+                [record[column.name] for column in schema.agent_time.columns]
+                for record in self._time.take()
+            ],
+        )
 
 
 def _segments(contact: Row) -> Iterator[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ from gkc_engine.recorder import schema
 from gkc_engine.statistics.figures import offered
 from gkc_engine.statistics.rollups import Period, read, total
 from tests.recorder.rolled import counted, rows, stands
+from tests.rolled import add_time_up
 
 LAST = date(2026, 11, 3)
 
@@ -27,6 +28,12 @@ def test_a_small_store_adds_up_and_is_measured(tmp_path: Path) -> None:
         assert kept == told
         days = Period(since=midnight(LAST), until=midnight(date(2026, 11, 4)))
         of_the_ledger = total(read(connection, days).values())
+    engine.dispose()
+    engine = schema.make_engine(schema.sqlite_url(str(path)))
+    with engine.begin() as connection:
+        grown = sorted(map(str, rows(connection, "agent_time")))
+        add_time_up(connection)
+        assert grown == sorted(map(str, rows(connection, "agent_time")))
     engine.dispose()
     assert of_the_ledger.counts.answered >= 60
     assert offered(of_the_ledger.counts) - of_the_ledger.counts.answered <= 3  # left after midnight

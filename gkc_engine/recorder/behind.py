@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.adding import Adding
 from gkc_engine.recorder.bulk import Upsert, upsert
 from gkc_engine.recorder.codec import Message
 from gkc_engine.recorder.projections import Projector
@@ -65,6 +66,7 @@ class Projections:
         """Rows folded or appended whose meaning is not in the tables yet."""
         self._upserts = {table: Upsert(table, engine) for table in schema.PROJECTIONS}
         self._add_up = RollUpWriter(engine)
+        self._add_time = Adding(schema.agent_time, engine)
         self._mark = upsert(schema.meta, engine)
         self._projector: Projector | None = None
 
@@ -118,3 +120,4 @@ class Projections:
             if records:
                 self._upserts[table].execute(connection, records)
         self._add_up.execute(connection, changes.rollups)
+        self._add_time.execute(connection, changes.times)

@@ -36,6 +36,7 @@ TABLES: Final[Mapping[sa.Table, str]] = {
     schema.offer: "created",
     schema.agent_interval: "start",
     schema.rollup: "start",
+    schema.agent_time: "start",
 }
 """What is exported, and the column by which a row has its day."""
 

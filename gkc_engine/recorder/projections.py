@@ -17,6 +17,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import QueueSettings
 from gkc_engine.ids import QueueId
 from gkc_engine.recorder import new_records
+from gkc_engine.recorder.agent_time import AgentTime
 from gkc_engine.recorder.codec import KINDS, Message, decode
 from gkc_engine.recorder.records import Changes, Reader, Record
 from gkc_engine.recorder.rollup import RollUps, count_offer
@@ -49,6 +50,7 @@ class Projector:
         """The last segment of a contact with an agent, for the wrap-up that follows it."""
         self._versions: dict[str, Record] = {}
         self._rollups = RollUps()
+        self._time = AgentTime()
 
     def fold(self, row: Row, message: Message | None = None) -> None:
         """Take one row of the ledger; ``message`` spares decoding when it is at hand."""
@@ -67,6 +69,7 @@ class Projector:
             intervals=list(self._dirty_intervals.values()),
             versions=list(self._versions.values()),
             rollups=self._rollups.take(),
+            times=self._time.take(),
         )
         for key, offer in self._dirty_offers.items():
             if offer["ended"] is not None:
@@ -336,7 +339,11 @@ class Projector:
 
     def _agent_state(self, _row: Row, fact: cm.AgentStateChanged) -> None:
         slot = (fact.agent_id, fact.slot)
-        last = self._open.get(slot) or self._reader.open_interval(*slot)
+        if not self._time.knows(fact.agent_id):
+            there = self._reader.open_intervals(fact.agent_id)
+            self._open |= {(one["agent_id"], one["slot"]): one for one in there}
+            self._time.stands(fact.agent_id, there)
+        last = self._open.get(slot)
         start = int(fact.since)
         if last is not None:
             start = max(start, last["start"])  # Intervals of a slot never overlap.
@@ -345,7 +352,7 @@ class Projector:
         inbound = contact is not None and contact["direction"] != new_records.OUT
         if contact is not None and inbound and fact.state is cm.AgentState.TALK:
             self._answered(contact, fact.agent_id, start)
-        self._open[slot] = self._put_interval(
+        begun = self._open[slot] = self._put_interval(
             {
                 "agent_id": fact.agent_id,
                 "slot": fact.slot,
@@ -357,6 +364,7 @@ class Projector:
                 "contact_id": fact.contact_id,
             }
         )
+        self._time.changes(begun)
 
     def _answered(self, contact: Record, agent_id: str, at: int) -> None:
         # Not from the accepted offer: an answer that crossed its withdrawal has none.

@@ -22,8 +22,8 @@ class Reader(Protocol):
         """Return the row of one agent's offer."""
         ...
 
-    def open_interval(self, agent_id: str, slot: int) -> Record | None:
-        """Return the slot's interval that has no end yet."""
+    def open_intervals(self, agent_id: str) -> list[Record]:
+        """Return the intervals of an agent's slots that have no end yet."""
         ...
 
     def last_talk(self, contact_id: str, agent_id: str) -> Record | None:
@@ -37,7 +37,7 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class Changes:
-    """Rows to write, by table; each replaces the row of its key, but those of the roll-ups."""
+    """Rows to write, by table; each replaces the row of its key, but those of sums."""
 
     contacts: list[Record]
     segments: list[Record]
@@ -46,3 +46,5 @@ class Changes:
     versions: list[Record]
     rollups: list[Record]
     """What is to be added to the sums of each row, not the sums themselves."""
+    times: list[Record]
+    """Likewise, of ``agent_time``."""

@@ -12,14 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
-from sqlalchemy.engine.interfaces import Compiled
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from gkc_engine.acd.commands import OfferOutcome
 from gkc_engine.ids import SECOND
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.adding import Adding, run
 from gkc_engine.recorder.records import Record
 
 GRAIN_US: Final = 15 * 60 * SECOND
@@ -152,36 +150,13 @@ class RollUpWriter:
     """Adds changes to their rows, and takes rows away in which nobody counts any more."""
 
     def __init__(self, engine: Engine) -> None:
-        names = [*KEY, *VALUES]
-        self._add = _adding(engine).compile(engine, column_keys=names)
-        self._sweep = _SWEEP.compile(engine, column_keys=names)
+        self._add = Adding(schema.rollup, engine)
+        self._sweep = _SWEEP.compile(engine, column_keys=[*KEY, *VALUES])
 
     def execute(self, connection: sa.Connection, changes: Sequence[Record]) -> None:
         """Write what ``RollUps.take`` gave, in the transaction that writes the contacts."""
-        _run(connection, self._add, changes)
-        _run(connection, self._sweep, [one for one in changes if one["contacts"] < 0])
-
-
-def _run(connection: sa.Connection, ready: Compiled, records: Sequence[Record]) -> None:
-    if records:
-        order = ready.positiontup if isinstance(ready, SQLCompiler) else None
-        rows: list[Any] = list(records)
-        if order:  # SQLite's places; PostgreSQL's are named
-            rows = [tuple([record[name] for name in order]) for record in records]
-        connection.exec_driver_sql(str(ready), rows)
-
-
-def _adding(engine: Engine) -> sa.Insert:
-    """Return an insert that adds to the row of the same key, in the engine's dialect."""
-    table = schema.rollup
-    keys = list(table.primary_key.columns)
-    if engine.dialect.name == "postgresql":
-        pg = postgresql.insert(table)
-        sums = {name: table.c[name] + pg.excluded[name] for name in VALUES}
-        return pg.on_conflict_do_update(index_elements=keys, set_=sums)
-    lite = sqlite.insert(table)
-    sums = {name: table.c[name] + lite.excluded[name] for name in VALUES}
-    return lite.on_conflict_do_update(index_elements=keys, set_=sums)
+        self._add.execute(connection, changes)
+        run(connection, self._sweep, [one for one in changes if one["contacts"] < 0])
 
 
 _SWEEP: Final = schema.rollup.delete().where(

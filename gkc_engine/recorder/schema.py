@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 """Of these tables: the last of ``migrations/versions``. Four digits, in their order."""
 
 PROJECTED: Final = "projected_seq"
@@ -345,7 +345,30 @@ rollup: Final = sa.Table(
 )
 """``recorder/rollup.py``."""
 
-PROJECTIONS: Final = (contact, segment, offer, agent_interval, config_version, rollup)
+agent_time: Final = sa.Table(
+    "agent_time",
+    metadata,
+    sa.Column("start", _BIG, primary_key=True, autoincrement=False),
+    sa.Column("agent_id", TEXT, primary_key=True),
+    sa.Column("talk_us", _BIG, nullable=False),
+    sa.Column("hold_us", _BIG, nullable=False),
+    sa.Column("wrap_up_us", _BIG, nullable=False),
+    sa.Column("dial_us", _BIG, nullable=False),
+    sa.Column("ready_us", _BIG, nullable=False),
+    sa.Column("paid_us", _BIG, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""``recorder/agent_time.py``."""
+
+PROJECTIONS: Final = (
+    contact,
+    segment,
+    offer,
+    agent_interval,
+    config_version,
+    rollup,
+    agent_time,
+)
 """What ``rebuild`` makes anew."""
 
 

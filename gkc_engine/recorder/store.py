@@ -301,12 +301,11 @@ class TableReader:
         table = schema.offer
         return self._one(table, (table.c.offer_id == offer_id) & (table.c.agent_id == agent_id))
 
-    def open_interval(self, agent_id: str, slot: int) -> Record | None:
-        """Return the slot's interval that has no end yet."""
+    def open_intervals(self, agent_id: str) -> list[Record]:
+        """Return the intervals of an agent's slots that have no end yet."""
         table = schema.agent_interval
-        key = (table.c.agent_id == agent_id) & (table.c.slot == slot)
-        last = sa.select(sa.func.max(table.c.start)).where(key).scalar_subquery()
-        return self._one(table, key & (table.c.start == last))
+        query = sa.select(table).where(table.c.agent_id == agent_id, table.c.end.is_(None))
+        return [dict(row) for row in self._connection.execute(query).mappings()]
 
     def last_talk(self, contact_id: str, agent_id: str) -> Record | None:
         """Return the citizen's last segment with this agent."""

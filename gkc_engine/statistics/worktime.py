@@ -1,31 +1,30 @@
-"""On what operators' time went, from their intervals.
+"""On what operators' time went.
 
-Who has one place has one thing to do at a time, so the database adds up: millions of intervals a
-month. Of who has several, every instant counts once, and that is swept here.
+Whole quarter-hours are read as they were added up (``recorder/agent_time.py``), what sticks out at
+either end interval by interval; what still goes on is in neither, the open intervals tell of it.
+Who sees a part of the contacts only (``scope``) is answered from the intervals about those.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from gkc_engine.acd.commands import AgentState
-from gkc_engine.acd.slots import DIALS
-from gkc_engine.ids import CONSULT, Instant
+from gkc_engine.ids import Instant
 from gkc_engine.recorder import agent_places, schema
+from gkc_engine.recorder.agent_time import ACTIVITIES, COLUMNS, activity_of, doing
+from gkc_engine.recorder.rollup import GRAIN_US
 from gkc_engine.statistics.figures import Handling
 from gkc_engine.statistics.scope import EVERYTHING, Scope
 
 Interval = tuple[int, int, str]
 """Start and end, and on what the time of one slot goes: one of ``ACTIVITIES``, or of none."""
-
-ACTIVITIES: Final = ("talk", "hold", "wrap_up", "dial", "ready")
-"""The first of them that any slot is in is what the operator does: who talks is not ready."""
 
 _C: Final = schema.agent_interval.c
 _READ: Final = ("agent_id", "start", "end", "state", "reason", "contact_id")
@@ -65,109 +64,106 @@ def spend(handling: Handling, slots: Iterable[Interval]) -> None:
     is in, and as paid while he is logged in.
     """
     edges = sorted(
-        (at, step, doing)
-        for start, end, doing in slots
+        (at, step, does)
+        for start, end, does in slots
         if start < end
         for at, step in ((start, +1), (end, -1))
     )
     now: defaultdict[str, int] = defaultdict(int)
-    for (at, step, doing), (following, _, _) in pairwise([*edges, (0, 0, "")]):
-        now[doing] += step
+    for (at, step, does), (following, _, _) in pairwise([*edges, (0, 0, "")]):
+        now[does] += step
         spent = following - at
-        if spent <= 0 or not any(now.values()):
-            continue
-        handling.paid_us += spent
-        for activity in ACTIVITIES:
-            if now[activity]:
-                name = f"{activity}_us"
-                setattr(handling, name, getattr(handling, name) + spent)
-                break
+        if spent > 0 and any(now.values()):
+            _add(handling, spent, activity_of(one for one, n in now.items() if n))
+
+
+def _add(handling: Handling, spent: int, activity: int | None) -> None:
+    handling.paid_us += spent
+    if activity is not None:
+        name = f"{ACTIVITIES[activity]}_us"
+        setattr(handling, name, getattr(handling, name) + spent)
 
 
 def _times(
     connection: sa.Connection, within: Within, *, each: bool
 ) -> Iterator[tuple[str, Handling]]:
     """Give what adds up to everybody's time; ``each``: by operator, else of whom is not told."""
-    several = _with_several_places(connection)
-    swept: defaultdict[str, list[Interval]] = defaultdict(list)
-    for agent_id, interval in _going_on(connection, within):
-        if agent_id in several:
-            swept[agent_id].append(interval)
-            continue
+    first = Instant(-(-within.since // GRAIN_US) * GRAIN_US)
+    last = Instant(within.until // GRAIN_US * GRAIN_US)
+    if first >= last or within.scope.limited:
+        yield from _swept(connection, within)
+        return
+    yield from _added_up(connection, first, last, each=each)
+    yield from _still(connection, first, min(last, within.known))
+    for edge in (replace(within, until=first), replace(within, since=last)):
+        if edge.since < edge.until:
+            yield from _swept(connection, edge)
+
+
+# --- added up -------------------------------------------------------------------------------------
+
+
+def _added_up(
+    connection: sa.Connection, first: Instant, last: Instant, *, each: bool
+) -> Iterator[tuple[str, Handling]]:
+    c = schema.agent_time.c
+    who: list[sa.ColumnElement[Any]] = [c.agent_id] if each else []
+    # PostgreSQL's sum of integers is a decimal.
+    added = [sa.cast(sa.func.sum(c[name]), sa.BigInteger) for name in COLUMNS]
+    query = sa.select(*who, *added).where(c.start >= first, c.start < last).group_by(*who)
+    for row in connection.execute(query):
         made = Handling()
-        spend(made, [interval])
-        yield agent_id, made
-    alone = [_C.agent_id.not_in(several)] if several else []
-    who: list[sa.ColumnElement[Any]] = [_C.agent_id] if each else []
-    query = sa.select(*who, *_sums(within)).where(_begun(within), *alone).group_by(*who)
-    for row in connection.execute(within.scope.narrow_by_contact(query, _C.contact_id)):
-        made = Handling()
-        names = [f"{name}_us" for name in (*ACTIVITIES, "paid")]
-        for name, spent in zip(names, row[len(who) :], strict=True):
-            setattr(made, name, int(spent or 0))
+        for name, spent in zip(COLUMNS, row[len(who) :], strict=True):
+            setattr(made, name, spent or 0)
         yield (row[0] if each else "", made)
-    if several:
-        query = sa.select(*(_C[name] for name in _READ)).where(_C.agent_id.in_(several))
-        query = within.scope.narrow_by_contact(query.where(_begun(within)), _C.contact_id)
-        for agent_id, *interval_row in connection.execute(query):
-            swept[agent_id].append(_cut(within, *interval_row))
-    for agent_id, slots in swept.items():
-        made = Handling()
-        spend(made, slots)
-        yield agent_id, made
 
 
-def _with_several_places(connection: sa.Connection) -> list[str]:
-    """Return the operators who ever had more than one place."""
-    places = agent_places.places()
-    query = sa.select(places.c.agent_id).where(places.c.slot.is_not(None))
-    several = query.group_by(places.c.agent_id).having(sa.func.count() > 1)
-    return sorted(connection.scalars(several))
+def _still(
+    connection: sa.Connection, first: Instant, until: Instant
+) -> Iterator[tuple[str, Handling]]:
+    """Give what goes on since before ``until``: the time before its begin is added up."""
+    query = sa.select(*(_C[name] for name in _READ)).where(_C.end.is_(None))
+    begun: defaultdict[str, int] = defaultdict(int)
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for agent_id, start, _, *told in connection.execute(query):
+        begun[agent_id] = max(begun[agent_id], start)
+        does = doing(*told)
+        if does is not None:
+            places[agent_id].append(does)
+    for agent_id, does_now in places.items():
+        spent = until - max(first, begun[agent_id])
+        if spent > 0:
+            made = Handling()
+            _add(made, spent, activity_of(does_now))
+            yield agent_id, made
 
 
-def _begun(within: Within) -> sa.ColumnElement[bool]:
-    """Return which intervals began in the time; none while logged out."""
+# --- interval by interval -------------------------------------------------------------------------
+
+
+def _swept(connection: sa.Connection, within: Within) -> Iterator[tuple[str, Handling]]:
+    slots: defaultdict[str, list[Interval]] = defaultdict(list)
     there = _C.state != str(AgentState.OFFLINE)
-    return there & (_C.start >= within.since) & (_C.start < within.until)
-
-
-def _going_on(connection: sa.Connection, within: Within) -> Iterator[tuple[str, Interval]]:
-    """Give what went on when the time began, with whose it is.
-
-    A place has one such interval at most: the last that began before.
-    """
+    begun = there & (_C.start >= within.since) & (_C.start < within.until)
+    query = sa.select(*(_C[name] for name in _READ)).where(begun)
+    for agent_id, *told in connection.execute(_narrowed(query, within, _C.contact_id)):
+        slots[agent_id].append(_cut(within, *told))
     c = agent_places.last_before(within.since, _READ[1:]).c
     query = sa.select(*(c[name] for name in _READ)).where(
         c.state != str(AgentState.OFFLINE), sa.or_(c.end.is_(None), c.end > within.since)
     )
-    for row in connection.execute(within.scope.narrow_by_contact(query, c.contact_id)):
-        yield row[0], _cut(within, *row[1:])
+    for agent_id, *told in connection.execute(_narrowed(query, within, c.contact_id)):
+        slots[agent_id].append(_cut(within, *told))
+    for agent_id, intervals in slots.items():
+        made = Handling()
+        spend(made, intervals)
+        yield agent_id, made
 
 
-def _sums(within: Within) -> list[sa.ColumnElement[int]]:
-    """Return the time of each of ``ACTIVITIES``, and of all that is paid, in microseconds."""
-    start = _C.start
-    open_end = min(within.known, within.until)
-    spent = sa.case(
-        (_C.end <= within.until, _C.end - start),
-        (_C.end > within.until, within.until - start),
-        # It goes on; but of what began after the records' last word nothing is known.
-        (start < open_end, open_end - start),
-        else_=0,
-    )
-    dialling = (_C.state == str(AgentState.TALK)) & (_C.reason == DIALS[1])
-    at_work = {
-        "talk": (_C.state == str(AgentState.TALK)) & (_C.reason != DIALS[1]),
-        "hold": _C.state == str(AgentState.HOLD),
-        "wrap_up": _C.state == str(AgentState.WRAP_UP),
-    }
-    about = _C.contact_id.is_not(None) & _C.contact_id.not_like(f"{CONSULT}%")
-    conditions = {name: where & about for name, where in at_work.items()}
-    conditions["dial"] = dialling
-    conditions["ready"] = (_C.state == str(AgentState.READY)) & (_C.reason == "")
-    made = [sa.func.sum(sa.case((conditions[name], spent), else_=0)) for name in ACTIVITIES]
-    # PostgreSQL's sum of integers is a decimal.
-    return [sa.cast(one, sa.BigInteger) for one in (*made, sa.func.sum(spent))]
+def _narrowed(
+    query: sa.Select[Any], within: Within, contact_id: sa.ColumnElement[str]
+) -> sa.Select[Any]:
+    return within.scope.narrow_by_contact(query, contact_id)
 
 
 def _cut(
@@ -175,17 +171,4 @@ def _cut(
 ) -> Interval:
     """Return the part of an interval that lies in the time."""
     cut = min(within.known if end is None else end, within.until)
-    return max(start, within.since), cut, _doing(state, reason, contact_id)
-
-
-def _doing(state: str, reason: str, contact_id: str | None) -> str:
-    """Return on what the time goes; the state itself where it is none of ``ACTIVITIES``.
-
-    A call of his own is no contact's talk, and who rests after a missed ring cannot be rung.
-    """
-    if state == AgentState.TALK and reason == DIALS[1]:
-        return "dial"
-    if state == AgentState.READY:
-        return "ready" if not reason else "rest"
-    asked = contact_id is None or contact_id.startswith(CONSULT)  # by name, or by a queue
-    return state if not asked or state not in ACTIVITIES else "own"
+    return max(start, within.since), cut, doing(state, reason, contact_id) or ""

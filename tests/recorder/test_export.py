@@ -125,7 +125,14 @@ def at(us: int) -> datetime:
 def test_parquet_read_back_is_what_the_store_holds(store: str, tmp_path: Path) -> None:
     done = exported(store, tmp_path, Format.PARQUET)
     assert done.folder == tmp_path / "centr-2026-09-21-parquet"
-    assert done.rows == {"contact": 2, "segment": 7, "offer": 2, "agent_interval": 6, "rollup": 2}
+    assert done.rows == {
+        "contact": 2,
+        "segment": 7,
+        "offer": 2,
+        "agent_interval": 6,
+        "rollup": 2,
+        "agent_time": 28,
+    }
     with duckdb.connect(":memory:") as reader:
         reader.execute("SET TimeZone = 'UTC'")
         for table, column in TABLES.items():

@@ -87,7 +87,7 @@ def test_an_older_store_that_cannot_be_written_is_refused_with_what_to_do(place:
 
 def test_a_store_of_a_much_newer_engine_is_refused(place: Place) -> None:
     filled(place)
-    place.sql("UPDATE meta SET value = '9'")
+    place.sql("UPDATE meta SET value = '99'")
     with pytest.raises(LedgerError, match="start the newer engine"):
         place.store().open()
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import migrate, schema
-from tests.rolled import count_anew
+from tests.rolled import add_time_up, count_anew
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 SERVICE_OF = {"passport": "mvd", "housing": "zhkh", "operator": None}
@@ -83,6 +83,7 @@ class City:
                 count_anew(connection)
             if self.intervals:
                 connection.execute(schema.agent_interval.insert(), self.intervals)
+                add_time_up(connection)
             _configure(connection, TREE if tree is None else tree)
             connection.execute(schema.meta.insert(), {"key": schema.PROJECTED, "value": "2"})
         return engine

@@ -15,13 +15,14 @@ from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.agent_time import ACTIVITIES
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.queries import list_contacts
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.statistics.figures import Handling, Work
 from gkc_engine.statistics.operator_drill import done
 from gkc_engine.statistics.operators import last_word, rows
-from gkc_engine.statistics.worktime import ACTIVITIES, Interval, spend
+from gkc_engine.statistics.worktime import Interval, spend
 from tests.recorder.support import START, History
 
 

@@ -1,4 +1,4 @@
-"""On what operators' time went: added up by the database, against a count of every second."""
+"""On what operators' time went: added up by the database, against a count of every minute."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from gkc_engine.acd.slots import DIALS
-from gkc_engine.ids import SECOND, Instant
+from gkc_engine.ids import Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.agent_time import ACTIVITIES
 from gkc_engine.statistics.figures import Handling
-from gkc_engine.statistics.worktime import ACTIVITIES, Within, time_of_all, time_of_each
+from gkc_engine.statistics.worktime import Within, time_of_all, time_of_each
+from tests.rolled import add_time_up
 
 Rows = list[dict[str, Any]]
 
@@ -34,7 +36,9 @@ DOING: Final = (
 )
 """State, reason and contact of an interval; which of ``ACTIVITIES`` that is."""
 
-LAST_S: Final = 200
+MINUTE: Final = 60 * 1_000_000
+LAST: Final = 200
+"""Of the minutes: some thirteen quarter-hours."""
 
 
 def shifts(rng: random.Random) -> Rows:
@@ -43,15 +47,15 @@ def shifts(rng: random.Random) -> Rows:
     for n in range(rng.randint(1, 4)):
         for slot in range(rng.choice((1, 1, 2, 3))):
             at = rng.randrange(60)
-            while at < LAST_S:
-                until = at + rng.choice((0, 1, 7, rng.randrange(90)))
+            while at < LAST:
+                until = at + rng.choice((1, 7, rng.randrange(1, 90)))
                 state, reason, contact_id, _ = rng.choice(DOING)
-                if rng.random() < 0.15:
+                if rng.random() < 0.25:
                     state, reason, contact_id = "offline", "", None
-                end = until * SECOND if until < LAST_S else None
-                row = {"agent_id": f"a{n}", "slot": slot, "start": at * SECOND, "end": end}
+                end = until * MINUTE if until < LAST else None
+                row = {"agent_id": f"a{n}", "slot": slot, "start": at * MINUTE, "end": end}
                 made.append(row | {"state": state, "reason": reason, "contact_id": contact_id})
-                at = until + (until == at or rng.choice((0, 0, 0, 5)))
+                at = until
     return made
 
 
@@ -61,16 +65,17 @@ def stored(rows: Rows) -> Iterator[sa.Connection]:
     schema.metadata.create_all(engine)
     with engine.begin() as connection:
         connection.execute(schema.agent_interval.insert(), rows)
+        add_time_up(connection)
         yield connection
     engine.dispose()
 
 
-def by_seconds(rows: Rows, within: Within) -> dict[str, Handling]:
-    """The time of each who was logged in, second by second."""
+def by_minutes(rows: Rows, within: Within) -> dict[str, Handling]:
+    """The time of each who was logged in, minute by minute."""
     names = {one[:3]: one[3] for one in DOING}
     made: dict[str, Handling] = {}
-    for second in range(within.since // SECOND, within.until // SECOND):
-        at = second * SECOND
+    for minute in range(within.since // MINUTE, within.until // MINUTE):
+        at = minute * MINUTE
         doing: dict[str, set[str | None]] = {}
         for row in rows:
             end = within.known if row["end"] is None else row["end"]
@@ -79,25 +84,26 @@ def by_seconds(rows: Rows, within: Within) -> dict[str, Handling]:
                 doing.setdefault(row["agent_id"], set()).add(what)
         for agent_id, all_of_it in doing.items():
             handling = made.setdefault(agent_id, Handling())
-            handling.paid_us += SECOND
+            handling.paid_us += MINUTE
             for activity in ACTIVITIES:
                 if activity in all_of_it:
                     name = f"{activity}_us"
-                    setattr(handling, name, getattr(handling, name) + SECOND)
+                    setattr(handling, name, getattr(handling, name) + MINUTE)
                     break
     return made
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_the_sums_are_a_count_of_seconds(seed: int) -> None:
+def test_the_sums_are_a_count_of_minutes(seed: int) -> None:
     rng = random.Random(seed)
     rows = shifts(rng)
-    since, until = sorted(rng.sample(range(LAST_S + 40), 2))
-    known = rng.randrange(LAST_S // 2, LAST_S + 60)
+    since, until = sorted(rng.sample(range(LAST + 40), 2))
+    # The records' last word: whatever is told of began no later.
+    known = max(row["start"] for row in rows) // MINUTE + rng.randrange(60)
     within = Within(
-        since=Instant(since * SECOND), until=Instant(until * SECOND), known=Instant(known * SECOND)
+        since=Instant(since * MINUTE), until=Instant(until * MINUTE), known=Instant(known * MINUTE)
     )
-    expected = by_seconds(rows, within)
+    expected = by_minutes(rows, within)
     with stored(rows) as connection:
         of_each = time_of_each(connection, within)
         of_all = time_of_all(connection, within)
@@ -120,7 +126,7 @@ def test_only_what_lies_in_the_time_is_read() -> None:
 
         sa.event.listen(connection.engine, "before_cursor_execute", listen)
         within = Within(
-            since=Instant(50 * SECOND), until=Instant(60 * SECOND), known=Instant(60 * SECOND)
+            since=Instant(50 * MINUTE), until=Instant(60 * MINUTE), known=Instant(60 * MINUTE)
         )
         time_of_each(connection, within)
         sa.event.remove(connection.engine, "before_cursor_execute", listen)
