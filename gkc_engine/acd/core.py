@@ -20,7 +20,9 @@ from gkc_engine.acd import (
     center,
     contacts,
     door,
+    guests,
     outbound,
+    overflow,
     presence,
     put_through,
     reload,
@@ -64,6 +66,10 @@ _HANDLERS: Final[dict[type[Any], Callable[[World, Any], None]]] = {
     ev.OutboundFailed: outbound.failed,
     ev.PutThrough: put_through.requested,
     ev.OutsideEnded: put_through.ended,
+    ev.ReservationGranted: overflow.granted,
+    ev.ReservationAsked: guests.asked,
+    ev.ReservationReleased: guests.released,
+    ev.GuestArrived: guests.arrived,
     ev.OfferRinging: results.ringing,
     ev.OfferAccepted: results.accepted,
     ev.OfferFailed: results.failed,
@@ -114,6 +120,8 @@ _ARRIVALS: Final = (
     ev.ContactDetached,
     ev.ContactAttached,
     ev.FallbackAnswered,
+    ev.ReservationAsked,
+    ev.GuestArrived,
     ev.EngineRestarted,
     ev.CaughtUp,
 )
@@ -133,7 +141,9 @@ _KINDS: Final[Mapping[type[Any], Kind | None]] = {
     ev.OfferRinging: _OFFER_RESULT,
     ev.OfferAccepted: _OFFER_RESULT,
     ev.OfferFailed: _OFFER_RESULT,
+    ev.ReservationReleased: _OFFER_RESULT,
     ev.ContactPriorityChanged: Kind.STEP,
+    ev.ReservationGranted: Kind.STEP,
     ev.ContactLeft: None,
     ev.HoursChanged: _LEAVING,
     ev.EmergencyClosed: _LEAVING,
@@ -262,7 +272,9 @@ class Acd:
             case ev.OfferRinging() | ev.OfferAccepted() | ev.OfferFailed():
                 offer = self._world.offers.get(event.offer_id)
                 return self._sequence(offer.contact) if offer is not None else -1
-            case ev.ContactPriorityChanged():
+            case ev.ReservationReleased():
+                return self._sequence(event.reservation_id)
+            case ev.ContactPriorityChanged() | ev.ReservationGranted():
                 return self._sequence(event.contact_id)
             case ev.ContactLeft():
                 contact = self._world.contacts.get(event.contact_id)
