@@ -1,0 +1,221 @@
+"""How a center speaks with the others: messages and the core's commands in, the same out.
+
+Sans-IO: no socket, no clock, no thread. The driver hands in what comes, takes what is to be sent
+and submitted, and comes again at ``next_deadline``. One owner, one donor, and what is known of the
+peers, put together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd import events as ev
+from gkc_engine.errors import PeerError
+from gkc_engine.federation.donor import Donor
+from gkc_engine.federation.messages import (
+    VERSION,
+    Ask,
+    Body,
+    Deny,
+    Grant,
+    Load,
+    Message,
+    OtherVersionError,
+    QueueLoad,
+    Release,
+    decode,
+    encode,
+)
+from gkc_engine.federation.owner import Owner
+from gkc_engine.federation.peers import Peer, Refused, State
+from gkc_engine.federation.settings import LOAD_EVERY_US, LOAD_GAP_US, FederationSettings
+from gkc_engine.ids import ContactId, Instant, Micros, QueueId
+
+EVERYBODY: Final = ""
+"""``Send.center`` of what all are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A message for another center, or for everybody."""
+
+    center: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """An event for our own core."""
+
+    event: ev.ReservationGranted | ev.ReservationAsked | ev.ReservationReleased
+
+
+Output: TypeAlias = Send | Submit
+
+
+class Sight(Protocol):
+    """What is to be known of our own center."""
+
+    def loads(self) -> Mapping[QueueId, QueueLoad]:
+        """Return how each queue stands at this instant."""
+
+    def state(self) -> State:
+        """Return how the center stands."""
+
+    def expected_wait(self, contact_id: ContactId) -> Micros | None:
+        """Return how much longer a contact is expected to wait; ``None``: for ever."""
+
+
+class Federation:
+    """One center's part in the city."""
+
+    def __init__(
+        self,
+        settings: FederationSettings,
+        sight: Sight,
+        epoch: int,
+        new_id: Callable[[], ContactId],
+    ) -> None:
+        """Take part.
+
+        Args:
+            settings: Whom to ask, whom to listen to.
+            sight: Our own center.
+            epoch: Greater than in every life of this center before: the instant of the start.
+            new_id: Makes the names of reservations, unique in the city.
+        """
+        self.settings = settings
+        self.peers = {name: Peer(name) for name in settings.peers}
+        self.owner = Owner(settings, new_id)
+        self.donor = Donor(settings)
+        self.refused: Counter[tuple[str, Refused]] = Counter()
+        """(Center as it calls itself, at most of those we know) -> messages not listened to."""
+        self._sight, self._epoch, self._seq = sight, epoch, 0
+        self._out: list[Output] = []
+        self._told: Instant | None = None
+        """When we last said how we stand."""
+        self._free: frozenset[QueueId] = frozenset()
+        """Queues of which we then said that somebody is free."""
+
+    # --- in -------------------------------------------------------------------------------------
+
+    def hear(self, data: bytes, now: Instant) -> None:
+        """Take a message from the line, whatever it is."""
+        try:
+            message = decode(data)
+        except OtherVersionError as error:
+            self._refuse(error.center, Refused.VERSION)
+            return
+        except PeerError:
+            self._refuse("", Refused.MALFORMED)
+            return
+        if message.center == self.settings.center:
+            if message.epoch != self._epoch:
+                self._refuse(message.center, Refused.OURSELVES)
+            return
+        peer = self.peers.get(message.center)
+        if peer is None:
+            self._refuse(message.center, Refused.FOREIGN)
+            return
+        why = peer.accept(message, now)
+        if why is not None:
+            self._refuse(peer.name, why)
+            return
+        self._heard(peer, message.body, now)
+
+    def _heard(self, peer: Peer, body: Body, now: Instant) -> None:
+        match body:
+            case Load():
+                self._look(now)
+            case Ask():
+                self._answer(peer.name, self.donor.asked(peer.name, body, self._sight.loads()))
+            case Release():
+                released = self.donor.released(peer.name, body)
+                if released is not None:
+                    self._out.append(Submit(released))
+            case Grant():
+                found = self.owner.granted(peer.name, body)
+                if isinstance(found, Release):
+                    self._send(peer.name, found)
+                else:
+                    self._out.append(Submit(found))
+            case Deny():
+                self.owner.denied(peer, body)
+                self._look(now)
+
+    def _answer(self, owner: str, found: ev.ReservationAsked | Grant | Deny | None) -> None:
+        if isinstance(found, ev.ReservationAsked):
+            self._out.append(Submit(found))
+        elif found is not None:
+            self._send(owner, found)
+
+    def said(self, command: cmd.Command, now: Instant) -> None:
+        """Take note of a command of our core, in their order."""
+        answer = self.donor.said(command)
+        if answer is not None:
+            self._send(*answer)
+        release = self.owner.said(command, self.peers, now)
+        if release is not None and isinstance(command, cmd.ReleaseReservation):
+            self._send(command.center, release)
+
+    def settle(self, now: Instant) -> None:
+        """After the commands of a step, and at ``next_deadline``: say and ask what is due."""
+        since = None if self._told is None else now - self._told
+        if since is None or since >= LOAD_EVERY_US:
+            self._say_load(now, self._sight.loads())
+        elif since >= LOAD_GAP_US:
+            loads = self._sight.loads()
+            if not self._free_in(loads) <= self._free:
+                self._say_load(now, loads)
+        self._look(now)
+
+    def take(self) -> list[Output]:
+        """Return what is to be sent and submitted, in this order."""
+        out, self._out = self._out, []
+        return out
+
+    def next_deadline(self, now: Instant) -> Instant:
+        """Return when ``settle`` is due at the latest."""
+        told = now if self._told is None else Instant(self._told + LOAD_EVERY_US)
+        late = self.owner.next_deadline()
+        return told if late is None else min(told, late)
+
+    def leave(self, now: Instant) -> None:
+        """Say that the center goes down: nobody is to be sent here any more."""
+        self._say_load(now, {}, State.GOING_DOWN)
+
+    # --- out ------------------------------------------------------------------------------------
+
+    def _look(self, now: Instant) -> None:
+        for center, body in self.owner.look(self.peers, self._sight.expected_wait, now):
+            self._send(center, body)
+
+    def _say_load(
+        self, now: Instant, loads: Mapping[QueueId, QueueLoad], state: State | None = None
+    ) -> None:
+        self._told, self._free = now, self._free_in(loads)
+        queues: dict[str, QueueLoad] = dict(loads.items())
+        self._send(EVERYBODY, Load(state=state or self._sight.state(), queues=queues))
+
+    @staticmethod
+    def _free_in(loads: Mapping[QueueId, QueueLoad]) -> frozenset[QueueId]:
+        return frozenset(queue for queue, load in loads.items() if load.ready > 0)
+
+    def _send(self, center: str, body: Body) -> None:
+        self._seq += 1
+        message = Message(
+            version=VERSION,
+            center=self.settings.center,
+            epoch=self._epoch,
+            seq=self._seq,
+            body=body,
+        )
+        self._out.append(Send(center, encode(message)))
+
+    def _refuse(self, center: str, why: Refused) -> None:
+        known = center if center in self.peers or center == self.settings.center else ""
+        self.refused[known, why] += 1

@@ -1,0 +1,62 @@
+"""How a center takes part: whom it asks, when, and what it keeps for its own. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct, field
+
+from gkc_engine.ids import SECOND, Micros, QueueId
+
+FRESH_US: Final = Micros(3 * SECOND)
+"""What a center said longer ago than this is not known: nothing is sent there."""
+
+LOAD_EVERY_US: Final = Micros(SECOND)
+"""How often a center says how it stands."""
+
+LOAD_GAP_US: Final = Micros(SECOND // 10)
+"""Not sooner again, when somebody becomes free."""
+
+ASK_TIMEOUT_US: Final = Micros(SECOND)
+"""After so long without a word the contact asks elsewhere."""
+
+HOLD_US: Final = Micros(3 * SECOND)
+"""An operator is kept free for so long from when he was asked for."""
+
+BLOCK_US: Final = Micros(30 * SECOND)
+"""A center whose trunk gave no sign is not asked for so long."""
+
+ASKS_MAX: Final = 64
+"""Reservations that one center asks for at a time."""
+
+
+class OverflowRule(Struct, kw_only=True, frozen=True):
+    """Who may be served elsewhere: ``overflow:`` of the config."""
+
+    queues: frozenset[QueueId]
+    to: tuple[str, ...]
+    """Centers, in the order of the config: the tie-break."""
+    after_us: Micros
+    """Since the first queue in the city."""
+    gain_min_us: Micros
+    """By so much sooner it has to be answered there than here."""
+    donor_sl_min_milli: int
+    """Nothing is sent to a queue whose service level of now is below."""
+    prefer: str | None = None
+    """This center first, whoever else could take it."""
+    penalties_us: Mapping[str, Micros] = field(default_factory=dict)
+    """Center -> so much longer it counts as."""
+
+
+class FederationSettings(Struct, kw_only=True, frozen=True):
+    """What a center's config says about the others."""
+
+    center: str
+    rules: tuple[OverflowRule, ...] = ()
+    peers: tuple[str, ...] = ()
+    """The only ones that are listened to."""
+    keep_free: int = 0
+    """So many operators who could take a contact stay free for the center's own citizens."""
+    own_sl_min_milli: int = 0
+    """Below this service level of now a queue takes no guests."""
