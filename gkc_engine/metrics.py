@@ -72,6 +72,12 @@ class Metrics:
             ["queue", "medium", "disposition"],
             registry=registry,
         )
+        self.guests = Counter(
+            "gkc_guests_total",
+            "Other centers' contacts that ended here, by disposition; none is in another metric.",
+            ["queue", "disposition"],
+            registry=registry,
+        )
         self.in_target = Counter(
             "gkc_answered_in_target_total",
             "Contacts answered within the queue's service level.",

@@ -59,4 +59,11 @@ class GuestArrived(Struct, kw_only=True, gc=False):
 
     contact_id: ContactId
     """The reservation's."""
+    number: str = ""
+    """Its registration number, which its owner gave; empty if it did not come along."""
+    citizen: str | None = None
+    """Keyed hash of the citizen's number, by our key."""
+    language: str = ""
+    uniqueid: str | None = None
+    """Asterisk's Uniqueid of the line by which it came to us."""
     at: Instant | None = None

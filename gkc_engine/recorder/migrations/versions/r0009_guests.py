@@ -1,0 +1,30 @@
+"""Guests of other centers, and contacts that other centers served."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from gkc_engine.recorder import schema
+
+revision = "0009"
+down_revision = "0008"
+
+_OF_CONTACT = (
+    sa.Column("overflow_returned", sa.Integer),
+    sa.Column("owner", schema.TEXT),
+    sa.Column("origin", schema.TEXT),
+)
+_OF_ROLLUP = ("overflow_sent", "overflow_answered", "overflow_returned")
+
+
+def upgrade() -> None:
+    """Add the columns where the tables are not to be made anew: no older ledger has either."""
+    if not sa.inspect(op.get_bind()).has_table("contact"):
+        return
+    for column in _OF_CONTACT:
+        op.add_column("contact", sa.Column(column.name, column.type))
+    for name in _OF_ROLLUP:
+        op.add_column(
+            "rollup", sa.Column(name, sa.BigInteger(), nullable=False, server_default="0")
+        )
