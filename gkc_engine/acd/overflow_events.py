@@ -25,6 +25,12 @@ class ReservationGranted(Struct, kw_only=True, gc=False):
     """The contact has to be there by then, by our clock."""
     timeout_us: Micros
     """How long his phone rings."""
+    gain_us: Micros | None = None
+    """So much sooner than here it was expected to be answered there; ``None``: nobody could tell
+    when here."""
+    not_asked: dict[str, str] = {}
+    """Other centers of the rule, a few at most, and why each was not asked (``federation.choice``).
+    For the record only."""
 
 
 class ReservationAsked(Struct, kw_only=True, gc=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from itertools import islice
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -12,7 +13,7 @@ from msgspec import Struct
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import OfferOutcome
-from gkc_engine.federation.choice import choose
+from gkc_engine.federation.choice import Choice, choose
 from gkc_engine.federation.messages import Ask, Body, Deny, Grant, Release
 from gkc_engine.federation.peers import Peer
 from gkc_engine.federation.settings import (
@@ -24,6 +25,9 @@ from gkc_engine.federation.settings import (
 )
 from gkc_engine.federation.standing import Standing, Waiter
 from gkc_engine.ids import ABROAD, ContactId, Instant, Micros, QueueId, abroad
+
+NOT_ASKED_MAX: Final = 8
+"""So many centers of a rule go on record with why they were not asked."""
 
 LOOKED_AT: Final = 32
 """So many of each queue, the first of it, are looked at at a time."""
@@ -58,6 +62,7 @@ class Asking(Struct, kw_only=True, gc=False):
     center: str
     queue: QueueId
     asked: Instant
+    why: Choice
 
 
 class Owner:
@@ -111,7 +116,7 @@ class Owner:
             found = choose(rule, queue, expected(waiter.contact_id), peers, now, denied)
             if found.center is None:
                 continue
-            yield found.center, self._ask(waiter, peers[found.center], now)
+            yield found.center, self._ask(waiter, peers[found.center], found, now)
 
     def _denied_by(self, contact_id: ContactId, peers: dict[str, Peer]) -> frozenset[str]:
         """Return who has denied it and has not said since how he stands."""
@@ -120,7 +125,7 @@ class Owner:
             return frozenset()
         return frozenset(name for name, seq in told.items() if peers[name].load_seq <= seq)
 
-    def _ask(self, waiter: Waiter, peer: Peer, now: Instant) -> Ask:
+    def _ask(self, waiter: Waiter, peer: Peer, why: Choice, now: Instant) -> Ask:
         reservation_id = self._new_id()
         peer.taken += 1
         self.counted[peer.name, Counted.ASKED] += 1
@@ -130,6 +135,7 @@ class Owner:
             center=peer.name,
             queue=waiter.queue,
             asked=now,
+            why=why,
         )
         self._by_contact[waiter.contact_id] = reservation_id
         return Ask(
@@ -158,6 +164,8 @@ class Owner:
             # The donor began to count after we asked: by our count it ends sooner.
             until=Instant(asking.asked + grant.hold_us),
             timeout_us=Micros(grant.timeout_us),
+            gain_us=None if asking.why.gain_us is None else Micros(asking.why.gain_us),
+            not_asked=dict(islice(asking.why.not_asked.items(), NOT_ASKED_MAX)),
         )
 
     def denied(self, peer: Peer, deny: Deny) -> None:

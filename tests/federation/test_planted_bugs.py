@@ -11,6 +11,7 @@ from gkc_engine.acd import core, guests, overflow, results
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.state import Contact, ContactState
 from gkc_engine.acd.world import World
+from gkc_engine.federation.choice import Choice
 from gkc_engine.federation.messages import Ask
 from gkc_engine.federation.owner import Owner
 from gkc_engine.federation.peers import Peer
@@ -67,8 +68,8 @@ def _asked_again(patch: Patch) -> None:
     """A contact for which a reservation is asked is asked for elsewhere, too."""
     ask = Owner._ask
 
-    def planted(self: Owner, waiter: Waiter, peer: Peer, now: Instant) -> Ask:
-        message = ask(self, waiter, peer, now)
+    def planted(self: Owner, waiter: Waiter, peer: Peer, why: Choice, now: Instant) -> Ask:
+        message = ask(self, waiter, peer, why, now)
         self._by_contact.clear()
         return message
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
 from gkc_engine.acd import events as ev
+from gkc_engine.control.story import story
 from gkc_engine.engine import Step
 from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, seconds
 from gkc_engine.recorder import schema
@@ -20,6 +22,10 @@ from gkc_engine.recorder.queue_log import QueueLog
 from gkc_engine.recorder.recovery import steps as recorded
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.retention.rows import citizens_due, contacts_of
+from gkc_engine.simulation.explain import Explanation, explain
+from gkc_engine.simulation.explain_citizen import Answer
+from gkc_engine.simulation.explain_json import as_json
+from gkc_engine.simulation.explain_text import Teller
 from gkc_engine.statistics import drill, operators
 from gkc_engine.statistics.figures import Part
 from gkc_engine.statistics.report import rows_by
@@ -374,3 +380,100 @@ def test_what_the_donor_said_stands_under_the_guest(play: Play) -> None:
         ("gkc.guest.asked", "r2"),
         ("gkc.guest.deny", "r2"),
     }
+
+
+# --- the story -----------------------------------------------------------------------------------
+
+MOSCOW = ZoneInfo("Europe/Moscow")
+
+
+def told_of(play: Play, contact: ContactId) -> Explanation:
+    play.store.settle()
+    engine = schema.make_engine(play.store.engine.url.render_as_string(), read_only=True)
+    with engine.connect() as connection:
+        found = explain(connection, contact)
+    engine.dispose()
+    assert found.differences == 0
+    return found
+
+
+def test_the_story_says_where_it_waited_was_sent_and_was_answered(play: Play) -> None:
+    served_elsewhere(play)
+    text = story(play.shown(), MOSCOW)
+    lines = (
+        "waits in law: 0:10, then offered",
+        "center sever keeps operator 115 of center sever free for it",
+        "is sent to center sever, to operator 115 of center sever (offer 1)",
+        "operator 115 of center sever's phone rings",
+        "operator 115 of center sever answers",
+        "talk with operator 115 of center sever: 0:30, then left",
+    )
+    for line in lines:
+        assert line in text, text
+
+
+def test_the_story_says_that_it_came_back(play: Play) -> None:
+    sent(play)
+    play.say(ev.OfferFailed(offer_id=OfferId(1), failure=ev.OfferFailure.NO_ANSWER, at=play.now))
+    text = story(play.shown(), MOSCOW)
+    assert "operator 115 of center sever does not answer; it comes back to its place here" in text
+
+
+def test_why_it_was_sent_is_on_record(play: Play) -> None:
+    play.say(ev.AgentLoggedOut(agent_id=ANNA))
+    play.arrive(queue=LAW)
+    play.after(10).say(
+        ev.ReservationGranted(
+            contact_id=ONE,
+            reservation_id=ContactId("g1"),
+            center="sever",
+            agent_id=THERE,
+            until=Instant(play.now + seconds(3)),
+            timeout_us=seconds(20),
+            gain_us=seconds(42),
+            not_asked={"yug": "nobody_free"},
+        )
+    )
+    why = "expected 0:42 sooner than here; not asked: yug (nobody free)"
+    assert why in story(play.shown(), MOSCOW)
+    text = Teller(told_of(play, ONE), MOSCOW, {}).text()
+    assert (
+        "sent to operator 115 of center sever, after 10s here; the place is kept "
+        "(expected 42 s sooner than here; not asked: yug (nobody free))  [P10]"
+    ) in text
+
+
+def test_the_answer_to_the_citizen_is_in_plain_russian(play: Play) -> None:
+    served_elsewhere(play)
+    text = Answer(told_of(play, ONE), MOSCOW).text()
+    assert "Обращение направлено в центр «sever», к свободному оператору (правило P10)." in text
+    assert "Оператор другого центра ответил. Вы ожидали 15 с." in text
+    assert "115" not in text, "nobody is named"
+
+
+def test_the_answer_says_that_it_came_back(play: Play) -> None:
+    sent(play)
+    play.say(ev.OfferFailed(offer_id=OfferId(1), failure=ev.OfferFailure.NO_ANSWER, at=play.now))
+    text = Answer(told_of(play, ONE), MOSCOW).text()
+    assert (
+        "Оператор другого центра не ответил; обращение вернулось на своё место в очереди." in text
+    )
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_guest_is_explained_where_it_was_served(play: Play, *, answered: bool) -> None:
+    if answered:
+        served_guest(play)
+    else:
+        asked(play)
+        play.after(4)
+    text = story(play.shown(GUEST), MOSCOW)
+    assert "belongs to   center sever, contact c9 there" in text
+    assert "an operator is kept free for a contact" in text
+    assert ("its line comes from its center" in text) is answered
+    assert "ends: " + ("answered" if answered else "returned") in text
+    told = told_of(play, GUEST)
+    assert "guest    of center sever" in Teller(told, MOSCOW, {}).text()
+    answer = Answer(told, MOSCOW).text()
+    assert "Для обращения в центр «sever» придержан свободный оператор" in answer
+    assert as_json(told, {})["owner"] == "sever"
