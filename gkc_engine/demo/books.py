@@ -16,7 +16,7 @@ from gkc_engine.demo.account import Account, Hand, Record, compare
 from gkc_engine.ids import SECOND, Instant, Micros, QueueId
 from gkc_engine.pbx.outside import PhoneAct
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.new_records import OUT
+from gkc_engine.recorder.new_records import GUEST, OUT
 from gkc_engine.recorder.rebuild import settle_left
 
 _USERFIELD, _ACCOUNT, _SRC, _ANSWER, _BILLSEC, _UNIQUEID, _COLUMNS = 0, 1, 2, 5, 8, 10, 11
@@ -143,7 +143,7 @@ def records(
     contact, offer, segment = schema.contact, schema.offer, schema.segment
     settle_left(url)
     engine = schema.make_engine(url, read_only=True)
-    mine = (contact.c.started >= since, contact.c.direction != OUT)
+    mine = (contact.c.started >= since, contact.c.direction.not_in((OUT, GUEST)))
     try:
         with engine.connect() as connection:
             failed = sa.select(offer.c.contact_id).where(offer.c.outcome.in_(_MISSED))

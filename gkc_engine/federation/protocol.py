@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeAlias
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.settings import CLASS_RANK, ContactClass
 from gkc_engine.errors import PeerError
 from gkc_engine.federation.donor import Donor
 from gkc_engine.federation.messages import (
@@ -32,11 +33,20 @@ from gkc_engine.federation.messages import (
 )
 from gkc_engine.federation.owner import Owner
 from gkc_engine.federation.peers import Peer, Refused, State
-from gkc_engine.federation.settings import LOAD_EVERY_US, LOAD_GAP_US, FederationSettings
+from gkc_engine.federation.settings import (
+    LOAD_EVERY_US,
+    LOAD_GAP_US,
+    RIVALS_US,
+    FederationSettings,
+)
 from gkc_engine.ids import ContactId, Instant, Micros, QueueId
 
 EVERYBODY: Final = ""
 """``Send.center`` of what all are told."""
+
+
+KEPT_MAX: Final = 1_000
+"""Askings that wait to be answered together; what comes beyond is answered at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,9 @@ class Federation:
         """(Center as it calls itself, at most of those we know) -> messages not listened to."""
         self._sight, self._epoch, self._seq = sight, epoch, 0
         self._out: list[Output] = []
+        self._kept: list[tuple[str, Ask]] = []
+        """Askings that are answered together, the longest wait first; and from when on."""
+        self._kept_until: Instant | None = None
         self._told: Instant | None = None
         """When we last said how we stand."""
         self._free: frozenset[QueueId] = frozenset()
@@ -132,7 +145,7 @@ class Federation:
             case Load():
                 self._look(now)
             case Ask():
-                self._answer(peer.name, self.donor.asked(peer.name, body, self._sight.loads()))
+                self._asked(peer.name, body, now)
             case Release():
                 released = self.donor.released(peer.name, body)
                 if released is not None:
@@ -146,6 +159,27 @@ class Federation:
             case Deny():
                 self.owner.denied(peer, body)
                 self._look(now)
+
+    def _asked(self, owner: str, ask: Ask, now: Instant) -> None:
+        """Answer at once, unless another center has somebody waiting: it may be about to ask."""
+        if len(self._kept) >= KEPT_MAX or not self._has_rivals(owner, QueueId(ask.queue), now):
+            self._answer(owner, self.donor.asked(owner, ask, self._sight.loads()))
+            return
+        self._kept.append((owner, ask))
+        if self._kept_until is None:
+            self._kept_until = Instant(now + RIVALS_US)
+
+    def _has_rivals(self, owner: str, queue: QueueId, now: Instant) -> bool:
+        for name, peer in self.peers.items():
+            load = None if name == owner else peer.fresh(now)
+            if load is not None and queue in load.queues and load.queues[queue].waiting > 0:
+                return True
+        return False
+
+    def _answer_kept(self) -> None:
+        kept, self._kept, self._kept_until = self._kept, [], None
+        for owner, ask in sorted(kept, key=lambda one: _precedence(one[1])):
+            self._answer(owner, self.donor.asked(owner, ask, self._sight.loads()))
 
     def _answer(self, owner: str, found: ev.ReservationAsked | Grant | Deny | None) -> None:
         if isinstance(found, ev.ReservationAsked):
@@ -164,6 +198,8 @@ class Federation:
 
     def settle(self, now: Instant) -> None:
         """After the commands of a step, and at ``next_deadline``: say and ask what is due."""
+        if self._kept_until is not None and now >= self._kept_until:
+            self._answer_kept()
         since = None if self._told is None else now - self._told
         if since is None or since >= LOAD_EVERY_US:
             self._say_load(now, self._sight.loads())
@@ -181,8 +217,8 @@ class Federation:
     def next_deadline(self, now: Instant) -> Instant:
         """Return when ``settle`` is due at the latest."""
         told = now if self._told is None else Instant(self._told + LOAD_EVERY_US)
-        late = self.owner.next_deadline()
-        return told if late is None else min(told, late)
+        due = (told, self.owner.next_deadline(), self._kept_until)
+        return min(at for at in due if at is not None)
 
     def leave(self, now: Instant) -> None:
         """Say that the center goes down: nobody is to be sent here any more."""
@@ -219,3 +255,9 @@ class Federation:
     def _refuse(self, center: str, why: Refused) -> None:
         known = center if center in self.peers or center == self.settings.center else ""
         self.refused[known, why] += 1
+
+
+def _precedence(ask: Ask) -> tuple[int, int]:
+    """Return an asking's place among others: as in one queue, by class and by wait."""
+    contact_class = ask.contact_class or ContactClass.NORMAL
+    return CLASS_RANK[contact_class], -(ask.waited_us + (ask.head_start_us or 0))

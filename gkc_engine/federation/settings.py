@@ -24,6 +24,10 @@ ASK_TIMEOUT_US: Final = Micros(SECOND)
 HOLD_US: Final = Micros(3 * SECOND)
 """An operator is kept free for so long from when he was asked for."""
 
+RIVALS_US: Final = Micros(SECOND // 200)
+"""So long an asking is kept while others, too, have somebody waiting: who has waited longest gets
+the operator, not who is nearest. Well below what a round trip may take."""
+
 BLOCK_US: Final = Micros(30 * SECOND)
 """A center whose trunk gave no sign is not asked for so long."""
 
