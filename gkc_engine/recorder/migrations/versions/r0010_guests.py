@@ -7,8 +7,8 @@ from alembic import op
 
 from gkc_engine.recorder import schema
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 _OF_CONTACT = (
     sa.Column("overflow_returned", sa.Integer),
