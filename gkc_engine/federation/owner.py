@@ -123,7 +123,9 @@ class Owner:
         told = self._denied.get(contact_id)
         if not told:
             return frozenset()
-        return frozenset(name for name, seq in told.items() if peers[name].load_seq <= seq)
+        return frozenset(
+            name for name, seq in told.items() if name in peers and peers[name].load_seq <= seq
+        )
 
     def _ask(self, waiter: Waiter, peer: Peer, why: Choice, now: Instant) -> Ask:
         reservation_id = self._new_id()

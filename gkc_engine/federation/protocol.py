@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
+import msgspec
+
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import CLASS_RANK, ContactClass
@@ -113,6 +115,12 @@ class Federation:
         """When we last said how we stand."""
         self._free: frozenset[QueueId] = frozenset()
         """Queues of which we then said that somebody is free."""
+
+    def change(self, settings: FederationSettings) -> None:
+        """Take other settings from now on. What is under way goes on; our name stays."""
+        settings = msgspec.structs.replace(settings, center=self.settings.center)
+        self.settings = self.owner.settings = self.donor.settings = settings
+        self.peers = {name: self.peers.get(name) or Peer(name) for name in settings.peers}
 
     # --- in -------------------------------------------------------------------------------------
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as data_field
+from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct, field
@@ -35,6 +38,24 @@ ASKS_MAX: Final = 64
 """Reservations that one center asks for at a time."""
 
 
+class CenterLevel(StrEnum):
+    """Where a center stands in the tree; the highest first."""
+
+    CITY = "city"
+    OKRUG = "okrug"
+    DISTRICT = "district"
+
+
+class CenterStatus(StrEnum):
+    """How far a center is on its way into service."""
+
+    PLANNED = "planned"
+    """Takes no citizens from others and sends none."""
+    PILOT = "pilot"
+    """Takes part as if live; shown as what it is."""
+    LIVE = "live"
+
+
 class OverflowRule(Struct, kw_only=True, frozen=True):
     """Who may be served elsewhere: ``overflow:`` of the config."""
 
@@ -64,3 +85,28 @@ class FederationSettings(Struct, kw_only=True, frozen=True):
     """So many operators who could take a contact stay free for the center's own citizens."""
     own_sl_min_milli: int = 0
     """Below this service level of now a queue takes no guests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSettings:
+    """How NATS is reached. A secret is in no ``repr``."""
+
+    urls: tuple[str, ...]
+    """``nats://HOST:PORT`` or ``tls://HOST:PORT``; the first that answers is taken."""
+    user: str | None = None
+    password: str | None = data_field(default=None, repr=False)
+    ca: str | None = None
+    """A file of certificates (PEM) that the server's must come from; ``None``: the system's."""
+    cert: str | None = None
+    """Our own certificate (PEM), and its key: both or none."""
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trunk:
+    """Where another center's Asterisk takes calls from centers (SIP)."""
+
+    center: str
+    host: str
+    """A name or an address; one of IPv6 without its brackets."""
+    port: int
