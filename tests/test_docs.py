@@ -180,7 +180,7 @@ def keys_in(tree: Tree, names: Callable[[str], bool]) -> Iterator[str]:
 NAMED_BY_PEOPLE = frozenset(
     (
         *("queues", "operators", "prompts", "services", "skills", "ivr", "calendars", "numbers"),
-        *("pools", "traffic", "guardrails", "files", "recipients", "centers", "penalties"),
+        *("pools", "traffic", "guardrails", "files", "recipients", "centers", "penalties", "week"),
     )
 )
 

@@ -12,6 +12,7 @@ from gkc_engine.config.federation_checks import check_federation
 from gkc_engine.config.menu_checks import check_menus
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
 from gkc_engine.config.outbound_checks import check_outbound
+from gkc_engine.config.policy_checks import check_policy
 from gkc_engine.config.problems import Path, Place, Problem, closest, problem, shown
 from gkc_engine.config.report_checks import check_reports
 from gkc_engine.config.source import Source
@@ -103,6 +104,7 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     check_alerts(findings)
     check_reports(findings)
     check_federation(findings)
+    check_policy(findings)
     for name in config.thresholds.queues:
         findings.refer("queues", name, ("thresholds", "queues", name), key=True)
     _prompts(findings)

@@ -20,6 +20,7 @@ from gkc_engine.config.federation_model import FederationModel, OverflowRuleMode
 from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
 from gkc_engine.config.outbound_model import OutboundModel
+from gkc_engine.config.policy_model import PolicyModel, ServiceModel
 from gkc_engine.config.report_model import MailModel, RecipientModel, ReportModel
 from gkc_engine.config.store import StoreModel
 from gkc_engine.config.thresholds_model import ThresholdsModel
@@ -102,14 +103,6 @@ class NumberModel(Model):
         if (self.ivr is None) == (self.queue is None):
             raise expected("exactly one of ivr: MENU and queue: QUEUE")
         return self
-
-
-class ServiceModel(Model):
-    """An information service of an executive body."""
-
-    title: Text
-    body: Text | None = None
-    """The executive body in full."""
 
 
 class RelaxModel(Model):
@@ -368,6 +361,8 @@ class Config(Model):
     """The other centers of the city. A center without this section runs alone."""
     overflow: Annotated[tuple[OverflowRuleModel, ...], Field(max_length=200)] = ()
     """Whose operators may answer too; of each queue the first rule that applies here holds."""
+    policy: PolicyModel | None = None
+    """What the city asks of every center; compared with the rest, decides nothing by itself."""
 
     @property
     def tree(self) -> str:
