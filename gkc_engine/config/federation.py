@@ -191,7 +191,7 @@ def _rules(config: Config, own: Member, known: Mapping[str, Member]) -> Iterator
             gain_min_us=rule.gain_min,
             donor_sl_min_milli=_milli(rule.donor_sl_min),
             prefer=own.parent if rule.prefer == RELATIONS[0] else rule.prefer,
-            penalties_us={name: us for name, us in rule.penalties.items() if name in to},
+            penalties_us=dict(rule.penalties),
         )
 
 

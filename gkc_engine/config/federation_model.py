@@ -122,6 +122,11 @@ def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _list_schema(items: dict[str, object], most: int) -> WithJsonSchema:
+    """What pydantic says of a list's length when a validator stands before it is of texts."""
+    return WithJsonSchema({"type": "array", "items": items, "minItems": 1, "maxItems": most})
+
+
 def _queues(value: object) -> object:
     if value == ALL:
         return (ALL,)
@@ -209,12 +214,18 @@ class OverflowRuleModel(Model):
 
     queues: RuleQueues
     to: Annotated[
-        tuple[CenterName, ...], AfterValidator(_each_once), Field(min_length=1, max_length=1000)
+        tuple[CenterName, ...],
+        AfterValidator(_each_once),
+        Field(min_length=1, max_length=1000),
+        _list_schema({"type": "string"}, 1000),
     ]
     """Centers, or ``parent``, ``children``, ``siblings``; of equals the first is asked."""
-    levels: Annotated[tuple[CenterLevel, ...], AfterValidator(_each_once), Field(min_length=1)] = (
-        tuple(CenterLevel)
-    )
+    levels: Annotated[
+        tuple[CenterLevel, ...],
+        AfterValidator(_each_once),
+        Field(min_length=1),
+        _list_schema({"enum": list(CenterLevel)}, len(CenterLevel)),
+    ] = tuple(CenterLevel)
     """The rule applies in centers of these levels."""
     after: Duration = Micros(20 * SECOND)
     """Since the first queue in the city."""

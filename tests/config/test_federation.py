@@ -41,7 +41,7 @@ FEDERATION = """federation:
 """
 RULES = """overflow:
   - {queues: all, to: [parent, siblings], levels: [okrug], prefer: parent, penalties: {yug: 10s}}
-  - {queues: [passport], to: [children], after: 0s, gain_min: 5s, donor_sl_min: 0.655, max_hops: 1}
+  - {queues: [passport], to: [children], after: 0s, gain_min: 5s, donor_sl_min: 0.5697, max_hops: 1}
 """
 GENERAL_KEY = "  general:\n"
 PASSPORT, GENERAL = QueueId("passport"), QueueId("general")
@@ -89,7 +89,7 @@ def test_a_rule_is_read_from_where_the_center_stands(tmp_path: Path) -> None:
             to=("luga", "polyana"),
             after_us=Micros(0),
             gain_min_us=Micros(5 * SECOND),
-            donor_sl_min_milli=655,
+            donor_sl_min_milli=570,
         ),
     )
 
@@ -274,6 +274,14 @@ def test_a_good_tree_has_no_warning_of_ours(tmp_path: Path) -> None:
     assert [w.path for w in warnings] == ["pbx"]
 
 
+def test_a_password_that_stays_on_the_machine_is_nothing_to_tell(tmp_path: Path) -> None:
+    near = "[nats://127.0.0.1, 'nats://[::1]:4222', nats://localhost:4222, tls://10.1.0.1]"
+    link = ("nats://127.0.0.1:4222", f"{near}\n  user: sever\n  secret: env:NATS")
+    rules = RULES.replace("queues: all", "queues: [general]")
+    warnings = inspect(city(tmp_path, FEDERATION + rules, link)).warnings
+    assert [w.path for w in warnings] == ["pbx"]
+
+
 def test_a_parent_alone_is_told(tmp_path: Path) -> None:
     folder = tiny_city(tmp_path, ("name: tiny,", "name: tiny, parent: centr,"))
     paths = [w.path for w in inspect(folder).warnings]
@@ -304,6 +312,15 @@ def test_a_parent_alone_is_told(tmp_path: Path) -> None:
             ["federation.token_key env:GKC_TEST_TOKEN_KEY→env:OTHER (from the next start on)"],
         ),
         (
+            "  token_key:",
+            "  user: sever\n  secret: env:NATS\n  tls: {ca: hub.pem}\n  token_key:",
+            [
+                "federation.user none→sever (from the next start on)",
+                "federation.secret none→env:NATS (from the next start on)",
+                "federation.tls none→{ca: hub.pem} (from the next start on)",
+            ],
+        ),
+        (
             "10.3.0.1:5160",
             "10.3.0.2:5160",
             ["federation.centers.yug.trunk 10.3.0.1:5160→10.3.0.2:5160 (and gkc pbx config)"],
@@ -322,14 +339,14 @@ def test_a_parent_alone_is_told(tmp_path: Path) -> None:
         (
             (
                 "{yug: 10s}}\n  - {queues: [passport], to: [children], after: 0s, gain_min: 5s,"
-                " donor_sl_min: 0.655, max_hops: 1}\n"
+                " donor_sl_min: 0.5697, max_hops: 1}\n"
             ),
             "{yug: 90s}}\n",
             [
                 (
                     "overflow [{queues: [all], to: [parent, siblings], levels: [okrug],"
                     " prefer: parent, penalties: {yug: 10s}}, {queues: [passport], to: [children],"
-                    " after: 0s, gain_min: 5s, donor_sl_min: 0.655, max_hops: 1}]→"
+                    " after: 0s, gain_min: 5s, donor_sl_min: 0.5697, max_hops: 1}]→"
                     "[{queues: [all], to: [parent, siblings], levels: [okrug], prefer: parent,"
                     " penalties: {yug: 90s}}]"
                 )

@@ -306,7 +306,7 @@ def test_a_lock_on_nothing_is_told(tmp_path: Path) -> None:
 
 
 def test_a_wrong_value_is_told_once(tmp_path: Path) -> None:
-    found = told(tmp_path, ("servicelevel: 20s", "servicelevel: 20"))
+    found = told(tmp_path, ("maxwait: 20m", "maxwait: 20"))
     assert len(found) == 1
     assert "a duration such as" in found[0]
 
@@ -413,6 +413,24 @@ def test_where_the_hours_fall_short(
     gap = first_gap(own, policy)
     assert gap is not None
     assert (gap.own, gap.policy, gap.found) == found
+
+
+@pytest.mark.parametrize(
+    ("own", "policy"),
+    [
+        (calendar(week={"mon-fri": ["09:00-13:00", "13:00-18:00"]}), calendar(week=MON_FRI)),
+        (
+            # 2026-12-30 is a Wednesday; of two keys that name a day the first holds.
+            calendar(
+                week=DAILY,
+                dates={"2026-12-30": ["09:00-18:00"], "2026-12-28..2026-12-31": []},
+            ),
+            calendar(week={"wed": ["09:00-18:00"]}),
+        ),
+    ],
+)
+def test_where_the_hours_do_not_fall_short(own: CalendarModel, policy: CalendarModel) -> None:
+    assert first_gap(own, policy) is None
 
 
 def test_more_dates_than_can_be_compared_are_refused() -> None:
