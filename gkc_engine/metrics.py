@@ -215,6 +215,12 @@ class Metrics:
         self.agi_sessions = Gauge(
             "gkc_agi_sessions", "Calls that the engine holds by FastAGI.", registry=registry
         )
+        self.guests_refused = Counter(
+            "gkc_guests_refused_total",
+            "Calls of other centers that were not let in, by what was wrong with their token.",
+            ["reason"],
+            registry=registry,
+        )
         self.control_requests = Counter(
             "gkc_control_requests_total", "Requests at the control socket.", registry=registry
         )
