@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ from gkc_engine.channels.phone.entry import Entry
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.host import QueueVoice, Sound
 from gkc_engine.channels.phone.outbound_rules import Night, OutboundRules
-from gkc_engine.channels.phone.plan import PhonePlan
+from gkc_engine.channels.phone.plan import Between, PhonePlan
 from gkc_engine.channels.phone.recording import Recordings
 from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
@@ -21,6 +21,7 @@ from gkc_engine.ids import SECOND, AgentId, QueueId, SkillId
 from gkc_engine.ivr.fragments import builtin_texts
 from gkc_engine.ivr.prompts import PromptStore, TtsSettings, prompt_texts
 from gkc_engine.numbers import normalise
+from gkc_engine.pbx.model import CenterTrunk
 
 FALLBACK_DEFAULT = "gkc-default"
 
@@ -69,6 +70,17 @@ def recordings_of(config: Config, state: Path) -> Recordings:
         folder=state.resolve() / config.recording.path,
         format=config.recording.format,
         zone=ZoneInfo(config.center.timezone),
+    )
+
+
+def between_centers(center: str, token_key: str, trunks: Iterable[CenterTrunk]) -> Between:
+    """Return how the phone channel calls other centers and knows theirs, by ``trunks``."""
+    found = tuple(trunks)
+    return Between(
+        center=center,
+        token_key=token_key,
+        dials={trunk.center: f"PJSIP/{trunk.endpoint}" for trunk in found},
+        comes={f"PJSIP/{trunk.guests}": trunk.center for trunk in found},
     )
 
 

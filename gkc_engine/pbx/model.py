@@ -325,11 +325,14 @@ class PbxPlan:
         self._check_open_phones()
 
     def _check_centers(self) -> None:
-        check_distinct((trunk.center for trunk in self.centers), "other centers")
         known: dict[str, str] = {}
+        names = {self.center: "is this one"}
         for trunk in self.centers:
-            if trunk.center == self.center:
-                raise ConfigError(f"other centers: found {trunk.center!r}, which is this one")
+            if trunk.center in names:
+                raise ConfigError(
+                    f"other centers: found {trunk.center!r}, which {names[trunk.center]}"
+                )
+            names[trunk.center] = "is named twice"
             other = known.setdefault(trunk.match, trunk.center)
             if other != trunk.center:
                 raise ConfigError(

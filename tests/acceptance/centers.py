@@ -26,7 +26,7 @@ from gkc_engine.channels.phone.ami import AmiLink
 from gkc_engine.channels.phone.channel import PhoneChannel
 from gkc_engine.channels.phone.entry import EntryDesk
 from gkc_engine.channels.phone.menu_run import MenuRunner
-from gkc_engine.channels.phone.plan import Between, KnownCall
+from gkc_engine.channels.phone.plan import KnownCall
 from gkc_engine.clock import SystemClock
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.settings import to_settings
@@ -139,12 +139,7 @@ class Center:
 
     def _channel(self) -> PhoneChannel:
         plan = plans.phone_plan(self.config, lambda _name, _language: None)
-        plan.between = Between(
-            center=self.name,
-            token_key=self.key,
-            dials={t.center: f"PJSIP/{t.endpoint}" for t in self._others},
-            comes={f"PJSIP/{t.guests}": t.center for t in self._others},
-        )
+        plan.between = plans.between_centers(self.name, self.key, self._others)
         return PhoneChannel(
             self.engine,
             plan,

@@ -21,6 +21,7 @@ from tests.acceptance.harness import until
 from tests.acceptance.phone import Leg, Phone
 from tests.acceptance.stage import PASSPORT
 from tests.acceptance.transfer_cases import hears_each_other, hears_music
+from tests.acceptance.trials import now
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 
@@ -336,6 +337,36 @@ async def test_the_donors_engine_is_dead(city: City) -> None:
     await hears_music(leg)
     await city.donor.revive()
     await city.donor.agent_is("anna", "ready")
+
+
+async def test_the_donors_engine_hangs(city: City) -> None:
+    """It takes the call and says nothing: he is back after 1.5 s, and nobody holds the line."""
+    await city.donor.login("anna")
+    contact_id, leg, _ = await waits(city)
+    grant = await city.reserve(contact_id)
+    await city.donor.die()
+    asked: list[asyncio.StreamWriter] = []
+    gone = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(writer)
+        while await reader.read(4096):
+            pass
+        gone.set()
+
+    hung = await asyncio.start_server(silent, "127.0.0.1", city.donor.ports.agi)
+    await city.donor.asterisk.cli(f"dialplan set global GKC_HEARTBEAT {int(now())}")
+    await city.send(grant)
+    assert await city.home.outcome(contact_id) == ("sever:anna", "unreachable")
+    (offer,) = city.home.said(cmd.OfferEnded, contact_id)
+    assert 1_400_000 < offer.ended - offer.created < 2_500_000
+    await hears_music(leg)
+    await asyncio.wait_for(gone.wait(), 5)
+    assert len(asked) == 1
+    asked[0].close()
+    hung.close()
+    await city.donor.revive()
+    await is_empty(city.donor)
 
 
 @pytest.mark.parametrize("then", ["answered", "not answered"])

@@ -10,8 +10,9 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import ContactEnded, OfferContact, OfferEnded, OverflowContact
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.contact_token import ContactToken, TokenSigner
-from gkc_engine.channels.phone.plan import Between
 from gkc_engine.ids import SECOND, ContactId, Instant, Micros, QueueId, abroad
+from gkc_engine.pbx.model import CenterTrunk
+from gkc_engine.plans import between_centers
 from tests.channels.test_cel import line, stamp
 from tests.channels.test_outbound import dial_is_over, tell
 from tests.channels.test_resync import cel
@@ -26,12 +27,8 @@ ABROAD = abroad("sever", "7")
 
 
 def join(here: World, center: str = "centr", other: str = "sever") -> None:
-    here.channel.plan.between = Between(
-        center=center,
-        token_key=KEY,
-        dials={other: f"PJSIP/gkc-center-{other}"},
-        comes={f"PJSIP/gkc-guests-{other}": other},
-    )
+    trunk = CenterTrunk(center=other, host="10.0.0.2")
+    here.channel.plan.between = between_centers(center, KEY, [trunk])
 
 
 async def granted(here: World, seconds: float, left_s: float = 3) -> None:

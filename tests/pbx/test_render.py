@@ -118,8 +118,8 @@ def test_a_center_that_is_alone_has_no_way_in_for_others() -> None:
 @pytest.mark.parametrize(
     ("centers", "said"),
     [
-        ([("centr", "10.0.0.1")], "which is this one"),
-        ([("sever", "10.0.0.1"), ("sever", "10.0.0.2")], "one name to Asterisk"),
+        ([("centr", "10.0.0.1")], "is this one"),
+        ([("sever", "10.0.0.1"), ("sever", "10.0.0.2")], "is named twice"),
         ([("sever", "10.0.0.1"), ("yug", "10.0.0.1")], "give each its own"),
         ([("sever", "sever example")], "trunk to sever"),
         ([("sever\n[x]", "10.0.0.1")], "another center's name"),
