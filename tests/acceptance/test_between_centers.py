@@ -416,6 +416,7 @@ async def test_the_donors_engine_dies_while_they_talk(city: City, ends: str) -> 
 async def test_his_own_engine_dies_while_she_is_rung(city: City, then: str) -> None:
     contact_id, leg, hers = await rings_abroad(city)
     await city.home.die()
+    await hears_music(leg)  # Dial's own
     if then == "not answered":
         hers.refuse(486)
         await asyncio.wait_for(hers.ended.wait(), 5)
