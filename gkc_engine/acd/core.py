@@ -17,6 +17,7 @@ from typing import Any, Final, get_args
 from gkc_engine.acd import (
     agents,
     broadcasts,
+    capacity,
     center,
     contacts,
     door,
@@ -370,6 +371,22 @@ class Acd:
     def standings(self) -> list[views.Standing]:
         """Return where every contact stands, for the figures of queues."""
         return views.standings(self._world)
+
+    def capacities(self, medium: Medium) -> list[capacity.Capacity]:
+        """Return what the center can do now for each queue, whoever waits there."""
+        return capacity.capacities(self._world, medium)
+
+    def at_work(self, medium: Medium) -> int:
+        """Return how many agents are logged in for a medium."""
+        return capacity.at_work(self._world, medium)
+
+    def in_line(self, medium: Medium) -> list[capacity.InLine]:
+        """Return the center's own contacts that stand in queues of a medium."""
+        return capacity.in_line(self._world, medium)
+
+    def guests(self) -> list[ContactId]:
+        """Return the other centers' contacts that are here."""
+        return capacity.guests(self._world)
 
     def queues(self) -> Iterator[QueueId]:
         """Iterate over the queues in config order, removed ones that still drain last."""

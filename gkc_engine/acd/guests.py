@@ -20,6 +20,7 @@ from gkc_engine.acd.world import Queue, World
 from gkc_engine.ids import ContactId, Instant, Micros, OfferId
 
 NO_QUEUE, CLOSED, NOBODY, OWN_FIRST = "no_queue", "closed", "nobody_free", "own_first"
+DENIALS = (NO_QUEUE, CLOSED, NOBODY, OWN_FIRST)
 """Why a reservation is denied."""
 
 NO_RESERVATION = "no_reservation"

@@ -17,6 +17,7 @@ REMEMBERED: Final = 2_000
 
 FLOOR = "floor"
 NOT_ASKABLE = "not_askable"
+RELEASED = "released"
 
 
 class Donor:
@@ -25,7 +26,8 @@ class Donor:
     def __init__(self, settings: FederationSettings) -> None:
         self.settings = settings
         self.counted: Counter[tuple[str, str]] = Counter()
-        """(Owner, ``granted`` or why not) -> how often, since the start."""
+        """(Owner, ``granted``, why not, or the disposition of its guest) -> how often, since the
+        start."""
         self._answers: dict[ContactId, tuple[str, Grant | Deny | None]] = {}
         """Reservation -> its owner, and the answer; ``None``: the core has not given it yet."""
         self._over: dict[ContactId, None] = {}
@@ -55,7 +57,7 @@ class Donor:
         if low and load.sl_milli < self.settings.own_sl_min_milli:  # type: ignore[union-attr,operator]
             return self._remember(owner, Deny(reservation_id=ask.reservation_id, reason=FLOOR))
         if reservation_id in self._over:
-            return self._remember(owner, Deny(reservation_id=ask.reservation_id, reason="released"))
+            return self._remember(owner, Deny(reservation_id=ask.reservation_id, reason=RELEASED))
         self._keep(reservation_id, owner, None)
         return ev.ReservationAsked(
             reservation_id=reservation_id,
@@ -97,6 +99,9 @@ class Donor:
             case cmd.DenyReservation():
                 deny = Deny(reservation_id=command.reservation_id, reason=command.reason)
                 return command.owner, self._remember(command.owner, deny)
+            case cmd.ContactEnded() if command.owner is not None:
+                self.counted[command.owner, command.disposition.value] += 1
+                return None
             case _:
                 return None
 

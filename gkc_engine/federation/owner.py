@@ -12,8 +12,10 @@ from msgspec import Struct
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
+from gkc_engine.acd import guests
 from gkc_engine.acd.commands import OfferOutcome
 from gkc_engine.federation.choice import Choice, choose
+from gkc_engine.federation.donor import FLOOR, NOT_ASKABLE, RELEASED
 from gkc_engine.federation.messages import Ask, Body, Deny, Grant, Release
 from gkc_engine.federation.peers import Peer
 from gkc_engine.federation.settings import (
@@ -34,6 +36,9 @@ LOOKED_AT: Final = 32
 
 NO_SIGN: Final = frozenset((OfferOutcome.UNREACHABLE, OfferOutcome.NO_ANSWER))
 """If it has not even rung, its trunk is dead or its engine is."""
+
+DENIALS: Final = frozenset((*guests.DENIALS, FLOOR, NOT_ASKABLE, RELEASED))
+"""Why a donor of our release denies."""
 
 ExpectedWait: TypeAlias = Callable[[ContactId], Micros | None]
 
@@ -73,6 +78,8 @@ class Owner:
         self.standing = Standing()
         self.counted: Counter[tuple[str, Counted]] = Counter()
         """(Center, what) -> how often, since the start."""
+        self.denials: Counter[tuple[str, str]] = Counter()
+        """(Center, why it denied) -> how often, since the start."""
         self._new_id = new_id
         self._asking: dict[ContactId, Asking] = {}
         """By reservation."""
@@ -177,6 +184,8 @@ class Owner:
             return
         peer.taken = max(0, peer.taken - 1)
         peer.empty.add(asking.queue)
+        # Its words, as far as we know them: it could make up any number of them.
+        self.denials[peer.name, deny.reason if deny.reason in DENIALS else "other"] += 1
         self._denied.setdefault(asking.contact_id, {})[peer.name] = peer.load_seq
         self._over(asking, Counted.DENIED)
 

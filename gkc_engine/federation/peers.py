@@ -41,6 +41,10 @@ class Refused(StrEnum):
     """From a life of its sender that is over, or from a second center of that name."""
     REPLAYED = "replayed"
     """Older than what the sender has said since."""
+    FORGED = "forged"
+    """It names another center than the line by which it came."""
+    FLOODED = "flooded"
+    """More from one center than anybody has to say."""
 
 
 @dataclass(slots=True)

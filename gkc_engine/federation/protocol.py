@@ -68,6 +68,23 @@ class Submit:
 
 Output: TypeAlias = Send | Submit
 
+HEARD: Final = frozenset(
+    (
+        cmd.GrantReservation,
+        cmd.DenyReservation,
+        cmd.ReleaseReservation,
+        cmd.OverflowContact,
+        cmd.ContactQueued,
+        cmd.PriorityChanged,
+        cmd.HoldContact,
+        cmd.OfferContact,
+        cmd.OfferEnded,
+        cmd.TreatContact,
+        cmd.ContactEnded,
+    )
+)
+"""Commands of which `said` takes note; of the others it need not be told."""
+
 
 class Sight(Protocol):
     """What is to be known of our own center."""
@@ -124,34 +141,40 @@ class Federation:
 
     # --- in -------------------------------------------------------------------------------------
 
-    def hear(self, data: bytes, now: Instant) -> None:
-        """Take a message from the line, whatever it is."""
+    def hear(self, data: bytes, now: Instant, by: str | None = None) -> None:
+        """Take a message from the line, whatever it is; ``settle`` is due after it.
+
+        ``by``: whose line it is, if the line knows; nobody speaks for another.
+        """
         try:
             message = decode(data)
         except OtherVersionError as error:
-            self._refuse(error.center, Refused.VERSION)
+            self.refuse(by or error.center, Refused.VERSION)
             return
         except PeerError:
-            self._refuse("", Refused.MALFORMED)
+            self.refuse(by or "", Refused.MALFORMED)
+            return
+        if by is not None and message.center != by:
+            self.refuse(by, Refused.FORGED)
             return
         if message.center == self.settings.center:
             if message.epoch != self._epoch:
-                self._refuse(message.center, Refused.OURSELVES)
+                self.refuse(message.center, Refused.OURSELVES)
             return
         peer = self.peers.get(message.center)
         if peer is None:
-            self._refuse(message.center, Refused.FOREIGN)
+            self.refuse(message.center, Refused.FOREIGN)
             return
         why = peer.accept(message, now)
         if why is not None:
-            self._refuse(peer.name, why)
+            self.refuse(peer.name, why)
             return
-        self._heard(peer, message.body, now)
+        self._heard(peer, message.body)
 
-    def _heard(self, peer: Peer, body: Body, now: Instant) -> None:
+    def _heard(self, peer: Peer, body: Body) -> None:
         match body:
             case Load():
-                self._look(now)
+                pass  # Who is to be sent there is looked for when we settle.
             case Ask():
                 self._asked(peer.name, body, now)
             case Release():
@@ -166,7 +189,6 @@ class Federation:
                     self._out.append(Submit(found))
             case Deny():
                 self.owner.denied(peer, body)
-                self._look(now)
 
     def _asked(self, owner: str, ask: Ask, now: Instant) -> None:
         """Answer at once, unless another center has somebody waiting: it may be about to ask."""
@@ -260,7 +282,8 @@ class Federation:
         )
         self._out.append(Send(center, encode(message)))
 
-    def _refuse(self, center: str, why: Refused) -> None:
+    def refuse(self, center: str, why: Refused) -> None:
+        """Count a message that is not listened to."""
         known = center if center in self.peers or center == self.settings.center else ""
         self.refused[known, why] += 1
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import TypeAlias
 
 from msgspec import Struct
 
 from gkc_engine.acd import commands as cmd
+from gkc_engine.acd.capacity import InLine
 from gkc_engine.acd.settings import CLASS_RANK, ContactClass
 from gkc_engine.ids import ContactId, Instant, Micros, QueueId
 
@@ -43,6 +44,21 @@ class Standing:
         """Other centers' contacts here: they are not sent on, whatever queue they come into."""
         self._lines: dict[QueueId, list[tuple[_Key, ContactId]]] = {}
         """Heaps; who has left a line is dropped when he comes to its head."""
+
+    def recall(self, lines: Iterable[InLine], guests: Iterable[ContactId]) -> None:
+        """Take who stood here before this run: nothing of them is said again."""
+        self._guests.update(guests)
+        for one in lines:
+            self._known[one.contact_id] = Waiter(
+                contact_id=one.contact_id,
+                queue=one.queue,
+                enqueued=one.enqueued,
+                sequence=one.sequence,
+                contact_class=one.contact_class,
+                head_start_us=one.head_start_us,
+            )
+            if one.waits:
+                self._waits(one.contact_id)
 
     def said(self, command: cmd.Command) -> None:
         """Take note of one command of the core."""
