@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from gkc_engine import plans
+from gkc_engine import federating, plans
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.alerting import Alerting
@@ -36,11 +36,13 @@ from gkc_engine.config.settings import applied
 from gkc_engine.config.store import leave_note, sqlite_path, store_name, store_url
 from gkc_engine.control.audit import as_text, logged
 from gkc_engine.control.blocking import BlockingMethods
+from gkc_engine.control.centers import CenterMethods
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.deliveries import DeliveryMethods
 from gkc_engine.control.destroying import DestroyingMethods
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
+from gkc_engine.control.pictures import Shared
 from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
 from gkc_engine.control.reactions import Reactions
 from gkc_engine.control.server import ControlServer
@@ -183,6 +185,12 @@ class App:
         numbers = Numbers(self.config.center.prefix, zone, self.recovery.last_numbers)
         self.phone = self._phone(FrontDesk(numbers, self.citizens))
         self.engine.attach(self.phone.perform)
+        self.part = federating.part_of(self.config, self.folder)
+        self.link = None
+        if self.part is not None:
+            self.link = federating.link_of(self.part, self.engine, self.expected, self.day)
+            self.engine.attach(self.link.perform)
+            self.engine.observe(self.link.observe)
         self.alerting = Alerting(
             self.engine,
             self.backend,
@@ -264,6 +272,9 @@ class App:
         voice = BroadcastVoice(lambda: self.prompts, lambda: self.config.center.languages[0])
         Reactions(self.backend, self.engine.acd, voice).register(control)
         self.alerting.register(control)
+        shared = Shared(loop.time)
+        zone = self.config.center.timezone
+        CenterMethods(self.link, self.part, zone, shared).register(control)
         self.delivery = Delivery(
             self.config, self.folder, self.state_dir, control.path.parent, self.clock
         )
@@ -284,12 +295,18 @@ class App:
             day=self.day,
             delivery=self.delivery,
         )
-        look = in_loop(gauges.set, lambda: self.observer.sample(self.backend))
+        works = [gauges.set, lambda: self.observer.sample(self.backend)]
+        if self.link is not None:
+            works.append(federating.CenterMetrics(self.metrics.registry, self.link).set)
+        look = in_loop(*works)
         file = sqlite_path(store_url(self.store, self.folder))
         disk = self.state_dir if file is None else file.parent
         self.metrics.before_scrape = with_disk(self.metrics, disk, look)
         await self.phone.start()
         stack.push_async_callback(self.phone.stop)
+        if self.link is not None:
+            self._spawn(self.link.run())
+            stack.push_async_callback(self.link.leave)
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
         self._spawn(self.alerting.run())
         for work in (self._follow_hours(), self.snapshots.run(), beat_forever()):

@@ -28,10 +28,10 @@ from gkc_engine.acd.events import (
     ReservationGranted,
     ReservationReleased,
 )
-from gkc_engine.engine import EngineBusyError, Step
+from gkc_engine.errors import GkcError
 from gkc_engine.federation.peers import Refused
 from gkc_engine.federation.protocol import EVERYBODY, HEARD, Federation, Send
-from gkc_engine.federation.settings import BusSettings
+from gkc_engine.federation.settings import LinkSettings
 from gkc_engine.ids import SECOND, Instant
 
 log = structlog.get_logger(__name__)
@@ -58,6 +58,9 @@ CONNECT_S: Final = 3.0
 PING_S: Final = 1
 PINGS_MAX: Final = 2
 """A server that is silent for 3 s is taken for dead."""
+
+HEARD_S: Final = 0.05
+"""So soon after a word of another center we look who may be sent there: a city says much."""
 
 GAP_S: Final = 0.01
 SHARE: Final = 20.0
@@ -103,7 +106,7 @@ class _Allowance:
 class Link:
     """One center's line to the others. Attach it to the engine, then ``run``."""
 
-    def __init__(self, engine: EngineLike, federation: Federation, bus: BusSettings) -> None:
+    def __init__(self, engine: EngineLike, federation: Federation, settings: LinkSettings) -> None:
         self.federation = federation
         self.up = False
         """Whether our leaf node answers; the hub may be gone all the same."""
@@ -111,8 +114,9 @@ class Link:
         self.connects = 0
         self.dropped: Counter[str] = Counter()
         """Why what was to be said, or submitted, was not -> how often."""
-        self._engine, self._bus = engine, bus
+        self._engine, self._settings = engine, settings
         self._name = federation.settings.center
+        self._where = ", ".join(settings.urls)
         self._allowances: dict[str, _Allowance] = {}
         self._outbox: deque[tuple[str, bytes, float]] = deque()
         self._outbox_bytes = 0
@@ -123,6 +127,10 @@ class Link:
         self._not_before = 0.0
         """When we may look again at who is sent elsewhere; the loop's time."""
 
+    def now(self) -> Instant:
+        """Return the engine's time."""
+        return self._engine.now()
+
     # --- the engine's side ----------------------------------------------------------------------
 
     def perform(self, command: Command, now: Instant) -> None:
@@ -130,7 +138,7 @@ class Link:
         if type(command) in HEARD:
             self.federation.said(command, now)
 
-    def observe(self, steps: Sequence[Step]) -> None:
+    def observe(self, steps: Sequence[object]) -> None:
         """After a group of steps: say what is to be said (``Engine.observe``)."""
         del steps
         self._pour()
@@ -145,7 +153,7 @@ class Link:
             key = f"{_KEYS[type(one.event)]}:{one.event.reservation_id}"
             try:
                 self._engine.submit(one.event, source=SOURCE, key=key)
-            except EngineBusyError:
+            except GkcError:
                 self.dropped["engine_busy"] += 1  # Silence to who asks; his contact keeps its place
 
     def _wake(self, after_s: float) -> None:
@@ -218,7 +226,7 @@ class Link:
         except Exception:
             self.dropped["failed"] += 1
             log.exception("federation_failed", center=by[:64])
-        self._wake(0.0)
+        self._wake(HEARD_S)
 
     def _allowed(self, by: str) -> bool:
         known = by if by in self.federation.peers or by == self._name else ""
@@ -236,7 +244,7 @@ class Link:
             try:
                 await self._connected()
             except (OSError, TimeoutError, nats.errors.Error, ssl.SSLError) as error:
-                self._down(_why(error, self._last_error, self._bus.url))
+                self._down(_why(error, self._last_error, self._where))
             await asyncio.sleep(AGAIN_S)
 
     async def _connected(self) -> None:
@@ -270,7 +278,7 @@ class Link:
             _abort(client)
 
     def _options(self, over: asyncio.Event) -> dict[str, Any]:
-        bus = self._bus
+        settings = self._settings
 
         async def closed() -> None:
             over.set()
@@ -279,12 +287,13 @@ class Link:
             self._last_error = str(error) or type(error).__name__
 
         return {
-            "servers": [bus.url],
+            "servers": list(settings.urls),
             "name": f"gkc {self._name}",
-            "user": bus.user,
-            "password": bus.password,
-            "tls": _tls(bus),
+            "user": settings.user,
+            "password": settings.password,
+            "tls": _tls(settings),
             "allow_reconnect": False,
+            "dont_randomize": True,
             "max_reconnect_attempts": 1,
             "reconnect_time_wait": 0,
             "connect_timeout": 2,
@@ -298,7 +307,7 @@ class Link:
     def _came_up(self, client: Client) -> None:
         self._client, self.up, self.problem = client, True, ""
         self.connects += 1
-        log.info("bus_up", url=_safe(self._bus.url), center=self._name)
+        log.info("bus_up", url=self._where, center=self._name)
         self._wake(0.0)
 
     def _went_down(self) -> None:
@@ -313,7 +322,7 @@ class Link:
         """Say why there is no connection, once for each reason."""
         if problem != self.problem:
             self.problem = problem
-            log.warning("bus_down", url=_safe(self._bus.url), problem=problem)
+            log.warning("bus_down", url=self._where, problem=problem)
 
     async def leave(self) -> None:
         """Tell the others that we go down, if the bus lets us."""
@@ -332,12 +341,12 @@ class Link:
         self.up = False
 
 
-def _tls(bus: BusSettings) -> ssl.SSLContext | None:
-    if bus.ca is None:
-        return None
-    context = ssl.create_default_context(cafile=bus.ca)
-    if bus.cert is not None:
-        context.load_cert_chain(bus.cert, bus.key)
+def _tls(settings: LinkSettings) -> ssl.SSLContext | None:
+    if settings.ca is None and settings.cert is None:
+        return None  # Of a ``tls://`` the system's authorities are believed.
+    context = ssl.create_default_context(cafile=settings.ca)
+    if settings.cert is not None:
+        context.load_cert_chain(settings.cert, settings.key)
     return context
 
 
@@ -352,16 +361,10 @@ def _abort(client: Client) -> None:
         writer.transport.abort()
 
 
-def _safe(url: str) -> str:
-    """Return the address without the password that may stand in it."""
-    scheme, _, rest = url.rpartition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]
-
-
 def _why(error: Exception, said: str, url: str) -> str:
     text = said or str(error) or type(error).__name__
     if "uthorization" in text:
-        return f"{_safe(url)} refuses us: user or password is not one of its own"
+        return f"{url} refuses us: user or password is not one of its own"
     if isinstance(error, TimeoutError):
-        return f"{_safe(url)} does not answer"
-    return f"{_safe(url)}: {text}"
+        return f"{url} does not answer"
+    return f"{url}: {text}"

@@ -143,9 +143,20 @@ def decode(data: bytes) -> Message:
     if len(data) > BYTES_MAX:
         raise PeerError(f"a message of {len(data)} bytes; {BYTES_MAX} are allowed")
     try:
-        head = _HEAD.decode(data)
-        if head.version != VERSION:
-            raise OtherVersionError(head.center, head.version)
-        return _DECODER.decode(data)
+        message = _DECODER.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        _refuse_other_version(data)
         raise PeerError(f"no message between centers: {error}") from error
+    if message.version != VERSION:
+        raise OtherVersionError(message.center, message.version)
+    return message
+
+
+def _refuse_other_version(data: bytes) -> None:
+    """Raise OtherVersionError if that is why a message cannot be read."""
+    try:
+        head = _HEAD.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return
+    if head.version != VERSION:
+        raise OtherVersionError(head.center, head.version)

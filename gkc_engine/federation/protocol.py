@@ -123,7 +123,7 @@ class Federation:
         self.donor = Donor(settings)
         self.refused: Counter[tuple[str, Refused]] = Counter()
         """(Center as it calls itself, at most of those we know) -> messages not listened to."""
-        self._sight, self._epoch, self._seq = sight, epoch, 0
+        self.sight, self._epoch, self._seq = sight, epoch, 0
         self._out: list[Output] = []
         self._kept: list[tuple[str, Ask]] = []
         """Askings that are answered together, the longest wait first; and from when on."""
@@ -169,9 +169,9 @@ class Federation:
         if why is not None:
             self.refuse(peer.name, why)
             return
-        self._heard(peer, message.body)
+        self._heard(peer, message.body, now)
 
-    def _heard(self, peer: Peer, body: Body) -> None:
+    def _heard(self, peer: Peer, body: Body, now: Instant) -> None:
         match body:
             case Load():
                 pass  # Who is to be sent there is looked for when we settle.
@@ -193,7 +193,7 @@ class Federation:
     def _asked(self, owner: str, ask: Ask, now: Instant) -> None:
         """Answer at once, unless another center has somebody waiting: it may be about to ask."""
         if len(self._kept) >= KEPT_MAX or not self._has_rivals(owner, QueueId(ask.queue), now):
-            self._answer(owner, self.donor.asked(owner, ask, self._sight.loads()))
+            self._answer(owner, self.donor.asked(owner, ask, self.sight.loads()))
             return
         self._kept.append((owner, ask))
         if self._kept_until is None:
@@ -209,7 +209,7 @@ class Federation:
     def _answer_kept(self) -> None:
         kept, self._kept, self._kept_until = self._kept, [], None
         for owner, ask in sorted(kept, key=lambda one: _precedence(one[1])):
-            self._answer(owner, self.donor.asked(owner, ask, self._sight.loads()))
+            self._answer(owner, self.donor.asked(owner, ask, self.sight.loads()))
 
     def _answer(self, owner: str, found: ev.ReservationAsked | Grant | Deny | None) -> None:
         if isinstance(found, ev.ReservationAsked):
@@ -232,9 +232,9 @@ class Federation:
             self._answer_kept()
         since = None if self._told is None else now - self._told
         if since is None or since >= LOAD_EVERY_US:
-            self._say_load(now, self._sight.loads())
+            self._say_load(now, self.sight.loads())
         elif since >= LOAD_GAP_US:
-            loads = self._sight.loads()
+            loads = self.sight.loads()
             if not self._free_in(loads) <= self._free:
                 self._say_load(now, loads)
         self._look(now)
@@ -257,7 +257,7 @@ class Federation:
     # --- out ------------------------------------------------------------------------------------
 
     def _look(self, now: Instant) -> None:
-        for center, body in self.owner.look(self.peers, self._sight.expected_wait, now):
+        for center, body in self.owner.look(self.peers, self.sight.expected_wait, now):
             self._send(center, body)
 
     def _say_load(
@@ -265,7 +265,7 @@ class Federation:
     ) -> None:
         self._told, self._free = now, self._free_in(loads)
         queues: dict[str, QueueLoad] = dict(loads.items())
-        self._send(EVERYBODY, Load(state=state or self._sight.state(), queues=queues))
+        self._send(EVERYBODY, Load(state=state or self.sight.state(), queues=queues))
 
     @staticmethod
     def _free_in(loads: Mapping[QueueId, QueueLoad]) -> frozenset[QueueId]:

@@ -110,34 +110,23 @@ class Trunk:
     host: str
     """A name or an address; one of IPv6 without its brackets."""
     port: int
-class CenterEntry(Struct, kw_only=True, frozen=True):
-    """One center of the tree, as the config names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CenterEntry:
+    """A center of the tree, as the config names it."""
 
     name: str
-    level: str
-    """``city``, ``okrug`` or ``district``."""
-    parent: str | None = None
-    status: str = "live"
-    """``planned``, ``pilot`` or ``live``."""
-    title: str = ""
+    level: CenterLevel | None
+    parent: str | None
+    status: CenterStatus
 
 
-class BusSettings(Struct, kw_only=True, frozen=True):
-    """Where the local leaf node is, and as whom we come."""
-
-    url: str
-    user: str | None = None
-    password: str | None = None
-    ca: str | None = None
-    """File of who has signed the leaf's certificate; ``None``: no TLS."""
-    cert: str | None = None
-    key: str | None = None
-
-
-class Part(Struct, kw_only=True, frozen=True):
-    """What a config with ``federation:`` says of the others: all that wires a center in."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a config says of the other centers: all that is needed to take part."""
 
     settings: FederationSettings
-    bus: BusSettings
+    link: LinkSettings
     centers: tuple[CenterEntry, ...]
-    """Of the whole tree, ours among them, parents before their children."""
+    """Of the whole tree, ours among them."""

@@ -18,13 +18,9 @@ from gkc_engine.federation.messages import QUEUES_MAX, QueueLoad
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.settings import LOAD_EVERY_US, LOAD_GAP_US
 from gkc_engine.ids import ContactId, Instant, Micros, QueueId
-from gkc_engine.statistics.figures import Counts, service_level
 
 MEDIUM: Final = Medium.VOICE
 """Trunks carry calls; nothing else is sent on."""
-
-SL_FROM: Final = 10
-"""With fewer contacts in the last half hour a service level says nothing."""
 
 _WEEK_US: Final = 7 * 86_400 * 1_000_000
 _MANY: Final = 1_000_000
@@ -61,7 +57,7 @@ class CenterSight:
         *,
         expect: Callable[[ContactId, Instant], Micros | None],
         expect_new: Callable[[QueueId, Instant], Micros | None],
-        recent: Callable[[QueueId, Instant], Counts],
+        level: Callable[[QueueId, Instant], float | None],
         target_us: Callable[[QueueId], int],
         keep_free: int = 0,
         planned: bool = False,
@@ -73,14 +69,14 @@ class CenterSight:
             now: The engine's time.
             expect: How much longer a contact will wait (``ExpectedWait.expect``).
             expect_new: The same of one who comes now.
-            recent: Counts of the last half hour (``DayCounters.recent``).
+            level: A queue's service level of now; ``None``: too few contacts to tell.
             target_us: A queue's service level threshold.
             keep_free: So many operators are not offered to others.
             planned: The center takes no citizens yet.
         """
         self._core, self._now = core, now
         self._expect, self._expect_new = expect, expect_new
-        self._recent, self._target_us = recent, target_us
+        self._level, self._target_us = level, target_us
         self._keep_free, self._planned = keep_free, planned
         self._loads: dict[QueueId, QueueLoad] = {}
         self._looked: Instant | None = None
@@ -121,12 +117,10 @@ class CenterSight:
 
     def _slowly(self, queue: QueueId, now: Instant) -> _Slow:
         wait_us = self._expect_new(queue, now)
-        counts = self._recent(queue, now)
-        level = service_level(counts)
-        enough = level is not None and counts.answered + counts.abandoned >= SL_FROM
+        level = self._level(queue, now)
         return _Slow(
             None if wait_us is None else min(max(0, wait_us), _WEEK_US),
-            round(level * 1000) if level is not None and enough else None,
+            None if level is None else round(level * 1000),
         )
 
     def state(self) -> State:

@@ -25,10 +25,9 @@ from gkc_engine.federation.link import Link
 from gkc_engine.federation.messages import QueueLoad
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.protocol import Federation
-from gkc_engine.federation.settings import BusSettings, FederationSettings, OverflowRule
+from gkc_engine.federation.settings import FederationSettings, LinkSettings, OverflowRule
 from gkc_engine.federation.sight import CenterSight
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId, seconds
-from gkc_engine.statistics.figures import Counts
 from tests.channels.world import Memory
 from tests.ports import free_port
 
@@ -63,7 +62,7 @@ def rule(*to: str) -> OverflowRule:
 class Node:
     """One center: its engine, its part in the city, its line."""
 
-    def __init__(self, part: FederationSettings, bus: BusSettings, operators: int) -> None:
+    def __init__(self, part: FederationSettings, bus: LinkSettings, operators: int) -> None:
         self.name, self.operators = part.center, operators
         self.memory = Memory()
         self.engine = Engine(Acd(), SystemClock(), self.memory)
@@ -132,7 +131,7 @@ def sight_of(engine: Engine, expected: ExpectedWait, part: FederationSettings) -
         engine.now,
         expect=lambda contact, now: expected.expect(engine.acd, contact, now),
         expect_new=lambda queue, now: expected.expect_new(engine.acd, queue, now),
-        recent=lambda _queue, _now: Counts(),
+        level=lambda _queue, _now: None,
         target_us=lambda _queue: 20 * SECOND,
         keep_free=part.keep_free,
     )
@@ -196,11 +195,11 @@ class Buses:
             )
             self.leaves[name] = BusProcess(leaf_text(leaf), folder / name, port)
 
-    def settings(self, name: str) -> BusSettings:
+    def settings(self, name: str) -> LinkSettings:
         """Return how a center's engine reaches its leaf."""
         port = self.leaves[name].port
-        return BusSettings(
-            url=f"nats://127.0.0.1:{port}",
+        return LinkSettings(
+            urls=(f"nats://127.0.0.1:{port}",),
             user=LINK_USER,
             password=SECRET,
             ca=None if self._tls is None else str(self._tls.ca),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
-import msgspec
+import pytest
+import structlog
 
 from bench.figures import percentile
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
+from gkc_engine.federation import link as module
 from gkc_engine.federation.messages import VERSION, Load, Message, encode
 from gkc_engine.federation.peers import Refused, State
-from gkc_engine.federation.settings import BusSettings, FederationSettings
+from gkc_engine.federation.settings import FederationSettings, LinkSettings
 from gkc_engine.ids import AgentId, ContactId, abroad
 from tests.federation.centers import (
     SECRET,
@@ -120,22 +123,35 @@ async def test_a_center_that_goes_down_says_so(tmp_path: Path) -> None:
         await until(lambda: nodes["centr"].state_of("sever") is State.GOING_DOWN)
 
 
-async def test_a_wrong_password_is_told_once_and_in_words(tmp_path: Path) -> None:
-    async with buses(tmp_path, ("centr", "sever")) as city:
-        good = city.settings("centr")
-        bad = msgspec.structs.replace(good, password=SECRET + "x")
+async def test_a_wrong_password_is_told_once_and_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.05)
+    async with buses(tmp_path, ("centr",)) as city:
+        bad = dataclasses.replace(city.settings("centr"), password=SECRET + "x")
         node = Node(FederationSettings(center="centr"), bad, 0)
-        tasks = await node.start()
-        await until(lambda: "refuses us" in node.link.problem)
+        tries: list[object] = []
+        options = node.link._options
+
+        def noted(over: asyncio.Event) -> dict[str, object]:
+            tries.append(over)
+            return options(over)
+
+        monkeypatch.setattr(node.link, "_options", noted)
+        with structlog.testing.capture_logs() as logged:
+            tasks = await node.start()
+            await until(lambda: len(tries) > 3)
+        assert [line["event"] for line in logged if "bus" in line["event"]] == ["bus_down"]
+        assert "refuses us" in node.link.problem
         assert not node.link.up
-        assert SECRET not in node.link.problem
+        assert SECRET not in str(logged)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_without_a_bus_calls_go_on() -> None:
-    node = Node(FederationSettings(center="centr"), BusSettings(url="nats://127.0.0.1:1"), 1)
+    node = Node(FederationSettings(center="centr"), LinkSettings(urls=("nats://127.0.0.1:1",)), 1)
     tasks = await node.start()
     node.call("c1")
     await until(lambda: any(isinstance(c, cmd.OfferContact) for c in node.said))

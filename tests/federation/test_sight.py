@@ -14,7 +14,6 @@ from gkc_engine.federation.peers import State
 from gkc_engine.federation.sight import CenterSight
 from gkc_engine.federation.standing import Standing
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId, seconds
-from gkc_engine.statistics.figures import Counts
 from tests.channels.world import at
 from tests.federation.centers import TAX, settings_of
 
@@ -25,7 +24,7 @@ class Looked:
     def __init__(self, operators: int = 0, queues: tuple[QueueId, ...] = (TAX,)) -> None:
         self.acd, self.expected, self.now = Acd(), ExpectedWait(), at(0)
         self.standing = Standing()
-        self.counts = Counts()
+        self.level: float | None = None
         self.told_us: dict[QueueId, Micros] = {}
         self.tell(ev.SettingsApplied(settings=settings_of(operators, queues)))
         self.sight = self.see()
@@ -36,7 +35,7 @@ class Looked:
             lambda: self.now,
             expect=lambda contact, now: self.expected.expect(self.acd, contact, now),
             expect_new=lambda queue, _now: self.told_us.get(queue),
-            recent=lambda _queue, _now: self.counts,
+            level=lambda _queue, _now: self.level,
             target_us=lambda _queue: 20 * SECOND,
             keep_free=keep_free,
             planned=planned,
@@ -84,12 +83,11 @@ def test_a_closed_queue_takes_nobody() -> None:
     assert not city.see().loads()[TAX].open
 
 
-def test_a_service_level_of_too_few_is_none() -> None:
+def test_a_service_level_is_said_in_thousandths() -> None:
     city = Looked(operators=1)
-    city.counts = Counts(answered=8, answered_in_target=4, abandoned=1)
     assert city.see().loads()[TAX].sl_milli is None
-    city.counts = Counts(answered=9, answered_in_target=6, abandoned=1)
-    assert city.see().loads()[TAX].sl_milli == 600
+    city.level = 2 / 3
+    assert city.see().loads()[TAX].sl_milli == 667
 
 
 def test_the_state_in_one_word() -> None:

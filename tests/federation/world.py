@@ -21,7 +21,7 @@ from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settin
 from gkc_engine.acd.state import ContactState
 from gkc_engine.federation.messages import QueueLoad
 from gkc_engine.federation.peers import State
-from gkc_engine.federation.protocol import EVERYBODY, Federation, Send
+from gkc_engine.federation.protocol import EVERYBODY, HEARD, Federation, Send
 from gkc_engine.federation.settings import FederationSettings, OverflowRule
 from gkc_engine.ids import (
     SECOND,
@@ -144,7 +144,8 @@ class Center:
         self.city.before(self, event)
         commands = self.acd.step(event, now)
         for command in commands:
-            self.federation.said(command, now)
+            if type(command) in HEARD:
+                self.federation.said(command, now)
             self.city.watch(self, command)
         return commands
 
@@ -191,6 +192,8 @@ class Center:
             self.acd.step(event, now)
         self.alive = True
         self.federation = self._join()
+        lines = self.acd.in_line(Medium.VOICE)
+        self.federation.owner.standing.recall(lines, self.acd.guests())
         self.tell(ev.EngineRestarted())
         later, self.later = self.later, []
         for event in later:
