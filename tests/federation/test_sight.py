@@ -10,10 +10,11 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.acd.settings import ContactClass, Medium
+from gkc_engine.acd.state import ContactState
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.sight import CenterSight
 from gkc_engine.federation.standing import Standing
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId, seconds
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId, seconds
 from tests.channels.world import at
 from tests.federation.centers import TAX, settings_of
 
@@ -160,19 +161,29 @@ def test_who_stands_here_is_known_after_a_restart(restored: bool) -> None:
     assert not offered.waits
 
 
-def test_a_guest_is_recalled_as_one() -> None:
-    city = Looked(operators=1)
+def test_a_guest_who_waits_here_after_a_transfer_is_recalled_as_one() -> None:
+    """Whatever queue he comes into, he is not sent on."""
+    city = Looked(operators=1, queues=(TAX, QueueId("pass")))
     city.log_in(0)
-    asked = ev.ReservationAsked(
-        reservation_id=ContactId("g1"),
-        owner="yug",
-        contact_id=ContactId("y1"),
-        queue=TAX,
-        waited_us=Micros(0),
-        hold_us=seconds(3),
+    guest, anna = ContactId("g1"), AgentId("a0")
+    city.tell(
+        ev.ReservationAsked(
+            reservation_id=guest,
+            owner="yug",
+            contact_id=ContactId("y1"),
+            queue=TAX,
+            waited_us=Micros(0),
+            hold_us=seconds(3),
+        ),
+        ev.GuestArrived(contact_id=guest),
+        ev.OfferAccepted(offer_id=OfferId(1), agent_id=anna),
+        ev.AgentPaused(agent_id=anna),
+        ev.TransferRequested(contact_id=guest, from_agent=anna, to_queue=QueueId("pass")),
     )
-    city.tell(asked)
-    assert city.acd.guests() == ["g1"]
+    view = city.acd.contact_view(guest)
+    assert view is not None
+    assert (view.state, view.queue) == (ContactState.WAITING, "pass")
+    assert city.acd.guests() == [guest]
     assert city.acd.in_line(Medium.VOICE) == []
 
 
