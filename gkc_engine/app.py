@@ -29,6 +29,7 @@ from gkc_engine.channels.phone.menu_run import MenuRunner
 from gkc_engine.channels.phone.plan import KnownCall
 from gkc_engine.channels.phone.waiting import Announcements
 from gkc_engine.clock import SystemClock
+from gkc_engine.config.federation import token_key
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.secrets import resolve_secret
@@ -183,6 +184,7 @@ class App:
         self.snapshots = Snapshots(self.engine, self.writer, len(self.recovery.tail))
         self.engine.observe(self.snapshots.count)
         numbers = Numbers(self.config.center.prefix, zone, self.recovery.last_numbers)
+        self.token_key = token_key(self.config, self.folder)
         self.phone = self._phone(FrontDesk(numbers, self.citizens))
         self.engine.attach(self.phone.perform)
         self.part = federating.part_of(self.config, self.folder)
@@ -222,7 +224,7 @@ class App:
         default = QueueId(next(iter(config.queues)))
         return PhoneChannel(
             self.engine,
-            plans.phone_plan(config, sounds.find, self._pin, self.state_dir),
+            plans.phone_plan(config, sounds.find, self._pin, self.state_dir, self.token_key),
             desk,
             lambda channel: AmiLink(
                 config.pbx.ami.host,
@@ -451,7 +453,8 @@ class App:
         """Build what a reloaded config needs; return what puts it in force."""
         prompts = plans.prompt_store(new, self.folder, self.state_dir)
         sounds = plans.Sounds(prompts)
-        phone_plan = plans.phone_plan(new, sounds.find, self._pin, self.state_dir)
+        phone_plan = plans.phone_plan(new, sounds.find, self._pin, self.state_dir, self.token_key)
+        part = federating.part_of(new, self.folder)
 
         def swap() -> None:
             # Only whom this change brings: another may have logged himself out, and stays so.
@@ -471,6 +474,9 @@ class App:
             self.alerting.apply(new)
             self._log_in([a for a in plans.always_at_work(new) if a not in before])
             self.delivery.replace(new)
+            if self.link is not None and part is not None:
+                self.link.federation.change(part.settings)
+                self.part = part
 
         return swap
 

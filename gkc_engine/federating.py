@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.clock import new_uuid
+from gkc_engine.config.federation import federation_settings, link_settings, members
 from gkc_engine.config.models import Config
 from gkc_engine.control.day import DayCounters
 from gkc_engine.engine import Engine
@@ -17,7 +18,7 @@ from gkc_engine.federation.link import Link
 from gkc_engine.federation.owner import Counted
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.protocol import Federation
-from gkc_engine.federation.settings import CenterStatus, Part
+from gkc_engine.federation.settings import CenterEntry, CenterStatus, Part
 from gkc_engine.federation.sight import MEDIUM, CenterSight
 from gkc_engine.ids import SECOND, ContactId, Instant, QueueId
 from gkc_engine.statistics.figures import service_level
@@ -29,10 +30,17 @@ SL_FROM: Final = 10
 def part_of(config: Config, folder: Path) -> Part | None:
     """Return how a center takes part by its config; ``None``: it runs alone.
 
-    The one place that knows the config's keys; so far it has none.
+    Raises:
+        ConfigError: A secret's reference leads nowhere.
     """
-    del config, folder
-    return None
+    settings, link = federation_settings(config), link_settings(config, folder)
+    if settings is None or link is None:
+        return None
+    centers = tuple(
+        CenterEntry(name=one.name, level=one.level, parent=one.parent, status=one.status)
+        for one in members(config).values()
+    )
+    return Part(settings=settings, link=link, centers=centers)
 
 
 def link_of(part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters) -> Link:

@@ -21,6 +21,7 @@ from gkc_engine.ids import SECOND, AgentId, QueueId, SkillId
 from gkc_engine.ivr.fragments import builtin_texts
 from gkc_engine.ivr.prompts import PromptStore, TtsSettings, prompt_texts
 from gkc_engine.numbers import normalise
+from gkc_engine.pbx.from_config import center_trunks
 from gkc_engine.pbx.model import CenterTrunk
 
 FALLBACK_DEFAULT = "gkc-default"
@@ -89,10 +90,12 @@ def phone_plan(
     sounds: Callable[[str, str], Sound | None],
     secret: Callable[[str], str | None] = lambda _reference: None,
     state: Path | None = None,
+    token_key: str | None = None,
 ) -> PhonePlan:
     """Return what the phone channel needs of ``config``; ``secret`` gives what ``env:X`` means.
 
     Without it nobody has a PIN; without ``state``, the folder of what we keep, nothing is recorded.
+    Without ``token_key`` (``config.federation.token_key``) no call goes to another center.
     """
     served = queues_served(config)
     return PhonePlan(
@@ -142,6 +145,9 @@ def phone_plan(
         sounds=sounds,
         outbound=_outbound(config),
         recordings=None if state is None else recordings_of(config, state),
+        between=None
+        if token_key is None
+        else between_centers(config.center.name, token_key, center_trunks(config)),
     )
 
 
