@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.core import Acd
 from gkc_engine.control.story import story
 from gkc_engine.engine import Step
 from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, seconds
@@ -26,6 +27,8 @@ from gkc_engine.simulation.explain import Explanation, explain
 from gkc_engine.simulation.explain_citizen import Answer
 from gkc_engine.simulation.explain_json import as_json
 from gkc_engine.simulation.explain_text import Teller
+from gkc_engine.simulation.measured import Measured
+from gkc_engine.simulation.past import calls_out
 from gkc_engine.statistics import drill, operators
 from gkc_engine.statistics.figures import Part
 from gkc_engine.statistics.report import rows_by
@@ -477,3 +480,34 @@ def test_a_guest_is_explained_where_it_was_served(play: Play, *, answered: bool)
     answer = Answer(told, MOSCOW).text()
     assert "Для обращения в центр «sever» придержан свободный оператор" in answer
     assert as_json(told, {})["owner"] == "sever"
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_dry_run_knows_of_the_time_that_guests_take(play: Play, *, answered: bool) -> None:
+    if answered:
+        served_guest(play)
+    else:
+        asked(play)
+        play.after(4)
+    play.store.settle()
+    with play.store.engine.connect() as connection:
+        said = [command for step in recorded(connection) for command in step.commands]
+    assert list(calls_out(said)) == [
+        ev.AgentCallStarted(agent_id=ANNA, call_id=GUEST, kind="outbound"),
+        ev.AgentCallEnded(agent_id=ANNA, call_id=GUEST),
+    ]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_dry_run_counts_no_guest(play: Play, *, answered: bool) -> None:
+    measured = Measured(Acd().snapshot(), START, Instant(START + seconds(600)))
+    if answered:
+        served_guest(play)
+    else:
+        asked(play)
+        play.after(4)
+    play.store.settle()
+    with play.store.engine.connect() as connection:
+        for step in recorded(connection):
+            measured.observe(step.now, step.commands)
+    assert measured.fates == {}
