@@ -218,6 +218,16 @@ def test_a_guest_is_its_operators_work_and_not_offered_here(play: Play) -> None:
     assert mine["occupancy"] == round(37 / (37 + 5), 4)
 
 
+def test_a_guest_is_in_no_live_figure_of_waits(play: Play) -> None:
+    asked(play)
+    came(play)
+    (standing,) = play.acd.standings()
+    view = play.acd.contact_view(GUEST)
+    assert (standing.first_queued, standing.state) == (None, "guest")
+    assert view is not None
+    assert view.owner == "sever"
+
+
 def test_guests_are_listed_by_direction_and_have_a_citizen_to_forget(play: Play) -> None:
     served_guest(play)
     play.store.settle()
