@@ -76,6 +76,7 @@ class Line:
         self.seq += 1
         message = Message(version=VERSION, center=center, epoch=1, seq=self.seq, body=body)
         self.federation.hear(encode(message), NOW)
+        self.federation.settle(NOW)
 
     def free(self, center: str) -> None:
         self.says(
