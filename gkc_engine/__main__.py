@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reload": ("gkc_engine.cli.reload:reload", "Let the running engine take changed files."),
     "queue": ("gkc_engine.cli.queue:app", "Queues of the running engine."),
     "wall": ("gkc_engine.cli.wall:wall", "A wallboard on the whole screen."),
+    "center": ("gkc_engine.cli.center:app", "The other centers of the city."),
     "agent": ("gkc_engine.cli.agent:app", "Operators of the running engine."),
     "alert": ("gkc_engine.cli.alert:app", "What needs a supervisor now."),
     "contact": ("gkc_engine.cli.contact:app", "Records of contacts, and those who wait."),

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from gkc_engine import plans
+from gkc_engine import federating, plans
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.alerting import Alerting
@@ -29,6 +29,7 @@ from gkc_engine.channels.phone.menu_run import MenuRunner
 from gkc_engine.channels.phone.plan import KnownCall
 from gkc_engine.channels.phone.waiting import Announcements
 from gkc_engine.clock import SystemClock
+from gkc_engine.config.federation import token_key
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.secrets import resolve_secret
@@ -36,11 +37,13 @@ from gkc_engine.config.settings import applied
 from gkc_engine.config.store import leave_note, sqlite_path, store_name, store_url
 from gkc_engine.control.audit import as_text, logged
 from gkc_engine.control.blocking import BlockingMethods
+from gkc_engine.control.centers import CenterMethods
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.deliveries import DeliveryMethods
 from gkc_engine.control.destroying import DestroyingMethods
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
+from gkc_engine.control.pictures import Shared
 from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
 from gkc_engine.control.reactions import Reactions
 from gkc_engine.control.server import ControlServer
@@ -181,8 +184,15 @@ class App:
         self.snapshots = Snapshots(self.engine, self.writer, len(self.recovery.tail))
         self.engine.observe(self.snapshots.count)
         numbers = Numbers(self.config.center.prefix, zone, self.recovery.last_numbers)
+        self.token_key = token_key(self.config, self.folder)
         self.phone = self._phone(FrontDesk(numbers, self.citizens))
         self.engine.attach(self.phone.perform)
+        self.part = federating.part_of(self.config, self.folder)
+        self.link = None
+        if self.part is not None:
+            self.link = federating.link_of(self.part, self.engine, self.expected, self.day)
+            self.engine.attach(self.link.perform)
+            self.engine.observe(self.link.observe)
         self.alerting = Alerting(
             self.engine,
             self.backend,
@@ -214,7 +224,7 @@ class App:
         default = QueueId(next(iter(config.queues)))
         return PhoneChannel(
             self.engine,
-            plans.phone_plan(config, sounds.find, self._pin, self.state_dir),
+            plans.phone_plan(config, sounds.find, self._pin, self.state_dir, self.token_key),
             desk,
             lambda channel: AmiLink(
                 config.pbx.ami.host,
@@ -264,6 +274,9 @@ class App:
         voice = BroadcastVoice(lambda: self.prompts, lambda: self.config.center.languages[0])
         Reactions(self.backend, self.engine.acd, voice).register(control)
         self.alerting.register(control)
+        shared = Shared(loop.time)
+        zone = self.config.center.timezone
+        CenterMethods(self.link, self.part, zone, shared).register(control)
         self.delivery = Delivery(
             self.config, self.folder, self.state_dir, control.path.parent, self.clock
         )
@@ -284,12 +297,18 @@ class App:
             day=self.day,
             delivery=self.delivery,
         )
-        look = in_loop(gauges.set, lambda: self.observer.sample(self.backend))
+        works = [gauges.set, lambda: self.observer.sample(self.backend)]
+        if self.link is not None:
+            works.append(federating.CenterMetrics(self.metrics.registry, self.link).set)
+        look = in_loop(*works)
         file = sqlite_path(store_url(self.store, self.folder))
         disk = self.state_dir if file is None else file.parent
         self.metrics.before_scrape = with_disk(self.metrics, disk, look)
         await self.phone.start()
         stack.push_async_callback(self.phone.stop)
+        if self.link is not None:
+            self._spawn(self.link.run())
+            stack.push_async_callback(self.link.leave)
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
         self._spawn(self.alerting.run())
         for work in (self._follow_hours(), self.snapshots.run(), beat_forever()):
@@ -434,7 +453,8 @@ class App:
         """Build what a reloaded config needs; return what puts it in force."""
         prompts = plans.prompt_store(new, self.folder, self.state_dir)
         sounds = plans.Sounds(prompts)
-        phone_plan = plans.phone_plan(new, sounds.find, self._pin, self.state_dir)
+        phone_plan = plans.phone_plan(new, sounds.find, self._pin, self.state_dir, self.token_key)
+        part = federating.part_of(new, self.folder)
 
         def swap() -> None:
             # Only whom this change brings: another may have logged himself out, and stays so.
@@ -454,6 +474,9 @@ class App:
             self.alerting.apply(new)
             self._log_in([a for a in plans.always_at_work(new) if a not in before])
             self.delivery.replace(new)
+            if self.link is not None and part is not None:
+                self.link.federation.change(part.settings)
+                self.part = part
 
         return swap
 

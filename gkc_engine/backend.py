@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from gkc_engine.acd.commands import AgentState, AgentStateChanged, Command, ContactEnded
-from gkc_engine.acd.events import ContactStarted, Event
+from gkc_engine.acd.events import ContactStarted, Event, GuestArrived
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.acd.state import Broadcast
 from gkc_engine.acd.views import Closing, Standing
@@ -58,7 +58,9 @@ class EngineBackend:
     def observe(self, steps: Sequence[Step]) -> None:
         """Keep the registration numbers of those who are here."""
         for step in steps:
-            if isinstance(step.event, ContactStarted):
+            if isinstance(step.event, ContactStarted) or (
+                isinstance(step.event, GuestArrived) and step.event.number
+            ):
                 self.numbers[step.event.contact_id] = step.event.number
             for fact in step.commands:
                 if isinstance(fact, AgentStateChanged):
@@ -120,6 +122,7 @@ class EngineBackend:
                     first_queued=view.enqueued,
                     answered=view.answered,
                     agent_id=view.agent_id,
+                    owner=view.owner,
                     position=places.get(contact_id),
                 )
             )

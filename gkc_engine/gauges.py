@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -32,6 +32,7 @@ class Gauges:
     day: DayCounters
     delivery: Delivery
     _requests: int = 0
+    _refused: dict[str, int] = field(default_factory=dict)
 
     def set(self) -> None:
         """Set the gauges; in the event loop."""
@@ -47,6 +48,10 @@ class Gauges:
         for state, mails in self.delivery.counts.items():
             m.outbox_mails.labels(state).set(mails)
         m.outbox_oldest.set(self.delivery.oldest_s())
+        for reason, refused in self.phone.guests.refused.items():
+            counter = m.guests_refused.labels(reason)
+            counter.inc(refused - self._refused.get(reason, 0))
+            self._refused[reason] = refused
         requests = self.control.counts.requests
         m.control_requests.inc(requests - self._requests)
         self._requests = requests

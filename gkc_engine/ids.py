@@ -22,6 +22,9 @@ OfferId = NewType("OfferId", int)
 AgentId = NewType("AgentId", str)
 """The key under ``operators:`` in the config."""
 
+ABROAD = ":"
+"""Between a center and what is its own: ``sever:115`` is operator 115 of ``sever``."""
+
 QueueId = NewType("QueueId", str)
 """The key under ``queues:`` in the config."""
 
@@ -33,6 +36,16 @@ SECOND = 1_000_000
 
 FOREVER = Instant(2**63 - 1)
 """Later than any instant; stored in 64 bits."""
+
+
+def abroad(center: str, agent_id: str) -> AgentId:
+    """Return the name by which another center's operator stands in our records."""
+    return AgentId(f"{center}{ABROAD}{agent_id}")
+
+
+def is_abroad(agent_id: AgentId) -> bool:
+    """Return whether it names an operator of another center."""
+    return ABROAD in agent_id
 
 
 def seconds(value: float) -> Micros:

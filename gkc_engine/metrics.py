@@ -72,6 +72,12 @@ class Metrics:
             ["queue", "medium", "disposition"],
             registry=registry,
         )
+        self.guests = Counter(
+            "gkc_guests_total",
+            "Other centers' contacts that ended here, by disposition; none is in another metric.",
+            ["queue", "disposition"],
+            registry=registry,
+        )
         self.in_target = Counter(
             "gkc_answered_in_target_total",
             "Contacts answered within the queue's service level.",
@@ -208,6 +214,12 @@ class Metrics:
         )
         self.agi_sessions = Gauge(
             "gkc_agi_sessions", "Calls that the engine holds by FastAGI.", registry=registry
+        )
+        self.guests_refused = Counter(
+            "gkc_guests_refused_total",
+            "Calls of other centers that were not let in, by what was wrong with their token.",
+            ["reason"],
+            registry=registry,
         )
         self.control_requests = Counter(
             "gkc_control_requests_total", "Requests at the control socket.", registry=registry

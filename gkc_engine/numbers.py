@@ -76,6 +76,9 @@ def normalise(raw: str | None, region: str = "RU") -> Number:
     if reason != phonenumbers.ValidationResult.IS_POSSIBLE:  # Not LOCAL_ONLY: 7 digits name nobody.
         return Number(raw, None, NumberKind.JUNK)
     e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    if e164 != plus + digits and normalise(e164, region).e164 != e164:
+        # Zeros behind a country's code, of which each reading takes one for a trunk prefix.
+        return Number(raw, None, NumberKind.JUNK)
     return Number(raw, e164, NumberKind.E164)
 
 

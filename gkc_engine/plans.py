@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ from gkc_engine.channels.phone.entry import Entry
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.host import QueueVoice, Sound
 from gkc_engine.channels.phone.outbound_rules import Night, OutboundRules
-from gkc_engine.channels.phone.plan import PhonePlan
+from gkc_engine.channels.phone.plan import Between, PhonePlan
 from gkc_engine.channels.phone.recording import Recordings
 from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
@@ -21,6 +21,8 @@ from gkc_engine.ids import SECOND, AgentId, QueueId, SkillId
 from gkc_engine.ivr.fragments import builtin_texts
 from gkc_engine.ivr.prompts import PromptStore, TtsSettings, prompt_texts
 from gkc_engine.numbers import normalise
+from gkc_engine.pbx.from_config import center_trunks
+from gkc_engine.pbx.model import CenterTrunk
 
 FALLBACK_DEFAULT = "gkc-default"
 
@@ -72,15 +74,28 @@ def recordings_of(config: Config, state: Path) -> Recordings:
     )
 
 
+def between_centers(center: str, token_key: str, trunks: Iterable[CenterTrunk]) -> Between:
+    """Return how the phone channel calls other centers and knows theirs, by ``trunks``."""
+    found = tuple(trunks)
+    return Between(
+        center=center,
+        token_key=token_key,
+        dials={trunk.center: f"PJSIP/{trunk.endpoint}" for trunk in found},
+        comes={f"PJSIP/{trunk.guests}": trunk.center for trunk in found},
+    )
+
+
 def phone_plan(
     config: Config,
     sounds: Callable[[str, str], Sound | None],
     secret: Callable[[str], str | None] = lambda _reference: None,
     state: Path | None = None,
+    token_key: str | None = None,
 ) -> PhonePlan:
     """Return what the phone channel needs of ``config``; ``secret`` gives what ``env:X`` means.
 
     Without it nobody has a PIN; without ``state``, the folder of what we keep, nothing is recorded.
+    Without ``token_key`` (``config.federation.token_key``) no call goes to another center.
     """
     served = queues_served(config)
     return PhonePlan(
@@ -130,6 +145,9 @@ def phone_plan(
         sounds=sounds,
         outbound=_outbound(config),
         recordings=None if state is None else recordings_of(config, state),
+        between=None
+        if token_key is None
+        else between_centers(config.center.name, token_key, center_trunks(config)),
     )
 
 

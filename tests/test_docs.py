@@ -180,7 +180,7 @@ def keys_in(tree: Tree, names: Callable[[str], bool]) -> Iterator[str]:
 NAMED_BY_PEOPLE = frozenset(
     (
         *("queues", "operators", "prompts", "services", "skills", "ivr", "calendars", "numbers"),
-        *("pools", "traffic", "guardrails", "files", "recipients"),
+        *("pools", "traffic", "guardrails", "files", "recipients", "centers", "penalties", "week"),
     )
 )
 
@@ -196,7 +196,9 @@ def test_examples_use_keys_of_the_config(page: Path) -> None:
     assert used - known - {"voice", "ru", "en"} == set()
 
 
-DOTTED = re.compile(r"^(center|pbx|queues|operators|store|metrics|recording|tts)\.([a-z_.-]+)$")
+DOTTED = re.compile(
+    r"^(center|federation|pbx|queues|operators|store|metrics|recording|tts)\.([a-z_.-]+)$"
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

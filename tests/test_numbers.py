@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gkc_engine.numbers import EMERGENCY_NUMBERS, NumberKind, normalise
+from gkc_engine.numbers import EMERGENCY_NUMBERS, Number, NumberKind, normalise
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,10 @@ def test_what_has_no_e164_form(raw: str | None, kind: NumberKind) -> None:
     number = normalise(raw)
     assert (number.e164, number.kind) == (None, kind)
     assert number.raw == (raw or "")
+
+
+def test_zeros_behind_a_country_code_are_no_number() -> None:
+    assert normalise("+4300000") == Number("+4300000", None, NumberKind.JUNK)
 
 
 def test_emergency_numbers_are_short() -> None:

@@ -112,6 +112,8 @@ def restarted(world: World, now: Instant) -> None:
         elif contact.state is ContactState.OFFERED:
             contact.held = False
     for offer in world.offers.values():
+        if offer.awaited:
+            continue  # No phone rings: its guest comes in time, or it does not.
         offer.doubt = True
         # A phone that rings goes on to its timeout: the doubt lasts at least as long.
         offer.lease = Instant(max(now + DOUBT_US, offer.lease))

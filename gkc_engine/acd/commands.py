@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from gkc_engine.acd import overflow_commands as of_overflow
 from gkc_engine.acd.events import Party
 from gkc_engine.acd.settings import ContactClass, Medium, Treatment
 from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId, SkillId
@@ -42,6 +43,8 @@ class Disposition(StrEnum):
     """The agent hung up before anybody answered."""
     BARRED = "barred"
     """Not allowed: by the allow list, at night, over a cap. Nothing was dialled."""
+    RETURNED = "returned"
+    """Of a guest: not answered here. The center that owns the contact says how it ended."""
 
 
 class SegmentKind(StrEnum):
@@ -65,6 +68,8 @@ class SegmentKind(StrEnum):
     """With an outside party after a transfer."""
     ANNOUNCEMENT = "announcement"
     """A treatment or a survey: no agent, no queue."""
+    TRANSIT = "transit"
+    """Of a guest: on the way from the center that owns it; an operator is kept free."""
 
 
 class SegmentOutcome(StrEnum):
@@ -181,6 +186,12 @@ class DialOut(Struct, kw_only=True, gc=False):
     contact_id: ContactId
     agent_id: AgentId
 
+
+OverflowContact: TypeAlias = of_overflow.OverflowContact
+ReleaseReservation: TypeAlias = of_overflow.ReleaseReservation
+GrantReservation: TypeAlias = of_overflow.GrantReservation
+DenyReservation: TypeAlias = of_overflow.DenyReservation
+RefuseGuest: TypeAlias = of_overflow.RefuseGuest
 
 # --- facts -----------------------------------------------------------------------------------
 
@@ -320,6 +331,10 @@ class ContactEnded(Struct, kw_only=True, gc=False):
     hold_us: Micros
     offers: int
     article: str | None = None
+    owner: str | None = None
+    """Of a guest: the center whose contact it is; it is counted there."""
+    origin: ContactId | None = None
+    """Of a guest: the contact's name there."""
 
 
 class WrapUpResult(Struct, kw_only=True, gc=False):
@@ -353,7 +368,17 @@ class EventRejected(Struct, kw_only=True, gc=False):
 
 
 Action: TypeAlias = (
-    HoldContact | OfferContact | RescindOffer | TreatContact | ReleaseContact | DialOut
+    HoldContact
+    | OfferContact
+    | RescindOffer
+    | TreatContact
+    | ReleaseContact
+    | DialOut
+    | OverflowContact
+    | ReleaseReservation
+    | GrantReservation
+    | DenyReservation
+    | RefuseGuest
 )
 Fact: TypeAlias = (
     ContactQueued

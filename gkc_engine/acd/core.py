@@ -17,10 +17,13 @@ from typing import Any, Final, get_args
 from gkc_engine.acd import (
     agents,
     broadcasts,
+    capacity,
     center,
     contacts,
     door,
+    guests,
     outbound,
+    overflow,
     presence,
     put_through,
     reload,
@@ -64,6 +67,10 @@ _HANDLERS: Final[dict[type[Any], Callable[[World, Any], None]]] = {
     ev.OutboundFailed: outbound.failed,
     ev.PutThrough: put_through.requested,
     ev.OutsideEnded: put_through.ended,
+    ev.ReservationGranted: overflow.granted,
+    ev.ReservationAsked: guests.asked,
+    ev.ReservationReleased: guests.released,
+    ev.GuestArrived: guests.arrived,
     ev.OfferRinging: results.ringing,
     ev.OfferAccepted: results.accepted,
     ev.OfferFailed: results.failed,
@@ -114,6 +121,8 @@ _ARRIVALS: Final = (
     ev.ContactDetached,
     ev.ContactAttached,
     ev.FallbackAnswered,
+    ev.ReservationAsked,
+    ev.GuestArrived,
     ev.EngineRestarted,
     ev.CaughtUp,
 )
@@ -133,7 +142,9 @@ _KINDS: Final[Mapping[type[Any], Kind | None]] = {
     ev.OfferRinging: _OFFER_RESULT,
     ev.OfferAccepted: _OFFER_RESULT,
     ev.OfferFailed: _OFFER_RESULT,
+    ev.ReservationReleased: _OFFER_RESULT,
     ev.ContactPriorityChanged: Kind.STEP,
+    ev.ReservationGranted: Kind.STEP,
     ev.ContactLeft: None,
     ev.HoursChanged: _LEAVING,
     ev.EmergencyClosed: _LEAVING,
@@ -262,7 +273,9 @@ class Acd:
             case ev.OfferRinging() | ev.OfferAccepted() | ev.OfferFailed():
                 offer = self._world.offers.get(event.offer_id)
                 return self._sequence(offer.contact) if offer is not None else -1
-            case ev.ContactPriorityChanged():
+            case ev.ReservationReleased():
+                return self._sequence(event.reservation_id)
+            case ev.ContactPriorityChanged() | ev.ReservationGranted():
                 return self._sequence(event.contact_id)
             case ev.ContactLeft():
                 contact = self._world.contacts.get(event.contact_id)
@@ -358,6 +371,22 @@ class Acd:
     def standings(self) -> list[views.Standing]:
         """Return where every contact stands, for the figures of queues."""
         return views.standings(self._world)
+
+    def capacities(self, medium: Medium) -> list[capacity.Capacity]:
+        """Return what the center can do now for each queue, whoever waits there."""
+        return capacity.capacities(self._world, medium)
+
+    def at_work(self, medium: Medium) -> int:
+        """Return how many agents are logged in for a medium."""
+        return capacity.at_work(self._world, medium)
+
+    def in_line(self, medium: Medium) -> list[capacity.InLine]:
+        """Return the center's own contacts that stand in queues of a medium."""
+        return capacity.in_line(self._world, medium)
+
+    def guests(self) -> list[ContactId]:
+        """Return the other centers' contacts that are here."""
+        return capacity.guests(self._world)
 
     def queues(self) -> Iterator[QueueId]:
         """Iterate over the queues in config order, removed ones that still drain last."""

@@ -15,6 +15,7 @@ from msgspec import Struct
 from gkc_engine.acd import agent_events as of_agents
 from gkc_engine.acd import contact_events as of_contacts
 from gkc_engine.acd import outbound_events as of_outbound
+from gkc_engine.acd import overflow_events as of_overflow
 from gkc_engine.acd.settings import Settings
 from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId
 
@@ -71,6 +72,14 @@ OutboundAnswered: TypeAlias = of_outbound.OutboundAnswered
 OutboundFailed: TypeAlias = of_outbound.OutboundFailed
 PutThrough: TypeAlias = of_outbound.PutThrough
 OutsideEnded: TypeAlias = of_outbound.OutsideEnded
+
+
+# --- between centers (``overflow_events``) ------------------------------------------------------
+
+ReservationGranted: TypeAlias = of_overflow.ReservationGranted
+ReservationAsked: TypeAlias = of_overflow.ReservationAsked
+ReservationReleased: TypeAlias = of_overflow.ReservationReleased
+GuestArrived: TypeAlias = of_overflow.GuestArrived
 
 
 # --- offers ----------------------------------------------------------------------------------
@@ -293,6 +302,10 @@ Event: TypeAlias = (
     | OutboundFailed
     | PutThrough
     | OutsideEnded
+    | ReservationGranted
+    | ReservationAsked
+    | ReservationReleased
+    | GuestArrived
     | OfferRinging
     | OfferAccepted
     | OfferFailed

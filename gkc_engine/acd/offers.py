@@ -144,6 +144,10 @@ def rescind(world: World, offer: Offer, reason: str) -> None:
     if offer.rescinding:
         return
     contact = world.contacts[offer.contact]
+    if offer.awaited:  # No phone rings: nobody is to be asked whether it was in time.
+        offer.lease = world.now
+        arm_lease(world, offer, contact)
+        return
     offer.rescinding, offer.rescind_reason = True, reason
     offer.lease = Instant(world.now + LEASE_US)
     arm_lease(world, offer, contact)
@@ -168,9 +172,11 @@ def end_leg(
             ended=world.instant(at, leg.ringing or offer.created),
             outcome=outcome,
             reason=reason,
-            slot=leg.slot,
+            slot=leg.slot if offer.reservation is None else None,
         )
     )
+    if offer.reservation is not None:
+        return None  # Another center's.
     agent = world.agents.get(leg.agent)
     if agent is not None:
         slot = agent.slots[leg.slot]

@@ -15,7 +15,13 @@ from gkc_engine.acd.contacts import (
 )
 from gkc_engine.acd.offers import clear_offer, find_slot
 from gkc_engine.acd.places import keep_place
-from gkc_engine.acd.routing import after_talk, begin_talk, end_talk, resume_agents
+from gkc_engine.acd.routing import (
+    after_talk,
+    begin_talk,
+    begin_talk_elsewhere,
+    end_talk,
+    resume_agents,
+)
 from gkc_engine.acd.state import Contact, ContactState, Work
 from gkc_engine.acd.world import World
 from gkc_engine.ids import Instant, Micros
@@ -98,9 +104,7 @@ def fallback_answered(world: World, event: ev.FallbackAnswered) -> None:
             index = find_slot(agent, contact.medium, Work.WRAP_UP)
         begin_talk(world, contact, agent, index, event.at)
     else:
-        at = world.next_segment(contact, SegmentKind.TALK, SegmentOutcome.ANSWERED, event.at)
-        contact.answered = at if contact.answered is None else contact.answered
-        contact.state, contact.held = _TALKS, True
+        begin_talk_elsewhere(world, contact, None, event.at)
     contact.talk_leg = event.leg
     able = {a.agent_id: a for a in (*freed, agent) if a is not None}
     resume_agents(world, sorted(able.values(), key=lambda a: a.rank))
@@ -167,6 +171,8 @@ def _disposition(
     """Return the first disposition that applies, if it is not answered (docs/statistics.md)."""
     if contact.decided is not None:
         return contact.decided
+    if contact.owner is not None:
+        return Disposition.RETURNED
     if contact.outbound:
         gone = event.party is ev.Party.SYSTEM
         return Disposition.SYSTEM_FAILED if gone else Disposition.CANCELLED
@@ -199,7 +205,8 @@ def record_end(
 ) -> None:
     """Put the contact's one row on record."""
     # Served without a person: beside "offered", also if Asterisk's own queue had him meanwhile.
-    beside = disposition in _WITHOUT_A_PERSON
+    # A guest is offered at its owner's, and has waited there.
+    beside = disposition in _WITHOUT_A_PERSON or contact.owner is not None
     world.out.append(
         cmd.ContactEnded(
             contact_id=contact.contact_id,
@@ -221,6 +228,8 @@ def record_end(
             hold_us=contact.hold_us,
             offers=contact.offers,
             article=contact.article,
+            owner=contact.owner,
+            origin=contact.origin,
         )
     )
 

@@ -6,9 +6,11 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import OfferOutcome, SegmentKind, SegmentOutcome
 from gkc_engine.acd.contacts import come_back, leave_line
+from gkc_engine.acd.guests import DID_NOT_COME, gone, turn_back
 from gkc_engine.acd.offers import end_leg, exclude, find_slot, forget_offer, rescind
 from gkc_engine.acd.routing import (
     begin_talk,
+    begin_talk_elsewhere,
     leave_config,
     release_preferences,
     resume_agents,
@@ -17,7 +19,7 @@ from gkc_engine.acd.routing import (
 from gkc_engine.acd.state import Agent, Contact, ContactState, Leg, Offer, Work
 from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import World
-from gkc_engine.ids import ContactId, Instant
+from gkc_engine.ids import ContactId, Instant, is_abroad
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _ACCEPTED = OfferOutcome.ACCEPTED
@@ -40,6 +42,8 @@ def ringing(world: World, event: ev.OfferRinging) -> None:
     for leg in offer.legs:
         if leg.ringing is None:
             leg.ringing = world.instant(event.at, offer.created)
+            if offer.reservation is not None:
+                continue  # Another center's.
             agent = world.agents[leg.agent]
             agent.slots[leg.slot].ringing = True
             world.settle(agent)
@@ -64,6 +68,12 @@ def accepted(world: World, event: ev.OfferAccepted) -> None:
         return
     contact.agent = leg.agent
     winner = end_leg(world, offer, leg, _ACCEPTED, "", event.at)
+    if offer.reservation is not None:
+        leave_line(world, contact)
+        begin_talk_elsewhere(world, contact, event.agent_id, event.at)
+        contact.talk_leg = event.leg
+        forget_offer(world, offer)
+        return
     assert winner is not None
     index = _if_free(winner, leg.slot)
     losers: list[Agent] = []
@@ -104,7 +114,8 @@ def _accepted_late(world: World, event: ev.OfferAccepted) -> None:
         if mine is not None:  # The same agent is being asked again: it is that slot.
             agent = end_leg(world, other, mine, OfferOutcome.RESCINDED, "crossed", None)
             index = _if_free(agent, mine.slot) if agent is not None else None
-    if agent is None or (index is None and mine is None):
+    elsewhere = is_abroad(event.agent_id)
+    if not elsewhere and (agent is None or (index is None and mine is None)):
         reason = f"agent {event.agent_id} has no free slot for offer {event.offer_id}"
         world.out.append(cmd.EventRejected(kind="OfferAccepted", reason=reason))
         return
@@ -118,9 +129,13 @@ def _accepted_late(world: World, event: ev.OfferAccepted) -> None:
             forget_offer(world, other)
     contact.agent = None
     leave_line(world, contact)
-    begin_talk(world, contact, agent, index, event.at)
+    if agent is None:
+        begin_talk_elsewhere(world, contact, event.agent_id, event.at)
+    else:
+        begin_talk(world, contact, agent, index, event.at)
     contact.talk_leg = event.leg
-    resume_agents(world, [agent])
+    if agent is not None:
+        resume_agents(world, [agent])
 
 
 # --- failed ----------------------------------------------------------------------------------
@@ -174,7 +189,10 @@ def fail_offer(
 def _return(
     world: World, contact: Contact, offer: Offer, at: Instant | None, outcome: OfferOutcome
 ) -> None:
-    """The contact comes back to its place."""
+    """The contact comes back to its place: of a guest, to that which its owner keeps."""
+    if contact.state is ContactState.GUEST:
+        turn_back(world, contact, offer, at, outcome.value)
+        return
     kind = SegmentKind.QUEUE if contact.held else SegmentKind.FALLBACK
     held = SegmentOutcome.RETURNED if contact.held else SegmentOutcome.DETACHED
     world.next_segment(contact, kind, held, at, outcome.value)
@@ -191,7 +209,7 @@ def _fail_leg(
 ) -> Agent | None:
     """End one agent's part with its rest, its miss, and its exclusion for this contact."""
     agent = end_leg(world, offer, leg, outcome, reason, at)
-    if outcome is OfferOutcome.RESCINDED:
+    if outcome is OfferOutcome.RESCINDED or offer.reservation is not None:
         return agent
     queue = world.queues[offer.queue].settings
     until = Instant(world.now + queue.same_agent_after_us)
@@ -242,6 +260,9 @@ def _resume_failed(world: World, agents: list[Agent]) -> None:
 
 def lease_expired(world: World, offer: Offer) -> None:
     """The adapter did not answer: the core names the end itself, and has the ring stopped."""
+    if offer.awaited:
+        gone(world, offer.contact, DID_NOT_COME)
+        return
     if offer.rescinding:
         fail_offer(world, offer, OfferOutcome.RESCINDED, offer.rescind_reason, None)
         return

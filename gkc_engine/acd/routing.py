@@ -18,7 +18,7 @@ from gkc_engine.acd.state import (
 )
 from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import World
-from gkc_engine.ids import Instant, QueueId
+from gkc_engine.ids import AgentId, Instant, QueueId
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _WAITING, _TALKS = ContactState.WAITING, ContactState.TALK
@@ -192,6 +192,16 @@ def begin_talk(
     else:
         take_slot(agent.slots[index], contact)
     world.settle(agent)
+
+
+def begin_talk_elsewhere(
+    world: World, contact: Contact, agent_id: AgentId | None, at: Instant | None
+) -> None:
+    """Connect the contact with one who is not of our agents (``None``: it is not known who)."""
+    answered = world.next_segment(contact, _TALK, _WAS_ANSWERED, at)
+    contact.state, contact.agent, contact.held = _TALKS, agent_id, True
+    if contact.answered is None:
+        contact.answered, contact.first_agent = answered, agent_id
 
 
 def remember(world: World, contact: Contact, agent: Agent) -> None:

@@ -73,6 +73,9 @@ class ContactState(StrEnum):
     """With an outside party after a transfer."""
     DIALLING = "dialling"
     """Outbound, or put through outside: the called party has not answered yet."""
+    GUEST = "guest"
+    """Of another center, which keeps its place: on the way to the operator who is kept free for
+    it, or ringing him. It stands in no line of ours."""
 
 
 class Work(IntEnum):
@@ -192,6 +195,10 @@ class Contact(Standing, kw_only=True, gc=False):
     """Its segment in which it was asked."""
     heard: Mapping[int, Instant] = msgspec.field(default_factory=_nothing)
     """Broadcasts of its queue that it heard, and when last."""
+    owner: str | None = None
+    """Of a guest: the center that owns the contact; this is only our part of it."""
+    origin: ContactId | None = None
+    """Of a guest: its owner's name of the contact."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -308,6 +315,10 @@ class Offer(Struct, kw_only=True, gc=False):
     rescinding: bool = False
     rescind_reason: str = ""
     doubt: bool = False
+    reservation: ContactId | None = None
+    """Of an operator of another center: the reservation of him. None of our slots is held."""
+    awaited: bool = False
+    """The contact is a guest on the way: the operator is kept free, his phone does not ring."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -107,6 +107,8 @@ class ContactView:
     answered: Instant | None
     outbound: bool
     """An agent called."""
+    owner: str | None
+    """Of a guest: the center whose contact it is."""
     citizen: str | None
     """Keyed hash of his number."""
     leg: str | None
@@ -256,6 +258,7 @@ def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
         agent_id=contact.agent,
         answered=contact.answered,
         outbound=contact.outbound,
+        owner=contact.owner,
         citizen=contact.citizen,
         leg=contact.talk_leg,
         since=contact.segment_started,
@@ -279,7 +282,11 @@ class Standing(NamedTuple):
 
 def standings(world: World) -> list[Standing]:
     """Return where every contact stands: for figures of all, many times cheaper than its view."""
-    return [Standing(c.queue, c.state, c.enqueued, c.answered) for c in world.contacts.values()]
+    return [
+        # A guest's wait is in its owner's figures.
+        Standing(c.queue, c.state, c.enqueued if c.owner is None else None, c.answered)
+        for c in world.contacts.values()
+    ]
 
 
 def places(world: World) -> dict[ContactId, int]:

@@ -191,8 +191,9 @@ def _list(at: Found, connection: sa.Connection, asked: Asked, period: Period) ->
 
     assert asked.drill is not None
     if asked.kind == "outcomes":
-        direction, _, disposition = asked.drill.rpartition(":")
-        rows = drill.ended_as(connection, period, disposition, "out" if direction else "in")
+        of, _, disposition = asked.drill.rpartition(":")
+        direction = {"": "in", "outgoing": "out", "guests": "guest"}[of]
+        rows = drill.ended_as(connection, period, disposition, direction)
     else:
         rows = drill.counted(connection, period, Part(asked.drill))
     _listed.contacts(asked.out, at, connection, period, rows)
@@ -204,12 +205,14 @@ def figure(kind: str, name: str) -> str:
     Raises:
         ControlError: It has none of that name; what there is, and what was probably meant.
     """
-    from gkc_engine.reports.words import DISPOSITIONS, OUTGOING
+    from gkc_engine.reports.words import DISPOSITIONS, GUESTS, OUTGOING
     from gkc_engine.statistics.drill import ALL
 
     known: list[str] = list(Part)
     if kind == "outcomes":
-        known = [*map(str, DISPOSITIONS), ALL, *(f"outgoing:{one}" for one in (*OUTGOING, ALL))]
+        known = [*map(str, DISPOSITIONS), ALL]
+        known += [f"outgoing:{one}" for one in (*OUTGOING, ALL)]
+        known += [f"guests:{one}" for one in (*GUESTS, ALL)]
     if name not in known:
         raise ControlError("bad_params", _unknown("drill", name, known))
     return name

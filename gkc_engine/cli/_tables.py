@@ -160,13 +160,25 @@ _REPORT = (
 _OF = {"queue": "Queue", "service": "Service", "did": "Number", "interval": "From"}
 
 
-def report(by: str) -> tuple[Column, ...]:
-    """Return the columns of a report; the row of all together is named so."""
+_OVERFLOW = (
+    _number("overflow_sent", "Sent", drops=2),
+    _number("overflow_answered", "C there", drops=2),
+    _number("overflow_returned", "Back", drops=3),
+    _number("guests", "Guests", drops=2),
+    _number("guests_answered", "G C", drops=3),
+)
+"""What centers did for each other; shown where any did."""
+
+
+def report(by: str, rows: Sequence[Row] = ()) -> tuple[Column, ...]:
+    """Return the columns of a report of these rows; the row of all together is named so."""
+    moved = any(row.get(column.key) for row in rows for column in _OVERFLOW)
 
     def named(value: Json) -> str:
         return "all" if value is None else value or "-"
 
-    return (Column(key=by, head=_OF[by], show=named), *_REPORT)
+    shown = (*_REPORT, *_OVERFLOW) if moved else _REPORT
+    return (Column(key=by, head=_OF[by], show=named), *shown)
 
 
 OPERATORS = (

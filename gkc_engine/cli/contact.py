@@ -36,6 +36,8 @@ class Direction(StrEnum):
 
     IN = "in"
     OUT = "out"
+    GUEST = "guest"
+    """Another center's citizen."""
 
 
 @app.command("list")
@@ -54,7 +56,9 @@ def list_(
     ] = None,
     direction: Annotated[
         Direction | None,
-        typer.Option(help="Only those of citizens (in) or calls that operators made (out)."),
+        typer.Option(
+            help="Only citizens' (in), calls that operators made (out), other centers' (guest)."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="At most so many.")] = 50,
     json: JsonOption = False,

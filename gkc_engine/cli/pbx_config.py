@@ -36,6 +36,7 @@ def config(
         QUIET_LINE,
         RELOAD_LINES,
         include_lines,
+        name_line,
         write_include_side,
     )
 
@@ -52,6 +53,7 @@ def config(
                 "written": [str(path) for path in written],
                 "include": include_lines(),
                 "general": {name: list(lines) for name, lines in GENERAL_LINES.items()},
+                "options": name_line(plan),
                 "reload": list(RELOAD_LINES),
             }
         )
@@ -64,6 +66,9 @@ def config(
     print("\nThe engine needs these in [general]:")
     for name, lines in GENERAL_LINES.items():
         print(f"  {out / name}: {'; '.join(lines)}")
+    if named := name_line(plan):
+        print("\nThe calls of several centers must not have one id; once, then a restart:")
+        print(f"  {out / 'asterisk.conf'}, [options]: {named}")
     if plan.emergency_context is not None:
         print("\nBy this context 112 and 101-104 go out of operators' phones; it must answer:")
         print(f'  asterisk -rx "dialplan show 112@{plan.emergency_context}"')

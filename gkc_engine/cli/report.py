@@ -267,7 +267,7 @@ def _report(name: str, by: By | Literal["interval"], asked: _Asked, minutes: int
             if out.form in DOCUMENTS:
                 _listed.document(out, at, connection, period, (name, by), rows)
                 return
-    print_report(out, _tables.report(by), rows, "No contact entered a queue in that time.")
+    print_report(out, _tables.report(by, rows), rows, "No contact entered a queue in that time.")
 
 
 @app.callback()

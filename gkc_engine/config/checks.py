@@ -8,9 +8,11 @@ from pathlib import Path as FilePath
 from typing import Final
 
 from gkc_engine.config.alert_checks import check_alerts
+from gkc_engine.config.federation_checks import check_federation
 from gkc_engine.config.menu_checks import check_menus
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
 from gkc_engine.config.outbound_checks import check_outbound
+from gkc_engine.config.policy_checks import check_policy
 from gkc_engine.config.problems import Path, Place, Problem, closest, problem, shown
 from gkc_engine.config.report_checks import check_reports
 from gkc_engine.config.source import Source
@@ -47,6 +49,10 @@ class Findings:
         """Record what is allowed but hardly meant."""
         place = self.source.key_place(path) or Place(str(self.folder))
         self.warnings.append(problem(place, path, found, expected))
+
+    def where(self, path: Path) -> str:
+        """Return ``FILE:LINE:COL`` of what stands at ``path``, for a problem elsewhere."""
+        return str(self.source.place(path) or Place(str(self.folder)))
 
     def refer(self, section: str, name: str | None, path: Path, *, key: bool = False) -> None:
         """Check that ``name``, which stands at ``path``, is defined in ``section``."""
@@ -97,6 +103,8 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
         findings.refer("queues", name, ("guardrails", name), key=True)
     check_alerts(findings)
     check_reports(findings)
+    check_federation(findings)
+    check_policy(findings)
     for name in config.thresholds.queues:
         findings.refer("queues", name, ("thresholds", "queues", name), key=True)
     _prompts(findings)

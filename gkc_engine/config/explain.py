@@ -186,19 +186,19 @@ def keys_of(model: object) -> list[str]:
 
 def type_at(path: Path, model: type[BaseModel] = Config) -> object:
     """Return the bare type of what may stand at ``path``; ``None`` if nothing may."""
-    return _bare(_annotation_at(path, model))
+    return bare(_annotation_at(path, model))
 
 
 def _annotation_at(path: Path, model: type[BaseModel]) -> object:
     current: object = model
     for part in path:
-        bare = _bare(current)
-        if isinstance(bare, type) and issubclass(bare, BaseModel):
-            current = _field(bare, part)
-        elif get_origin(bare) is dict:
-            current = get_args(bare)[1]
-        elif get_origin(bare) is tuple:
-            current = get_args(bare)[0]
+        kind = bare(current)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            current = _field(kind, part)
+        elif get_origin(kind) is dict:
+            current = get_args(kind)[1]
+        elif get_origin(kind) is tuple:
+            current = get_args(kind)[0]
         else:
             return None
     return current
@@ -211,7 +211,7 @@ def _field(model: type[BaseModel], key: str | int) -> object:
     return None
 
 
-def _bare(annotation: object) -> object:
+def bare(annotation: object) -> object:
     """Return ``annotation`` without Annotated and without ``| None``."""
     while True:
         origin = get_origin(annotation)

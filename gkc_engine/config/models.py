@@ -12,12 +12,15 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from gkc_engine.acd.settings import ContactClass, EmptyFactor, Medium, Order, Ring, Strategy
+from gkc_engine.acd.settings import ContactClass, EmptyFactor, Medium, Ring, Strategy
 from gkc_engine.config.alert_model import AlertModel, WebhookModel
 from gkc_engine.config.calendar_model import CalendarModel
+from gkc_engine.config.center_model import CenterModel
+from gkc_engine.config.federation_model import FederationModel, OverflowRuleModel
 from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
 from gkc_engine.config.outbound_model import OutboundModel
+from gkc_engine.config.policy_model import PolicyModel, ServiceModel
 from gkc_engine.config.report_model import MailModel, RecipientModel, ReportModel
 from gkc_engine.config.store import StoreModel
 from gkc_engine.config.thresholds_model import ThresholdsModel
@@ -34,7 +37,6 @@ from gkc_engine.config.values import (
     SecretRef,
     Slope,
     Text,
-    Zone,
     expected,
 )
 from gkc_engine.ids import SECOND, Micros
@@ -51,44 +53,6 @@ __all__ = [
 
 Levels = dict[Name, Level]
 """Skill → level."""
-
-
-class BlendingModel(Model):
-    """P8: how one medium stands to the others in one agent's hands."""
-
-    excludes: tuple[Medium, ...] = ()
-    """Media that an agent is not offered while he has a contact of this one."""
-    interrupts: tuple[Medium, ...] = ()
-    """Media whose contacts are parked while the agent has one of this medium in hand."""
-
-
-class CenterModel(Model):
-    """The site that this config is for, and the laws that hold across its queues."""
-
-    name: Name
-    """Short name, also Asterisk's systemname."""
-    prefix: Annotated[str, Field(pattern=r"^[A-Za-zА-Яа-яЁё0-9]{1,8}$")]
-    """Stands in registration numbers, ``2026-ЦАО-000123``: 1 to 8 letters or digits."""
-    title: Text = "Контакт-центр"
-    timezone: Zone = "Europe/Moscow"
-    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("ru", "en")
-    """Every prompt is needed in each of them; the first is spoken until the citizen chooses."""
-    order: Order = Order.FCFS
-    """P2: the law by which one of the waiting contacts is chosen."""
-    maxlen: Annotated[int, Field(ge=0, le=1_000_000)] = 100_000
-    """Contacts over all queues, waiting or being offered."""
-    max_no_answer: Annotated[int, Field(ge=1, le=100)] = 2
-    """Misses in a row after which an operator becomes not ready."""
-    autopause_for: PositiveDuration = Micros(300 * SECOND)
-    """How long that not-ready lasts, unless he says that he is back."""
-    blending: dict[Medium, BlendingModel] = Field(default_factory=dict)
-
-    @field_validator("languages")
-    @classmethod
-    def _each_language_once(cls, languages: tuple[Language, ...]) -> tuple[Language, ...]:
-        if len(set(languages)) < len(languages):
-            raise expected("each language once")
-        return languages
 
 
 class AmiModel(Model):
@@ -139,14 +103,6 @@ class NumberModel(Model):
         if (self.ivr is None) == (self.queue is None):
             raise expected("exactly one of ivr: MENU and queue: QUEUE")
         return self
-
-
-class ServiceModel(Model):
-    """An information service of an executive body."""
-
-    title: Text
-    body: Text | None = None
-    """The executive body in full."""
 
 
 class RelaxModel(Model):
@@ -401,6 +357,12 @@ class Config(Model):
     tts: TtsModel | None = None
     alerts: Annotated[tuple[AlertModel, ...], Field(max_length=1000)] = ()
     webhooks: dict[Name, WebhookModel] = Field(default_factory=dict)
+    federation: FederationModel | None = None
+    """The other centers of the city. A center without this section runs alone."""
+    overflow: Annotated[tuple[OverflowRuleModel, ...], Field(max_length=200)] = ()
+    """Whose operators may answer too; of each queue the first rule that applies here holds."""
+    policy: PolicyModel | None = None
+    """What the city asks of every center; compared with the rest, decides nothing by itself."""
 
     @property
     def tree(self) -> str:

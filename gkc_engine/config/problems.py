@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 """Where in the merged tree: ``("queues", "tax", "relax", 0, "after")``."""
 
 _SHOWN_MAX = 60
-_SECRET_KEYS = frozenset({"secret", "pin", "ami", "password"})
+_SECRET_KEYS = frozenset({"secret", "pin", "ami", "password", "token_key"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,6 +25,10 @@ class Place:
     file: str
     line: int = 1
     col: int = 1
+
+    def __str__(self) -> str:
+        """``FILE:LINE:COL``."""
+        return f"{self.file}:{self.line}:{self.col}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,10 @@ def count_line(count: int) -> str:
     return f"{count} problems"
 
 
-_PASSWORD: Final = re.compile(r"(?<=://)[^@]*:.*(?=@)|(?<=[?&]password=)[^&]*")
-"""In a URL: with the name before it, which may hold a colon itself."""
+_PASSWORD: Final = re.compile(
+    r"(?<=nats://).*(?=@)|(?<=tls://).*(?=@)|(?<=://)[^@]*:.*(?=@)|(?<=[?&]password=)[^&]*"
+)
+"""In a URL: with the name before it, which may hold a colon itself. NATS' may be a token alone."""
 
 
 def dotted(path: Path) -> str:

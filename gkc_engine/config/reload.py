@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
 
-from gkc_engine.config.explain import type_at
+from gkc_engine.config.explain import bare, type_at
 from gkc_engine.config.models import Config
 from gkc_engine.config.problems import dotted
 from gkc_engine.config.schema import duration_text
@@ -27,17 +27,28 @@ START_ONLY: Final = (
     ("pbx", "cel"),
     ("metrics",),
     ("store",),
+    ("federation", "nats"),
+    ("federation", "user"),
+    ("federation", "secret"),
+    ("federation", "tls"),
+    ("federation", "token_key"),
 )
 """What is bound when the engine starts: sockets, files, and the names in the records."""
 
+_IN_PBX: Final = ("trunk", "status")
+"""Of a center: a planned one has no trunk."""
+
 NEXT_START: Final = " (from the next start on)"
+PBX_ANEW: Final = " (and gkc pbx config)"
+"""What stands in Asterisk's files too: they are to be written anew."""
 
 
 def diff(old: Config, new: Config) -> list[str]:
     """Return what differs, one change a line: ``zhkh.timeout 15s→20s``, ``queue tax removed``.
 
     Values stand as the files write them; secrets are references, so they may be shown. A line
-    that ends in ``NEXT_START`` is of what a running engine cannot change.
+    that ends in ``NEXT_START`` is of what a running engine cannot change, in ``PBX_ANEW`` of
+    what Asterisk must be told, too.
     """
     lines: list[str] = []
     for section in Config.model_fields:
@@ -94,8 +105,20 @@ def _changes(path: tuple[str, ...], old: object, new: object) -> Iterator[str]:
     else:
         shown = path[1:] if len(path) > 1 and path[0] in _PLAIN else path
         kind = type_at(path)
-        when = NEXT_START if any(path[: len(p)] == p for p in START_ONLY) else ""
-        yield f"{dotted(shown)} {_value(old, kind, path[-1])}→{_value(new, kind, path[-1])}{when}"
+        yield (
+            f"{dotted(shown)} {_value(old, kind, path[-1])}→{_value(new, kind, path[-1])}"
+            f"{_when(path)}"
+        )
+
+
+def _when(path: tuple[str, ...]) -> str:
+    """Return what a change of ``path`` waits for; nothing: the reload is enough."""
+    if path == ("federation",) or any(path[: len(p)] == p for p in START_ONLY):
+        return NEXT_START
+    of_a_center = path[:2] == ("federation", "centers")
+    if path == ("center", "status") or (of_a_center and (len(path) == 3 or path[3] in _IN_PBX)):
+        return PBX_ANEW
+    return ""
 
 
 def _value(value: object, kind: object = None, key: str = "") -> str:
@@ -116,7 +139,8 @@ def _value(value: object, kind: object = None, key: str = "") -> str:
         case BaseModel():
             return _fields(value)
         case dict():
-            return "{" + ", ".join(f"{k}: {_value(v)}" for k, v in value.items()) + "}"
+            of = get_args(kind)[1] if get_origin(kind) is dict else None
+            return "{" + ", ".join(f"{k}: {_value(v, bare(of))}" for k, v in value.items()) + "}"
         case _:
             return str(value)
 

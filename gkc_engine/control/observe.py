@@ -19,9 +19,9 @@ from gkc_engine.acd.events import Event
 from gkc_engine.acd.settings import Medium
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.views import Live, Row, queue_rows
-from gkc_engine.ids import SECOND, Instant
+from gkc_engine.ids import SECOND, Instant, is_abroad
 from gkc_engine.metrics import Metrics
-from gkc_engine.statistics.counting import OUTBOUND_ONLY
+from gkc_engine.statistics.counting import GUESTS_ONLY, OUTBOUND_ONLY
 from gkc_engine.statistics.figures import handling_us
 
 _STATES: Final = ("ready", "wrap_up", "not_ready", "offline")
@@ -63,9 +63,11 @@ class Observer:
             self.metrics.handled.labels(queue)
             self.metrics.handle_seconds.labels(queue)
             for disposition in Disposition:
-                if disposition in OUTBOUND_ONLY:
-                    continue  # They have no queue.
+                if disposition in (*OUTBOUND_ONLY, *GUESTS_ONLY):
+                    continue  # They have no queue of ours.
                 self.metrics.contacts.labels(queue, medium.value, disposition.value)
+            for disposition in (Disposition.ANSWERED, *GUESTS_ONLY):
+                self.metrics.guests.labels(queue, disposition.value)
             for outcome in OfferOutcome:
                 self.metrics.offers.labels(queue, outcome.value)
         for disposition in (Disposition.ANSWERED, *OUTBOUND_ONLY):
@@ -85,7 +87,7 @@ class Observer:
             match fact:
                 case ContactEnded():
                     self._ended(fact)
-                case OfferEnded():
+                case OfferEnded() if not is_abroad(fact.agent_id):
                     self.metrics.offers.labels(fact.queue, fact.outcome.value).inc()
                 case EventRejected():
                     self.metrics.rejected.labels(fact.kind).inc()
@@ -97,6 +99,9 @@ class Observer:
 
     def _ended(self, fact: ContactEnded) -> None:
         queue = fact.queue or ""
+        if fact.owner is not None:  # Its owner counts it, and its wait.
+            self.metrics.guests.labels(queue, fact.disposition.value).inc()
+            return
         self.metrics.contacts.labels(queue, fact.medium.value, fact.disposition.value).inc()
         if fact.disposition is Disposition.ANSWERED and fact.queue is not None:
             self.metrics.wait.labels(queue).observe(fact.wait_us / SECOND)

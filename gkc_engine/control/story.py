@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gkc_engine.control.when import from_iso, local_time, offset, span
-from gkc_engine.ids import Instant
+from gkc_engine.ids import ABROAD, Instant
 
 Record = Mapping[str, Any]
 
@@ -56,6 +56,10 @@ def moments(contact: Record) -> list[Moment]:
 
 
 def _arrival(contact: Record) -> str:
+    if contact.get("owner"):
+        known = _citizen(contact)
+        of = f" of {known}" if known else ""
+        return f"an operator is kept free for a contact{of} that center {contact['owner']} has"
     if contact.get("direction") == "out":
         return f"{contact['agent_id']} calls {_citizen(contact) or 'a number that is withheld'}"
     text = f"reaches us by {contact['medium']}"
@@ -76,7 +80,13 @@ def _citizen(contact: Record) -> str:
 
 
 def _with(agent: str | None) -> str:
-    return f" with {agent}" if agent else ""
+    return f" with {_named(agent)}" if agent else ""
+
+
+def _named(agent: str) -> str:
+    """Return what an operator is called: another center's with his center."""
+    center, _, there = agent.partition(ABROAD)
+    return f"operator {there} of center {center}" if there else agent
 
 
 def _segment(segment: Record, *, out: bool) -> list[tuple[str, str]]:
@@ -101,7 +111,8 @@ def _begins(segment: Record, *, out: bool) -> str | None:
         "queue": f"waits in {queue}" + (f", requirement step {step}" if step else ""),
         "ring": "the called phone rings",
         "talk": "talk" + _with(agent),
-        "hold": "on hold" + (f", by {agent}" if agent else ""),
+        "hold": "on hold" + (f", by {_named(agent)}" if agent else ""),
+        "transit": "is on its way from its center",
         "parked": "is parked" + (f": a call interrupts {agent}" if agent else ""),
         "fallback": "waits in Asterisk's own queue: the engine was away",
         "external": "talk with an outside party after a transfer",
@@ -111,14 +122,19 @@ def _begins(segment: Record, *, out: bool) -> str | None:
 
 
 def _offer(offer: Record) -> list[tuple[str, str]]:
-    agent = offer["agent_id"]
-    told = [(offer["created"], f"offer {offer['offer_id']} to {agent}")]
+    agent, elsewhere = _named(offer["agent_id"]), ABROAD in offer["agent_id"]
+    sent = f"is sent to center {offer['agent_id'].partition(ABROAD)[0]}, to {agent}"
+    head = f"{sent} (offer {offer['offer_id']})" if elsewhere else ""
+    told = [(offer["created"], head or f"offer {offer['offer_id']} to {agent}")]
     if offer.get("ringing"):
         told.append((offer["ringing"], f"{agent}'s phone rings"))
     if offer.get("ended"):
         outcome = offer["outcome"]
         reason = f" ({offer['reason']})" if offer.get("reason") else ""
-        told.append((offer["ended"], f"{agent} {_OFFER_ENDS.get(outcome, outcome)}{reason}"))
+        back = elsewhere and outcome not in ("accepted", "withdrawn")
+        where = "; it comes back to its place here" if back else ""
+        text = f"{agent} {_OFFER_ENDS.get(outcome, outcome)}{reason}{where}"
+        told.append((offer["ended"], text))
     return told
 
 
@@ -149,6 +165,11 @@ _EVENTS: Mapping[str, str] = {
     "gkc.transfer.completed": "{from_agent} hands over to {to_agent}",
     "gkc.transfer.outside": "{from_agent} puts him through to a number outside",
     "gkc.transfer.requested": "{from_agent} transfers to {to_agent}{to_queue}",
+    "gkc.overflow.granted": "center {center} keeps {agent} free for it{why}",
+    "gkc.overflow.release": "is not sent to center {center} after all: {reason}",
+    "gkc.guest.arrived": "its line comes from its center",
+    "gkc.guest.released": "its center does not send it after all: {reason}",
+    "gkc.guest.refuse": "goes back to its center: {reason}",
     "gkc.contact.wrap_up_result": "{agent_id} gives result code {code}",
 }
 """Of the ledger's events those that segments and offers do not tell."""
@@ -166,7 +187,20 @@ def _event(event: Record) -> list[tuple[str, str]]:
     known = {key: value for key, value in (event.get("data") or {}).items() if value is not None}
     if event["kind"] == "gkc.contact.wait_told":
         known["told"] = _wait(known)
+    elif event["kind"] == "gkc.overflow.granted":
+        known |= {"agent": _named(known["agent_id"]), "why": _why(known)}
     return [(event["ts"], pattern.format_map(_Blank(known)))]
+
+
+def _why(granted: Record) -> str:
+    """Return why it is sent there and not to another center, as far as it is on record."""
+    gain = granted.get("gain_us")
+    words = [] if gain is None else [f"expected {span(gain / 1_000_000)} sooner than here"]
+    others = granted.get("not_asked") or {}
+    if others:
+        told = ", ".join(f"{name} ({why.replace('_', ' ')})" for name, why in others.items())
+        words.append(f"not asked: {told}")
+    return f" ({'; '.join(words)})" if words else ""
 
 
 def _wait(told: Record) -> str:
@@ -193,7 +227,8 @@ def header(contact: Record, zone: ZoneInfo) -> list[tuple[str, str]]:
         ("started", f"{local_time(contact['started'], zone)} {zone.key}"),
         ("disposition", ended),
         ("queue", contact.get("queue")),
-        ("operator", contact.get("agent_id")),
+        ("operator", contact.get("agent_id") and _named(contact["agent_id"])),
+        ("belongs to", _owner(contact)),
         ("language", contact.get("language")),
         ("article", contact.get("article")),
         ("via", contact.get("via")),
@@ -207,6 +242,12 @@ def header(contact: Record, zone: ZoneInfo) -> list[tuple[str, str]]:
         ("config", contact.get("config_version")),
     )
     return [(name, value) for name, value in pairs if value]
+
+
+def _owner(contact: Record) -> str | None:
+    if not contact.get("owner"):
+        return None
+    return f"center {contact['owner']}, contact {contact['origin']} there"
 
 
 def _recording(recording: Record) -> str:

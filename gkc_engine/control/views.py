@@ -126,6 +126,8 @@ class ContactNow:
     """Place among those that wait in the same queue, from 1."""
     state_since: Instant | None = None
     """When the present state began, if known."""
+    owner: str | None = None
+    """Of a guest: the center whose contact it is; its wait is that in the city."""
 
     def wait_us(self, now: Instant) -> int | None:
         """First queue entry to the answer, or to ``now``; ``None`` before any queue."""
@@ -435,6 +437,7 @@ def contact_row(contact: ContactNow, now: Instant) -> Row:
         "answered": iso(contact.answered),
         "wait_s": seconds_of(contact.wait_us(now)),
         "agent_id": contact.agent_id,
+        "owner": contact.owner,
     }
 
 

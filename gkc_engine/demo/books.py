@@ -16,10 +16,11 @@ from gkc_engine.demo.account import Account, Hand, Record, compare
 from gkc_engine.ids import SECOND, Instant, Micros, QueueId
 from gkc_engine.pbx.outside import PhoneAct
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.new_records import OUT
+from gkc_engine.recorder.new_records import GUEST, OUT
 from gkc_engine.recorder.rebuild import settle_left
 
-_USERFIELD, _ACCOUNT, _SRC, _ANSWER, _BILLSEC, _UNIQUEID, _COLUMNS = 0, 1, 2, 5, 8, 10, 11
+_USERFIELD, _ACCOUNT, _SRC, _START, _ANSWER, _END = 0, 1, 2, 4, 5, 6
+_BILLSEC, _UNIQUEID, _COLUMNS = 8, 10, 11
 """Columns of ``calls.csv`` (asterisk/README.md)."""
 
 _TALKED: Final = (SegmentKind.TALK.value, SegmentKind.HOLD.value)
@@ -102,16 +103,22 @@ def hands_of(outside_csv: Path) -> dict[str, list[Hand]]:
 
     A phone's account code is ``PHONE/ACT/TO/STATUS`` (the outside world's extensions.conf). Its
     leg bears the citizen's number; only whom a colleague asked sees that colleague's instead, and
-    has the citizen when ``ask`` was a success.
+    has the citizen when ``ask`` was a success. Several calls may have one number (who is on the
+    block list): the phone's answer lies in one of them.
     """
     written = rows(outside_csv)
-    calls = {row[_SRC]: row[_USERFIELD] for row in written if row[_USERFIELD]}
+    calls: defaultdict[str, list[tuple[float, float, str]]] = defaultdict(list)
+    for row in written:
+        if row[_USERFIELD]:
+            calls[row[_SRC]].append((float(row[_START]), float(row[_END]), row[_USERFIELD]))
     hands: dict[str, list[Hand]] = {}
     answered = (row for row in written if row[_ANSWER] and "/" in row[_ACCOUNT])
     for row in sorted(answered, key=lambda row: float(row[_ANSWER])):
-        call_id = calls.get(row[_SRC])
-        if call_id is None:
+        at = float(row[_ANSWER])
+        mine_by_time = [call_id for start, end, call_id in calls[row[_SRC]] if start <= at <= end]
+        if not mine_by_time:
             continue
+        call_id = mine_by_time[-1]
         phone, act, to, status = (*row[_ACCOUNT].split("/"), "", "", "")[:4]
         talk_us = Micros(round(float(row[_BILLSEC]) * SECOND))
         mine = hands.setdefault(call_id, [])
@@ -143,7 +150,7 @@ def records(
     contact, offer, segment = schema.contact, schema.offer, schema.segment
     settle_left(url)
     engine = schema.make_engine(url, read_only=True)
-    mine = (contact.c.started >= since, contact.c.direction != OUT)
+    mine = (contact.c.started >= since, contact.c.direction.not_in((OUT, GUEST)))
     try:
         with engine.connect() as connection:
             failed = sa.select(offer.c.contact_id).where(offer.c.outcome.in_(_MISSED))

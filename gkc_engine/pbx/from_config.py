@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from gkc_engine.config.federation import trunks
 from gkc_engine.config.models import Config
 from gkc_engine.errors import ConfigError
 from gkc_engine.ids import SECOND
 from gkc_engine.numbers import normalise
-from gkc_engine.pbx.model import Ami, FallbackQueue, OperatorPhone, PbxPlan
+from gkc_engine.pbx.model import Ami, CenterTrunk, FallbackQueue, OperatorPhone, PbxPlan
 
 GOODBYE: Final = "timed-out"
 """The prompt for a citizen whom the fallback queue could not serve either."""
@@ -69,6 +70,7 @@ def plan_from_config(
             for name, queue in config.queues.items()
         ),
         trunks=(),
+        centers=center_trunks(config),
         numbers=tuple(spelling for number in config.numbers for spelling in _spellings(number)),
         number_queues=tuple(
             (spelling, entry.queue or next(iter(config.queues)))
@@ -88,6 +90,14 @@ def plan_from_config(
         transfer_done_prompt=_prompt(prompts, config.center.languages[0], TRANSFER_DONE),
         transfer_failed_prompt=_prompt(prompts, config.center.languages[0], TRANSFER_FAILED),
         default_wrapup_s=max(_whole_seconds(q.wrapuptime) for q in config.queues.values()),
+    )
+
+
+def center_trunks(config: Config) -> tuple[CenterTrunk, ...]:
+    """Return the ways to the other centers of the city and from them; none if there are none."""
+    return tuple(
+        CenterTrunk(center=trunk.center, host=trunk.host, port=trunk.port)
+        for trunk in trunks(config)
     )
 
 

@@ -166,6 +166,49 @@ class Trunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CenterTrunk:
+    """The way to another center of the city and from it: known by its address."""
+
+    center: str
+    host: str
+    """Its Asterisk's IP address; of a name Asterisk asks DNS once, when it reads its files."""
+    port: int = 5060
+
+    def __post_init__(self) -> None:
+        check(NAME, self.center, "another center's name")
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            check(HOST, self.host, f"trunk to {self.center}")
+        check_port(self.port, f"trunk to {self.center}")
+
+    @property
+    def endpoint(self) -> str:
+        """By which we call it: the ``gkc-center-sever`` of ``PJSIP/gkc-center-sever``."""
+        return f"gkc-center-{self.center}"
+
+    @property
+    def guests(self) -> str:
+        """By which it calls us."""
+        return f"gkc-guests-{self.center}"
+
+    @property
+    def authority(self) -> str:
+        """Address and port as they stand in a SIP URI."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def match(self) -> str:
+        """What its calls are known by.
+
+        Centers on one machine share an address: there the port is part of it. Elsewhere it is not,
+        for TCP and TLS call from another one.
+        """
+        return self.authority if check_loopback(self.host) else self.host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ami:
     """The engine's manager user."""
 
@@ -199,6 +242,8 @@ class PbxPlan:
     operators: tuple[OperatorPhone, ...] = ()
     queues: tuple[FallbackQueue, ...] = ()
     trunks: tuple[Trunk, ...] = (Trunk(),)
+    centers: tuple[CenterTrunk, ...] = ()
+    """The other centers of the city that calls go to and come from."""
     numbers: tuple[str, ...] = ()
     """City numbers: operators may transfer to them."""
     number_queues: tuple[tuple[str, str], ...] = ()
@@ -270,6 +315,7 @@ class PbxPlan:
             check(HEADER, self.external_id_header, "header of the outside world's id")
         check_distinct((q.name for q in self.queues), "queues")
         check_distinct((o.endpoint for o in self.operators), "operators' endpoints")
+        self._check_centers()
         check_distinct(self.transfer_targets, "numbers that operators may dial")
         for number, queue in self.number_queues:
             check(NUMBER, number, "numbers")
@@ -277,6 +323,22 @@ class PbxPlan:
         for prefix in self.outbound_allow:
             check(NUMBER, prefix, "allowed prefix of numbers outside")
         self._check_open_phones()
+
+    def _check_centers(self) -> None:
+        known: dict[str, str] = {}
+        names = {self.center: "is this one"}
+        for trunk in self.centers:
+            if trunk.center in names:
+                raise ConfigError(
+                    f"other centers: found {trunk.center!r}, which {names[trunk.center]}"
+                )
+            names[trunk.center] = "is named twice"
+            other = known.setdefault(trunk.match, trunk.center)
+            if other != trunk.center:
+                raise ConfigError(
+                    f"trunks to {other} and {trunk.center}: both found at {trunk.match}; a center"
+                    " is known by its address, so give each its own"
+                )
 
     def _check_open_phones(self) -> None:
         if check_loopback(self.sip_host):

@@ -245,6 +245,15 @@ GENERAL_LINES: Final = {
 }
 """What only ``[general]`` can say, and that is the administrator's."""
 
+
+def name_line(plan: PbxPlan) -> str | None:
+    """Return the line for ``[options]`` of ``asterisk.conf``; ``None``: this center is alone.
+
+    Without it two centers' Asterisks give calls the same Uniqueids.
+    """
+    return f"systemname = {plan.center}" if plan.centers else None
+
+
 QUIET_LINE: Final = f"disabledevents = {','.join(UNREAD_EVENTS)}"
 """For ``[general]`` of a ``manager.conf`` whose events nobody but the engine reads."""
 

@@ -14,7 +14,7 @@ import msgspec
 from gkc_engine.acd.commands import OfferOutcome, SegmentKind, TransferKind
 from gkc_engine.acd.events import Party
 from gkc_engine.channels.phone.catch_up import LOST_WITH_ASTERISK
-from gkc_engine.ids import Instant
+from gkc_engine.ids import Instant, is_abroad
 from gkc_engine.reconcile.model import HEARD_US, STAMP_US, Count, Difference, Kind
 from gkc_engine.reconcile.sides import (
     OUT,
@@ -153,7 +153,7 @@ class Judge:
         return bool(made) and unheard and not self._known.later(ended, gone, HEARD_US)
 
     def _came(self, call: Call, leg: Leg) -> Iterator[Difference]:
-        started = call.contact["started"]
+        started = call.came
         if leg.started is not None and self._known.came_apart(started, leg.started):
             ours, theirs = f"came {iso(started)}", f"came {iso(leg.started)}"
             yield self.found(Kind.TIMES, call, ours, theirs)
@@ -279,7 +279,9 @@ class Judge:
         assert leg.answered is not None
         for segment in call.talks():
             unnamed = not segment["channel_uniqueid"]
-            if unnamed and segment["agent_id"] == agent and meet(segment, leg):
+            told = segment["agent_id"]
+            over_trunk = agent is None and told is not None and is_abroad(told)
+            if unnamed and (over_trunk or told == agent) and meet(segment, leg):
                 return
         if self._in_own_call(leg) or self._asked_meanwhile(call, leg):
             self._counts[Count.OWN_CALLS] += 1

@@ -113,6 +113,14 @@ class Call:
     segments: list[Row]
     offers: list[Row]
 
+    @property
+    def came(self) -> Instant:
+        """When its line came to us: of a guest, at the end of its way, later than it begins."""
+        first = min(self.segments, key=in_order, default=None)
+        if first is not None and first["kind"] == SegmentKind.TRANSIT:
+            return Instant(first["end"])
+        return Instant(self.contact["started"])
+
     def talks(self) -> list[Row]:
         """Return the segments with somebody on the other side."""
         return [s for s in self.segments if s["party"] == Party.CITIZEN and s["kind"] in TALKS]

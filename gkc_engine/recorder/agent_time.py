@@ -1,4 +1,4 @@
-"""On what operators' time went, by quarter-hours: what reports of months read of it (ADR 0035).
+"""On what operators' time went, by quarter-hours: what reports of months read of it (ADR 0039).
 
 An operator may have several places; every instant of his counts once, as the first of
 ``ACTIVITIES`` that one of his places is in. The core tells of his places in the order of time, so

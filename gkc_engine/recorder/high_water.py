@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from gkc_engine.acd.commands import OfferContact
+from gkc_engine.acd.commands import OfferContact, OfferEnded, OverflowContact
 from gkc_engine.acd.events import ContactStarted
 from gkc_engine.ids import OfferId
 from gkc_engine.recorder.codec import Message
@@ -23,6 +23,10 @@ from gkc_engine.recorder.numbers import parts_of
 from gkc_engine.recorder.recovery import Recovery
 
 log = structlog.get_logger(__name__)
+
+
+_WITH_OFFER = (OfferContact, OverflowContact, OfferEnded)
+"""Messages with a new id. The ``OfferEnded`` of a guest that never came is the first with its."""
 
 
 @dataclass(slots=True)
@@ -60,9 +64,10 @@ class HighWater:
         """Take the ids that stand in committed ``messages``."""
         changed = False
         for message in messages:
-            if type(message) is OfferContact and message.offer_id > self.marks.offer:
-                self.marks.offer = message.offer_id
-                changed = True
+            if isinstance(message, _WITH_OFFER):
+                if message.offer_id > self.marks.offer:
+                    self.marks.offer = message.offer_id
+                    changed = True
             elif type(message) is ContactStarted:
                 changed |= self._number(message.number)
         if changed:

@@ -6,7 +6,7 @@ from typing import Final
 
 from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.settings import Medium
+from gkc_engine.acd.settings import Medium, QueueSettings
 from gkc_engine.recorder.numbers import parts_of
 from gkc_engine.recorder.records import Record
 from gkc_engine.recorder.rows import Row
@@ -18,6 +18,9 @@ _SEGMENT_COLUMNS: Final = tuple(c.name for c in segment_table.columns)
 
 OUT: Final = "out"
 """``contact.direction`` of what an agent began."""
+
+GUEST: Final = "guest"
+"""``contact.direction`` of what another center owns; it is counted there."""
 
 
 def contact(row: Row, fact: ev.ContactStarted) -> Record:
@@ -42,18 +45,43 @@ def contact_out(row: Row, fact: ev.OutboundStarted) -> Record:
     }
 
 
+def guest(row: Row, fact: cm.GrantReservation, queue: QueueSettings | None) -> Record:
+    """Return the row of another center's contact for which an operator of ours is kept free.
+
+    It has no number of ours: those of this center count its own contacts, one after the other.
+    """
+    return _begun(row) | {
+        "contact_id": fact.reservation_id,
+        "number": "",
+        "medium": str(Medium.VOICE if queue is None else queue.medium),
+        "direction": GUEST,
+        "initiation": "overflow",
+        "did": "",
+        "language": "",
+        "queue": fact.queue,
+        "service": None if queue is None else queue.service,
+        "owner": fact.owner,
+        "origin": fact.contact_id,
+    }
+
+
 def _contact(row: Row, fact: ev.ContactStarted | ev.OutboundStarted) -> Record:
     year, sequence = parts_of(fact.number)
-    record: Record = dict.fromkeys(_CONTACT_COLUMNS)
-    return record | {
+    return _begun(row) | {
         "contact_id": fact.contact_id,
         "number": fact.number,
         "number_year": year,
         "number_seq": sequence,
-        "center_entry": row.center,
         "language": fact.language,
         "citizen_id": fact.citizen,
         "linkedid": fact.uniqueid,
+    }
+
+
+def _begun(row: Row) -> Record:
+    record: Record = dict.fromkeys(_CONTACT_COLUMNS)
+    return record | {
+        "center_entry": row.center,
         "started": row.ts_us,
         "wrap_up_us": 0,
         "offers": 0,

@@ -15,7 +15,7 @@ import msgspec
 from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import QueueSettings
-from gkc_engine.ids import QueueId
+from gkc_engine.ids import QueueId, is_abroad
 from gkc_engine.recorder import new_records
 from gkc_engine.recorder.agent_time import AgentTime
 from gkc_engine.recorder.codec import KINDS, Message, decode
@@ -116,6 +116,20 @@ class Projector:
     def _put_contact(self, record: Record) -> None:
         self._contacts[record["contact_id"]] = record
         self._dirty_contacts[record["contact_id"]] = record
+
+    def _guest(self, row: Row, fact: cm.GrantReservation) -> None:
+        if self._contact(fact.reservation_id) is None:
+            self._put_contact(new_records.guest(row, fact, self._queue(fact.queue)))
+
+    def _guest_came(self, _row: Row, fact: ev.GuestArrived) -> None:
+        record = self._contact(fact.contact_id)
+        if record is not None and record["linkedid"] is None and record["ended"] is None:
+            record |= {
+                "number": fact.number,
+                "citizen_id": fact.citizen,
+                "language": fact.language,
+                "linkedid": fact.uniqueid,
+            }
 
     def _answered_out(self, row: Row, fact: ev.OutboundAnswered) -> None:
         record = self._contact(fact.contact_id)
@@ -295,8 +309,18 @@ class Projector:
         for agent_id, slot in zip(fact.agent_ids, slots, strict=True):
             self._put_offer(fact, agent_id, slot, fact.step)
 
+    def _sent(self, _row: Row, fact: cm.OverflowContact) -> None:
+        record = self._contact(fact.contact_id)
+        self._put_offer(fact, fact.agent_id, None, 0 if record is None else record["step"])
+        if record is not None:
+            _one_more(record, "overflow_count")
+
     def _put_offer(
-        self, fact: cm.OfferContact | cm.OfferEnded, agent_id: str, slot: int | None, step: int
+        self,
+        fact: cm.OfferContact | cm.OverflowContact | cm.OfferEnded,
+        agent_id: str,
+        slot: int | None,
+        step: int,
     ) -> Record:
         record: Record = dict.fromkeys(_OFFER_COLUMNS)
         record |= {
@@ -331,7 +355,12 @@ class Projector:
         record = self._contact(fact.contact_id)
         if record is None or said_before:
             return
-        count_offer(record, fact.outcome)
+        if not is_abroad(fact.agent_id):
+            count_offer(record, fact.outcome)
+        elif accepted:
+            self._answered(record, fact.agent_id, fact.ended)  # He has no interval of ours.
+        elif fact.outcome is not cm.OfferOutcome.WITHDRAWN:
+            _one_more(record, "overflow_returned")
         if record["ended"] is None:  # Else the contact's own sum is on record already.
             record["offers"] += 1
 
@@ -405,12 +434,19 @@ class Projector:
         return self._queues.get(queue_id)
 
 
+def _one_more(record: Record, name: str) -> None:
+    record[name] = (record[name] or 0) + 1
+
+
 _Handler = Callable[[Projector, Row, Any], None]
 
 _HANDLERS: Final[dict[str, _Handler]] = {
     KINDS[ev.ContactStarted]: Projector._started,
     KINDS[ev.OutboundStarted]: Projector._started_out,
     KINDS[ev.OutboundAnswered]: Projector._answered_out,
+    KINDS[ev.GuestArrived]: Projector._guest_came,
+    KINDS[cm.GrantReservation]: Projector._guest,
+    KINDS[cm.OverflowContact]: Projector._sent,
     KINDS[ev.LanguageChosen]: Projector._language,
     KINDS[ev.WaitTold]: Projector._told,
     KINDS[ev.RecordingStarted]: Projector._recorded,

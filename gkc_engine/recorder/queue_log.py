@@ -16,9 +16,11 @@ import sqlalchemy as sa
 from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settings
-from gkc_engine.ids import SECOND, Instant
+from gkc_engine.ids import SECOND, Instant, is_abroad
 from gkc_engine.recorder import agent_places, schema
 from gkc_engine.recorder.codec import KINDS
+from gkc_engine.recorder.new_records import GUEST
+from gkc_engine.recorder.rollup import answered_elsewhere
 from gkc_engine.recorder.rows import StepLike
 
 _NONE: Final = "NONE"
@@ -54,7 +56,9 @@ class QueueLog:
             self._settle(settings)
         contact, interval = schema.contact, schema.agent_interval
         rows = connection.execute(
-            sa.select(contact).where(contact.c.ended.is_(None)).order_by(contact.c.first_queued)
+            sa.select(contact)
+            .where(contact.c.ended.is_(None), contact.c.direction != GUEST)
+            .order_by(contact.c.first_queued)
         )
         talkers, gone = _talkers(connection), _out_of_queue(connection)
         for row in rows.mappings():
@@ -65,6 +69,8 @@ class QueueLog:
                 continue
             self._enter(contact_id, call, row["queue"], row["first_queued"])
             agent = talkers.get(contact_id)
+            if agent is None and answered_elsewhere(row):
+                agent = row["agent_id"]
             if agent is not None or contact_id in gone:
                 self._leave(contact_id, call)
                 # Who had a citizen given to him completes nothing: the queue is done with that one.
@@ -166,15 +172,25 @@ class QueueLog:
             return []
         ring_us = 0 if fact.ringing is None else fact.ended - fact.ringing
         if fact.outcome is cm.OfferOutcome.ACCEPTED:
-            call.ring_s = _s(ring_us)  # CONNECT follows with the agent's state.
-            return []
+            call.ring_s = _s(ring_us)
+            if is_abroad(fact.agent_id):
+                return self._connected(fact.agent_id, fact.ended, fact.contact_id)
+            return []  # CONNECT follows with the agent's state.
         blameless = fact.outcome in {cm.OfferOutcome.WITHDRAWN, cm.OfferOutcome.RESCINDED}
         name = "RINGCANCELED" if blameless else "RINGNOANSWER"
         return [_line(step.now, call, fact.agent_id, name, ring_us // _MS)]
 
     def _segment(self, step: StepLike, fact: cm.SegmentClosed) -> list[str]:
         call = self._calls.get(fact.contact_id)
-        if call is None or call.agent is None:
+        if call is None:
+            return []
+        answer = step.event
+        if fact.outcome is cm.SegmentOutcome.ANSWERED and isinstance(answer, ev.OfferAccepted):
+            # An answer elsewhere that crossed its recall: no offer of it ends.
+            crossed = fact.kind is cm.SegmentKind.QUEUE and is_abroad(answer.agent_id)
+            if crossed:
+                return self._connected(answer.agent_id, fact.ended, fact.contact_id)
+        if call.agent is None:
             return []
         if fact.kind not in _TALK:
             return []
@@ -208,7 +224,7 @@ class QueueLog:
         off, paused = cm.AgentState.OFFLINE, cm.AgentState.NOT_READY
         lines: list[str] = []
         if fact.state is cm.AgentState.TALK and fact.contact_id is not None:
-            lines += self._connected(fact, fact.contact_id)
+            lines += self._connected(fact.agent_id, fact.since, fact.contact_id)
         if before is paused and fact.state is not paused:
             lines += self._member(step.now, fact.agent_id, "UNPAUSE", "", everywhere="UNPAUSEALL")
         if before is off and fact.state is not off:
@@ -221,14 +237,14 @@ class QueueLog:
             )
         return lines
 
-    def _connected(self, fact: cm.AgentStateChanged, contact_id: str) -> list[str]:
+    def _connected(self, agent_id: str, at: Instant, contact_id: str) -> list[str]:
         call = self._calls.get(contact_id)
         if call is None or not self._leave(contact_id, call):
             return []  # Back from hold, or taken over in a transfer: the queue is done with it.
-        call.agent, call.answered = fact.agent_id, fact.since
-        call.hold_s = _s(fact.since - call.entered)
+        call.agent, call.answered = agent_id, at
+        call.hold_s = _s(at - call.entered)
         ring_s, call.ring_s = call.ring_s, 0
-        return [_line(fact.since, call, fact.agent_id, "CONNECT", call.hold_s, "", ring_s)]
+        return [_line(at, call, agent_id, "CONNECT", call.hold_s, "", ring_s)]
 
     def _member(
         self, now: Instant, agent: str, name: str, reason: str, *, everywhere: str | None = None

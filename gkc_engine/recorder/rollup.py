@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from gkc_engine.acd.commands import OfferOutcome
-from gkc_engine.ids import SECOND
+from gkc_engine.ids import SECOND, is_abroad
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.adding import Adding, run
 from gkc_engine.recorder.records import Record
@@ -95,8 +95,17 @@ def cell_of(contact: Mapping[Any, Any]) -> tuple[Key, Values]:
         contact["offers_unanswered"] or 0,
         contact["offers_withdrawn"] or 0,
         contact["transfers"] or 0,
+        int((contact["overflow_count"] or 0) > 0),
+        int(answered_elsewhere(contact)),
+        int((contact["overflow_returned"] or 0) > 0),
     )
     return key, values
+
+
+def answered_elsewhere(contact: Mapping[Any, Any]) -> bool:
+    """Whether another center's operator was the first to answer a contact of ours."""
+    agent = contact["agent_id"]
+    return contact["answered"] is not None and agent is not None and is_abroad(agent)
 
 
 class RollUps:

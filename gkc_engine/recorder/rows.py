@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
+from gkc_engine.acd import commands as cm
+from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Command
 from gkc_engine.acd.events import Event
 from gkc_engine.clock import new_uuid
@@ -91,6 +93,22 @@ def rows_of(steps: Iterable[StepLike], center: str) -> list[Row]:
     return rows
 
 
+_DONORS: Final = (
+    ev.ReservationAsked,
+    ev.ReservationReleased,
+    cm.GrantReservation,
+    cm.DenyReservation,
+)
+"""Of a guest, or of who did not become one: ours is the reservation's id, not the owner's."""
+
+
+def _contact_of(message: Message) -> str | None:
+    if isinstance(message, _DONORS):
+        return message.reservation_id
+    found: str | None = getattr(message, "contact_id", None)
+    return found
+
+
 def _row(message: Message, step: StepLike, center: str, role: Role) -> Row:
     incoming = role == "in"
     return Row(
@@ -98,7 +116,7 @@ def _row(message: Message, step: StepLike, center: str, role: Role) -> Row:
         ts_us=step.now,
         center=center,
         kind=kind_of(message),
-        contact_id=getattr(message, "contact_id", None),
+        contact_id=_contact_of(message),
         agent_id=getattr(message, "agent_id", None),
         queue=getattr(message, "queue", None),
         offer_id=getattr(message, "offer_id", None),

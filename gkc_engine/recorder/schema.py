@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-REVISION: Final = "0009"
+REVISION: Final = "0010"
 """Of these tables: the last of ``migrations/versions``. Four digits, in their order."""
 
 PROJECTED: Final = "projected_seq"
@@ -117,6 +117,9 @@ contact: Final = sa.Table(
     sa.Column("offers_withdrawn", sa.Integer),
     sa.Column("transfers", sa.Integer),
     sa.Column("overflow_count", sa.Integer),
+    sa.Column("overflow_returned", sa.Integer),
+    sa.Column("owner", TEXT),
+    sa.Column("origin", TEXT),
     sa.Column("disposition", TEXT),
     sa.Column("reason", TEXT),
     sa.Column("via", TEXT),
@@ -340,6 +343,9 @@ rollup: Final = sa.Table(
     sa.Column("offers_unanswered", _BIG, nullable=False),
     sa.Column("offers_withdrawn", _BIG, nullable=False),
     sa.Column("transfers", _BIG, nullable=False),
+    sa.Column("overflow_sent", _BIG, nullable=False, server_default="0"),
+    sa.Column("overflow_answered", _BIG, nullable=False, server_default="0"),
+    sa.Column("overflow_returned", _BIG, nullable=False, server_default="0"),
     # Kept in the order of its key: a report reads the rows of its time one after the other.
     sqlite_with_rowid=False,
 )

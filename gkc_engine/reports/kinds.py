@@ -29,7 +29,7 @@ from gkc_engine.reports.periods import Length, Stretch
 from gkc_engine.reports.source import Counted, Progress
 from gkc_engine.reports.summary import headline, note, summary_table
 from gkc_engine.reports.tables import grouped_table, line_columns, line_row
-from gkc_engine.reports.words import DISPOSITIONS, OUTGOING, disposition, head, text
+from gkc_engine.reports.words import DISPOSITIONS, GUESTS, OUTGOING, disposition, head, text
 from gkc_engine.statistics.intervals import clock_time
 from gkc_engine.statistics.rollups import Line
 
@@ -190,11 +190,15 @@ def outcome_table(made: Made) -> Table:
 
 
 def outgoing_tables(made: Made) -> list[Table]:
-    """Return how the calls ended that operators made; nothing where there was none."""
-    if not made.now.outgoing:
-        return []
-    counters = (made.now.outgoing, made.before.outgoing)
-    return [_ended_table("outgoing", OUTGOING, made, counters)]
+    """Return how calls of operators ended, and other centers' contacts; nothing of none."""
+    now, before = made.now, made.before
+    tables = []
+    if now.outgoing:
+        counters = (now.outgoing, before.outgoing)
+        tables.append(_ended_table("outgoing", OUTGOING, made, counters))
+    if now.guests:
+        tables.append(_ended_table("guests", GUESTS, made, (now.guests, before.guests)))
+    return tables
 
 
 def _ended_table(

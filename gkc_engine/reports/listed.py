@@ -55,11 +55,17 @@ def _clock(interval: str) -> str:
     return f"{day[8:]}.{day[5:7]}" if clock.startswith("00:00") else clock
 
 
+OVERFLOW: Final = (
+    *("overflow_sent", "overflow_answered", "overflow_returned", "guests", "guests_answered"),
+)
+"""What centers did for each other."""
+
 _DETAILS: Final = frozenset(
     {
         *("begin", "end", "answered_in_target", "abandoned_in_target", "ended_waiting", "failed"),
         *("waiting", "wait_p50_s", "wait_p95_s", "abandon_time_s", "sl_1", "sl_2", "sl_3"),
         *("sl_4", "offers_withdrawn", "rna_rate_without_citizens", "transfers", "hold_s"),
+        *OVERFLOW,
     }
 )
 """Left out where people read: CSV, JSON and XLSX have them."""

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from gkc_engine.config.guardrail_model import guardrails_of
 from gkc_engine.ids import Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.new_records import GUEST
 from gkc_engine.recorder.rollup import GRAIN_US, TALKING, WAITING
 from gkc_engine.reports.periods import Stretch
 from gkc_engine.statistics import rollups
@@ -75,6 +76,8 @@ class Counted:
     """(service, disposition) -> contacts; also those that never entered a queue."""
     outgoing: Counter[str] = field(default_factory=Counter)
     """Disposition -> calls that operators made: contacts of direction out, beside all else."""
+    guests: Counter[str] = field(default_factory=Counter)
+    """Disposition -> contacts of other centers, beside all else: they are counted there."""
     outside: Counter[str] = field(default_factory=Counter)
     """Disposition -> contacts that never entered a queue."""
     staff: Handling | None = None
@@ -186,6 +189,9 @@ def _count_ends(found: Counted, ends: Mapping[rollups.Group, rollups.Outcomes]) 
             name = IN_PROGRESS if outcome in (TALKING, WAITING) else outcome
             if direction == OUT:
                 found.outgoing[name] += n
+                continue
+            if direction == GUEST:
+                found.guests[name] += n
                 continue
             found.outcomes[service or None, name] += n
             if not queued:

@@ -22,6 +22,7 @@ from gkc_engine.reports.compare import (
     verdict,
 )
 from gkc_engine.reports.frame import seen_until
+from gkc_engine.reports.listed import OVERFLOW
 from gkc_engine.reports.model import (
     Column,
     Headline,
@@ -241,7 +242,10 @@ def _base_head(made: Made, base: Base, of: Stretch) -> str:
 def _summary_rows(made: Made) -> list[Row]:
     language = made.order.language
     rows: list[Row] = []
+    lines = [made.now.of_all, *(counted.of_all for _, counted in made.bases.values())]
     for figure in SUMMARY:
+        if figure.key in OVERFLOW and not any(figure.of(line) for line in lines):
+            continue  # A center alone has nothing to do with others.
         row: dict[str, Any] = {
             "figure_title": head(figure.key, language),
             "figure": figure.key,

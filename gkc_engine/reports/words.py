@@ -37,6 +37,11 @@ HEADS: Final[Mapping[str, tuple[str, str]]] = {
     "ended_waiting": ("Ожидание прервано правилом", "Ended while waiting"),
     "failed": ("Потеряно из-за сбоя", "Failed"),
     "waiting": ("Ещё ожидают", "Still waiting"),
+    "overflow_sent": ("Передано в другие центры", "Sent to other centers"),
+    "overflow_answered": ("Из них отвечено там", "Of these, answered there"),
+    "overflow_returned": ("Из них вернулось", "Of these, came back"),
+    "guests": ("Принято из других центров", "Guests of other centers"),
+    "guests_answered": ("Из них отвечено здесь", "Of these, answered here"),
     "other": ("Прочие", "Others"),
     "service_level": ("Ответ в срок (SL)", "Service level (SL)"),
     "goal": ("Цель", "Goal"),
@@ -127,6 +132,13 @@ OUTGOING: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Dispositions of calls that operators make."""
 
+GUESTS: Final[Mapping[str, tuple[str, str]]] = {
+    Disposition.ANSWERED: DISPOSITIONS[Disposition.ANSWERED],
+    Disposition.RETURNED: ("Возвращено своему центру", "Returned to their center"),
+    IN_PROGRESS: DISPOSITIONS[IN_PROGRESS],
+}
+"""Dispositions of other centers' contacts."""
+
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "day": ("Отчёт за день", "Report of the day"),
     "week": ("Отчёт за неделю", "Report of the week"),
@@ -149,6 +161,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "by_day": ("По дням", "By day"),
     "by_body": ("По ведомствам", "By executive body"),
     "by_outcome": ("Чем закончились обращения", "How contacts ended"),
+    "guests": ("Обращения из других центров", "Contacts of other centers"),
     "outgoing": ("Исходящие звонки операторов", "Calls that operators made"),
     "outcomes_chart": ("Обращения по итогам", "Contacts by outcome"),
     "outcomes_by_service": ("Итоги по услугам", "Outcomes by service"),
@@ -212,5 +225,5 @@ def text(key: str, language: Language) -> str:
 
 def disposition(key: str, language: Language) -> str:
     """Return a disposition for people."""
-    found = DISPOSITIONS.get(key) or OUTGOING.get(key)
+    found = DISPOSITIONS.get(key) or OUTGOING.get(key) or GUESTS.get(key)
     return key if found is None else found[language is Language.EN]

@@ -30,6 +30,8 @@ class Rule(StrEnum):
     """The contact became able to be served: it takes an agent."""
     P2 = "P2"
     """The agent became able to take: he takes a contact."""
+    KEPT = "P10"
+    """Kept free for another center's contact, which has come now."""
     TRANSFER = "transfer"
     """A colleague named the agent."""
 
@@ -169,6 +171,8 @@ class Decisions:
         """Return who chose; where one step lets both become able and both choices agree: P2."""
         if self._by_transfer(decision):
             return Rule.TRANSFER
+        if isinstance(self._event, ev.GuestArrived):
+            return Rule.KEPT
         if decision.ring_all:
             return Rule.P1
         first = decision.able[0].agent_id == decision.agents[0]

@@ -21,7 +21,16 @@ from gkc_engine.acd.core import Acd
 from gkc_engine.acd.settings import Medium, Requirement
 from gkc_engine.acd.watch import Eyes, step_watched
 from gkc_engine.acd.why import UNSKILLED, Bar, Candidate, Obstacle, Part, Place, parted_by
-from gkc_engine.ids import AgentId, ContactId, Instant, Micros, QueueId, SkillId
+from gkc_engine.ids import (
+    SECOND,
+    AgentId,
+    ContactId,
+    Instant,
+    Micros,
+    QueueId,
+    SkillId,
+    is_abroad,
+)
 from gkc_engine.recorder import history, schema
 from gkc_engine.recorder.history import HistoryError, said
 from gkc_engine.simulation.decisions import Decision, Decisions, Rule
@@ -45,6 +54,8 @@ class What(StrEnum):
     OVERTAKEN = "overtaken"
     """One that came later was offered to an operator before it."""
     OFFERED = "offered"
+    SENT = "sent"
+    """To another center, one of whose operators is kept free for it."""
     OFFER_ENDED = "offer ended"
     RESCINDED = "rescinded"
     """The engine takes the offer back; the answer is still to come."""
@@ -98,6 +109,8 @@ class Moment:
     wait_us: Micros | None = None
     by_supervisor: bool = False
     """QUEUED, PRIORITY: a supervisor did it, by hand."""
+    not_asked: dict[str, str] = field(default_factory=dict)
+    """SENT: other centers, and why not they."""
     resumes: ContactId | None = None
     """QUEUED: whose place it has; the same citizen was cut off (``resume_within``)."""
 
@@ -110,6 +123,8 @@ class Explanation:
     number: str = ""
     """Registration number."""
     medium: Medium | None = None
+    owner: str = ""
+    """The center whose contact it is, if it is a guest; else empty."""
     moments: list[Moment] = field(default_factory=list)
     served_before: int = 0
     """Offers to contacts that had come earlier, while it waited."""
@@ -153,6 +168,16 @@ class Explainer:
         at = now if event.at is None else min(event.at, now)
         told.moments.append(Moment(at=at, what=What.STARTED, seq=self._seq, version=version))
 
+    def kept_free(self, asked: ev.ReservationAsked, now: Instant, version: str) -> None:
+        """The contact is another center's, for which one of our operators is kept free."""
+        told = self.explanation
+        if told.moments:
+            return
+        told.owner = asked.owner
+        moment = Moment(at=now, what=What.STARTED, seq=self._seq, version=version, rules=("P10",))
+        moment.queue = asked.queue
+        told.moments.append(moment)
+
     def configured(self, event: ev.SettingsApplied, now: Instant) -> None:
         """A config version took effect; of interest only while the contact is here."""
         told = self.explanation
@@ -170,6 +195,8 @@ class Explainer:
                 self._offered(command, eyes) if mine else self._other_offered(command, eyes)
             case cmd.ContactQueued() | cmd.HoldContact() | cmd.StepReached() if mine:
                 self._in_line(command, eyes)
+            case cmd.OverflowContact() if mine:
+                self._sent(command, eyes)
             case cmd.OfferEnded() | cmd.RescindOffer() if mine:
                 self._offer_over(command, eyes)
             case cmd.SegmentClosed() if mine:
@@ -233,6 +260,7 @@ class Explainer:
         rules = {
             Rule.P1: ("P1",),
             Rule.P2: (decision.parted.rule if decision.parted is not None else "P2",),
+            Rule.KEPT: ("P10",),
             Rule.TRANSFER: (),
         }[decision.rule]
         moment = self._moment(What.OFFERED, eyes, *rules, *(("P6",) if decision.ring_all else ()))
@@ -241,9 +269,18 @@ class Explainer:
         moment.requirement, moment.candidates = decision.requirement, decision.candidates
         moment.place = eyes.place(self._mine, decision.agents[0])
 
+    def _sent(self, command: cmd.OverflowContact, eyes: Eyes) -> None:
+        moment = self._moment(What.SENT, eyes, "P10")
+        moment.queue, moment.agent_id = command.queue, command.agent_id
+        moment.place, moment.wait_us = eyes.place(self._mine), Micros(eyes.now - command.enqueued)
+        if isinstance(self._event, ev.ReservationGranted):
+            moment.not_asked = self._event.not_asked
+            if self._event.gain_us is not None:
+                moment.reason = f"expected {self._event.gain_us // SECOND} s sooner than here"
+
     def _other_offered(self, offer: cmd.OfferContact, eyes: Eyes) -> None:
-        if not eyes.is_waiting(self._mine):
-            return
+        if not eyes.is_waiting(self._mine) or isinstance(self._event, ev.GuestArrived):
+            return  # Of a guest: he was kept free for it before, when nobody here waited for him.
         agent_id = offer.agent_ids[0]
         mine = eyes.place(self._mine, agent_id)
         other = eyes.place(offer.contact_id, agent_id)
@@ -268,8 +305,9 @@ class Explainer:
             self._moment(What.RESCINDED, eyes, "P6").reason = command.reason
             return
         accepted = command.outcome is OfferOutcome.ACCEPTED
+        kept = "P10" if is_abroad(command.agent_id) else "P6"
         what = What.ANSWERED if accepted else What.OFFER_ENDED
-        moment = self._moment(what, eyes, *(() if accepted else ("P6",)))
+        moment = self._moment(what, eyes, *(() if accepted else (kept,)))
         moment.agent_id, moment.queue = command.agent_id, command.queue
         moment.outcome, moment.reason = command.outcome.value, command.reason
         if accepted:
@@ -367,6 +405,10 @@ def explain(connection: sa.Connection, contact_id: ContactId) -> Explanation:
             explainer.configured(step.event, step.now)
         elif isinstance(step.event, ev.ContactStarted) and step.event.contact_id == contact_id:
             explainer.started(step.event, step.now, step.config_version)
+        elif (
+            isinstance(step.event, ev.ReservationAsked) and step.event.reservation_id == contact_id
+        ):
+            explainer.kept_free(step.event, step.now, step.config_version)
         if told.over:
             break
     # What happened while the engine was away is on record late, with its own instant.

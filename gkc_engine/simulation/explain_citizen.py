@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.acd.settings import ContactClass, Medium, Requirement
 from gkc_engine.acd.why import UNSKILLED, Bar, Candidate, Part
-from gkc_engine.ids import SECOND, Instant, QueueId
+from gkc_engine.ids import ABROAD, SECOND, Instant, QueueId, is_abroad
 from gkc_engine.simulation.decisions import Rule
 from gkc_engine.simulation.explain import Explanation, Moment, What
 from gkc_engine.simulation.explain_text import worth_telling
@@ -94,6 +94,7 @@ _ENDS: Mapping[Disposition, str] = {
     Disposition.UNREACHABLE: "Оператор звонил Вам, соединение установить не удалось.",
     Disposition.CANCELLED: "Оператор звонил Вам и прервал вызов до ответа.",
     Disposition.BARRED: "Исходящий вызов не был разрешён и не состоялся.",
+    Disposition.RETURNED: "Оператор нашего центра не ответил; обращение осталось в своём центре.",
 }
 
 _DETACHED = (
@@ -181,7 +182,7 @@ class Answer:
             )
         versions = ", ".join(dict.fromkeys(moment.version for moment in told.moments))
         lines.append(
-            "Решения приняты автоматически по правилам распределения обращений (P0–P9), "
+            "Решения приняты автоматически по правилам распределения обращений (P0–P10), "
             f"одинаковым для всех; версия настроек: {versions}."
         )
         if told.differences:
@@ -204,6 +205,7 @@ class Answer:
             What.CONFIG: lambda m: [f"Вступила в силу новая версия настроек: {m.version}."],
             What.OVERTAKEN: _overtaken,
             What.OFFERED: _offered,
+            What.SENT: _sent,
             What.OFFER_ENDED: _offer_ended,
             What.ANSWERED: _answered,
             What.TRANSFERRED: _transferred,
@@ -220,6 +222,9 @@ class Answer:
 
     def _started(self, _moment: Moment) -> list[str]:
         medium = self._told.medium
+        if self._told.owner:
+            owner = self._told.owner
+            return [f"Для обращения в центр «{owner}» придержан свободный оператор (правило P10)."]
         return ["Вы обратились к нам" + (f" {_MEDIA[medium]}." if medium is not None else ".")]
 
     def _title(self, queue: QueueId | None) -> str:
@@ -326,6 +331,8 @@ def _offered(moment: Moment) -> list[str]:
     decision = moment.decision
     assert decision is not None
     match decision.rule:
+        case Rule.KEPT:
+            return ["Обращение поступило к нам и предложено этому оператору."]
         case Rule.TRANSFER:
             return ["Обращение передано другому оператору."]
         case Rule.P1:
@@ -336,8 +343,19 @@ def _offered(moment: Moment) -> list[str]:
             return [_FIRST_IN_LINE]
 
 
+def _sent(moment: Moment) -> list[str]:
+    assert moment.agent_id is not None
+    center, _, _ = moment.agent_id.partition(ABROAD)
+    return [
+        f"Обращение направлено в центр «{center}», к свободному оператору (правило P10).",
+        "Ваше место в очереди здесь сохранено.",
+    ]
+
+
 def _offer_ended(moment: Moment) -> list[str]:
     what = _OFFER_ENDS.get(moment.outcome)
+    if what is not None and moment.agent_id is not None and is_abroad(moment.agent_id):
+        return ["Оператор другого центра не ответил; обращение вернулось на своё место в очереди."]
     # Without words: the citizen left while it rang, which the end tells.
     return [] if what is None else [what, "Ваше место в очереди сохранено (правило P6)."]
 
@@ -345,6 +363,8 @@ def _offer_ended(moment: Moment) -> list[str]:
 def _answered(moment: Moment) -> list[str]:
     fallback = moment.outcome == "fallback"
     sentences = ["Оператор ответил через резервную очередь." if fallback else "Оператор ответил."]
+    if moment.agent_id is not None and is_abroad(moment.agent_id):
+        sentences = ["Оператор другого центра ответил."]
     if moment.wait_us is not None:
         sentences.append(f"Вы ожидали {duration(moment.wait_us)}.")
     return sentences

@@ -19,6 +19,7 @@ def as_json(told: Explanation, numbers: Numbers) -> Json:
     return {
         "contact_id": told.contact_id,
         "number": told.number,
+        "owner": told.owner or None,
         "steps": told.steps,
         "differences": told.differences,
         "served_before": told.served_before,
@@ -51,6 +52,7 @@ def _moment(moment: Moment, numbers: Numbers) -> Json:
         "obstacles": [_obstacle(obstacle) for obstacle in moment.obstacles],
         "outcome": moment.outcome,
         "reason": moment.reason,
+        "not_asked": dict(moment.not_asked),
         "resumes": moment.resumes,
         "by_supervisor": moment.by_supervisor or None,
         "wait_s": None if moment.wait_us is None else moment.wait_us / SECOND,

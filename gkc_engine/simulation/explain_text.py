@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from gkc_engine.acd.settings import Order, Requirement, Strategy
 from gkc_engine.acd.why import ENDED, RULE_OF, UNSKILLED, Bar, Candidate, Obstacle, Part, Place
-from gkc_engine.ids import SECOND, ContactId, Instant
+from gkc_engine.ids import ABROAD, SECOND, AgentId, ContactId, Instant
 from gkc_engine.simulation.decisions import Decider, Decision, Rule
 from gkc_engine.simulation.explain import Explanation, Moment, What
 
@@ -66,7 +66,8 @@ class Teller:
             f"contact  {told.number or '-'}  {told.contact_id}",
             f"started  {self._local(start):%Y-%m-%d %H:%M:%S} {self._zone.key}",
             f"config   {', '.join(dict.fromkeys(m.version for m in told.moments))}",
-            "rules    docs/reference/routing-policy.md (P0 to P9)",
+            *([f"guest    of center {told.owner}"] if told.owner else []),
+            "rules    docs/reference/routing-policy.md (P0 to P10)",
             "",
         ]
         for moment in told.moments:
@@ -209,6 +210,8 @@ class Teller:
                 return [f"{head}, {self._chosen_agent(decision)}", *self._rivals(decision)]
             case Rule.P2:
                 return [f"{head}, {self._chosen_contact(decision)}", *self._line(decision)]
+            case Rule.KEPT:
+                return [f"{head}, kept free for it"]
             case Rule.TRANSFER:
                 return [f"{head}: named by the colleague who hands over"]
 
@@ -280,8 +283,26 @@ class Teller:
         ]
 
 
+def named(agent: AgentId) -> str:
+    """Return what an operator is called: another center's with his center."""
+    center, _, there = agent.partition(ABROAD)
+    return f"operator {there} of center {center}" if there else agent
+
+
+def _sent(moment: Moment) -> str:
+    assert moment.agent_id is not None
+    assert moment.wait_us is not None
+    why = [moment.reason] if moment.reason else []
+    if moment.not_asked:
+        others = [f"{name} ({w.replace('_', ' ')})" for name, w in moment.not_asked.items()]
+        why.append(f"not asked: {listed(others)}")
+    told = f" ({'; '.join(why)})" if why else ""
+    waited = seconds_text(moment.wait_us)
+    return f"sent to {named(moment.agent_id)}, after {waited} here; the place is kept{told}"
+
+
 def _plain(moment: Moment) -> str:
-    agent = moment.agent_id or "somebody"
+    agent = named(moment.agent_id) if moment.agent_id else "somebody"
     wait = "" if moment.wait_us is None else f", waited {seconds_text(moment.wait_us)}"
     reason = f" ({moment.reason})" if moment.reason else ""
     match moment.what:
@@ -290,6 +311,8 @@ def _plain(moment: Moment) -> str:
         case What.ANSWERED:
             where = " through the native queue" if moment.outcome == "fallback" else ""
             return f"{agent} answers{where}{wait}"
+        case What.SENT:
+            return _sent(moment)
         case What.OFFER_ENDED:
             return f"offer to {agent} ends: {moment.outcome}{reason}; the place is kept"
         case What.RESCINDED:

@@ -156,6 +156,8 @@ class Measured:
             fate.wait_us = Micros(max(0, fact.ended - fate.enqueued))
 
     def _ended(self, fact: cmd.ContactEnded, now: Instant) -> None:
+        if fact.owner is not None:
+            return  # Another center's: it was never refused here, nor offered.
         refused = fact.first_queued is None
         outcome = _OUTCOMES.get(fact.disposition, "refused" if refused else "ended")
         fate = self.fates.get(fact.contact_id)

@@ -236,13 +236,20 @@ def _note(past: Past, step: Recorded, gatherer: _Gatherer, commands: Iterable[cm
 
 
 def calls_out(commands: Iterable[cmd.Command]) -> Iterator[ev.Event]:
-    """Give what calls outside take of their operators' time, as calls of their own."""
+    """Give what calls outside, and guests, take of operators' time, as calls of their own."""
     for command in commands:
         match command:
             case cmd.DialOut():
                 yield ev.AgentCallStarted(
                     agent_id=command.agent_id, call_id=command.contact_id, kind="outbound"
                 )
+            case cmd.GrantReservation():
+                yield ev.AgentCallStarted(
+                    agent_id=command.agent_id, call_id=command.reservation_id, kind="outbound"
+                )
+            case cmd.OfferEnded() if command.outcome is not OfferOutcome.ACCEPTED:
+                # Of a guest; of any other offer it says nothing.
+                yield ev.AgentCallEnded(agent_id=command.agent_id, call_id=command.contact_id)
             case cmd.ContactEnded() if (
                 command.first_queued is None and command.agent_id is not None
             ):  # of a citizen who was never in a queue nobody ever heard

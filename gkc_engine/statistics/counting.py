@@ -29,6 +29,8 @@ OUTBOUND_ONLY = (
     Disposition.BARRED,
 )
 """Of calls that agents make, beside ``answered`` and ``system_failed``; they enter no queue."""
+GUESTS_ONLY = (Disposition.RETURNED,)
+"""Of other centers' contacts, beside ``answered``; they are offered where they belong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ def counts_of_many(disposition: Disposition, contacts: int, in_target: int, wait
         case other if other in ENDED_WAITING:
             return Counts(ended_waiting=contacts)
         case other:
-            assert other in AT_THE_DOOR or other in OUTBOUND_ONLY, other
+            assert other in (*AT_THE_DOOR, *OUTBOUND_ONLY, *GUESTS_ONLY), other
             return Counts()
 
 

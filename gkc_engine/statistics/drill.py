@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from gkc_engine.recorder import queries, schema
+from gkc_engine.recorder.new_records import GUEST
 from gkc_engine.recorder.rollup import TALKING, WAITING, cell_of
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.figures import Part
@@ -38,16 +39,22 @@ def queued(connection: sa.Connection, period: Period) -> Iterator[Row]:
 def counted(connection: sa.Connection, period: Period, part: Part) -> list[Row]:
     """Return the contacts that a figure of a queue counts, by their first queue entry.
 
+    Guests, which enter none here: by when an operator was kept free for them.
+
     Args:
         connection: To the records.
         period: Which contacts the report is of.
         part: Which figure.
     """
-    found = queued(connection, period)
-    return [queries.public(row) for row in found if _is_part(part, row)]
+    if part in (Part.GUESTS, Part.GUESTS_ANSWERED):
+        guests = (row for row in every_contact(connection, period) if row["direction"] == GUEST)
+        found = iter(sorted(guests, key=lambda row: (row["started"], row["contact_id"])))
+    else:
+        found = queued(connection, period)
+    return [queries.public(dict(row)) for row in found if _is_part(part, row)]
 
 
-def _is_part(part: Part, contact: Row) -> bool:
+def _is_part(part: Part, contact: Mapping[str, Any]) -> bool:
     counts = counts_of_contact(contact)
     return (figures.offered(counts) if part is Part.OFFERED else getattr(counts, part)) > 0
 
@@ -61,7 +68,7 @@ def ended_as(
         connection: To the records.
         period: Which contacts the report is of.
         disposition: Of the contacts; `IN_PROGRESS`, `ALL`.
-        direction: ``in`` or ``out``.
+        direction: ``in``, ``out`` or ``guest``.
     """
     found = [
         contact

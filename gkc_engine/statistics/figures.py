@@ -26,6 +26,11 @@ class Part(StrEnum):
     ENDED_WAITING = "ended_waiting"
     FAILED = "failed"
     WAITING = "waiting"
+    OVERFLOW_SENT = "overflow_sent"
+    OVERFLOW_ANSWERED = "overflow_answered"
+    OVERFLOW_RETURNED = "overflow_returned"
+    GUESTS = "guests"
+    GUESTS_ANSWERED = "guests_answered"
 
 
 class Work(StrEnum):
@@ -67,6 +72,15 @@ class Counts:
     failed: int = 0
     """``failed_open`` and ``system_failed``."""
     waiting: int = 0
+    overflow_sent: int = 0
+    """Sent to another center, once or more often; each is in one of the parts above as well."""
+    overflow_answered: int = 0
+    """Answered by another center's operator."""
+    overflow_returned: int = 0
+    """Came back unanswered from another center, once or more often, to their place."""
+    guests: int = 0
+    """Other centers' contacts for which an operator was kept free here; in no part above."""
+    guests_answered: int = 0
 
     def add(self, other: Counts) -> None:
         """Add ``other`` to these counts."""

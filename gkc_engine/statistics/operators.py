@@ -13,7 +13,7 @@ from gkc_engine.acd.commands import (
     SegmentKind,
     SegmentOutcome,
 )
-from gkc_engine.ids import SECOND, Instant
+from gkc_engine.ids import ABROAD, SECOND, Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.rollup import UNANSWERED
 from gkc_engine.statistics import figures
@@ -77,14 +77,20 @@ def last_word(connection: sa.Connection) -> Instant:
 def talk_ended(since: Instant, until: Instant) -> sa.ColumnElement[bool]:
     """Return which segments are the last part of an operator's talk that ended in the time."""
     c = schema.segment.c
-    ended = (c.end >= since) & (c.end < until) & c.agent_id.is_not(None)
+    ended = (c.end >= since) & (c.end < until) & _ours(c.agent_id)
     return ended & c.kind.in_(_TALKS) & c.outcome.not_in(_GOES_ON)
 
 
 def offered(since: Instant, until: Instant) -> sa.ColumnElement[bool]:
     """Return which offers began in the time and are over."""
     c = schema.offer.c
-    return (c.created >= since) & (c.created < until) & c.outcome.is_not(None)
+    began = (c.created >= since) & (c.created < until)
+    return began & c.outcome.is_not(None) & _ours(c.agent_id)
+
+
+def _ours(agent_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Return whether it is an operator of this center: another's is counted there."""
+    return agent_id.is_not(None) & agent_id.not_like(f"%{ABROAD}%")
 
 
 def called_out(since: Instant, until: Instant) -> sa.ColumnElement[bool]:

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.new_records import GUEST
 from gkc_engine.recorder.rollup import GRAIN_US, KEY, TALKING, VALUES, WAITING, cell_of
 from gkc_engine.statistics.counting import counts_of_many
 from gkc_engine.statistics.figures import Counts, Handling, nearest_rank_of
@@ -87,6 +88,7 @@ class _Cell:
     """One row of the roll-ups, or several that add up, or one contact."""
 
     queued: bool
+    direction: str
     outcome: str
     sums: Mapping[str, int]
     """``rollup.VALUES``."""
@@ -152,6 +154,8 @@ def sums(
         ended[group][cell.outcome, cell.queued] += cell.sums["contacts"]
         if cell.queued:
             _count(lines[group], cell)
+        elif cell.direction == GUEST:
+            lines[group].counts.add(_guests(cell.outcome, cell.sums["contacts"]))
     return dict(lines), dict(ended)
 
 
@@ -164,11 +168,13 @@ def total(lines: Iterable[Line]) -> Line:
 
 
 def counts_of_contact(contact: Mapping[str, Any]) -> Counts:
-    """Return the counts of one contact that entered a queue, over or in progress.
+    """Return the counts of one contact that entered a queue, or of a guest, over or in progress.
 
     Its threshold is that which its queue had when it waited.
     """
     key, values = cell_of(contact)
+    if contact["direction"] == GUEST:
+        return _guests(key[-1], 1)
     return _counts(key[-1], dict(zip(VALUES, values, strict=True)))
 
 
@@ -189,9 +195,20 @@ def _count(line: Line, cell: _Cell) -> None:
 
 def _counts(outcome: str, sums: Mapping[str, int]) -> Counts:
     if outcome == WAITING:
-        return Counts(waiting=sums["contacts"])
-    disposition = Disposition.ANSWERED if outcome == TALKING else Disposition(outcome)
-    return counts_of_many(disposition, sums["contacts"], sums["in_target"], sums["wait_us"])
+        counts = Counts(waiting=sums["contacts"])
+    else:
+        disposition = Disposition.ANSWERED if outcome == TALKING else Disposition(outcome)
+        n, soon = sums["contacts"], sums["in_target"]
+        counts = counts_of_many(disposition, n, soon, sums["wait_us"])
+    counts.overflow_sent = sums["overflow_sent"]
+    counts.overflow_answered = sums["overflow_answered"]
+    counts.overflow_returned = sums["overflow_returned"]
+    return counts
+
+
+def _guests(outcome: str, n: int) -> Counts:
+    answered = outcome in (TALKING, Disposition.ANSWERED)
+    return Counts(guests=n, guests_answered=n if answered else 0)
 
 
 # --- the two sources ------------------------------------------------------------------------------
@@ -223,14 +240,14 @@ def _of_rollups(
     # PostgreSQL's sum of integers is a decimal.
     added = [sa.cast(sa.func.sum(c[name]), sa.BigInteger) for name in VALUES]
     for span in _spans(c.start, period, bounds):
-        key = [*span.columns, *values, c.queued, c.outcome]
+        key = [*span.columns, *values, c.queued, c.direction, c.outcome]
         query = sa.select(*key, *added).where(span.where).group_by(*key)
-        n = len(key) - 2
+        n = len(key) - 3
         for row in connection.execute(filtered(query, schema.rollup, period)):
-            queued, outcome = row[n : n + 2]
+            queued, direction, outcome = row[n : n + 3]
             yield (
                 span.begin + tuple(row[:n]),
-                _Cell(queued, outcome, dict(zip(VALUES, row[n + 2 :], strict=True))),
+                _Cell(queued, direction, outcome, dict(zip(VALUES, row[n + 3 :], strict=True))),
             )
 
 
@@ -258,7 +275,7 @@ def _of_contacts(
         if bounds is not None:
             group = (bounds[bisect_right(bounds, at) - 1], *group)
         sums = dict(zip(VALUES, values, strict=True))
-        yield group, _Cell(key["queued"], key["outcome"], sums)
+        yield group, _Cell(key["queued"], key["direction"], key["outcome"], sums)
 
 
 def waits_of(

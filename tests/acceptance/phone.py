@@ -151,6 +151,11 @@ class Leg:
         """How many frames of sound came so far, 20 ms each."""
         return len(self._rtp.heard)
 
+    @property
+    def sound(self) -> bytes:
+        """All that was heard so far, as A-law."""
+        return bytes(self._rtp.sound)
+
     def heard(self, alaw: Path, *, from_s: float = 0.2, for_s: float = 0.4) -> bool:
         """Whether this part of a file was heard: A-law goes through Asterisk byte by byte."""
         part = alaw.read_bytes()[int(from_s * 8000) :][: int(for_s * 8000)]

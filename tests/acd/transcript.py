@@ -229,8 +229,38 @@ class _Play:
             "reload_without": lambda what: [ev.SettingsApplied(settings=self.settings(what))],
             "restart": lambda: [ev.EngineRestarted()],
             "tick": lambda: [ev.Tick()],
+            **self._between_centers(),
         }
         return table[name](*words)
+
+    def _between_centers(self) -> dict[str, Callable[..., list[ev.Event]]]:
+        return {
+            "granted": lambda c, r, agent, until, timeout: [
+                ev.ReservationGranted(
+                    contact_id=ContactId(c),
+                    reservation_id=ContactId(r),
+                    center=agent.partition(":")[0],
+                    agent_id=AgentId(agent),
+                    until=Instant(_time(until)),
+                    timeout_us=_time(timeout),
+                )
+            ],
+            "asked": lambda r, owner, c, q, waited, hold, keep_free="0": [
+                ev.ReservationAsked(
+                    reservation_id=ContactId(r),
+                    owner=owner,
+                    contact_id=ContactId(c),
+                    queue=QueueId(q),
+                    waited_us=_time(waited),
+                    hold_us=_time(hold),
+                    keep_free=int(keep_free),
+                )
+            ],
+            "released": lambda r, why: [
+                ev.ReservationReleased(reservation_id=ContactId(r), reason=why)
+            ],
+            "guest": lambda r: [ev.GuestArrived(contact_id=ContactId(r))],
+        }
 
     def _override(self, agent: str, skill: str, until: str = "") -> list[ev.Event]:
         """``skill``: ``tax=2``, ``tax=0`` (he has it not), ``tax=`` (taken back)."""
@@ -367,6 +397,30 @@ def _render(command: cmd.Command) -> str:
             return f"offer {command.offer_id} to {command.agent_id} ended: {command.outcome}"
         case cmd.EventRejected():
             return f"rejected {command.kind}: {command.reason}"
+        case _:
+            return _render_between_centers(command)
+
+
+def _render_between_centers(command: cmd.Command) -> str:
+    match command:
+        case cmd.OverflowContact():
+            timeout = command.timeout_us / SECOND
+            return (
+                f"ring {command.agent_id} for {command.contact_id} as {command.reservation_id}"
+                f" for {timeout:.3f} s (offer {command.offer_id})"
+            )
+        case cmd.ReleaseReservation():
+            return f"give {command.reservation_id} back to {command.center}: {command.reason}"
+        case cmd.GrantReservation():
+            hold = command.hold_us / SECOND
+            return (
+                f"keep {command.agent_id} free for {command.contact_id} of {command.owner}"
+                f" for {hold:.3f} s ({command.reservation_id})"
+            )
+        case cmd.DenyReservation():
+            return f"deny {command.reservation_id} to {command.owner}: {command.reason}"
+        case cmd.RefuseGuest():
+            return f"turn {command.contact_id} back: {command.reason}"
         case _:
             return _render_record(command)
 

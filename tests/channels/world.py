@@ -140,14 +140,14 @@ def phone_row(n: int, phone: str, of: int, *, bridge: str = "", up: bool = True)
 class FrontDesk:
     """Gives ids in order."""
 
-    def __init__(self) -> None:
-        self._n = 0
+    def __init__(self, prefix: str = "new") -> None:
+        self._n, self._prefix = 0, prefix
         self.block_list: set[str | None] = set()
 
     def new_contact(self, now: Instant) -> tuple[ContactId, str]:
         del now
         self._n += 1
-        return ContactId(f"new{self._n}"), f"2026-ТЕСТ-{self._n:06d}"
+        return ContactId(f"{self._prefix}{self._n}"), f"2026-ТЕСТ-{self._n:06d}"
 
     def citizen(self, number: str, name: str, now: Instant) -> str | None:
         del name, now
@@ -189,7 +189,7 @@ class World:
             FrontDesk(),
             lambda _channel: cast(AmiLink, self.ami),
             lambda channel: AgiServer(channel.sockets.serve, "127.0.0.1", 0),
-            EntryDesk(cast(Any, None), cast(Any, _Silent()), QueueId("operator")),
+            EntryDesk(cast(Any, None), cast(Any, Silent()), QueueId("operator")),
             cel,
         )
         self.engine.attach(self.channel.perform)
@@ -252,7 +252,7 @@ class World:
         return {c.contact_id: c for c in self.commands() if isinstance(c, ContactEnded)}
 
 
-class _Silent:
+class Silent:
     """An announcer with nothing to say."""
 
     def next_due(self, call: object, now: object) -> None:

@@ -163,13 +163,23 @@ def test_the_phones_tell_whose_hands_a_citizen_went_through(tmp_path: Path) -> N
         ("", "204/refer/293/SUCCESS", boris, "12.0", "2.5"),
         ("", "205/askback/292/SUCCESS", "+79000000003", "12.0", "9.0"),
         ("", "", boris, "", "0.0"),
+        # The same number once more: nobody answered the third call, the fourth has its own phone.
+        ("r-3", "talked", anna, "40.0", "9.0"),
+        ("r-4", "talked", anna, "50.0", "9.0"),
+        ("", "206/answer/", anna, "51.0", "5.0"),
     ]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
         for n, (call_id, account, caller, answered, billsec) in enumerate(rows):
-            times = ["1.0", answered, "2.0", "1.0", billsec, "ANSWERED"]
+            begun = float(answered or 1.0) - 0.5
+            ended = begun + 0.5 + float(billsec)
+            times = [str(begun), answered, str(ended), "1.0", billsec, "ANSWERED"]
             writer.writerow([call_id, account, caller, "s", *times, f"outside-{n}"])
     assert {
         call_id: [(hand.phone, hand.talk_us / SECOND) for hand in hands]
         for call_id, hands in hands_of(path).items()
-    } == {"r-1": [("203", 6.5), ("291", 6.5)], "r-2": [("204", 2.5), ("293", 3.0)]}
+    } == {
+        "r-1": [("203", 6.5), ("291", 6.5)],
+        "r-2": [("204", 2.5), ("293", 3.0)],
+        "r-4": [("206", 5.0)],
+    }

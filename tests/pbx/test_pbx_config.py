@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,10 @@ from typer.testing import CliRunner
 
 from gkc_engine.cli.pbx_config import config as pbx_config
 from gkc_engine.config.loader import load_config
+from gkc_engine.config.models import Config
 from gkc_engine.errors import ConfigError
 from gkc_engine.pbx.from_config import plan_from_config
+from gkc_engine.pbx.model import CenterTrunk, PbxPlan
 from gkc_engine.pbx.render import templates_dir
 from tests.pbx.support import SECRET
 
@@ -55,6 +59,22 @@ def test_the_command_says_what_the_administrator_has_to_do(
     assert "channelvars = GKC_CONTACT,GKC_ENQ" in printed
     assert 'asterisk -rx "dialplan reload"' in printed
     assert SECRET not in printed
+
+
+def test_one_of_several_centers_is_told_to_name_its_asterisk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GKC_AMI_SECRET", SECRET)
+    assert "systemname" not in _run(tmp_path / "alone")
+
+    def plan(config: Config, secret: Callable[[str], str], prompts: Path | None) -> PbxPlan:
+        found = plan_from_config(config, secret, prompts)
+        return replace(found, centers=(CenterTrunk(center="sever", host="10.0.0.2"),))
+
+    monkeypatch.setattr("gkc_engine.pbx.from_config.plan_from_config", plan)
+    printed = _run(tmp_path / "several")
+    name = load_config(SAMPLE).center.name
+    assert f"{tmp_path}/several/asterisk.conf, [options]: systemname = {name}" in printed
 
 
 def test_the_way_out_of_emergency_calls_is_told_or_its_want_warned_of(

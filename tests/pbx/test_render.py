@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gkc_engine.channels.phone import translate
 from gkc_engine.errors import ConfigError
 from gkc_engine.pbx.install import Install
-from gkc_engine.pbx.model import Ami, FallbackQueue, OperatorPhone, PbxPlan, Trunk
+from gkc_engine.pbx.model import Ami, CenterTrunk, FallbackQueue, OperatorPhone, PbxPlan, Trunk
 from gkc_engine.pbx.numbers_outside import patterns_of
 from gkc_engine.pbx.render import (
     HEADER,
@@ -29,9 +29,9 @@ FAKE = Install(
 )
 
 
-def _context(text: str, name: str) -> list[str]:
+def _context(text: str, name: str, of: str = "") -> list[str]:
     found = lines(text)
-    start = found.index(f"[{name}]") + 1
+    start = found.index(f"[{name}]{of}") + 1
     ends = [i for i, line in enumerate(found) if i > start and line.startswith("[")]
     return found[start : ends[0] if ends else None]
 
@@ -65,6 +65,71 @@ def test_the_way_in_is_the_contract_line_by_line() -> None:
         " same => n,Goto(in)",
         "exten => failed,1,Hangup()",
     ]
+
+
+def _with_centers(*centers: CenterTrunk) -> PbxPlan:
+    return replace(small_plan(), centers=centers)
+
+
+def test_another_center_comes_in_by_its_address_and_gets_no_further_than_an_operator() -> None:
+    plan = _with_centers(
+        CenterTrunk(center="sever", host="127.0.0.1", port=5160),
+        CenterTrunk(center="yug", host="10.0.3.1"),
+    )
+    written = include_side(plan)
+    agi = "agi://127.0.0.1:4573"
+    assert _context(written["gkc.d/extensions.conf"], "gkc-guests") == [
+        "exten => gkc-passport,1,Goto(gkc-guest,in,1)",
+        "exten => gkc-housing,1,Goto(gkc-guest,in,1)",
+    ]
+    assert _context(written["gkc.d/extensions.conf"], "gkc-guest") == [
+        (
+            "exten => in,1,MSet(AGIEXITONHANGUP=yes,__TRANSFER_CONTEXT=gkc-transfer,"
+            "GKC_HOME=gkc-guest,GKC_ENTRY=in)"
+        ),
+        " same => n,Set(GKC_TOKEN=${FILTER(A-Za-z0-9._\\x2d,${PJSIP_HEADER(read,X-GKC-Token)})})",
+        " same => n(in),MSet(GKC_DONE=,DIALSTATUS=,TIMEOUT(absolute)=4)",
+        " same => n,GotoIf($[${EPOCH} - 0${GKC_HEARTBEAT} > 4]?none)",
+        f" same => n,AGI({agi}/guest,lease,${{GKC_TOKEN:0:201}})",
+        ' same => n,GotoIf($["${GKC_DONE}"="1"]?bye)',
+        ' same => n,GotoIf($["${DIALSTATUS}"="ANSWER"]?after)',
+        ' same => n,GotoIf($["${DIALSTATUS}"=""]?none)',
+        " same => n,Hangup(19)",
+        " same => n(none),Hangup(38)",
+        " same => n(bye),Hangup()",
+        f" same => n(after),AGI({agi}/after)",
+        " same => n,Hangup()",
+        "exten => T,1,Hangup(38)",
+    ]
+    phones = written["gkc.d/pjsip.conf"]
+    assert re.findall(r"^match = (.*)$", phones, re.MULTILINE)[1:] == ["127.0.0.1:5160", "10.0.3.1"]
+    assert re.findall(r"^contact = (sip:(?!10).*)$", phones, re.MULTILINE) == ["sip:127.0.0.1:5160"]
+    assert "identify_by = ip" in _context(phones, "gkc-guests-yug", "(gkc-center)")
+    assert "context = gkc-guests" in _context(phones, "gkc-guests-yug", "(gkc-center)")
+    assert "context = gkc-nowhere" in _context(phones, "gkc-center-yug", "(gkc-center)")
+
+
+def test_a_center_that_is_alone_has_no_way_in_for_others() -> None:
+    written = include_side(small_plan())
+    assert "gkc-guest" not in written["gkc.d/extensions.conf"]
+    assert "gkc-center" not in written["gkc.d/pjsip.conf"]
+
+
+@pytest.mark.parametrize(
+    ("centers", "said"),
+    [
+        ([("centr", "10.0.0.1")], "is this one"),
+        ([("sever", "10.0.0.1"), ("sever", "10.0.0.2")], "is named twice"),
+        ([("sever", "10.0.0.1"), ("yug", "10.0.0.1")], "give each its own"),
+        ([("sever", "sever example")], "trunk to sever"),
+        ([("sever\n[x]", "10.0.0.1")], "another center's name"),
+    ],
+)
+def test_centers_that_cannot_be_told_apart_are_refused(
+    centers: list[tuple[str, str]], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        _with_centers(*(CenterTrunk(center=name, host=host) for name, host in centers))
 
 
 def test_the_engine_gets_the_least_rights() -> None:

@@ -34,7 +34,9 @@ def counted(connection: sa.Connection) -> dict[tuple[Any, ...], dict[str, int]]:
     for one in rows(connection, "contact"):
         queued = one["first_queued"] is not None
         at = one["first_queued"] if queued else one["started"]
-        ended = [o["outcome"] for o in offers if o["contact_id"] == one["contact_id"]]
+        made = [o for o in offers if o["contact_id"] == one["contact_id"]]
+        ended = [o["outcome"] for o in made if ":" not in o["agent_id"]]
+        sent = [o["outcome"] for o in made if ":" in o["agent_id"]]
         handed = [
             s
             for s in segments
@@ -67,5 +69,8 @@ def counted(connection: sa.Connection) -> dict[tuple[Any, ...], dict[str, int]]:
             offers_unanswered=sum(o in refusals for o in ended),
             offers_withdrawn=ended.count("withdrawn"),
             transfers=sum(s["agent_id"] is not None for s in handed),
+            overflow_sent=int(bool(sent)),
+            overflow_answered=int(one["answered"] is not None and ":" in (one["agent_id"] or "")),
+            overflow_returned=int(any(o not in (None, "accepted", "withdrawn") for o in sent)),
         )
     return {key: dict(sums) for key, sums in found.items()}

@@ -56,6 +56,7 @@ def example(cls: type[Any]) -> Any:  # noqa: ANN401
         "attended": False,
         "newcomers": True,
         "slots": (0, 1),
+        "not_asked": {"yug": "nobody_free"},
         "diff": ("queues.tax.timeout 20s → 15s",),
     }
     values: dict[str, Any] = {}

@@ -47,6 +47,10 @@ def test_what_is_added_comes_to_a_store_whose_tables_stay(place: Place) -> None:
             for index in [index for index in table.indexes if index.name in added]:
                 index.drop(connection)
         connection.exec_driver_sql("ALTER TABLE segment DROP COLUMN citizen_id")
+        for column in ("overflow_returned", "owner", "origin"):
+            connection.exec_driver_sql(f"ALTER TABLE contact DROP COLUMN {column}")
+        for column in ("overflow_sent", "overflow_answered", "overflow_returned"):
+            connection.exec_driver_sql(f"ALTER TABLE rollup DROP COLUMN {column}")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0005'")
         migrate.bring_up(connection)
         assert differences(connection) == []

@@ -48,10 +48,12 @@ class City:
         self.acd = Acd()
         self.now = START
         self.steps: list[Step] = []
-        self.offers: dict[OfferId, cm.OfferContact] = {}
+        self.offers: dict[OfferId, tuple[AgentId, ContactId]] = {}
         self.talks: dict[ContactId, AgentId] = {}
         self.alive: list[ContactId] = []
-        self.arrived = 0
+        self.arrived = self.asked = 0
+        self.guests: list[ContactId] = []
+        """Other centers' contacts for whom an operator was kept free and that are not over."""
         self.say(ev.SettingsApplied(settings=CITY))
         for agent in AGENTS:
             self.say(ev.AgentDeviceChanged(agent_id=AgentId(agent), reachable=True))
@@ -64,13 +66,20 @@ class City:
         )
         for command in commands:
             if isinstance(command, cm.OfferContact):
-                self.offers[command.offer_id] = command
+                self.offers[command.offer_id] = command.agent_ids[0], command.contact_id
+            elif isinstance(command, cm.OverflowContact):
+                self.offers[command.offer_id] = command.agent_id, command.contact_id
+            elif isinstance(command, cm.GrantReservation):
+                self.guests.append(command.reservation_id)
+                self.arrived += 1
             elif isinstance(command, cm.OfferEnded):
                 self.offers.pop(command.offer_id, None)
                 if command.outcome is cm.OfferOutcome.ACCEPTED:
                     self.talks[command.contact_id] = command.agent_id
             elif isinstance(command, cm.ContactEnded):
                 self.talks.pop(command.contact_id, None)
+                if command.owner is not None:
+                    self.guests.remove(command.contact_id)
 
     def wait(self) -> None:
         until = self.now + seconds(self.chance.choice((0, 0.2, 0.5, 2, 15)))
@@ -79,19 +88,20 @@ class City:
             self.say(ev.Tick())
         self.now = Instant(until)
 
-    def live(self) -> None:
+    def live(self) -> None:  # noqa: C901 - one thing of many
         self.wait()
         chance = self.chance
         agent = AgentId(chance.choice(list(AGENTS)))
         offer = chance.choice([*self.offers]) if self.offers else None
         contact = chance.choice(self.alive) if self.alive else None
-        match chance.randrange(14):
+        guest = chance.choice(self.guests) if self.guests else None
+        match chance.randrange(20):
             case 0 | 1 | 2:
                 self.arrive()
             case 3 | 4 | 5 | 12 | 13 if offer is not None:
                 self.say(ev.OfferRinging(offer_id=offer))
                 self.now = Instant(self.now + seconds(2))
-                self.say(ev.OfferAccepted(offer_id=offer, agent_id=self.offers[offer].agent_ids[0]))
+                self.say(ev.OfferAccepted(offer_id=offer, agent_id=self.offers[offer][0]))
             case 6 if offer is not None:
                 failure = chance.choice(list(ev.OfferFailure))
                 self.say(ev.OfferFailed(offer_id=offer, failure=failure))
@@ -102,6 +112,16 @@ class City:
                 self.say(self.talk_ended(contact, end))
             case 9:
                 self.say(ev.AgentPaused(agent_id=agent, reason="lunch"))
+            case 14:
+                self.ask()
+            case 15 | 16 if guest is not None:
+                self.say(ev.GuestArrived(contact_id=guest, citizen="KEY", uniqueid=f"leg-{guest}"))
+            case 17 if guest is not None:
+                self.say(ev.ReservationReleased(reservation_id=guest, reason="served"))
+            case 18 if guest is not None:
+                self.say(ev.ContactLeft(contact_id=guest, party=ev.Party.CITIZEN))
+            case 19 if contact is not None:
+                self.grant(contact)
             case 10:
                 self.say(chance.choice((ev.AgentLoggedOut, ev.AgentLoggedIn))(agent_id=agent))
             case _:
@@ -110,6 +130,31 @@ class City:
     def talk_ended(self, contact: ContactId, end: ev.TalkEnd) -> ev.TalkEnded:
         return ev.TalkEnded(
             contact_id=contact, agent_id=self.talks[contact], end=end, party=ev.Party.AGENT
+        )
+
+    def ask(self) -> None:
+        self.asked += 1
+        self.say(
+            ev.ReservationAsked(
+                reservation_id=ContactId(f"r{self.asked}"),
+                owner="sever",
+                contact_id=ContactId(f"s{self.asked}"),
+                queue=QueueId(self.chance.choice(list(QUEUES))),
+                waited_us=seconds(self.chance.randrange(60)),
+                hold_us=seconds(3),
+            )
+        )
+
+    def grant(self, contact: ContactId) -> None:
+        self.say(
+            ev.ReservationGranted(
+                contact_id=contact,
+                reservation_id=ContactId(f"g{len(self.steps)}"),
+                center="sever",
+                agent_id=AgentId("sever:7"),
+                until=Instant(self.now + seconds(3)),
+                timeout_us=seconds(20),
+            )
         )
 
     def arrive(self) -> None:
@@ -137,6 +182,8 @@ class City:
         while self.alive:
             self.wait()
             self.leave(self.alive[0])
+        for guest in list(self.guests):
+            self.say(ev.ContactLeft(contact_id=guest, party=ev.Party.SYSTEM))
         for agent in AGENTS:
             self.wait()
             self.say(ev.AgentLoggedOut(agent_id=AgentId(agent)))
@@ -216,13 +263,24 @@ def reconcile(connection: sa.Connection, city: City) -> None:
         assert all(behind[s["peer_segment"]] == (s["start"], s["agent_id"]) for s in wrap_ups)
         queued = contact["first_queued"] is not None
         assert (contact["requirement_final"] is not None) == queued
-    assert all(o["ended"] is not None and o["slot"] == 0 for o in offers)
+        assert (contact["direction"] == "guest") == (contact["owner"] is not None)
+        sent = [o for o in made if o["agent_id"] == "sever:7"]
+        assert (contact["overflow_count"] or 0) == len(sent)
+        back = sum(o["outcome"] not in ("accepted", "withdrawn") for o in sent)
+        assert (contact["overflow_returned"] or 0) == back
+        assert contact["agent_offers"] == len(made) - len(sent)
+    for offer in offers:
+        assert offer["ended"] is not None
+        assert offer["slot"] == (None if offer["agent_id"] == "sever:7" else 0)
     for agent in AGENTS:
         mine = [i for i in intervals if i["agent_id"] == agent]
         assert all(a["end"] == b["start"] for a, b in itertools.pairwise(mine))
         assert (mine[-1]["state"], mine[-1]["end"]) == ("offline", None)
     talk = sum(i["end"] - i["start"] for i in intervals if i["state"] == "talk")
-    assert talk == sum(c["talk_us"] for c in contacts)
+    elsewhere = [s for s in segments if s["kind"] == "talk" and s["agent_id"] == "sever:7"]
+    assert talk + sum(s["end"] - s["start"] for s in elsewhere) == sum(
+        c["talk_us"] for c in contacts
+    )
     wrapped = sum(i["end"] - i["start"] for i in intervals if i["state"] == "wrap_up")
     assert wrapped == sum(c["wrap_up_us"] for c in contacts)
 

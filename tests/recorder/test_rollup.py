@@ -189,6 +189,7 @@ def test_a_late_wrap_up_changes_the_quarter_hour_in_which_its_contact_came(place
     sums = {"contacts": 1, "in_target": 1, "wait_us": 3_000_000, "talk_us": 60_000_000}
     sums |= {"hold_us": 0, "wrap_up_us": 0, "agent_offers": 1, "offers_unanswered": 0}
     sums |= {"offers_withdrawn": 0, "transfers": 0}
+    sums |= {"overflow_sent": 0, "overflow_answered": 0, "overflow_returned": 0}
     assert kept(store) == [row | sums]
     store.append(batch_of([wrapped_up], "centr"))
     store.settle()

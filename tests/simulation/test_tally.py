@@ -112,7 +112,7 @@ def test_nothing_counted_is_none_and_not_zero() -> None:
 
 
 def test_every_way_to_end_has_an_outcome() -> None:
-    """The others cannot happen here: no menus, no fallback queue, no failures, no calls out."""
+    """The others cannot happen here: no menus, no fallback queue, failures, calls out, guests."""
     assert set(Disposition) - set(OUTCOMES) == {
         Disposition.SELF_SERVED,
         Disposition.ANSWERED_BY_ANNOUNCEMENT,
@@ -122,6 +122,7 @@ def test_every_way_to_end_has_an_outcome() -> None:
         Disposition.FAILED_OPEN,
         Disposition.SYSTEM_FAILED,
         *OUTBOUND_ONLY,
+        Disposition.RETURNED,
     }
 
 

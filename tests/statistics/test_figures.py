@@ -137,6 +137,7 @@ def test_every_disposition_is_at_most_one_offered(disposition: Disposition) -> N
         Disposition.ABANDONED_MENU,
         Disposition.MISDIRECTED,
         *OUTBOUND_ONLY,
+        Disposition.RETURNED,
     }
     assert offered(counts) == (0 if disposition in at_the_door else 1)
 

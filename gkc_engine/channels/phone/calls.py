@@ -65,6 +65,8 @@ class Call:
     entry: str = ""
     consult: bool = False
     """No citizen's, but an operator's own call that stands in a queue (``consults``)."""
+    guest: bool = False
+    """Another center's citizen: its music plays for him until an operator of ours answers."""
     blocked: bool = False
     """He is on the block list and has just come: he is to be told so, and nothing else."""
     language: str = "ru"

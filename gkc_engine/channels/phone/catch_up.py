@@ -20,7 +20,7 @@ from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.cel import CITIZENS_CONTEXTS, History, PastLeg
 from gkc_engine.channels.phone.live import Leg, Live, born
-from gkc_engine.channels.phone.past_talks import Talk, before, moved
+from gkc_engine.channels.phone.past_talks import AgentOf, Talk, before, moved
 from gkc_engine.channels.phone.strangers import register
 from gkc_engine.ids import SECOND, AgentId, Instant, Micros, OfferId
 
@@ -167,13 +167,16 @@ class CatchUp:
         if call.dialling is None or call.answered_by is not None:
             return
         for rung in self._live.rung_for(call.leg):
-            agent_id = self._channel.roster.agent_of(rung.endpoint)
+            agent_id = self._channel.agent_of(call, rung.endpoint)
             if agent_id in call.dialling.agent_ids and agent_id is not None:
                 self._channel.calls.bind(call, rung.uniqueid, agent_id)
 
+    def _agents_of(self, call: Call) -> AgentOf:
+        return lambda endpoint: self._channel.agent_of(call, endpoint)
+
     def _talk(self, call: Call, leg: Leg | None) -> Talk | None:
         """Return the last talk of the call: the one that runs, else what CEL tells of."""
-        agent_of = self._channel.roster.agent_of
+        agent_of = self._agents_of(call)
         view = self._channel.contact(call.contact_id)
         talker = view.agent_id if view is not None and view.state is ContactState.TALK else None
         with_him = self._live.with_him(leg) if leg is not None else []
@@ -212,6 +215,7 @@ class CatchUp:
         last = self._talk(call, leg)
         if last is None:
             return []
+        agent_of = self._agents_of(call)
         earlier = [
             Talk(
                 agent_id=agent_id,
@@ -220,8 +224,8 @@ class CatchUp:
                 ended=told.ended,
                 native=self._is_native(call, told),
             )
-            for told in before(self._past, call.leg, last, self._channel.roster.agent_of)
-            if (agent_id := self._channel.roster.agent_of(told.endpoint)) is not None
+            for told in before(self._past, call.leg, last, agent_of)
+            if (agent_id := agent_of(told.endpoint)) is not None
         ]
         return [*earlier, last]
 
@@ -334,7 +338,7 @@ class CatchUp:
             call.answered_by, call.talk_leg = last.agent_id, last.leg
 
     def _handed_on(self, call: Call, from_agent: AgentId, talk: Talk) -> None:
-        agent_of = self._channel.roster.agent_of
+        agent_of = self._agents_of(call)
         legs = self._past.dialled_for(call.leg)
         had_him = [told for told in legs if agent_of(told.endpoint) == from_agent]
         how = moved(self._past, had_him, talk)
@@ -364,7 +368,7 @@ class CatchUp:
         told = self._past.legs.get(call.leg)
         ended = told.ended if told is not None else None
         if told is not None and ended is not None:
-            call.ended_by = call.ended_by or self._who_ended(told)
+            call.ended_by = call.ended_by or self._who_ended(call, told)
             self._channel.facts.citizen_gone(call, ended, IMPORTED)
         elif self._booted is not None and self._went_with_asterisk(call, self._booted):
             call.ended_by = ev.Party.SYSTEM
@@ -380,10 +384,10 @@ class CatchUp:
         began = born(call.leg)
         return booted > self._heard - SECOND and (began is None or began <= booted)
 
-    def _who_ended(self, told: PastLeg) -> ev.Party:
+    def _who_ended(self, call: Call, told: PastLeg) -> ev.Party:
         """The far end that hung up: CEL names its channel."""
         name = told.ended_by.rpartition("-")[0]
-        by_agent = self._channel.roster.agent_of(name) is not None
+        by_agent = self._channel.agent_of(call, name) is not None
         return ev.Party.AGENT if by_agent else ev.Party.CITIZEN
 
     # --- calls that we never heard of -----------------------------------------------------------
@@ -444,12 +448,11 @@ def last_held(call: Call, alive: Instant) -> Instant | None:
 
 def parted(past: History, channel: PhoneChannel, call: Call, view: ContactView) -> Instant | None:
     """Return when the operator of a talk left it, if the list of past legs knows."""
-    agent_of = channel.roster.agent_of
     ended = [
         told.ended
         for told in past.dialled_for(call.leg)
         if told.ended is not None and told.answered is not None
-        if told.ended >= view.since and agent_of(told.endpoint) == view.agent_id
+        if told.ended >= view.since and channel.agent_of(call, told.endpoint) == view.agent_id
     ]
     return max(ended, default=None)
 

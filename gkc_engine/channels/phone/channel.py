@@ -16,6 +16,7 @@ from gkc_engine.channels.phone.ami import AmiEvent, AmiLink
 from gkc_engine.channels.phone.calls import Call, Calls
 from gkc_engine.channels.phone.entry import EntryDesk
 from gkc_engine.channels.phone.facts import FactHandler
+from gkc_engine.channels.phone.guests import Guests
 from gkc_engine.channels.phone.host import QueueVoice, Sound
 from gkc_engine.channels.phone.jobs import AmiJobs
 from gkc_engine.channels.phone.lease import Leases
@@ -23,11 +24,13 @@ from gkc_engine.channels.phone.live import born
 from gkc_engine.channels.phone.members import Members
 from gkc_engine.channels.phone.operators import Operators
 from gkc_engine.channels.phone.outbound import OutboundCalls
+from gkc_engine.channels.phone.overflow import Overflow
 from gkc_engine.channels.phone.plan import Desk, KnownCall, PhonePlan
 from gkc_engine.channels.phone.put_through import PutThrough
 from gkc_engine.channels.phone.recording import Recorder
 from gkc_engine.channels.phone.resync import Resync
 from gkc_engine.channels.phone.roster import Roster
+from gkc_engine.channels.phone.serve import CAUSE_TURNED_BACK
 from gkc_engine.channels.phone.sockets import Sockets
 from gkc_engine.channels.phone.strangers import register
 from gkc_engine.channels.phone.transfers import Transfers
@@ -50,7 +53,15 @@ HEARTBEAT_S = 1.0
 """How often the dialplan is told that we are alive; it gives up on us after 4 s."""
 
 
-OfOneCall = cmd.HoldContact | cmd.OfferContact | cmd.TreatContact | cmd.ReleaseContact | cmd.DialOut
+OfOneCall = (
+    cmd.HoldContact
+    | cmd.OfferContact
+    | cmd.OverflowContact
+    | cmd.TreatContact
+    | cmd.ReleaseContact
+    | cmd.RefuseGuest
+    | cmd.DialOut
+)
 
 
 class PhoneChannel:
@@ -83,6 +94,8 @@ class PhoneChannel:
         self.leases = Leases()
         self.outbound = OutboundCalls(self)
         self.put_through = PutThrough(self)
+        self.overflow = Overflow(self)
+        self.guests = Guests(self)
         self.transfers = Transfers(self)
         self.facts = FactHandler(
             self.calls,
@@ -92,6 +105,7 @@ class PhoneChannel:
             on_citizen_gone=self._citizen_gone,
             on_fallback=self._look_into_fallback,
             set_roster=self._set_roster,
+            agent_of=self.agent_of,
             on_answered=self.recorder.answered,
             on_attended=self.transfers.attended,
             on_own_leg_ended=self.transfers.leg_ended,
@@ -135,6 +149,8 @@ class PhoneChannel:
             case cmd.HoldContact() | cmd.OfferContact() | cmd.TreatContact():
                 self._tell(command)
             case cmd.ReleaseContact() | cmd.DialOut():
+                self._tell(command)
+            case cmd.OverflowContact() | cmd.RefuseGuest():
                 self._tell(command)
             case cmd.RescindOffer():
                 self._rescind(command)
@@ -187,8 +203,11 @@ class PhoneChannel:
     def not_held(self, call: Call, command: cmd.Command) -> None:
         """Say what becomes of a command that no socket can carry out."""
         match command:
-            case cmd.OfferContact():
+            case cmd.OfferContact() | cmd.OverflowContact():
                 self._cannot_offer(command)
+            case cmd.RefuseGuest():
+                call.ended_by, call.end_reason = ev.Party.SYSTEM, command.reason
+                self.hang_up(call.leg, CAUSE_TURNED_BACK)
             case cmd.DialOut():
                 self.put_through.not_held(call)
             case cmd.ReleaseContact() | cmd.TreatContact():
@@ -197,7 +216,7 @@ class PhoneChannel:
             case _:
                 pass  # Asterisk's native queue keeps him company meanwhile
 
-    def _cannot_offer(self, offer: cmd.OfferContact) -> None:
+    def _cannot_offer(self, offer: cmd.OfferContact | cmd.OverflowContact) -> None:
         """The core thought that we hold him; say that we do not, then that the offer is over."""
         call = self.calls.by_contact.get(offer.contact_id)
         since = call.let_go if call is not None else None
@@ -218,6 +237,11 @@ class PhoneChannel:
             for leg in call.legs:
                 if leg != call.talk_leg:
                     self.hang_up(leg, 26)
+
+    def agent_of(self, call: Call, endpoint: str | None) -> AgentId | None:
+        """Return whose phone a leg of ``call`` is; of a trunk's, who is kept free behind it."""
+        found = self.roster.agent_of(endpoint)
+        return found if found is not None else self.overflow.agent_behind(call, endpoint)
 
     def hang_up(self, leg: str, cause: int) -> None:
         """Ask Asterisk to end a leg; what came of it is told by its Hangup event."""

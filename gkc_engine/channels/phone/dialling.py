@@ -9,7 +9,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.host import Host, QueueVoice
 from gkc_engine.channels.phone.lease import under_lease
-from gkc_engine.ids import SECOND
+from gkc_engine.ids import SECOND, is_abroad
 from gkc_engine.ivr.fastagi import AgiSession
 
 HOPE_S = 4.5
@@ -17,6 +17,9 @@ HOPE_S = 4.5
 
 SILENT_S = 1.5
 """A phone that has not even said that it rings within this is taken for one that is not there."""
+
+SILENT_GUEST_S = 1.2
+"""The same for a guest: his center gives us up after 1.5 s, and should hear from us before."""
 
 CAUSE_NOT_THERE = 20
 """Q.850 "subscriber absent": how we end the leg to a phone that said nothing."""
@@ -60,7 +63,7 @@ async def hang_up_silent(host: Host, call: Call) -> None:
     his ring; without AMI the offer's timeout decides.
     """
     await call.leg_bound.wait()
-    await asyncio.sleep(SILENT_S)
+    await asyncio.sleep(SILENT_GUEST_S if call.guest else SILENT_S)
     for leg in tuple(call.legs):
         if leg not in call.rang and leg != call.talk_leg:
             host.hang_up(leg, CAUSE_NOT_THERE)
@@ -75,6 +78,8 @@ def failure(
     rang = call.rang - call.out  # of the others the core knows already
     if CAUSE_NOT_THERE in (c for leg, c in call.causes.items() if leg not in call.out):
         return ev.OfferFailure.UNREACHABLE
+    if status == "BUSY" and is_abroad(offer.agent_ids[0]):
+        return ev.OfferFailure.BUSY  # the other center's word for whatever happened there
     if cause == str(CAUSE_REJECTED) or (status == "BUSY" and (rang or cause == "0")):
         # Who let it ring and then says "busy" has seen the call and does not want it; busy
         # without a cause is a phone's call forwarding, which Dial's option i does not follow.

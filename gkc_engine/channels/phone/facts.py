@@ -64,6 +64,7 @@ class FactHandler:
         on_citizen_gone: Callable[[Call], None],
         on_fallback: Callable[[tr.FallbackJoined], None],
         set_roster: Callable[[Roster], None],
+        agent_of: Callable[[Call, str | None], AgentId | None],
         on_answered: Callable[[Call, Instant | None], None],
         on_attended: Callable[[tr.AttendedTransferred], None],
         on_own_leg_ended: Callable[[str], None],
@@ -75,6 +76,7 @@ class FactHandler:
         self._on_citizen_gone = on_citizen_gone
         self._on_fallback = on_fallback
         self.set_roster = set_roster
+        self._agent_of = agent_of
         self._on_answered = on_answered
         self._on_attended = on_attended
         self._on_own_leg_ended = on_own_leg_ended
@@ -147,10 +149,12 @@ class FactHandler:
 
     def _dial_started(self, fact: tr.DialStarted) -> None:
         call = self.calls.by_leg.get(fact.caller)
-        agent_id = self.roster.agent_of(fact.endpoint)
-        if call is None and agent_id is not None:
-            self.own_dials[fact.caller] = fact.leg
-        if call is None or call.dialling is None or agent_id is None or fact.leg in self._ended:
+        if call is None:
+            if self.roster.agent_of(fact.endpoint) is not None:
+                self.own_dials[fact.caller] = fact.leg
+            return
+        agent_id = self._agent_of(call, fact.endpoint)
+        if call.dialling is None or agent_id is None or fact.leg in self._ended:
             return
         self.calls.bind(call, fact.leg, agent_id)
         self.not_foreign(agent_id, fact.leg)
@@ -174,7 +178,7 @@ class FactHandler:
         if call.dialling is None:
             self._native_answer(call, self.roster.agent_of(fact.endpoint), fact.leg, fact.at)
             return
-        agent_id = call.legs.get(fact.leg) or self.roster.agent_of(fact.endpoint)
+        agent_id = call.legs.get(fact.leg) or self._agent_of(call, fact.endpoint)
         if agent_id is None:
             return
         self.answered(call, agent_id, fact.leg, fact.at)
@@ -251,15 +255,16 @@ class FactHandler:
             self.citizen_gone(call, fact.at, f"cause {fact.cause}")
             if not call.consult:
                 return
-        self.calls.leg_ended(fact.leg, fact.cause, fact.at)
+        ours = self.calls.leg_ended(fact.leg, fact.cause, fact.at) is not None
         self.own_dials.pop(fact.leg, None)
         self.own_answered.discard(fact.leg)
         self._on_own_leg_ended(fact.leg)
         agent_id = self.roster.agent_of(fact.endpoint)
-        if agent_id is not None:
+        if ours or agent_id is not None:
             self._ended[fact.leg] = None
             if len(self._ended) > ENDED_MAX:
                 self._ended.popitem(last=False)
+        if agent_id is not None:
             self.not_foreign(agent_id, fact.leg)
 
     def has_ended(self, leg: str) -> bool:

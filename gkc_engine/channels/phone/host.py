@@ -12,6 +12,7 @@ from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.calls import Call, Calls
 from gkc_engine.channels.phone.facts import FactHandler
 from gkc_engine.channels.phone.lease import Leases
+from gkc_engine.channels.phone.overflow import Overflow
 from gkc_engine.channels.phone.put_through import PutThrough
 from gkc_engine.channels.phone.recording import Recorder
 from gkc_engine.channels.phone.roster import Roster
@@ -63,6 +64,7 @@ class Host(Protocol):
     facts: FactHandler
     recorder: Recorder
     put_through: PutThrough
+    overflow: Overflow
     leases: Leases
 
     def now(self) -> Instant:

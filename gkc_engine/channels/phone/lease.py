@@ -102,10 +102,13 @@ async def begin(call: Call, agi: AgiSession) -> None:
         await agi.set_variable("TIMEOUT(absolute)", LEASE_S)
 
 
-async def end(call: Call, agi: AgiSession) -> None:
-    """Take the lease off before a Dial: it must not cut the talk."""
+async def end(call: Call, agi: AgiSession, *also: str) -> None:
+    """Take the lease off before a Dial: it must not cut the talk; set other variables with it."""
     call.lease_set = -math.inf
-    await agi.set_variable("TIMEOUT(absolute)", CALL_LIMIT_S)
+    if also:
+        await agi.exec("MSet", f"TIMEOUT(absolute)={CALL_LIMIT_S}", *also)
+    else:
+        await agi.set_variable("TIMEOUT(absolute)", CALL_LIMIT_S)
 
 
 class Renewer(Protocol):

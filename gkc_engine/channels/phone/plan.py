@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,6 +12,20 @@ from gkc_engine.channels.phone.outbound_rules import OutboundRules
 from gkc_engine.channels.phone.recording import Recordings
 from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId, SkillId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Between:
+    """How calls go to the other centers of the city, and come from them."""
+
+    center: str
+    """Ours."""
+    token_key: str = field(repr=False)
+    """The city's: signs the contact tokens."""
+    dials: Mapping[str, str]
+    """Center -> what Dial calls it by: ``PJSIP/gkc-center-sever``."""
+    comes: Mapping[str, str]
+    """By what a call comes from it -> center: ``PJSIP/gkc-guests-sever``."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +50,8 @@ class PhonePlan:
     """What operators may dial outside; ``None``: nothing."""
     recordings: Recordings | None = None
     """Where talks are recorded; without it none is."""
+    between: Between | None = None
+    """The way to other centers; ``None``: this one is alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

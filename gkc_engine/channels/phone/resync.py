@@ -166,7 +166,7 @@ class Resync:
     ) -> tuple[AgentId, str | None, Instant | None]:
         """Return the answer to a Dial that runs while AMI is away: CEL is written all the same."""
         for told in (await self.past(offer.created)).dialled_for(call.leg):
-            agent_id = self._channel.roster.agent_of(told.endpoint)
+            agent_id = self._channel.agent_of(call, told.endpoint)
             if agent_id in offer.agent_ids and told.answered is not None and told.ended is None:
                 self._channel.calls.bind(call, told.leg, agent_id)
                 return agent_id, told.leg, told.answered
@@ -194,7 +194,7 @@ class Resync:
     async def _answered_by_cel(self, call: Call, offer: OfferContact) -> Instant | None:
         """Tell the answer to our Dial if only CEL knows of it; return when that talk ended."""
         for told in (await self.past(offer.created)).dialled_for(call.leg):
-            agent_id = self._channel.roster.agent_of(told.endpoint)
+            agent_id = self._channel.agent_of(call, told.endpoint)
             if agent_id not in offer.agent_ids or told.answered is None:
                 continue
             if call.answered_by is None and call.dialling is offer:

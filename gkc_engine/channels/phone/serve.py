@@ -21,6 +21,7 @@ from gkc_engine.channels.phone import dialling, lease
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.host import Announcer, Host, QueueVoice, Sound
 from gkc_engine.channels.phone.lease import under_lease
+from gkc_engine.channels.phone.overflow import as_offer
 from gkc_engine.channels.phone.translate import endpoint_of
 from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiClosed, AgiSession, StreamResult
@@ -35,6 +36,9 @@ AMI_GRACE_S = 0.3
 
 CAUSE_MEDIA_LOST = 44
 """Asterisk's cause when rtp_timeout ends a leg."""
+
+CAUSE_TURNED_BACK = 17
+"""How a guest's line ends whom nobody answers here: "user busy", and his own center has him."""
 
 UNANSWERED_CAUSES = {cmd.Disposition.FULL: 17, cmd.Disposition.BLOCKED: 21}
 UNANSWERED_CAUSE = 20
@@ -102,6 +106,8 @@ class CitizenSession:
                     await self._hold()
                 case cmd.OfferContact():
                     await self._offer(command)
+                case cmd.OverflowContact():
+                    await self._offer(as_offer(command), command)
                 case cmd.DialOut():
                     self._waiting = None
                     self._served = await self._host.put_through.dial(self._call, self._agi)
@@ -110,6 +116,11 @@ class CitizenSession:
                         return
                 case cmd.ReleaseContact():
                     await self._release()
+                    return
+                case cmd.RefuseGuest():
+                    self._call.ended_by = ev.Party.SYSTEM
+                    self._call.end_reason = command.reason
+                    await self._release(CAUSE_TURNED_BACK)
                     return
                 case _:
                     raise AssertionError(command)
@@ -220,17 +231,21 @@ class CitizenSession:
 
     # --- an offer --------------------------------------------------------------------------
 
-    async def _offer(self, offer: cmd.OfferContact) -> None:
+    async def _offer(
+        self, offer: cmd.OfferContact, elsewhere: cmd.OverflowContact | None = None
+    ) -> None:
         call, host = self._call, self._host
         if not host.offer_is_open(offer):
             return  # its lease ran out while this socket was busy
         if offer.offer_id in call.rescinded:
             dialling.tell_failed(host, offer, ev.OfferFailure.RESCINDED, "not dialled")
             return
-        voice = host.voice(offer.queue)
         host.calls.start_dial(call, offer)
         # No `finally`: when the socket ends, Asterisk may still tell how this Dial went.
-        await self._dial(offer, voice)
+        if elsewhere is None:
+            await self._dial(offer, host.voice(offer.queue))
+        else:
+            await self._dial_center(elsewhere, offer)
         call.rescinded.discard(offer.offer_id)
         host.calls.end_dial(call)
 
@@ -243,26 +258,40 @@ class CitizenSession:
                 self._host, offer, ev.OfferFailure.UNREACHABLE, "no phone in the config"
             )
             return
-        if not self._call.free_ring:
+        quiet = self._call.guest and not self._call.answered  # his own center plays its music
+        if not (self._call.free_ring or quiet):
             await self._answer()
-        elif not self._call.answered:
+        elif not (self._call.answered or quiet):
             await agi.exec("Progress")  # else Dial's music is no early media
         await self._show(offer.queue)
         await dialling.show_word(self._call, agi, offer)
         await dialling.notice(self._host, self._call, agi, voice)
         await lease.end(self._call, agi)
-        await self._host.recorder.begin(
-            self._call, agi, offer, "never" if self._call.consult else voice.record
-        )
-        ring_s = dialling.ring_s(self._host, offer)
+        ours = not (self._call.consult or self._call.guest)
+        await self._host.recorder.begin(self._call, agi, offer, voice.record if ours else "never")
+        codes = "t" if voice.transfer_codes else ""  # the called party: never the citizen
+        music = "" if quiet else f"m({voice.musicclass})"
+        await self._ring(offer, targets, dialling.ring_s(self._host, offer), f"gi{codes}{music}")
+
+    async def _dial_center(self, command: cmd.OverflowContact, offer: cmd.OfferContact) -> None:
+        """Connect him with the operator whom another center keeps free."""
+        await self._answer()
+        way = await self._host.overflow.prepare(self._call, self._agi, command)
+        if way is not None:
+            await self._ring(offer, way.target, way.seconds, way.options)
+
+    async def _ring(
+        self, offer: cmd.OfferContact, targets: str, ring_s: float, options: str
+    ) -> None:
+        """Let Dial run to its end, and tell the core what came of it."""
+        agi = self._agi
         silence = asyncio.ensure_future(dialling.hang_up_silent(self._host, self._call))
         deduced = asyncio.ensure_future(
             dialling.deduce_answer(self._host, self._call, offer, ring_s)
         )
         try:
             # Its reply says nothing that DIALSTATUS does not.
-            codes = "t" if voice.transfer_codes else ""  # the called party: never the citizen
-            await agi.exec("Dial", targets, f"{ring_s:g}", f"gi{codes}m({voice.musicclass})")
+            await agi.exec("Dial", targets, f"{ring_s:g}", options)
         finally:
             silence.cancel()
             deduced.cancel()

@@ -45,10 +45,10 @@ class Sockets:
 
     async def _asked(self, where: str, rest: str, agi: AgiSession) -> None:
         match where:
-            case "enter":
-                await self._citizen(agi, None)
-            case "queue":
-                await self._citizen(agi, QueueId(rest))
+            case "enter" | "queue":
+                await self._citizen(agi, QueueId(rest) if where == "queue" else None)
+            case "guest":
+                await self._guest(agi)
             case "after":
                 await self._after(agi)
             case "transferred":
@@ -77,6 +77,12 @@ class Sockets:
         else:
             known = True
         await self.hold(call, agi, self._serve(call, agi, queue, known=known))
+
+    async def _guest(self, agi: AgiSession) -> None:
+        if agi.uniqueid in self._channel.calls.by_leg:
+            await self._citizen(agi, None)  # answered before, he comes back from a transfer
+        else:
+            await self._channel.guests.serve(agi)
 
     async def hold(self, call: Call, agi: AgiSession, work: Coroutine[Any, Any, None]) -> None:
         """Let ``work`` serve the call on this socket; afterwards find out what its end meant."""

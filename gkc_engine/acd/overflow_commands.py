@@ -1,0 +1,70 @@
+"""What a center says about contacts that another center may serve (P10); all are actions."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId
+
+
+class OverflowContact(Struct, kw_only=True, gc=False):
+    """Connect the contact with the operator whom another center keeps free for it.
+
+    Answered like ``OfferContact``: Ringing, Accepted (by ``agent_id``), Failed.
+    """
+
+    offer_id: OfferId
+    contact_id: ContactId
+    reservation_id: ContactId
+    center: str
+    agent_id: AgentId
+    queue: QueueId
+    until: Instant
+    """By then it has to be there, else the operator is free again."""
+    timeout_us: Micros
+    """From now on, way and ring together."""
+    created: Instant
+    enqueued: Instant
+    """First queue entry in the city."""
+
+
+class ReleaseReservation(Struct, kw_only=True, gc=False):
+    """Tell the donor that the contact does not come: it is served, or gone."""
+
+    reservation_id: ContactId
+    center: str
+    contact_id: ContactId
+    reason: str
+
+
+class GrantReservation(Struct, kw_only=True, gc=False):
+    """Tell the owner that this operator is kept free for its contact."""
+
+    reservation_id: ContactId
+    owner: str
+    contact_id: ContactId
+    """The owner's."""
+    agent_id: AgentId
+    queue: QueueId
+    created: Instant
+    hold_us: Micros
+    timeout_us: Micros
+    """How long his phone will ring."""
+
+
+class DenyReservation(Struct, kw_only=True, gc=False):
+    """Tell the owner that nobody is free for its contact, and why."""
+
+    reservation_id: ContactId
+    owner: str
+    reason: str
+
+
+class RefuseGuest(Struct, kw_only=True, gc=False):
+    """End a guest's line: no operator is kept free for it (any more). Its owner has it still.
+
+    Answered with ``ContactLeft`` if we know the guest.
+    """
+
+    contact_id: ContactId
+    reason: str

@@ -1,0 +1,158 @@
+"""The tree of centers as one of them sees it: who is heard, how he stands, who is sent where."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from gkc_engine.control.methods import Nothing
+from gkc_engine.control.pictures import Shared
+from gkc_engine.control.protocol import ControlError, Json
+from gkc_engine.control.server import Call, ControlServer
+from gkc_engine.control.views import Row, iso, seconds_of
+from gkc_engine.federation.link import Link
+from gkc_engine.federation.messages import QueueLoad
+from gkc_engine.federation.protocol import Federation
+from gkc_engine.federation.settings import CenterEntry, Part
+from gkc_engine.ids import Instant, Micros
+
+ALONE: Final = "this center has no others: there is no federation: in its config"
+
+
+class CenterMethods:
+    """``center.show`` and ``center.watch``; of a center that runs alone they say so."""
+
+    def __init__(self, link: Link | None, part: Part | None, timezone: str, shared: Shared) -> None:
+        self._link, self._part = link, part
+        self._timezone, self._shared = timezone, shared
+
+    def register(self, server: ControlServer) -> None:
+        """Enter the methods into the server's table."""
+        server.method("center.show", Nothing, self.show)
+        server.stream("center.watch", Nothing, self.watch)
+
+    async def show(self, _params: Nothing, _call: Call) -> Json:
+        """Return a row for each center, parents before their children."""
+        return self._rows()
+
+    async def watch(self, _params: Nothing, _call: Call) -> Json:
+        """Return a picture; the server asks again each second."""
+        return self._shared.get("centers", self._picture)
+
+    def _picture(self) -> Row:
+        rows = self._rows()
+        assert self._link is not None
+        return {"now": iso(self._link.now()), "timezone": self._timezone, "centers": rows}
+
+    def _rows(self) -> list[Row]:
+        if self._link is None or self._part is None:
+            raise ControlError("refused", ALONE)
+        return center_rows(self._link, self._part.centers)
+
+
+def center_rows(link: Link, centers: Sequence[CenterEntry]) -> list[Row]:
+    """Return a row for each center of the tree."""
+    own = link.federation.settings.center
+    return [
+        {
+            "center": one.name,
+            "level": None if one.level is None else one.level.value,
+            "parent": one.parent,
+            "depth": depth,
+            "status": one.status.value,
+            "own": one.name == own,
+            **(_own(link) if one.name == own else _peer(link.federation, one, link.now())),
+        }
+        for depth, one in _tree(centers)
+    ]
+
+
+def _tree(centers: Sequence[CenterEntry]) -> Iterator[tuple[int, CenterEntry]]:
+    """Iterate over the tree from above, each center with its depth; the config's order else."""
+    names = {one.name for one in centers}
+    children: dict[str | None, list[CenterEntry]] = {}
+    for one in centers:
+        children.setdefault(one.parent if one.parent in names else None, []).append(one)
+    stack = [(0, one) for one in reversed(children.get(None, []))]
+    while stack:
+        depth, one = stack.pop()
+        yield depth, one
+        stack += [(depth + 1, child) for child in reversed(children.get(one.name, []))]
+
+
+def _own(link: Link) -> Row:
+    federation = link.federation
+    elsewhere: Counter[str] = Counter()
+    for (center, why), n in federation.refused.items():
+        if center not in federation.peers:
+            elsewhere[why.value] += n
+    return {
+        "state": federation.sight.state().value,
+        "age_s": 0.0,
+        **_loads(federation.sight.loads()),
+        "blocked_s": None,
+        "out": _sums(federation.owner.counted, None),
+        "denied_by": _sums(federation.owner.denials, None),
+        "in": _sums(federation.donor.counted, None),
+        "refused": dict(elsewhere),
+        "bus_up": link.up,
+        "bus_problem": link.problem or None,
+        "bus_dropped": dict(link.dropped),
+    }
+
+
+def _peer(federation: Federation, one: CenterEntry, now: Instant) -> Row:
+    peer = federation.peers.get(one.name)
+    if peer is None:  # Planned: nobody listens to it yet.
+        return {"state": None, "age_s": None, **_loads(None), **_nothing()}
+    load = peer.fresh(now)
+    until = peer.blocked_until
+    return {
+        "state": peer.state(now).value,
+        "age_s": seconds_of(peer.age_us(now)),
+        **_loads(None if load is None else load.queues),
+        "blocked_s": seconds_of(Micros(until - now)) if until is not None and until > now else None,
+        "out": _sums(federation.owner.counted, one.name),
+        "denied_by": _sums(federation.owner.denials, one.name),
+        "in": _sums(federation.donor.counted, one.name),
+        "refused": {
+            why.value: n for (center, why), n in federation.refused.items() if center == one.name
+        },
+    }
+
+
+def _nothing() -> Row:
+    return {"blocked_s": None, "out": {}, "denied_by": {}, "in": {}, "refused": {}}
+
+
+def _sums(counted: Mapping[tuple[str, Any], int], center: str | None) -> dict[str, int]:
+    """Return what was counted of one center, or of all."""
+    sums: dict[str, int] = {}
+    for (name, what), n in counted.items():
+        if center in (None, name):
+            sums[str(what)] = sums.get(str(what), 0) + n
+    return sums
+
+
+def _loads(queues: Mapping[Any, QueueLoad] | None) -> Row:
+    """Return the figures of a center: of the queues the sum, or the one that is worst."""
+    loads = [] if queues is None else list(queues.values())
+    waits = [load.wait_us for load in loads if load.wait_us is not None and load.open]
+    levels = [load.sl_milli for load in loads if load.sl_milli is not None]
+    return {
+        "waiting": None if queues is None else sum(load.waiting for load in loads),
+        "ready": None if queues is None else max((load.ready for load in loads), default=0),
+        "expected_wait_s": seconds_of(max(waits, default=None)),
+        "service_level": None if not levels else min(levels) / 1000,
+        "queues": {
+            str(name): {
+                "waiting": load.waiting,
+                "ready": load.ready,
+                "expected_wait_s": seconds_of(load.wait_us),
+                "service_level": None if load.sl_milli is None else load.sl_milli / 1000,
+                "open": load.open,
+            }
+            for name, load in (queues or {}).items()
+        },
+    }

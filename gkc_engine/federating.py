@@ -1,0 +1,145 @@
+"""One center among others: its link to them, built from the engine's parts, and its metrics."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from gkc_engine.acd.expected_wait import ExpectedWait
+from gkc_engine.clock import new_uuid
+from gkc_engine.config.federation import federation_settings, link_settings, members
+from gkc_engine.config.models import Config
+from gkc_engine.control.day import DayCounters
+from gkc_engine.engine import Engine
+from gkc_engine.federation.link import Link
+from gkc_engine.federation.owner import Counted
+from gkc_engine.federation.peers import State
+from gkc_engine.federation.protocol import Federation
+from gkc_engine.federation.settings import CenterEntry, CenterStatus, Part
+from gkc_engine.federation.sight import MEDIUM, CenterSight
+from gkc_engine.ids import SECOND, ContactId, Instant, QueueId
+from gkc_engine.statistics.figures import service_level
+
+SL_FROM: Final = 10
+"""With fewer contacts in the last half hour a service level says nothing."""
+
+
+def part_of(config: Config, folder: Path) -> Part | None:
+    """Return how a center takes part by its config; ``None``: it runs alone.
+
+    Raises:
+        ConfigError: A secret's reference leads nowhere.
+    """
+    settings, link = federation_settings(config), link_settings(config, folder)
+    if settings is None or link is None:
+        return None
+    centers = tuple(
+        CenterEntry(name=one.name, level=one.level, parent=one.parent, status=one.status)
+        for one in members(config).values()
+    )
+    return Part(settings=settings, link=link, centers=centers)
+
+
+def link_of(part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters) -> Link:
+    """Return the center's link, which knows who stands in its lines from before."""
+
+    def level(queue: QueueId, now: Instant) -> float | None:
+        counts = day.recent(queue, now)
+        return service_level(counts) if counts.answered + counts.abandoned >= SL_FROM else None
+
+    own = next(one for one in part.centers if one.name == part.settings.center)
+    sight = CenterSight(
+        engine.acd,
+        engine.now,
+        expect=lambda contact_id, now: expected.expect(engine.acd, contact_id, now),
+        expect_new=lambda queue, now: expected.expect_new(engine.acd, queue, now),
+        level=level,
+        target_us=day.target_us,
+        keep_free=part.settings.keep_free,
+        planned=own.status is CenterStatus.PLANNED,
+    )
+    federation = Federation(
+        part.settings,
+        sight,
+        epoch=engine.now(),
+        new_id=lambda: ContactId(new_uuid(engine.now())),
+    )
+    federation.owner.standing.recall(engine.acd.in_line(MEDIUM), engine.acd.guests())
+    return Link(engine, federation, part.link)
+
+
+class CenterMetrics:
+    """Instruments of a center that has others; their labels are the centers of the config."""
+
+    def __init__(self, registry: CollectorRegistry, link: Link) -> None:
+        self._link = link
+        self._sums: dict[tuple[str, ...], int] = {}
+        """What the counters have been told so far."""
+        self.bus_up = Gauge(
+            "gkc_bus_up", "1 while the center's NATS leaf node answers.", registry=registry
+        )
+        self.up = Gauge(
+            "gkc_center_up",
+            "1 while another center was heard within 3 s and is not going down.",
+            ["center"],
+            registry=registry,
+        )
+        self.age = Gauge(
+            "gkc_center_data_age_seconds",
+            "How old what another center said of itself is; NaN before its first word.",
+            ["center"],
+            registry=registry,
+        )
+        self.out = Counter(
+            "gkc_overflow_out_total",
+            "Contacts of ours and another center: what became of the asking.",
+            ["center", "what"],
+            registry=registry,
+        )
+        self.guests = Counter(
+            "gkc_overflow_in_total",
+            "Contacts of another center and us: granted, why denied, how guests ended.",
+            ["center", "what"],
+            registry=registry,
+        )
+        self.refused = Counter(
+            "gkc_federation_refused_total",
+            "Messages not listened to; center is empty where it is none of the config.",
+            ["center", "reason"],
+            registry=registry,
+        )
+        self.dropped = Counter(
+            "gkc_bus_dropped_total",
+            "What was not said, or not handed to the core.",
+            ["reason"],
+            registry=registry,
+        )
+        for center in link.federation.settings.peers:
+            for what in Counted:
+                self.out.labels(center, what.value)
+
+    def set(self) -> None:
+        """Bring the instruments to what the link knows; in the event loop."""
+        link, federation = self._link, self._link.federation
+        now = link.now()
+        self.bus_up.set(link.up)
+        for name, peer in federation.peers.items():
+            age = peer.age_us(now)
+            self.up.labels(name).set(peer.state(now) not in (State.DOWN, State.GOING_DOWN))
+            self.age.labels(name).set(math.nan if age is None else age / SECOND)
+        for (center, what), n in federation.owner.counted.items():
+            self._bring(self.out, n, center, what.value)
+        for (center, said), n in federation.donor.counted.items():
+            self._bring(self.guests, n, center, said)
+        for (center, why), n in federation.refused.items():
+            self._bring(self.refused, n, center, why.value)
+        for reason, n in link.dropped.items():
+            self._bring(self.dropped, n, reason)
+
+    def _bring(self, counter: Counter, to: int, *labels: str) -> None:
+        key = (str(counter), *labels)
+        counter.labels(*labels).inc(to - self._sums.get(key, 0))
+        self._sums[key] = to

@@ -1,0 +1,211 @@
+"""``gkc center show`` over a real control socket, a link and a protocol that has heard things."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from typer.testing import CliRunner
+
+from gkc_engine.cli import center
+from gkc_engine.control.centers import ALONE, CenterMethods, center_rows
+from gkc_engine.control.pictures import Shared
+from gkc_engine.control.server import ControlServer
+from gkc_engine.federating import CenterMetrics
+from gkc_engine.federation.link import Link
+from gkc_engine.federation.messages import VERSION, Deny, Load, Message, QueueLoad, encode
+from gkc_engine.federation.owner import Counted
+from gkc_engine.federation.settings import (
+    CenterEntry,
+    CenterLevel,
+    CenterStatus,
+    FederationSettings,
+    LinkSettings,
+    Part,
+)
+from gkc_engine.ids import Instant, seconds
+from tests.cli.conftest import ServerThread
+from tests.control.fake import AuditLog
+from tests.federation.centers import Node
+
+PEERS = ("centr", "yug", "yug-1")
+LIVE, PLANNED = CenterStatus.LIVE, CenterStatus.PLANNED
+
+
+def entry(name: str, level: CenterLevel, parent: str | None, status: CenterStatus) -> CenterEntry:
+    return CenterEntry(name=name, level=level, parent=parent, status=status)
+
+
+CENTERS = (
+    entry("yug", CenterLevel.OKRUG, "centr", LIVE),
+    entry("centr", CenterLevel.CITY, None, LIVE),
+    entry("sever", CenterLevel.OKRUG, "centr", CenterStatus.PILOT),
+    entry("yug-1", CenterLevel.DISTRICT, "yug", LIVE),
+    entry("zapad", CenterLevel.OKRUG, "centr", PLANNED),
+)
+
+
+def told(node: Node, center_: str, body: Load | Deny, epoch: int = 1, seq: int = 1) -> None:
+    message = Message(version=VERSION, center=center_, epoch=epoch, seq=seq, body=body)
+    node.federation.hear(encode(message), node.engine.now(), center_)
+
+
+@pytest.fixture
+def node() -> Node:
+    part = FederationSettings(center="sever", peers=PEERS)
+    made = Node(part, LinkSettings(urls=("nats://127.0.0.1:1",)), 0)
+    queue = QueueLoad(wait_us=seconds(95), ready=2, waiting=7, sl_milli=815)
+    shut = QueueLoad(wait_us=seconds(900), ready=0, waiting=1, sl_milli=None, open=False)
+    told(made, "centr", Load(state="normal", queues={"tax": queue, "pass": shut}))
+    federation = made.federation
+    federation.owner.counted["centr", Counted.ASKED] = 5
+    federation.owner.counted["centr", Counted.SENT] = 3
+    federation.owner.denials["centr", "own_first"] = 2
+    federation.donor.counted["centr", "granted"] = 4
+    federation.donor.counted["centr", "nobody_free"] = 1
+    federation.donor.counted["yug", "granted"] = 1
+    peer = federation.peers["centr"]
+    peer.blocked_until = Instant(made.engine.now() + seconds(30))
+    federation.hear(b"\xc1", made.engine.now(), "yug")
+    version = Message(
+        version=VERSION + 1, center="yug", epoch=1, seq=1, body=Deny(reservation_id="r", reason="")
+    )
+    federation.hear(encode(version), made.engine.now(), "yug")
+    told(made, "vostok", Load(state="normal", queues={}))
+    told(made, "sever", Load(state="normal", queues={}), epoch=7)
+    return made
+
+
+@pytest.fixture
+def part(node: Node) -> Part:
+    link = LinkSettings(urls=("nats://127.0.0.1:1",))
+    return Part(settings=node.federation.settings, link=link, centers=CENTERS)
+
+
+def serve(run: Path, link: Link | None, part: Part | None) -> ServerThread:
+    server = ControlServer(run / "engine.sock", AuditLog())
+    CenterMethods(link, part, "Europe/Moscow", Shared(lambda: 0.0)).register(server)
+    serving = ServerThread(server)
+    serving.start()
+    return serving
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setenv("GKC_RUN_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def city(node: Node, part: Part, run: Path) -> Iterator[Node]:
+    serving = serve(run, node.link, part)
+    yield node
+    serving.stop()
+
+
+def gkc(*words: str, code: int = 0) -> str:
+    result = CliRunner().invoke(center.app, ["show", *words])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_json_has_the_tree_from_above_with_its_figures(city: Node) -> None:
+    del city
+    rows = json.loads(gkc("--json"))
+    assert [(row["center"], row["depth"]) for row in rows] == [
+        ("centr", 0),
+        ("yug", 1),
+        ("yug-1", 2),
+        ("sever", 1),
+        ("zapad", 1),
+    ]
+    centr, yug, yug_1, sever, zapad = rows
+    assert (centr["state"], centr["waiting"], centr["ready"]) == ("normal", 8, 2)
+    assert (centr["expected_wait_s"], centr["service_level"]) == (95.0, 0.815)
+    assert centr["queues"]["pass"]["open"] is False
+    assert 0 <= centr["age_s"] < 3
+    assert 25 < centr["blocked_s"] <= 30
+    assert centr["out"] == {"asked": 5, "sent": 3}
+    assert centr["denied_by"] == {"own_first": 2}
+    assert centr["in"] == {"granted": 4, "nobody_free": 1}
+    assert (yug["state"], yug["age_s"], yug["waiting"]) == ("down", None, None)
+    assert yug["refused"] == {"malformed": 1, "version": 1}
+    assert yug_1["parent"] == "yug"
+    assert sever["own"]
+    assert sever["in"] == {"granted": 5, "nobody_free": 1}, "of all together"
+    assert sever["refused"] == {"foreign": 1, "ourselves": 1}
+    assert sever["bus_problem"]
+    assert (zapad["status"], zapad["state"]) == ("planned", None)
+
+
+def test_the_table_is_russian_and_says_what_is_wrong_in_words(city: Node) -> None:
+    city.link.problem = "nats://127.0.0.1:4222 не отвечает"
+    lines = gkc().splitlines()
+    assert lines[0].split()[:3] == ["Центр", "Статус", "Состояние"]
+    assert lines[1].startswith("centr ")
+    assert lines[2].startswith("  yug ")
+    assert lines[3].startswith("    yug-1 ")
+    assert lines[4].startswith("  sever ← здесь  пилот")
+    assert "НЕ СЛЫШЕН" in lines[2]
+    text = "\n".join(lines[6:])
+    for said in (
+        "переток остановлен, звонки принимаются как обычно: nats://127.0.0.1:4222 не отвечает",
+        "yug: другая версия протокола, сообщений: 1; нужен один и тот же выпуск",
+        "sever: кто-то ещё называет себя так же, сообщений: 1",
+        "центр, которого нет в настройках: сообщений: 1; добавьте его в federation.centers",
+        "centr отказал нам: последние свободные — для своих граждан 2",
+        "Мы отказали centr: никто не свободен 1",
+        "centr: транк не отвечал",
+    ):
+        assert said in text
+
+
+def test_in_english_too(city: Node) -> None:
+    del city
+    text = gkc("--language", "en")
+    assert text.startswith("Center")
+    assert "NOT HEARD" in text
+    assert "yug: another version of the protocol, messages: 1" in text
+
+
+def test_a_name_of_another_center_cannot_steer_the_terminal(node: Node) -> None:
+    """Only names of the config are shown, whatever somebody calls himself."""
+    told(node, "zlo", Load(state="\x1b[2Jnormal", queues={}))
+    told(node, "centr", Load(state="\x1b[2J", queues={}), seq=2)
+    rows = center_rows(node.link, CENTERS)
+    assert "\x1b" not in json.dumps(rows, ensure_ascii=False)
+    assert rows[0]["state"] == "going-down"
+
+
+def test_a_center_that_runs_alone_says_so(run: Path) -> None:
+    serving = serve(run, None, None)
+    try:
+        assert ALONE in gkc(code=1)
+    finally:
+        serving.stop()
+
+
+def test_metrics_of_the_others(node: Node) -> None:
+    registry = CollectorRegistry()
+    metrics = CenterMetrics(registry, node.link)
+    metrics.set()
+    node.federation.owner.counted["centr", Counted.ASKED] = 6
+    metrics.set()
+    text = generate_latest(registry).decode()
+    for line in (
+        "gkc_bus_up 0.0",
+        'gkc_center_up{center="centr"} 1.0',
+        'gkc_center_up{center="yug"} 0.0',
+        'gkc_center_data_age_seconds{center="yug"} NaN',
+        'gkc_overflow_out_total{center="centr",what="asked"} 6.0',
+        'gkc_overflow_out_total{center="yug",what="asked"} 0.0',
+        'gkc_overflow_in_total{center="centr",what="nobody_free"} 1.0',
+        'gkc_federation_refused_total{center="yug",reason="version"} 1.0',
+        'gkc_federation_refused_total{center="",reason="foreign"} 1.0',
+    ):
+        assert line in text.splitlines(), line

@@ -1,0 +1,637 @@
+"""A simulated city: real cores and real protocol; lines, trunks and people that fail at will.
+
+All that is random comes from one seed. Clocks of centers differ; messages are lost, doubled, late
+and out of order; links are cut, engines die and come back by replaying their ledgers, trunks are
+dead. What Asterisk would do is played here: a trunk call rings while the engine of its owner is
+dead, a guest is turned away by a donor whose engine is.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from gkc_engine.acd import commands as cmd
+from gkc_engine.acd import events as ev
+from gkc_engine.acd.core import Acd
+from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settings
+from gkc_engine.acd.state import ContactState
+from gkc_engine.federation.messages import QueueLoad
+from gkc_engine.federation.peers import State
+from gkc_engine.federation.protocol import EVERYBODY, HEARD, Federation, Send
+from gkc_engine.federation.settings import FederationSettings, OverflowRule
+from gkc_engine.ids import (
+    SECOND,
+    AgentId,
+    ContactId,
+    Instant,
+    Micros,
+    QueueId,
+    abroad,
+    seconds,
+)
+
+QUEUE = QueueId("tax")
+START = 1_000_000 * SECOND
+NO_RING = seconds(1.5)
+AWAY = seconds(2)
+"""How long an engine is dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """How likely each is, of a message or (crash, cut, dead) of a second."""
+
+    lost: float = 0.0
+    doubled: float = 0.0
+    late: float = 0.0
+    """By up to 4 s: others overtake it."""
+    garbled: float = 0.0
+    replayed: float = 0.0
+    """Said once more up to 20 s later."""
+    cut: float = 0.0
+    crash: float = 0.0
+    dead_trunk: float = 0.0
+    skew_s: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Trunk:
+    """One call from an owner to a donor, as the two Asterisks have it."""
+
+    owner: str
+    donor: str
+    contact: ContactId
+    guest: ContactId
+    offer: int
+    agent: AgentId
+    dead: bool
+    rung: bool = False
+    connected: bool = False
+    over: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Citizen:
+    """What really happened to one who called."""
+
+    contact: ContactId
+    center: str
+    came: int
+    patience: int
+    present: bool = True
+    answers: int = 0
+    with_whom: set[tuple[str, AgentId]] = field(default_factory=set)
+    """Operators he is connected with at this moment."""
+
+
+class Center:
+    """One center: core, protocol, ledger, and the Asterisk that outlives them."""
+
+    def __init__(self, city: City, name: str, settings: Settings, part: FederationSettings) -> None:
+        self.city, self.name, self.settings, self.part = city, name, settings, part
+        self.skew = 0
+        self.acd = Acd()
+        self.ledger: list[tuple[ev.Event, Instant]] = []
+        self.alive = True
+        self.later: list[ev.Event] = []
+        """What Asterisk has to tell when the engine is back."""
+        self.life = 0
+        self.federation = self._join()
+        self.timer = 0
+
+    def _join(self) -> Federation:
+        self.life += 1
+        ids = (ContactId(f"{self.name}-{self.life}-{n}") for n in itertools.count())
+        return Federation(self.part, self, epoch=self.life, new_id=lambda: next(ids))
+
+    # --- what the protocol asks (``Sight``) -----------------------------------------------------
+
+    def loads(self) -> dict[QueueId, QueueLoad]:
+        view = self.acd.queue_view(QUEUE)
+        assert view is not None
+        ready = max(0, view.ready - self.part.keep_free)
+        return {QUEUE: QueueLoad(wait_us=0, ready=ready, waiting=view.waiting)}
+
+    def state(self) -> State:
+        return State.NORMAL
+
+    def expected_wait(self, contact_id: ContactId) -> Micros | None:
+        del contact_id
+        return None
+
+    # --- the engine -----------------------------------------------------------------------------
+
+    @property
+    def now(self) -> Instant:
+        return Instant(self.city.now + self.skew)
+
+    def tell(self, event: ev.Event) -> None:
+        """Give the engine an event; what it has to hear later if it is dead."""
+        if not self.alive:
+            self.later.append(event)
+            return
+        for command in self._step(event):
+            self.city.perform(self, command)
+        self.settle()
+
+    def _step(self, event: ev.Event) -> list[cmd.Command]:
+        now = self.now
+        self.ledger.append((event, now))
+        self.city.before(self, event)
+        commands = self.acd.step(event, now)
+        for command in commands:
+            if type(command) in HEARD:
+                self.federation.said(command, now)
+            self.city.watch(self, command)
+        return commands
+
+    def settle(self) -> None:
+        """Let the protocol do what is due, and come again when the core or it wants to."""
+        self.federation.settle(self.now)
+        self._pour()
+        due = [self.federation.next_deadline(self.now), self.acd.next_deadline()]
+        at = min(moment for moment in due if moment is not None) - self.skew
+        self.timer += 1
+        mine = self.timer
+        self.city.at(max(at, self.city.now + 1), lambda: self._due(mine))
+
+    def _due(self, mine: int) -> None:
+        if mine == self.timer and self.alive:
+            deadline = self.acd.next_deadline()
+            if deadline is not None and deadline <= self.now:
+                self.tell(ev.Tick())
+            else:
+                self.settle()
+
+    def _pour(self) -> None:
+        while out := self.federation.take():
+            for one in out:
+                if isinstance(one, Send):
+                    self.city.post(self, one)
+                    continue
+                for command in self._step(one.event):
+                    self.city.perform(self, command)
+
+    def hear(self, data: bytes) -> None:
+        if self.alive:
+            self.federation.hear(data, self.now)
+            self.settle()
+
+    def crash(self) -> None:
+        self.alive = False
+        self.city.at(self.city.now + AWAY, self.come_back)
+
+    def come_back(self) -> None:
+        """Replay the ledger, as after any start; then hear what happened meanwhile."""
+        self.acd = Acd()
+        for event, now in self.ledger:
+            self.acd.step(event, now)
+        self.alive = True
+        self.federation = self._join()
+        lines = self.acd.in_line(Medium.VOICE)
+        self.federation.owner.standing.recall(lines, self.acd.guests())
+        self.tell(ev.EngineRestarted())
+        later, self.later = self.later, []
+        for event in later:
+            self.tell(event)
+        for contact_id in list(self.acd.contacts()):
+            view = self.acd.contact_view(contact_id)
+            guest = contact_id not in self.city.citizens
+            if guest and view is not None and view.state is not ContactState.GUEST:
+                continue
+            self.tell(ev.ContactAttached(contact_id=contact_id))
+        self.tell(ev.CaughtUp())
+
+
+class City:
+    """The centers, the lines between them, the people, and the time."""
+
+    def __init__(
+        self,
+        seed: int,
+        faults: Faults,
+        *,
+        operators: dict[str, int],
+        rules: dict[str, tuple[OverflowRule, ...]],
+        keep_free: int = 0,
+    ) -> None:
+        self.random = Random(seed)
+        self.faults, self.now = faults, START
+        self.quiet = False
+        """No more faults, no more citizens: what is left has to come to an end."""
+        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._n = itertools.count()
+        self.citizens: dict[ContactId, Citizen] = {}
+        self.trunks: dict[ContactId, Trunk] = {}
+        self.cut: set[str] = set()
+        self._rescinded: set[tuple[str, int]] = set()
+        self.broken: list[str] = []
+        """Invariants that did not hold, in words."""
+        self.sent: list[tuple[str, str]] = []
+        names = tuple(operators)
+        self.centers = {
+            name: Center(
+                self,
+                name,
+                _settings(n),
+                FederationSettings(
+                    center=name,
+                    rules=rules.get(name, ()),
+                    peers=tuple(other for other in names if other != name),
+                    keep_free=keep_free,
+                ),
+            )
+            for name, n in operators.items()
+        }
+        for center in self.centers.values():
+            center.skew = round(self.random.uniform(-1, 1) * faults.skew_s * SECOND)
+            center.tell(ev.SettingsApplied(settings=center.settings))
+            for agent in center.settings.agents:
+                center.tell(ev.AgentLoggedIn(agent_id=agent.agent_id))
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def at(self, when: int, what: Callable[[], None]) -> None:
+        heapq.heappush(self._heap, (when, next(self._n), what))
+
+    def after(self, least_s: float, most_s: float, what: Callable[[], None]) -> None:
+        self.at(self.now + round(self.random.uniform(least_s, most_s) * SECOND), what)
+
+    def run(self, until: int) -> None:
+        while self._heap and self._heap[0][0] <= until:
+            self.now, _, what = heapq.heappop(self._heap)
+            what()
+        self.now = until
+
+    # --- the lines between centers --------------------------------------------------------------
+
+    def post(self, sender: Center, send: Send) -> None:
+        for name, center in self.centers.items():
+            if name == sender.name or send.center not in (EVERYBODY, name):
+                continue
+            if name in self.cut or sender.name in self.cut or self._happens(self.faults.lost):
+                continue
+            for _ in range(1 + self._happens(self.faults.doubled)):
+                self._carry(center, send.data)
+
+    def _carry(self, center: Center, data: bytes) -> None:
+        if self._happens(self.faults.garbled):
+            data = data[: self.random.randrange(len(data))] + bytes([self.random.randrange(256)])
+        delay = 4.0 if self._happens(self.faults.late) else 0.01
+        self.after(0.0005, delay, lambda: center.hear(data))
+        if self._happens(self.faults.replayed):
+            self.after(1, 20, lambda: center.hear(data))
+
+    def _happens(self, chance: float) -> bool:
+        return not self.quiet and chance > 0 and self.random.random() < chance
+
+    # --- faults of a second ---------------------------------------------------------------------
+
+    def second(self) -> None:
+        for name, center in self.centers.items():
+            if center.alive and self._happens(self.faults.crash):
+                center.crash()
+            if name in self.cut:
+                if self.quiet or self.random.random() < 0.2:
+                    self.cut.discard(name)
+            elif self._happens(self.faults.cut):
+                self.cut.add(name)
+        self.at(self.now + SECOND, self.second)
+
+    # --- citizens -------------------------------------------------------------------------------
+
+    def call(self, center: str) -> None:
+        """A citizen calls; he has so much patience."""
+        contact_id = ContactId(f"c{len(self.citizens)}")
+        patience = round(self.random.uniform(20, 200) * SECOND)
+        self.citizens[contact_id] = Citizen(
+            contact=contact_id, center=center, came=self.now, patience=patience
+        )
+        home = self.centers[center]
+        home.tell(
+            ev.ContactStarted(
+                contact_id=contact_id, medium=Medium.VOICE, number=contact_id, entry="+7495"
+            )
+        )
+        home.tell(ev.QueueRequested(contact_id=contact_id, queue=QUEUE))
+        self.at(self.now + patience, lambda: self._impatient(contact_id))
+
+    def _impatient(self, contact_id: ContactId) -> None:
+        citizen = self.citizens[contact_id]
+        if citizen.present and not citizen.answers:
+            self.hang_up(citizen)
+
+    def hang_up(self, citizen: Citizen) -> None:
+        if not citizen.present:
+            return
+        citizen.present = False
+        citizen.with_whom.clear()
+        for trunk in list(self.trunks.values()):
+            if trunk.contact == citizen.contact and not trunk.over:
+                self._hang_trunk(trunk, ev.Party.CITIZEN)
+        self.centers[citizen.center].tell(
+            ev.ContactLeft(contact_id=citizen.contact, party=ev.Party.CITIZEN)
+        )
+
+    # --- what adapters do -----------------------------------------------------------------------
+
+    def perform(self, center: Center, command: cmd.Command) -> None:
+        match command:
+            case cmd.OfferContact():
+                if command.contact_id in self.citizens:
+                    self.after(0.05, 0.3, lambda: self._ring(center, command))
+                else:
+                    self._ring_guest(center, command)
+            case cmd.RescindOffer():
+                self._rescind(center, command)
+            case cmd.ReleaseContact():
+                self._let_go(command.contact_id)
+            case cmd.OverflowContact():
+                self._dial(center, command)
+            case cmd.RefuseGuest():
+                self._turn_back(center, command)
+            case cmd.TreatContact():
+                self._let_go(command.contact_id)
+            case _:
+                pass
+
+    def _ring(self, center: Center, offer: cmd.OfferContact) -> None:
+        citizen = self.citizens[offer.contact_id]
+        center.tell(ev.OfferRinging(offer_id=offer.offer_id))
+        if self.random.random() < 0.1:
+            failure = self.random.choice([ev.OfferFailure.NO_ANSWER, ev.OfferFailure.REJECTED])
+            self.after(0.5, 5, lambda: self._unless_gone(citizen, center, offer.offer_id, failure))
+            return
+        self.after(0.2, 3, lambda: self._answer(center, citizen, offer))
+
+    def _unless_gone(
+        self, citizen: Citizen, center: Center, offer_id: int, failure: ev.OfferFailure
+    ) -> None:
+        if citizen.present:
+            center.tell(ev.OfferFailed(offer_id=offer_id, failure=failure))  # type: ignore[arg-type]
+
+    def _answer(self, center: Center, citizen: Citizen, offer: cmd.OfferContact) -> None:
+        if not citizen.present or self._is_rescinded(center, offer.offer_id):
+            return
+        (agent,) = offer.agent_ids
+        self._connect(citizen, center.name, agent)
+        center.tell(ev.OfferAccepted(offer_id=offer.offer_id, agent_id=agent))
+        self.after(2, 40, lambda: self._talk_over(center, citizen, agent))
+
+    def _is_rescinded(self, center: Center, offer_id: int) -> bool:
+        return (center.name, offer_id) in self._rescinded
+
+    def _rescind(self, center: Center, command: cmd.RescindOffer) -> None:
+        self._rescinded.add((center.name, command.offer_id))
+        for trunk in list(self.trunks.values()):
+            same = trunk.owner == center.name and trunk.offer == command.offer_id
+            if same and not trunk.over and not trunk.connected:
+                self._hang_trunk(trunk, ev.Party.SYSTEM)
+        failure = ev.OfferFailure.RESCINDED
+        event = ev.OfferFailed(offer_id=command.offer_id, failure=failure)
+        self.after(0.001, 0.01, lambda: center.tell(event))
+
+    def _talk_over(self, center: Center, citizen: Citizen, agent: AgentId) -> None:
+        if not citizen.present:
+            return
+        if self.random.random() < 0.5:
+            self.hang_up(citizen)
+            return
+        citizen.with_whom.discard((center.name, agent))
+        center.tell(
+            ev.TalkEnded(
+                contact_id=citizen.contact,
+                agent_id=agent,
+                end=ev.TalkEnd.RELEASED,
+                party=ev.Party.AGENT,
+            )
+        )
+
+    def _let_go(self, contact_id: ContactId) -> None:
+        citizen = self.citizens.get(contact_id)
+        if citizen is not None:
+            if citizen.present:
+                self.after(0.01, 0.2, lambda: self.hang_up(citizen))
+            return
+        trunk = self.trunks.get(contact_id)
+        if trunk is not None and not trunk.over:
+            self._hang_trunk(trunk, ev.Party.AGENT)
+
+    def _connect(self, citizen: Citizen, center: str, agent: AgentId) -> None:
+        citizen.answers += 1
+        citizen.with_whom.add((center, agent))
+        if len(citizen.with_whom) > 1:
+            self.broken.append(f"{citizen.contact} talks with {sorted(citizen.with_whom)}")
+
+    # --- trunks ---------------------------------------------------------------------------------
+
+    def _dial(self, center: Center, move: cmd.OverflowContact) -> None:
+        citizen = self.citizens[move.contact_id]
+        if not citizen.present:
+            return
+        if any(t.contact == move.contact_id and not t.over for t in self.trunks.values()):
+            self.broken.append(f"{move.contact_id} is sent twice at once")
+        trunk = Trunk(
+            owner=center.name,
+            donor=move.center,
+            contact=move.contact_id,
+            guest=move.reservation_id,
+            offer=move.offer_id,
+            agent=move.agent_id,
+            dead=self._happens(self.faults.dead_trunk),
+        )
+        self.sent.append((center.name, move.center))
+        self.trunks[trunk.guest] = trunk
+        self.after(0.005, 0.05, lambda: self._arrive(trunk))
+        self.at(self.now + NO_RING, lambda: self._no_ring(trunk))
+        self.at(self.now + move.timeout_us, lambda: self._too_long(trunk))
+
+    def _arrive(self, trunk: Trunk) -> None:
+        donor = self.centers[trunk.donor]
+        if trunk.over or trunk.dead:
+            return
+        if not donor.alive:
+            self._fail(trunk, ev.OfferFailure.UNREACHABLE)
+            return
+        donor.tell(ev.GuestArrived(contact_id=trunk.guest))
+
+    def _ring_guest(self, center: Center, offer: cmd.OfferContact) -> None:
+        trunk = self.trunks[offer.contact_id]
+        assert trunk.donor == center.name
+        if trunk.over:
+            return
+        center.tell(ev.OfferRinging(offer_id=offer.offer_id))
+        trunk.rung = True
+        owner = self.centers[trunk.owner]
+        owner.tell(ev.OfferRinging(offer_id=trunk.offer))  # type: ignore[arg-type]
+        if self.random.random() < 0.15:
+            self.after(0.5, 5, lambda: self._guest_fails(center, trunk, offer))
+        else:
+            self.after(0.2, 4, lambda: self._guest_answered(center, trunk, offer))
+
+    def _guest_fails(self, center: Center, trunk: Trunk, offer: cmd.OfferContact) -> None:
+        if not trunk.over:
+            failure = ev.OfferFailure.NO_ANSWER
+            center.tell(ev.OfferFailed(offer_id=offer.offer_id, failure=failure))
+
+    def _guest_answered(self, center: Center, trunk: Trunk, offer: cmd.OfferContact) -> None:
+        if trunk.over:
+            return
+        (agent,) = offer.agent_ids
+        citizen = self.citizens[trunk.contact]
+        trunk.connected = True
+        self._connect(citizen, center.name, agent)
+        center.tell(ev.OfferAccepted(offer_id=offer.offer_id, agent_id=agent))
+        named = abroad(trunk.donor, agent)
+        if named != trunk.agent:
+            self.broken.append(f"{trunk.agent} was granted, {named} answered")
+        self.centers[trunk.owner].tell(
+            ev.OfferAccepted(offer_id=trunk.offer, agent_id=named)  # type: ignore[arg-type]
+        )
+        self.after(2, 40, lambda: self._guest_talk_over(trunk))
+
+    def _guest_talk_over(self, trunk: Trunk) -> None:
+        citizen = self.citizens[trunk.contact]
+        if not citizen.present or trunk.over:
+            return
+        if self.random.random() < 0.5:
+            self.hang_up(citizen)
+        else:
+            self._hang_trunk(trunk, ev.Party.AGENT)
+
+    def _turn_back(self, center: Center, command: cmd.RefuseGuest) -> None:
+        trunk = self.trunks.get(command.contact_id)
+        if trunk is not None and not trunk.over and trunk.donor == center.name:
+            self._fail(trunk, ev.OfferFailure.BUSY)
+
+    def _no_ring(self, trunk: Trunk) -> None:
+        if not trunk.rung and not trunk.over:
+            self._fail(trunk, ev.OfferFailure.UNREACHABLE)
+
+    def _too_long(self, trunk: Trunk) -> None:
+        if not trunk.over and not trunk.connected:
+            self._fail(trunk, ev.OfferFailure.NO_ANSWER)
+
+    def _fail(self, trunk: Trunk, failure: ev.OfferFailure) -> None:
+        trunk.over = True
+        self._guest_left(trunk, ev.Party.SYSTEM)
+        self.centers[trunk.owner].tell(
+            ev.OfferFailed(offer_id=trunk.offer, failure=failure)  # type: ignore[arg-type]
+        )
+
+    def _hang_trunk(self, trunk: Trunk, party: ev.Party) -> None:
+        """One side hangs up: the donor's line is gone, the citizen's stands if it was the agent."""
+        trunk.over = True
+        self._guest_left(trunk, party)
+        citizen = self.citizens[trunk.contact]
+        for place in [p for p in citizen.with_whom if p[0] == trunk.donor]:
+            citizen.with_whom.discard(place)
+        if trunk.connected and party is ev.Party.AGENT and citizen.present:
+            self.centers[trunk.owner].tell(
+                ev.TalkEnded(
+                    contact_id=trunk.contact,
+                    agent_id=trunk.agent,
+                    end=ev.TalkEnd.RELEASED,
+                    party=party,
+                )
+            )
+
+    def _guest_left(self, trunk: Trunk, party: ev.Party) -> None:
+        if not trunk.dead:
+            self.centers[trunk.donor].tell(ev.ContactLeft(contact_id=trunk.guest, party=party))
+
+    # --- what is watched ------------------------------------------------------------------------
+
+    def before(self, center: Center, event: ev.Event) -> None:
+        """Look at what the core is about to be asked: how many are free, by our own count."""
+        if isinstance(event, ev.ReservationAsked):
+            self._free_then = sum(
+                view is not None and view.can_take
+                for view in (center.acd.agent_view(a) for a in center.acd.agents())
+            )
+
+    _free_then: int = 0
+
+    def watch(self, center: Center, command: cmd.Command) -> None:
+        match command:
+            case cmd.GrantReservation():
+                if self._free_then <= center.part.keep_free:
+                    self.broken.append(f"{center.name} gave its last {self._free_then}")
+                if command.contact_id not in self.citizens:
+                    self.broken.append(f"{center.name}: a guest is sent on: {command.contact_id}")
+            case cmd.ContactEnded() if command.contact_id in self.citizens:
+                citizen = self.citizens[command.contact_id]
+                answered = command.answered is not None
+                if answered is not (citizen.answers > 0):
+                    self.broken.append(
+                        f"{command.contact_id} is {command.disposition}, answers {citizen.answers}"
+                    )
+                if citizen.answers > 1:
+                    self.broken.append(f"{command.contact_id} was answered {citizen.answers} times")
+            case _:
+                pass
+
+    def at_the_end(self) -> None:
+        """After the quiet: nobody waits, nothing is held, no contact is left."""
+        for citizen in self.citizens.values():
+            if citizen.present:
+                self.broken.append(f"{citizen.contact} is forgotten")
+        for name, center in self.centers.items():
+            left = list(center.acd.contacts())
+            if left:
+                self.broken.append(f"{name} still has {left}")
+            for agent_id in center.acd.agents():
+                view = center.acd.agent_view(agent_id)
+                if view is None or not view.can_take:
+                    self.broken.append(f"{name}: {agent_id} is not free: {view}")
+
+
+def _settings(operators: int) -> Settings:
+    return Settings(
+        version="1",
+        queues=(QueueSettings(queue_id=QUEUE, timeout_us=seconds(8), wrapup_us=seconds(1)),),
+        agents=tuple(AgentSettings(agent_id=AgentId(f"a{n}")) for n in range(operators)),
+    )
+
+
+def rule(*to: str, after: float = 1.0) -> OverflowRule:
+    """Return a rule that sends whoever has waited so long to these."""
+    return OverflowRule(
+        queues=frozenset((QUEUE,)),
+        to=to,
+        after_us=seconds(after),
+        gain_min_us=Micros(0),
+        donor_sl_min_milli=0,
+    )
+
+
+def play(seed: int, faults: Faults, *, busy_s: int = 120) -> City:
+    """Let a city live for so long under faults, then in quiet until all is over."""
+    names = ("centr", "sever", "yug")
+    city = City(
+        seed,
+        faults,
+        operators={"centr": 2, "sever": 4, "yug": 3},
+        rules={name: (rule(*(other for other in names if other != name)),) for name in names},
+        keep_free=seed % 2,
+    )
+
+    city.at(START, city.second)
+    rates = {"centr": 3.0, "sever": 12.0, "yug": 9.0}
+
+    def comes(name: str) -> None:
+        if not city.quiet:
+            city.call(name)
+            city.after(0, 2 * rates[name], lambda: comes(name))
+
+    for name in names:
+        city.after(0, rates[name], lambda name=name: comes(name))  # type: ignore[misc]
+    city.run(START + busy_s * SECOND)
+    city.quiet = True
+    city.run(START + (busy_s + 400) * SECOND)
+    city.at_the_end()
+    return city
