@@ -224,6 +224,7 @@ class Link:
             self.federation.hear(message.data, self._engine.now(), by)
             self._pour()
         except Exception:
+            # As in ``_settle``: one message that we cannot take must not end the hearing of others.
             self.dropped["failed"] += 1
             log.exception("federation_failed", center=by[:64])
         self._wake(HEARD_S)
