@@ -185,7 +185,7 @@ class Federation:
                 found = self.owner.granted(peer.name, body)
                 if isinstance(found, Release):
                     self._send(peer.name, found)
-                else:
+                elif found is not None:
                     self._out.append(Submit(found))
             case Deny():
                 self.owner.denied(peer, body)
