@@ -82,6 +82,13 @@ def test_a_closed_queue_takes_nobody() -> None:
     assert city.see().loads()[TAX].open
     city.tell(ev.HoursChanged(queue=TAX, open=False))
     assert not city.see().loads()[TAX].open
+    city.tell(ev.HoursChanged(queue=TAX, open=True), ev.EmergencyClosed(queue=TAX))
+    assert not city.see().loads()[TAX].open
+    city.tell(ev.EmergencyOpened(queue=TAX))
+    assert city.see().loads()[TAX].open
+    city.call(1)
+    city.tell(ev.SettingsApplied(settings=settings_of(1, (QueueId("pass"),))))
+    assert not city.see().loads()[TAX].open, "it is out of the config, and only drains"
 
 
 def test_a_service_level_is_said_in_thousandths() -> None:
