@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -14,7 +15,6 @@ from gkc_engine.config.federation import federation_settings, link_settings, mem
 from gkc_engine.config.models import Config
 from gkc_engine.control.day import DayCounters
 from gkc_engine.engine import Engine
-from gkc_engine.federation.link import Link
 from gkc_engine.federation.owner import Counted
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.protocol import Federation
@@ -22,6 +22,9 @@ from gkc_engine.federation.settings import CenterEntry, CenterStatus, Part
 from gkc_engine.federation.sight import MEDIUM, CenterSight
 from gkc_engine.ids import SECOND, ContactId, Instant, QueueId
 from gkc_engine.statistics.figures import service_level
+
+if TYPE_CHECKING:  # A center alone needs no NATS, nor the time to load it at each start.
+    from gkc_engine.federation.link import Link
 
 SL_FROM: Final = 10
 """With fewer contacts in the last half hour a service level says nothing."""
@@ -43,8 +46,34 @@ def part_of(config: Config, folder: Path) -> Part | None:
     return Part(settings=settings, link=link, centers=centers)
 
 
+@dataclass(slots=True)
+class Joined:
+    """A center among the others: what its config says of them, and its link to them."""
+
+    part: Part
+    link: Link
+
+    def change(self, part: Part) -> None:
+        """Put a reloaded config in force."""
+        self.part = part
+        self.link.federation.change(part.settings)
+
+
+def joined(
+    part: Part | None, engine: Engine, expected: ExpectedWait, day: DayCounters
+) -> Joined | None:
+    """Attach the center's link to its engine; ``None``: it runs alone."""
+    if part is None:
+        return None
+    link = link_of(part, engine, expected, day)
+    engine.attach(link.perform)
+    engine.observe(link.observe)
+    return Joined(part, link)
+
+
 def link_of(part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters) -> Link:
     """Return the center's link, which knows who stands in its lines from before."""
+    from gkc_engine.federation.link import Link
 
     def level(queue: QueueId, now: Instant) -> float | None:
         counts = day.recent(queue, now)
