@@ -52,6 +52,7 @@ from gkc_engine.delivery.service import Delivery
 from gkc_engine.destruction import Destruction, retention_of
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
+from gkc_engine.federation import briefs
 from gkc_engine.front_desk import FrontDesk
 from gkc_engine.gauges import Gauges, with_disk
 from gkc_engine.hours import Hours
@@ -343,6 +344,9 @@ class App:
                 if c.uniqueid
             )
             self.phone.operators.restore()
+            if self.joined is not None:
+                ids = [c.contact_id for c in open_calls]
+                self.joined.briefs.follow(await self.reader.told(ids, briefs.TOLD))
         self.engine.submit(applied(self.config, author="start"))
         self._log_in(plans.always_at_work(self.config))
         await self.engine.drain()
