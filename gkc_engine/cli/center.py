@@ -141,8 +141,8 @@ def lines(rows: list[_tables.Row], words: Words) -> Iterator[str]:
     """Iterate over what is wrong, a sentence each."""
     for row in rows:
         name = row["center"]
-        if row["own"] and row["bus_problem"]:
-            yield words.bus.format(problem=row["bus_problem"])
+        if row["own"]:
+            yield from _of_the_bus(row, words)
         if row["blocked_s"] is not None:
             yield words.blocked.format(center=name, seconds=round(row["blocked_s"]))
         denied = _reasons(row["denied_by"], words)
@@ -154,7 +154,17 @@ def lines(rows: list[_tables.Row], words: Words) -> Iterator[str]:
         for why, n in row["refused"].items():
             # What the config does not name has no row of its own.
             who = words.unnamed if row["own"] and why != "ourselves" else name
-            yield words.refused[why].format(center=who, n=n)
+            last = words.last.format(ago=span(row["refused_last_s"][why]))
+            yield words.refused[why].format(center=who, n=n) + last
+
+
+def _of_the_bus(own: _tables.Row, words: Words) -> Iterator[str]:
+    if own["bus_problem"]:
+        yield words.bus.format(problem=own["bus_problem"])
+    elif own["bus_alone"]:
+        yield words.alone
+    if failed := own["bus_dropped"].get("failed"):
+        yield words.failed.format(n=failed)
 
 
 def _reasons(counted: dict[str, int], words: Words) -> str:

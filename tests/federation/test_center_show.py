@@ -19,6 +19,7 @@ from gkc_engine.federating import CenterMetrics, Joined
 from gkc_engine.federation.briefs import Briefs
 from gkc_engine.federation.messages import VERSION, Deny, Load, Message, QueueLoad, encode
 from gkc_engine.federation.owner import Counted
+from gkc_engine.federation.peers import Refused
 from gkc_engine.federation.settings import (
     CenterEntry,
     CenterLevel,
@@ -141,10 +142,15 @@ def test_json_has_the_tree_from_above_with_its_figures(city: Node) -> None:
     assert centr["in"] == {"granted": 4, "nobody_free": 1}
     assert (yug["state"], yug["age_s"], yug["waiting"]) == ("down", None, None)
     assert yug["refused"] == {"malformed": 1, "version": 1}
+    assert {why: 0 <= ago < 60 for why, ago in yug["refused_last_s"].items()} == {
+        "malformed": True,
+        "version": True,
+    }
     assert yug_1["parent"] == "yug"
     assert sever["own"]
     assert sever["in"] == {"granted": 5, "nobody_free": 1}, "of all together"
     assert sever["refused"] == {"foreign": 1, "ourselves": 1}
+    assert sever["refused_last_s"].keys() == {"foreign", "ourselves"}
     assert sever["bus_problem"]
     assert (zapad["status"], zapad["state"]) == ("planned", None)
 
@@ -176,6 +182,33 @@ def test_the_table_is_russian_and_says_what_is_wrong_in_words(city: Node) -> Non
         "centr: транк не отвечал",
     ):
         assert said in text
+
+
+def test_what_was_refused_says_when_last(city: Node) -> None:
+    federation = city.federation
+    then = Instant(city.engine.now() - seconds(754))
+    federation.refuse("yug", Refused.FORGED, Instant(then - seconds(9)))
+    federation.refuse("yug", Refused.FORGED, then)
+    federation.refuse("nobody", Refused.REPLAYED, Instant(then + seconds(600)))
+    text = gkc()
+    assert "yug: на его линии сообщений другого центра: 2 (последнее 12:3" in text
+    assert "нет в настройках: устаревших или повторных сообщений: 1 (последнее 2:3" in text
+
+
+def test_a_leaf_that_answers_and_hears_nobody_is_told_apart(city: Node) -> None:
+    alone = "Лист шины отвечает, но никого не слышно"
+    assert alone not in gkc()
+    city.link.up, city.link.problem = True, ""
+    assert alone not in gkc(), "one is heard"
+    city.federation.peers["centr"].loaded = Instant(city.engine.now() - seconds(4))
+    assert alone in gkc()
+    assert "Нет связи с шиной" not in gkc()
+
+
+def test_mistakes_of_our_own_are_shown(city: Node) -> None:
+    assert "federation_failed" not in gkc()
+    city.link.dropped["failed"] = 3
+    assert "Ошибок программы в обмене с центрами: 3; они в журнале, federation_failed" in gkc()
 
 
 def test_in_english_too(city: Node) -> None:
