@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-Language = Literal["ru", "en"]
+from gkc_engine.cli._wall_words import Language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,7 @@ class Words:
     """Beside the center that answers."""
     ago: str
     """``{seconds}``."""
+    decimal: str
     never: str
     bus: str
     """``{problem}``."""
@@ -53,7 +54,7 @@ RU: Final = Words(
         "waiting": "Ждут",
         "ready": "Свободны",
         "expected_wait_s": "Ожидание",
-        "service_level": "SL",
+        "service_level": "УС",
         "asked": "Запрошено",
         "granted": "Дано",
         "denied": "Отказ",
@@ -75,6 +76,7 @@ RU: Final = Words(
     statuses={"planned": "план", "pilot": "пилот", "live": "в работе"},
     here="← здесь",
     ago="{seconds} с",
+    decimal=",",
     never="нет",
     bus="Нет связи с шиной, переток остановлен, звонки принимаются как обычно: {problem}",
     alone="Лист шины отвечает, но никого не слышно: похоже, у него нет связи с хабом",
@@ -109,7 +111,7 @@ RU: Final = Words(
     },
     last=" (последнее {ago} назад)",
     unnamed="центр, которого нет в настройках",
-    legend="Ждут: сумма по очередям; свободны, ожидание, SL: худшая очередь "
+    legend="Ждут: сумма по очередям; свободны, ожидание, УС (уровень сервиса): худшая очередь "
     "(свободны: лучшая). Счёт с запуска.",
 )
 
@@ -144,6 +146,7 @@ EN: Final = Words(
     statuses={"planned": "planned", "pilot": "pilot", "live": "live"},
     here="← here",
     ago="{seconds} s",
+    decimal=".",
     never="none",
     bus="No link to the bus: nobody is sent elsewhere, calls are taken as ever: {problem}",
     alone="The leaf node answers, and nobody is heard: it has no link to the hub, it seems",

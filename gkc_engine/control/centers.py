@@ -118,8 +118,10 @@ def _own(link: Link) -> Row:
 
 def _peer(federation: Federation, one: CenterEntry, now: Instant) -> Row:
     peer = federation.peers.get(one.name)
-    if peer is None:  # Planned: nobody listens to it yet.
-        return {"state": None, "age_s": None, **_loads(None), **_nothing()}
+    if peer is None:  # Planned: of it no more is known than that it is heard.
+        heard = federation.planned_heard.get(one.name)
+        age = None if heard is None else seconds_of(Micros(now - heard))
+        return {"state": None, "age_s": age, **_loads(None), **_nothing()}
     load = peer.fresh(now)
     until = peer.blocked_until
     return {

@@ -128,6 +128,8 @@ class Federation:
         """(Center as it calls itself, at most of those we know) -> messages not listened to."""
         self.refused_last: dict[tuple[str, Refused], Instant] = {}
         """The same -> when the last of them came."""
+        self.planned_heard: dict[str, Instant] = {}
+        """Planned center -> when it was last heard."""
         self.sight, self._epoch, self._seq = sight, epoch, 0
         self._out: list[Output] = []
         self._kept: list[tuple[str, Ask]] = []
@@ -165,6 +167,9 @@ class Federation:
         if message.center == self.settings.center:
             if message.epoch != self._epoch:
                 self.refuse(message.center, Refused.OURSELVES, now)
+            return
+        if message.center in self.settings.planned:
+            self.planned_heard[message.center] = now
             return
         peer = self.peers.get(message.center)
         if peer is None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from msgspec import structs
 from prometheus_client import CollectorRegistry, generate_latest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from gkc_engine.cli import center
+from gkc_engine.cli._center_words import LANGUAGES
+from gkc_engine.cli._feed import Seen
+from gkc_engine.cli._tables import fit
 from gkc_engine.control.centers import ALONE, CenterMethods, center_rows
 from gkc_engine.control.pictures import Shared
+from gkc_engine.control.protocol import ControlError
 from gkc_engine.control.server import ControlServer
 from gkc_engine.federating import CenterMetrics, Joined
 from gkc_engine.federation.briefs import Briefs
@@ -105,7 +113,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def joined(node: Node, part: Part) -> Joined:
-    return Joined(part, node.link, Briefs())
+    return Joined(part, node.link, Briefs(), node.sight)
 
 
 @pytest.fixture
@@ -209,6 +217,57 @@ def test_mistakes_of_our_own_are_shown(city: Node) -> None:
     assert "federation_failed" not in gkc()
     city.link.dropped["failed"] = 3
     assert "Ошибок программы в обмене с центрами: 3; они в журнале, federation_failed" in gkc()
+
+
+def test_a_center_that_becomes_a_pilot_says_so_without_a_new_start(
+    city: Node, joined: Joined, part: Part
+) -> None:
+    settings = part.settings
+    joined.change(replace(part, settings=structs.replace(settings, own_planned=True)))
+    assert "sever ← здесь  пилот     ещё не работает" in gkc()
+    joined.change(part)
+    assert "ещё не работает" not in gkc()
+    assert city.link.federation.settings == settings
+
+
+def test_a_planned_center_that_is_heard_says_how_long_ago(city: Node) -> None:
+    city.federation.change(structs.replace(city.federation.settings, planned=("zapad",)))
+    assert json.loads(gkc("--json"))[4]["age_s"] is None
+    told(city, "zapad", Load(state="planned", queues={}))
+    zapad = json.loads(gkc("--json"))[4]
+    assert (zapad["center"], zapad["state"], zapad["waiting"]) == ("zapad", None, None)
+    assert 0 <= zapad["age_s"] < 5
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_on_a_narrow_terminal_columns_go_before_names(city: Node, width: int) -> None:
+    del city
+    words = LANGUAGES["ru"]
+    rows = center.flat(json.loads(gkc("--json")), words)
+    fitted = fit(center.columns(words), rows, width)
+    assert sum(size + 2 for _, size in fitted) - 2 <= width
+    name = max(len(str(row["center"])) for row in rows)
+    assert (fitted[0][1] == name) is (width > 60)
+    assert len(fitted) == {60: 6, 80: 8, 120: 12, 200: 17}[width]
+
+
+def test_how_old_a_live_picture_is_stands_above_it_in_words(city: Node) -> None:
+    del city
+    picture = {"centers": json.loads(gkc("--json"))}
+
+    def drawn(
+        language: Literal["ru", "en"], age_s: float, problem: ControlError | None = None
+    ) -> str:
+        console = Console(width=100, record=True, file=io.StringIO())
+        seen = Seen(picture=picture, age_s=age_s, problem=problem)
+        console.print(center._view(seen, console.size, language))
+        return console.export_text().splitlines()[0]
+
+    assert drawn("ru", 0.34) == "данные 0,3 с"
+    gone = ControlError("not_running", "no engine")
+    old = "!! ДАННЫЕ УСТАРЕЛИ: 3,0 с: он не запущен или перезапускается"
+    assert drawn("ru", 3.0, gone) == old
+    assert drawn("en", 0.34) == "data 0.3 s old"
 
 
 def test_in_english_too(city: Node) -> None:

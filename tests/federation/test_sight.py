@@ -111,6 +111,15 @@ def test_the_state_in_one_word() -> None:
     assert city.see(planned=True).state() is State.PLANNED
 
 
+def test_what_a_reload_changes_is_said_at_once() -> None:
+    city = Looked(operators=2)
+    city.log_in(0, 1)
+    sight = city.see(keep_free=2, planned=True)
+    assert (sight.state(), sight.loads()[TAX].ready) == (State.PLANNED, 0)
+    sight.change(1, planned=False)
+    assert (sight.state(), sight.loads()[TAX].ready) == (State.NORMAL, 1)
+
+
 def test_a_load_is_looked_at_ten_times_a_second_and_waits_once() -> None:
     city = Looked(operators=2)
     city.log_in(0)
