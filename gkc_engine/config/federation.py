@@ -121,6 +121,12 @@ def federation_settings(config: Config) -> FederationSettings | None:
         center=own.name,
         rules=() if planned else tuple(_rules(config, own, known)),
         peers=tuple(m.name for m in _others(own, known)),
+        planned=tuple(
+            name
+            for name, member in known.items()
+            if member.status is CenterStatus.PLANNED and name != own.name
+        ),
+        own_planned=planned,
         keep_free=KEEP_ALL_FREE if planned else federation.keep_free,
         own_sl_min_milli=_milli(federation.sl_min),
     )

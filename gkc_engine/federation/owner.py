@@ -165,9 +165,11 @@ class Owner:
 
     # --- answers --------------------------------------------------------------------------------
 
-    def granted(self, center: str, grant: Grant) -> ev.ReservationGranted | Release:
+    def granted(self, center: str, grant: Grant) -> ev.ReservationGranted | Release | None:
         """Return what the core is to be told; of what nobody asks for any more, what the donor."""
         asking = self._asking.get(ContactId(grant.reservation_id))
+        if asking is None and grant.reservation_id in self._by_contact.values():
+            return None  # Said twice: its contact is on the way, and needs the operator.
         if asking is None or asking.center != center:
             return Release(reservation_id=grant.reservation_id, reason="late")
         del self._asking[asking.reservation_id]

@@ -81,8 +81,12 @@ class FederationSettings(Struct, kw_only=True, frozen=True):
     rules: tuple[OverflowRule, ...] = ()
     peers: tuple[str, ...] = ()
     """The only ones that are listened to."""
+    planned: tuple[str, ...] = ()
+    """Of these it is noted only that they are heard: their line is tried before they take part."""
     keep_free: int = 0
     """So many operators who could take a contact stay free for the center's own citizens."""
+    own_planned: bool = False
+    """We take no citizens of others yet, and send none."""
     own_sl_min_milli: int = 0
     """Below this service level of now a queue takes no guests."""
 

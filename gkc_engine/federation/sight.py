@@ -84,6 +84,11 @@ class CenterSight:
         self._slowed: Instant | None = None
         self._waits: dict[ContactId, Micros | None] = {}
 
+    def change(self, keep_free: int, *, planned: bool) -> None:
+        """Take what a reloaded config says, from the next look on."""
+        self._keep_free, self._planned = keep_free, planned
+        self._looked = None
+
     def loads(self) -> dict[QueueId, QueueLoad]:
         """Return how each queue stands, at most 0.1 s ago."""
         now = self._now()
