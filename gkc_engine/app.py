@@ -29,7 +29,7 @@ from gkc_engine.channels.phone.menu_run import MenuRunner
 from gkc_engine.channels.phone.plan import KnownCall
 from gkc_engine.channels.phone.waiting import Announcements
 from gkc_engine.clock import SystemClock
-from gkc_engine.config.federation import token_key
+from gkc_engine.config.federation import shipper_settings, token_key
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.secrets import resolve_secret
@@ -70,6 +70,8 @@ from gkc_engine.recorder.writer import DurableWriter
 from gkc_engine.records import RecordReader
 from gkc_engine.recovered import recovered_core
 from gkc_engine.reloading import Reloader, Swap
+from gkc_engine.shipping.metrics import ShipperMetrics
+from gkc_engine.shipping.shipper import Shipper
 from gkc_engine.snapshots import Snapshots
 from gkc_engine.watchdog import beat_forever
 
@@ -309,6 +311,11 @@ class App:
         if self.link is not None:
             self._spawn(self.link.run())
             stack.push_async_callback(self.link.leave)
+        shipping = shipper_settings(self.config, self.folder)
+        if shipping is not None:
+            shipper = Shipper(store_url(self.store, self.folder), shipping)
+            self.metrics.registry.register(ShipperMetrics(shipper))
+            self._spawn(shipper.run())
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
         self._spawn(self.alerting.run())
         for work in (self._follow_hours(), self.snapshots.run(), beat_forever()):

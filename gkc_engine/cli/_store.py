@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+CITY_NOTE = "city_at.json"
+"""What a collector leaves in its state folder (``shipping.collector``)."""
+
+_city = False
+
+
+def read_city() -> None:
+    """Let every command of this process read the city's store: no engine writes that."""
+    global _city
+    _city = True
+
 
 @dataclass(frozen=True)
 class Store:
@@ -99,10 +110,9 @@ class Store:
 
     def told_waits(self, since: int, until: int | None, queue: str | None) -> list[Row]:
         from gkc_engine.ids import Instant
-        from gkc_engine.recorder import queries, rebuild
+        from gkc_engine.recorder import queries
 
-        rebuild.settle_left(self.url)
-        with self._opened() as engine:
+        with self._records() as engine:
             end = None if until is None else Instant(until)
             return queries.told_waits(engine, since=Instant(since), until=end, queue=queue)
 
@@ -148,10 +158,24 @@ class Store:
         from gkc_engine.errors import GkcError
         from gkc_engine.recorder import rebuild
 
+        if _city and not self._left_alone():
+            return  # Its collector does.
         try:
             rebuild.settle_left(self.url)
         except GkcError as error:
             raise ControlError("older_records", str(error)) from error
+
+    def _left_alone(self) -> bool:
+        """Whether no collector writes the city's store."""
+        from gkc_engine.shipping.lock import alone
+
+        if self.state is None:
+            return False
+        try:
+            with alone(self.state):
+                return True
+        except OSError:
+            return False
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -199,17 +223,24 @@ class Found:
 
 
 @contextmanager
-def found(config: Path | None) -> Iterator[Found]:
+def found(config: Path | None, *, of_city: bool = True) -> Iterator[Found]:
     """Find the store: of the engine of ``config``, of the one that runs, else the last one's.
+
+    ``of_city``: whether what is asked can be asked of the whole city's records, too.
 
     Raises:
         ControlError: there is none, or the engine that was named does not run.
     """
+    if _city and not of_city:
+        raise ControlError(
+            "bad_params", "the city's store does not tell that: ask the center itself, no --city"
+        )
     client = engine_of(config)
     if client is None:
         from gkc_engine.clock import SystemClock
 
-        yield Found(last_store(), SystemClock().now(), None)
+        store = city_store(config) if _city else last_store()
+        yield Found(store, SystemClock().now(), None)
         return
     with client:
         row = client.call("engine.show")[0]
@@ -221,7 +252,9 @@ def found(config: Path | None) -> Iterator[Found]:
 
 
 def engine_of(config: Path | None) -> ControlClient | None:
-    """Return the running engine; ``None`` when none runs and none was named."""
+    """Return the running engine; ``None`` when none runs and none was named, or of the city."""
+    if _city:
+        return None
     try:
         return connect(config)
     except ControlError as error:
@@ -230,10 +263,44 @@ def engine_of(config: Path | None) -> ControlClient | None:
         return None
 
 
+def city_store(config: Path | None = None) -> Store:
+    """Return the city's store: of the collector of ``config``, else of the one that began last.
+
+    Raises:
+        ControlError: No collector has left a note.
+    """
+    return _noted(city_note(config))
+
+
+def city_note(config: Path | None = None) -> dict[str, Any]:
+    """Return what the collector left: ``store``, ``config``, ``timezone``, ``state``.
+
+    Raises:
+        ControlError: There is no note.
+    """
+    state = run_dir().parent
+    paths = [path for deep in ("", "*/", "*/*/") for path in state.glob(deep + CITY_NOTE)]
+    for path in sorted(paths, key=lambda one: one.stat().st_mtime, reverse=True):
+        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if config is None or Path(said["config"]).resolve() == config.resolve():
+            return said
+    of = "" if config is None else f" with {config}"
+    raise ControlError(
+        NOT_RUNNING,
+        f"No collector{of} has left its note under {state}. "
+        "Start one with `gkc city collect --config DIR`.",
+    )
+
+
 def last_store() -> Store:
-    """Return the store that ``demo.json`` names, else the newest one under ``.gkc``."""
+    """Return the store that ``demo.json`` names, else the newest one under ``.gkc``.
+
+    Of the city, if that was asked for.
+    """
     from gkc_engine.config.store import STORE_NOTE
 
+    if _city:
+        return city_store()
     state = run_dir().parent
     note = run_dir() / "demo.json"
     said: dict[str, Any] = {}

@@ -53,7 +53,7 @@ def verify(
     from gkc_engine.reconcile.files import SourceError
     from gkc_engine.reconcile.run import compare
 
-    with refusals(), found(config) as at, missing():
+    with refusals(), found(config, of_city=False) as at, missing():
         since, until = period(at, day, from_, to)
         at.settle()
         with at.store.reading() as connection:
