@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,11 @@ def read_city() -> None:
     """Let every command of this process read the city's store: no engine writes that."""
     global _city
     _city = True
+
+
+def of_city() -> bool:
+    """Return whether this process reads the city's store."""
+    return _city
 
 
 @dataclass(frozen=True)
@@ -129,11 +134,11 @@ class Store:
     @contextmanager
     def _records(self) -> Iterator[sa.Engine]:
         self.settle()
-        with self._opened() as engine:
+        with self.opened() as engine:
             yield engine
 
     @contextmanager
-    def _opened(self) -> Iterator[sa.Engine]:
+    def opened(self) -> Iterator[sa.Engine]:
         """Give an engine that only reads.
 
         Raises:
@@ -158,29 +163,35 @@ class Store:
         from gkc_engine.errors import GkcError
         from gkc_engine.recorder import rebuild
 
-        if _city and not self._left_alone():
-            return  # Its collector does.
-        try:
-            rebuild.settle_left(self.url)
-        except GkcError as error:
-            raise ControlError("older_records", str(error)) from error
+        with self.kept() as ours:
+            if not ours:
+                return  # Its collector does.
+            try:
+                rebuild.settle_left(self.url)
+            except GkcError as error:
+                raise ControlError("older_records", str(error)) from error
 
-    def _left_alone(self) -> bool:
-        """Whether no collector writes the city's store."""
+    @contextmanager
+    def kept(self) -> Iterator[bool]:
+        """Keep collectors out of the city's store; give whether that can be. Of a center's: yes."""
         from gkc_engine.shipping.lock import alone
 
-        if self.state is None:
-            return False
-        try:
-            with alone(self.state):
-                return True
-        except OSError:
-            return False
+        if not _city:
+            yield True
+            return
+        with ExitStack() as stack:
+            try:
+                if self.state is not None:
+                    stack.enter_context(alone(self.state))
+            except OSError:
+                yield False
+                return
+            yield self.state is not None
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Give a connection that only reads, all of it in one transaction."""
-        with self._opened() as engine, engine.connect() as connection:
+        with self.opened() as engine, engine.connect() as connection:
             yield connection
 
 
@@ -279,9 +290,7 @@ def city_note(config: Path | None = None) -> dict[str, Any]:
         ControlError: There is no note.
     """
     state = run_dir().parent
-    paths = [path for deep in ("", "*/", "*/*/") for path in state.glob(deep + CITY_NOTE)]
-    for path in sorted(paths, key=lambda one: one.stat().st_mtime, reverse=True):
-        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    for said in _city_notes(state):
         if config is None or Path(said["config"]).resolve() == config.resolve():
             return said
     of = "" if config is None else f" with {config}"
@@ -290,6 +299,13 @@ def city_note(config: Path | None = None) -> dict[str, Any]:
         f"No collector{of} has left its note under {state}. "
         "Start one with `gkc city collect --config DIR`.",
     )
+
+
+def _city_notes(state: Path) -> list[dict[str, Any]]:
+    """Return what collectors left, the newest first."""
+    paths = [path for deep in ("", "*/", "*/*/") for path in state.glob(deep + CITY_NOTE)]
+    newest = sorted(paths, key=lambda one: one.stat().st_mtime, reverse=True)
+    return [json.loads(path.read_text(encoding="utf-8")) for path in newest]
 
 
 def last_store() -> Store:
@@ -311,6 +327,8 @@ def last_store() -> Store:
         return _noted(said)
     kinds = ("*.sqlite", "*/*.sqlite", STORE_NOTE, f"*/{STORE_NOTE}")
     found = [Path(named)] if named else [path for kind in kinds for path in state.glob(kind)]
+    citys = {note["store"] for note in _city_notes(state)}
+    found = [path for path in found if str(path.resolve()) not in citys]
     stores = sorted((p for p in found if p.is_file()), key=lambda p: p.stat().st_mtime)
     if not stores:
         raise ControlError(

@@ -37,6 +37,9 @@ PIECES_MAX: Final = 128
 
 HEADER_MAX: Final = 2_048
 
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What msgspec raises of bytes that are no JSON of ours."""
+
 _LEVEL: Final = 3
 """Of zlib: twice as fast as its default, a tenth larger."""
 
@@ -189,7 +192,7 @@ def opened(message: bytes) -> tuple[Header, bytes]:
         if isinstance(version, int) and version > VERSION:
             raise NewerError(f"version {version}, this collector knows {VERSION}: update it")
         header = _HEADER.decode(head)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise BadMessageError(f"header: {error}") from error
     if header.v != VERSION or header.after >= header.last or header.piece >= header.pieces:
         raise BadMessageError("header: numbers that cannot be")
@@ -214,7 +217,7 @@ def rows_of(header: Header, body: bytes) -> list[Numbered]:
         raise BadMessageError("rows: cut, or too large")
     try:
         found = _ROWS.decode(text)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise BadMessageError(f"rows: {error}") from error
     if not 1 <= len(found) <= ROWS_MAX:
         raise BadMessageError(f"{len(found)} rows, expected 1 to {ROWS_MAX}")

@@ -20,7 +20,7 @@ from gkc_engine.recorder.city import CENTERS_MAX, row_in_city
 from gkc_engine.recorder.codec import KINDS, CodecError, Message, decode
 from gkc_engine.recorder.rows import Row
 from gkc_engine.recorder.store import Batch, LedgerError, LedgerStore
-from gkc_engine.shipping.batches import BadMessageError, Header, Numbered
+from gkc_engine.shipping.batches import UNREADABLE, BadMessageError, Header, Numbered
 from gkc_engine.shipping.position import Position, Verdict, judge, rest
 from gkc_engine.shipping.position import after as after_it
 
@@ -268,14 +268,14 @@ def _message(seq: int, row: Row) -> Message | None:
     if _LONG.search(row.data):
         try:
             _bounded(msgspec.json.decode(row.data))
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (*UNREADABLE, ValueError) as error:
             raise BadMessageError(f"row {seq}: {error}") from error
     if row.kind not in _KNOWN:
         return None
     try:
         row_in_city(row, 1)
         return decode(row.kind, row.data)
-    except (CodecError, ValueError) as error:
+    except (CodecError, ValueError, RecursionError) as error:
         raise BadMessageError(f"row {seq}: {error}") from error
 
 

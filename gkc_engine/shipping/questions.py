@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gkc_engine.errors import PeerError
-from gkc_engine.shipping.batches import Big, Id
+from gkc_engine.shipping.batches import UNREADABLE, Big, Id
 from gkc_engine.shipping.counts import Counts
 from gkc_engine.shipping.position import Position
 
@@ -96,7 +96,7 @@ def _read(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
         raise PeerError(f"{len(data)} bytes, at most {BYTES_MAX}")
     try:
         found = decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise PeerError(str(error)) from error
     if getattr(found, "v", 0) != VERSION:
         raise PeerError(f"version {getattr(found, 'v', 0)}, this engine speaks {VERSION}")

@@ -238,6 +238,7 @@ def test_a_row_with_the_id_of_anothers_is_not_taken(
         '{"contact_id":"x","medium":"voice","number":"n","entry":"e","at":99999999999999999999}',
         '{"contact_id":"x"',
         "[]",
+        "[" * 100_000,
     ],
 )
 def test_rows_that_make_no_sense_harm_nobody(
