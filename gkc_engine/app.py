@@ -70,8 +70,6 @@ from gkc_engine.recorder.writer import DurableWriter
 from gkc_engine.records import RecordReader
 from gkc_engine.recovered import recovered_core
 from gkc_engine.reloading import Reloader, Swap
-from gkc_engine.shipping.metrics import ShipperMetrics
-from gkc_engine.shipping.shipper import Shipper
 from gkc_engine.snapshots import Snapshots
 from gkc_engine.watchdog import beat_forever
 
@@ -313,9 +311,10 @@ class App:
             stack.push_async_callback(self.link.leave)
         shipping = shipper_settings(self.config, self.folder)
         if shipping is not None:
-            shipper = Shipper(store_url(self.store, self.folder), shipping)
-            self.metrics.registry.register(ShipperMetrics(shipper))
-            self._spawn(shipper.run())
+            from gkc_engine.shipping.metrics import shipper_of  # Who ships nothing needs no NATS.
+
+            url = store_url(self.store, self.folder)
+            self._spawn(shipper_of(url, shipping, self.metrics.registry).run())
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
         self._spawn(self.alerting.run())
         for work in (self._follow_hours(), self.snapshots.run(), beat_forever()):

@@ -3,7 +3,8 @@
 It is a store like any other (ADR 0040). Each center is folded by a projector of its own, for
 settings differ, and what only its own center knows by that name gets one that the city knows:
 
-- operators and configs: ``NAME:ID``, as other centers call them (``ids.abroad``) already;
+- operators and configs: ``NAME/ID``. In another center's rows an operator stays ``NAME:ID`` as there:
+  his work is counted in his own center's rows, and only there;
 - offers: bits 0 to 41 are the center's own number, bits 42 to 52 the center's (``feed.number``): no
   more than 53 bits in all, which every reader of JSON keeps;
 - a fact's ``source_key``: ``NAME:KEY``.
@@ -19,7 +20,7 @@ from typing import Final, Protocol
 import sqlalchemy as sa
 
 from gkc_engine.acd.settings import Settings
-from gkc_engine.ids import ABROAD, AgentId, abroad, is_abroad
+from gkc_engine.ids import ABROAD, OWN, AgentId, is_abroad
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.codec import Message
 from gkc_engine.recorder.projections import CACHE_MAX, Projector
@@ -45,8 +46,8 @@ INDEX: Final = sa.text("CREATE INDEX IF NOT EXISTS event_of_center ON event (cen
 _CACHE_MIN: Final = 500
 """Contacts that a center's projector keeps at hand, however many centers there are."""
 
-_AGENT: Final = ("agent_id",)
-_VERSION: Final = ("config_version", "hash")
+_NAMES: Final = ("agent_id", "config_version", "hash")
+"""Columns of names that only the center knows."""
 
 
 def is_city(connection: sa.Connection) -> bool:
@@ -73,12 +74,12 @@ def offer_id_in_center(offer_id: int) -> int:
 
 def name_in_city(center: str, agent_id: str) -> AgentId:
     """Return what the city calls an operator whom ``center`` calls so."""
-    return AgentId(agent_id) if is_abroad(AgentId(agent_id)) else abroad(center, agent_id)
+    return AgentId(agent_id if is_abroad(AgentId(agent_id)) else f"{center}{OWN}{agent_id}")
 
 
 def name_in_center(center: str, agent_id: str) -> AgentId:
     """Return what ``center`` itself calls the operator."""
-    return AgentId(agent_id.removeprefix(abroad(center, "")))
+    return AgentId(agent_id.removeprefix(f"{center}{OWN}"))
 
 
 def row_in_city(row: Row, number: int) -> Row:
@@ -153,12 +154,9 @@ class _Out:
     def record(self, record: Record) -> Record:
         # A new one: the projector goes on with its own.
         made = dict(record)
-        for name in _AGENT:
-            if made.get(name) is not None:
-                made[name] = name_in_city(self._center, made[name])
-        for name in _VERSION:
+        for name in _NAMES:
             if made.get(name):
-                made[name] = abroad(self._center, made[name])
+                made[name] = name_in_city(self._center, made[name])
         if made.get("offer_id") is not None:
             made["offer_id"] = offer_id_in_city(self._number, made["offer_id"])
         return made
@@ -195,10 +193,7 @@ class _OfCenter:
         return self._reader.settings_of(self._center)
 
     def _in(self, record: Record) -> Record:
-        for name in _AGENT:
-            if record.get(name) is not None:
-                record[name] = name_in_center(self._center, record[name])
-        for name in _VERSION:
+        for name in _NAMES:
             if record.get(name):
                 record[name] = name_in_center(self._center, record[name])
         if record.get("offer_id") is not None:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from gkc_engine.acd.commands import OfferOutcome
-from gkc_engine.ids import SECOND, abroad, is_abroad
+from gkc_engine.ids import SECOND, is_abroad
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.adding import Adding, run
 from gkc_engine.recorder.records import Record
@@ -103,15 +103,9 @@ def cell_of(contact: Mapping[Any, Any]) -> tuple[Key, Values]:
 
 
 def answered_elsewhere(contact: Mapping[Any, Any]) -> bool:
-    """Whether another center's operator was the first to answer a contact.
-
-    In the city's store each operator bears his center's name; there it is another's than the one
-    that the contact came to.
-    """
+    """Whether another center's operator was the first to answer a contact of ours."""
     agent = contact["agent_id"]
-    if contact["answered"] is None or agent is None or not is_abroad(agent):
-        return False
-    return not agent.startswith(abroad(contact["center_entry"], ""))
+    return contact["answered"] is not None and agent is not None and is_abroad(agent)
 
 
 class RollUps:

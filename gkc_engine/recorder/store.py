@@ -14,7 +14,6 @@ from sqlalchemy.engine import Engine
 from gkc_engine.acd.events import SettingsApplied
 from gkc_engine.acd.settings import Settings
 from gkc_engine.errors import GkcError
-from gkc_engine.ids import abroad
 from gkc_engine.recorder import city, migrate, postgres, schema
 from gkc_engine.recorder.batch import Batch, known_ids, repeated_facts, without
 from gkc_engine.recorder.behind import Projections, last_seq
@@ -381,7 +380,7 @@ def last_applied(connection: sa.Connection, center: str | None = None) -> Settin
     version, event = schema.config_version, schema.event
     newest = sa.select(version.c.event_id).order_by(version.c.applied.desc()).limit(1)
     if center is not None:
-        own = abroad(center, "")
+        own = city.name_in_city(center, "")
         newest = newest.where(version.c.hash >= own, version.c.hash < own + _LAST)
     data = connection.scalar(
         sa.select(event.c.data).where(event.c.event_id == newest.scalar_subquery())

@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from gkc_engine.config.guardrail_model import guardrails_of
-from gkc_engine.ids import Instant, abroad
+from gkc_engine.ids import Instant
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.city import is_city
+from gkc_engine.recorder.city import is_city, name_in_city
 from gkc_engine.recorder.new_records import GUEST
 from gkc_engine.recorder.rollup import GRAIN_US, TALKING, WAITING
 from gkc_engine.reports.periods import Stretch
@@ -292,7 +292,7 @@ def _config_of(
     connection: sa.Connection, column: sa.Column[str], center: str, of: Stretch
 ) -> sa.Row[tuple[str, str]] | None:
     """Return name and data of the config that a center had applied last in a stretch of time."""
-    versions, own = schema.config_version.c, abroad(center, "")
+    versions, own = schema.config_version.c, name_in_city(center, "")
     query = (
         sa.select(column, schema.event.c.data)
         .join(schema.event, schema.event.c.event_id == versions.event_id)

@@ -10,12 +10,13 @@ from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector as Registered
 
+from gkc_engine.federation.settings import ShipperSettings
 from gkc_engine.ids import SECOND
 from gkc_engine.metrics import MetricsServer
+from gkc_engine.shipping.shipper import Shipper
 
 if TYPE_CHECKING:
     from gkc_engine.shipping.collector import Collector
-    from gkc_engine.shipping.shipper import Shipper
 
 
 class ShipperMetrics(Registered):
@@ -53,6 +54,13 @@ class ShipperMetrics(Registered):
         for why, n in one.failed.copy().items():
             failed.add_metric([why], n)
         yield failed
+
+
+def shipper_of(url: str, settings: ShipperSettings, registry: CollectorRegistry) -> Shipper:
+    """Return the shipper of the ledger at ``url``; what it does is among the engine's metrics."""
+    shipper = Shipper(url, settings)
+    registry.register(ShipperMetrics(shipper))
+    return shipper
 
 
 class CollectorMetrics(Registered):
