@@ -52,6 +52,7 @@ from gkc_engine.delivery.service import Delivery
 from gkc_engine.destruction import Destruction, retention_of
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
+from gkc_engine.federation import briefs
 from gkc_engine.front_desk import FrontDesk
 from gkc_engine.gauges import Gauges, with_disk
 from gkc_engine.hours import Hours
@@ -187,12 +188,8 @@ class App:
         self.token_key = token_key(self.config, self.folder)
         self.phone = self._phone(FrontDesk(numbers, self.citizens))
         self.engine.attach(self.phone.perform)
-        self.part = federating.part_of(self.config, self.folder)
-        self.link = None
-        if self.part is not None:
-            self.link = federating.link_of(self.part, self.engine, self.expected, self.day)
-            self.engine.attach(self.link.perform)
-            self.engine.observe(self.link.observe)
+        part = federating.part_of(self.config, self.folder)
+        self.joined = federating.joined(part, self.engine, self.expected, self.day)
         self.alerting = Alerting(
             self.engine,
             self.backend,
@@ -276,7 +273,7 @@ class App:
         self.alerting.register(control)
         shared = Shared(loop.time)
         zone = self.config.center.timezone
-        CenterMethods(self.link, self.part, zone, shared).register(control)
+        CenterMethods(self.joined, zone, shared).register(control)
         self.delivery = Delivery(
             self.config, self.folder, self.state_dir, control.path.parent, self.clock
         )
@@ -298,17 +295,17 @@ class App:
             delivery=self.delivery,
         )
         works = [gauges.set, lambda: self.observer.sample(self.backend)]
-        if self.link is not None:
-            works.append(federating.CenterMetrics(self.metrics.registry, self.link).set)
+        if self.joined is not None:
+            works.append(federating.CenterMetrics(self.metrics.registry, self.joined.link).set)
         look = in_loop(*works)
         file = sqlite_path(store_url(self.store, self.folder))
         disk = self.state_dir if file is None else file.parent
         self.metrics.before_scrape = with_disk(self.metrics, disk, look)
         await self.phone.start()
         stack.push_async_callback(self.phone.stop)
-        if self.link is not None:
-            self._spawn(self.link.run())
-            stack.push_async_callback(self.link.leave)
+        if self.joined is not None:
+            self._spawn(self.joined.link.run())
+            stack.push_async_callback(self.joined.link.leave)
         shipping = shipper_settings(self.config, self.folder)
         if shipping is not None:
             from gkc_engine.shipping.metrics import shipper_of  # Who ships nothing needs no NATS.
@@ -353,6 +350,9 @@ class App:
                 if c.uniqueid
             )
             self.phone.operators.restore()
+            if self.joined is not None:
+                ids = [c.contact_id for c in open_calls]
+                self.joined.briefs.follow(await self.reader.told(ids, briefs.TOLD))
         self.engine.submit(applied(self.config, author="start"))
         self._log_in(plans.always_at_work(self.config))
         await self.engine.drain()
@@ -480,9 +480,8 @@ class App:
             self.alerting.apply(new)
             self._log_in([a for a in plans.always_at_work(new) if a not in before])
             self.delivery.replace(new)
-            if self.link is not None and part is not None:
-                self.link.federation.change(part.settings)
-                self.part = part
+            if self.joined is not None and part is not None:
+                self.joined.change(part)
 
         return swap
 

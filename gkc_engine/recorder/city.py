@@ -3,8 +3,8 @@
 It is a store like any other (ADR 0040). Each center is folded by a projector of its own, for
 settings differ, and what only its own center knows by that name gets one that the city knows:
 
-- operators and configs: ``NAME/ID``. In another center's rows an operator stays ``NAME:ID`` as there:
-  his work is counted in his own center's rows, and only there;
+- operators and configs: ``NAME/ID``. In another center's rows an operator stays ``NAME:ID``, as
+  there: his work is counted in his own center's rows, and only there;
 - offers: bits 0 to 41 are the center's own number, bits 42 to 52 the center's (``feed.number``): no
   more than 53 bits in all, which every reader of JSON keeps;
 - a fact's ``source_key``: ``NAME:KEY``.

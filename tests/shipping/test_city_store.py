@@ -18,6 +18,7 @@ from gkc_engine.recorder.store import LedgerError, LedgerStore
 from gkc_engine.shipping.batches import BadMessageError, Numbered, messages
 from gkc_engine.shipping.city_store import CityStore, DoubleError
 from gkc_engine.shipping.counts import of_center, of_city
+from gkc_engine.statistics import operators
 from gkc_engine.statistics.figures import offered
 from gkc_engine.statistics.rollups import Period, read, total
 from tests.recorder.places import Place
@@ -129,18 +130,40 @@ def test_each_centers_tables_are_its_own_in_the_citys_words(
 
 
 def own_name(center: str, agent: str) -> str:
-    return agent if ":" in agent else abroad(center, agent)
+    return agent if ":" in agent else f"{center}/{agent}"
 
 
-def test_who_answered_elsewhere_is_one_operator_on_both_sides(city: CityStore) -> None:
+def test_who_answered_elsewhere_is_named_on_both_sides(city: CityStore) -> None:
+    """His own center's rows count his work; the owner's say who it was."""
     contacts = {one["contact_id"]: one for one in records(city.store, schema.contact)}
     guests = [one for one in contacts.values() if one["direction"] == "guest" and one["answered"]]
     assert len(guests) >= 3
     for guest in guests:
         owner = contacts[guest["origin"]]
         assert owner["center_entry"] == guest["owner"]
-        assert owner["agent_id"] == guest["agent_id"]
-        assert guest["agent_id"].startswith(f"{guest['center_entry']}:")
+        center, _, agent = guest["agent_id"].partition("/")
+        assert center == guest["center_entry"]
+        assert owner["agent_id"] == abroad(center, agent)
+
+
+def test_operators_talks_count_once_in_the_city(
+    city: CityStore, centers: dict[str, LedgerStore]
+) -> None:
+    since, until = Instant(0), Instant(10**14)
+    own = {}
+    for name, store in centers.items():
+        with store.transaction() as connection:
+            for row in operators.rows(connection, since, until, operators.last_word(connection)):
+                if row["agent_id"] is not None:
+                    own[f"{name}/{row['agent_id']}"] = row
+    with city.store.transaction() as connection:
+        whole = operators.rows(connection, since, until, operators.last_word(connection))
+    assert {row["agent_id"] for row in whole} == {*own, None}
+    for row in whole[:-1]:
+        theirs = own[row["agent_id"]]
+        for key in ("handled", "talk_s", "offers", "wrap_up_s"):
+            assert row[key] == theirs[key], (row["agent_id"], key)
+    assert whole[-1]["handled"] == sum(row["handled"] for row in own.values()) > 10
 
 
 def test_a_contact_counts_once_in_the_city(

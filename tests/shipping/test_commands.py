@@ -233,7 +233,9 @@ async def test_reports_of_the_city_count_each_contact_once(
         shown = await ground.rows("--city", "contact", "list", "--limit", "500")
         agents = {row["agent_id"] for row in shown if row["agent_id"]}
         assert agents
-        assert all(agent.partition(":")[0] in NAMES for agent in agents)
+        assert all(agent.replace(":", "/").partition("/")[0] in NAMES for agent in agents)
+        people = await ground.rows("--city", "report", "operators", *span)
+        assert {row["agent_id"].partition("/")[0] for row in people[:-1]} == set(NAMES)
         text = await ground.gkc("--city", "report", "outcomes", *span)
         assert text.returncode == 0, text.stderr
         refused = await ground.gkc("--city", "explain", shown[0]["contact_id"])
