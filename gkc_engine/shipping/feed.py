@@ -138,6 +138,9 @@ class Feed:
                 except TimeoutError:
                     # Nothing new, or nobody there any more.
                     await to.jetstream.consumer_info(STREAM, CONSUMER)
+                    if self._refusal:  # What was refused is there no more.
+                        self._refusal = ""
+                        await self._came_up()
                     continue
                 for message in batch:
                     await self._take(to, message)
