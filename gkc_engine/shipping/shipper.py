@@ -46,6 +46,9 @@ STREAM_BYTES_MAX: Final = 1024 * 1024 * 1024
 """Of the local stream: some twenty million rows that the city has not taken yet. Then rows wait in
 the ledger alone."""
 
+STREAM_SIZES: Final = 5
+"""So often a quarter of that is tried where the server has no room: 4 MiB at last."""
+
 LOOK_S: Final = 0.5
 """Between two looks whether the ledger has grown."""
 
@@ -326,20 +329,35 @@ class Shipper:
 
 
 async def _stream(to: Line) -> None:
-    """Have the stream there, in the form that we want."""
-    config = StreamConfig(
+    """Have the stream there, in the form that we want; on a small disk a smaller one."""
+    try:
+        await to.jetstream.stream_info(STREAM)
+    except nats.js.errors.NotFoundError:
+        make = to.jetstream.add_stream
+    else:
+        make = to.jetstream.update_stream
+    for smaller in range(STREAM_SIZES):
+        size = STREAM_BYTES_MAX >> (2 * smaller)
+        try:
+            await make(_config(size))
+        except nats.js.errors.APIError as error:
+            # The server keeps room for all of it: three quarters of its disk at most.
+            if not is_full(error) or smaller == STREAM_SIZES - 1:
+                raise
+            continue
+        if smaller:
+            log.warning("records_stream_small", bytes=size)
+        return
+
+
+def _config(size: int) -> StreamConfig:
+    return StreamConfig(
         name=STREAM,
         subjects=[SUBJECT],
         retention=RetentionPolicy.LIMITS,
         storage=StorageType.FILE,
         discard=DiscardPolicy.NEW,
-        max_bytes=STREAM_BYTES_MAX,
+        max_bytes=size,
         max_msg_size=PAYLOAD_MAX,
         num_replicas=1,
     )
-    try:
-        await to.jetstream.stream_info(STREAM)
-    except nats.js.errors.NotFoundError:
-        await to.jetstream.add_stream(config)
-    else:
-        await to.jetstream.update_stream(config)

@@ -14,6 +14,7 @@ from gkc_engine.engine import Step
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.shipping import shipper as shipping
+from gkc_engine.shipping.batches import Header, opened
 from gkc_engine.shipping.collector import ACCEPT, Collector
 from gkc_engine.shipping.line import STREAM, SUBJECT
 from tests.federation.centers import Buses, buses, until
@@ -174,6 +175,18 @@ async def purged(city: Buses, name: str) -> None:
     await client.close()
 
 
+async def messages_of(city: Buses, name: str) -> list[Header]:
+    """Return what every message of a leaf's stream says of itself."""
+    client = await records_client(city, name)
+    jetstream = client.jetstream()
+    state = (await jetstream.stream_info(STREAM)).state
+    found = []
+    for seq in range(state.first_seq, state.last_seq + 1):
+        found.append(opened((await jetstream.get_msg(STREAM, seq)).data or b"")[0])
+    await client.close()
+    return found
+
+
 async def test_what_the_city_has_is_purged_but_the_last_message(
     tmp_path: Path,
     stores: dict[str, LedgerStore],
@@ -227,6 +240,8 @@ async def test_two_shippers_of_one_ledger_double_nothing(
         pair = [shipper_of(city, stores["sever"], "sever") for _ in range(2)]
         async with running(*pair):
             await until(lambda: all(one.up and not one.behind for one in pair), BETWEEN_S)
+            sent = await messages_of(city, "sever")
+            assert [h.after for h in sent] == [0, *(h.last for h in sent[:-1])]
             async with running(collector):
                 await arrived(collector, {"sever": stores["sever"]})
                 await collector.do(lambda: whole(collector, {"sever": stores["sever"]}))
