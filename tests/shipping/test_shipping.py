@@ -180,11 +180,10 @@ async def messages_of(city: Buses, name: str) -> list[Header]:
     client = await records_client(city, name)
     jetstream = client.jetstream()
     state = (await jetstream.stream_info(STREAM)).state
-    found = []
-    for seq in range(state.first_seq, state.last_seq + 1):
-        found.append(opened((await jetstream.get_msg(STREAM, seq)).data or b"")[0])
+    every = range(state.first_seq, state.last_seq + 1)
+    found = [await jetstream.get_msg(STREAM, seq) for seq in every]
     await client.close()
-    return found
+    return [opened(one.data or b"")[0] for one in found]
 
 
 async def test_what_the_city_has_is_purged_but_the_last_message(
