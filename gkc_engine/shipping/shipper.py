@@ -193,7 +193,7 @@ class Shipper:
         for header, data, ts_us in made:
             if self._rewind is not None:
                 return True
-            await self._publish(to, f"{ledger}:{header.after}:{header.piece}", data)
+            await self._publish(to, data)
             if header.piece == header.pieces - 1:
                 self.rows_sent += header.last - self.sent.seq
                 self.sent, self.sent_us = after(header), ts_us
@@ -209,18 +209,14 @@ class Shipper:
             )
         ]
 
-    async def _publish(self, to: Line, name: str, data: bytes) -> None:
+    async def _publish(self, to: Line, data: bytes) -> None:
         """Put a message into the stream, at the place that we mean or not at all.
 
         Raises:
             _BeginAgainError: Somebody else wrote there, or we did and do not know it.
         """
         while True:
-            headers = {
-                Header.EXPECTED_LAST_SEQUENCE.value: str(self._stream_seq),
-                # Of this place: sent again after a purge, it is another message.
-                Header.MSG_ID.value: f"{name}:{self._stream_seq}",
-            }
+            headers = {Header.EXPECTED_LAST_SEQUENCE.value: str(self._stream_seq)}
             try:
                 done = await to.jetstream.publish(SUBJECT, data, stream=STREAM, headers=headers)
             except nats.js.errors.APIError as error:

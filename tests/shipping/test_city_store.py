@@ -18,6 +18,7 @@ from gkc_engine.recorder.store import LedgerError, LedgerStore
 from gkc_engine.shipping.batches import BadMessageError, Numbered, messages
 from gkc_engine.shipping.city_store import CityStore, DoubleError
 from gkc_engine.shipping.counts import of_center, of_city
+from gkc_engine.shipping.position import Verdict
 from gkc_engine.statistics import operators
 from gkc_engine.statistics.figures import offered
 from gkc_engine.statistics.rollups import Period, read, total
@@ -252,6 +253,19 @@ def test_a_row_with_the_id_of_anothers_is_not_taken(
         city.take(header, [(seq + 1, stolen)], now=1, stream_seq=1)
     assert position(city, "sever") == at
     assert rows_in(city, "yug") == expected_rows(city, ledgers["yug"])
+
+
+def test_older_rows_of_a_history_that_went_another_way_are_told_apart(
+    city: CityStore, ledgers: dict[str, list[Numbered]]
+) -> None:
+    """They end before what the city has, so their numbers alone look like repeats."""
+    rows = ledgers["sever"]
+    again = batches(rows, 50)[1]
+    assert deliver(city, again[1]).verdict is Verdict.REPEATED
+    other = [(seq, row._replace(event_id=f"x{seq}")) for seq, row in rows[50:100]]
+    ledger, after_id = rows[0][1].event_id, rows[49][1].event_id
+    ((_, data),) = messages(other, ledger=ledger, after=50, after_id=after_id, told=100)
+    assert deliver(city, data).verdict is Verdict.DIVERGED
 
 
 @pytest.mark.parametrize(

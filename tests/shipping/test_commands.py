@@ -202,6 +202,8 @@ async def test_verify_names_what_is_wrong_and_who_is_silent(
             }
             assert not yug["answered"]
             assert yug["records_until"].startswith(DAY)
+            other = await ground.gkc("records", "verify", "--city", "--day", "1970-01-13")
+            assert (other.returncode, other.stdout.splitlines()[-1]) == (1, "0 differences")
             said = await ground.gkc("records", "verify", "--city", "--day", DAY)
             assert said.returncode == 1
             assert "yug: " in said.stdout
