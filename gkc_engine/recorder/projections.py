@@ -38,6 +38,7 @@ class Projector:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self.cache_max = CACHE_MAX
         self._contacts: OrderedDict[str, Record] = OrderedDict()
         self._offers: dict[tuple[int, str], Record] = {}
         self._open: dict[tuple[str, int], Record] = {}
@@ -84,9 +85,9 @@ class Projector:
             self._versions,
         ):
             dirty.clear()
-        while len(self._contacts) > CACHE_MAX:
+        while len(self._contacts) > self.cache_max:
             self._rollups.forget(self._contacts.popitem(last=False)[0])
-        while len(self._talks) > CACHE_MAX:
+        while len(self._talks) > self.cache_max:
             self._talks.popitem(last=False)
         return changes
 
