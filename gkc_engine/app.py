@@ -193,6 +193,9 @@ class App:
             self.link = federating.link_of(self.part, self.engine, self.expected, self.day)
             self.engine.attach(self.link.perform)
             self.engine.observe(self.link.observe)
+        self.phone.second_line.served_elsewhere = federating.served_elsewhere(
+            self.link, self.engine
+        )
         self.alerting = Alerting(
             self.engine,
             self.backend,

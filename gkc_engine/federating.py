@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +60,7 @@ def link_of(part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters
         level=level,
         target_us=day.target_us,
         keep_free=part.settings.keep_free,
+        second_lines=part.settings.second_lines,
         planned=own.status is CenterStatus.PLANNED,
     )
     federation = Federation(
@@ -69,6 +71,13 @@ def link_of(part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters
     )
     federation.owner.standing.recall(engine.acd.in_line(MEDIUM), engine.acd.guests())
     return Link(engine, federation, part.link)
+
+
+def served_elsewhere(link: Link | None, engine: Engine) -> Callable[[QueueId], bool]:
+    """Return what tells whether another center is there to serve contacts of a queue of ours."""
+    if link is None:
+        return lambda _queue: False
+    return lambda queue: link.federation.may_help(queue, engine.now())
 
 
 class CenterMetrics:

@@ -192,6 +192,7 @@ ReleaseReservation: TypeAlias = of_overflow.ReleaseReservation
 GrantReservation: TypeAlias = of_overflow.GrantReservation
 DenyReservation: TypeAlias = of_overflow.DenyReservation
 RefuseGuest: TypeAlias = of_overflow.RefuseGuest
+ReturnGuest: TypeAlias = of_overflow.ReturnGuest
 
 # --- facts -----------------------------------------------------------------------------------
 
@@ -379,6 +380,7 @@ Action: TypeAlias = (
     | GrantReservation
     | DenyReservation
     | RefuseGuest
+    | ReturnGuest
 )
 Fact: TypeAlias = (
     ContactQueued

@@ -60,6 +60,12 @@ class DenyReservation(Struct, kw_only=True, gc=False):
     reason: str
 
 
+class ReturnGuest(Struct, kw_only=True, gc=False):
+    """End a guest's line after its talk here: our operator gives it back, its owner goes on."""
+
+    contact_id: ContactId
+
+
 class RefuseGuest(Struct, kw_only=True, gc=False):
     """End a guest's line: no operator is kept free for it (any more). Its owner has it still.
 

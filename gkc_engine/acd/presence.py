@@ -9,7 +9,6 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, OfferOutcome, SegmentKind, SegmentOutcome
 from gkc_engine.acd.contacts import (
     IN_LINE,
-    come_back,
     enqueue,
     leave_line,
 )
@@ -22,6 +21,7 @@ from gkc_engine.acd.routing import (
     end_talk,
     resume_agents,
 )
+from gkc_engine.acd.second_line import come_back
 from gkc_engine.acd.state import Contact, ContactState, Work
 from gkc_engine.acd.world import World
 from gkc_engine.ids import Instant, Micros

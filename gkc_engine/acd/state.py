@@ -199,6 +199,14 @@ class Contact(Standing, kw_only=True, gc=False):
     """Of a guest: the center that owns the contact; this is only our part of it."""
     origin: ContactId | None = None
     """Of a guest: its owner's name of the contact."""
+    sender: AgentId | None = None
+    """Who handed it on to the second line."""
+    sender_queue: QueueId | None = None
+    """Out of which queue: there it goes back to."""
+    back_at: Instant | None = None
+    """When it goes back, if nobody of the second line has answered it by then."""
+    back_due: bool = False
+    """That instant has come: it goes back instead of waiting there again."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -66,7 +66,7 @@ class Donor:
             queue=queue,
             waited_us=Micros(ask.waited_us),
             hold_us=HOLD_US,
-            keep_free=self.settings.keep_free,
+            keep_free=0 if queue in self.settings.second_lines else self.settings.keep_free,
             contact_class=ask.contact_class,
             head_start_us=None if ask.head_start_us is None else Micros(ask.head_start_us),
             slope_milli=ask.slope_milli,

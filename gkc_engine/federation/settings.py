@@ -85,6 +85,8 @@ class FederationSettings(Struct, kw_only=True, frozen=True):
     """So many operators who could take a contact stay free for the center's own citizens."""
     own_sl_min_milli: int = 0
     """Below this service level of now a queue takes no guests."""
+    second_lines: frozenset[QueueId] = frozenset()
+    """Queues of specialists who are there for all centers: of them nobody is kept free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,7 @@ def _queue(words: list[str]) -> QueueSettings:
         "joinempty": lambda w: setattr(queue, "joinempty", _factors(w)),
         "leavewhenempty": lambda w: setattr(queue, "leavewhenempty", _factors(w)),
         "unstaffed": lambda w: setattr(queue, "unstaffed", _way_on(w)),
+        "return_after": lambda w: setattr(queue, "return_after_us", _time(w)),
         "resume_within": lambda w: setattr(queue, "resume_within_us", _time(w)),
         "slope": lambda w: setattr(queue, "slope_milli", round(1000 * float(w))),
         "medium": lambda w: setattr(queue, "medium", Medium(w)),
@@ -218,7 +219,10 @@ class _Play:
                     party=ev.Party.AGENT,
                 )
             ],
-            "transfer": lambda c, a, to: [self._transfer(c, a, to)],
+            "transfer": lambda c, a, to, barred="": [self._transfer(c, a, to, barred)],
+            "hands_back": lambda c, a: [
+                ev.HandedBack(contact_id=ContactId(c), from_agent=AgentId(a))
+            ],
             "completed": lambda c, a, b: [
                 ev.TransferCompleted(
                     contact_id=ContactId(c), from_agent=AgentId(a), to_agent=AgentId(b)
@@ -321,13 +325,14 @@ class _Play:
             )
         ]
 
-    def _transfer(self, contact: str, agent: str, to: str) -> ev.Event:
+    def _transfer(self, contact: str, agent: str, to: str, barred: str) -> ev.Event:
         to_queue = any(q.queue_id == to for q in self.queues)
         return ev.TransferRequested(
             contact_id=ContactId(contact),
             from_agent=AgentId(agent),
             to_queue=QueueId(to) if to_queue else None,
             to_agent=None if to_queue else AgentId(to),
+            barred=barred,
         )
 
     def line(self, line: str) -> list[cmd.Command]:
@@ -421,6 +426,8 @@ def _render_between_centers(command: cmd.Command) -> str:
             return f"deny {command.reservation_id} to {command.owner}: {command.reason}"
         case cmd.RefuseGuest():
             return f"turn {command.contact_id} back: {command.reason}"
+        case cmd.ReturnGuest():
+            return f"give {command.contact_id} back to its center"
         case _:
             return _render_record(command)
 
