@@ -52,6 +52,7 @@ from gkc_engine.delivery.service import Delivery
 from gkc_engine.destruction import Destruction, retention_of
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
+from gkc_engine.federation import briefs
 from gkc_engine.front_desk import FrontDesk
 from gkc_engine.gauges import Gauges, with_disk
 from gkc_engine.hours import Hours
@@ -187,14 +188,10 @@ class App:
         self.token_key = token_key(self.config, self.folder)
         self.phone = self._phone(FrontDesk(numbers, self.citizens))
         self.engine.attach(self.phone.perform)
-        self.part = federating.part_of(self.config, self.folder)
-        self.link = None
-        if self.part is not None:
-            self.link = federating.link_of(self.part, self.engine, self.expected, self.day)
-            self.engine.attach(self.link.perform)
-            self.engine.observe(self.link.observe)
+        part = federating.part_of(self.config, self.folder)
+        self.joined = federating.joined(part, self.engine, self.expected, self.day)
         self.phone.second_line.served_elsewhere = federating.served_elsewhere(
-            self.link, self.engine
+            self.joined, self.engine
         )
         self.alerting = Alerting(
             self.engine,
@@ -279,7 +276,7 @@ class App:
         self.alerting.register(control)
         shared = Shared(loop.time)
         zone = self.config.center.timezone
-        CenterMethods(self.link, self.part, zone, shared).register(control)
+        CenterMethods(self.joined, zone, shared).register(control)
         self.delivery = Delivery(
             self.config, self.folder, self.state_dir, control.path.parent, self.clock
         )
@@ -301,17 +298,17 @@ class App:
             delivery=self.delivery,
         )
         works = [gauges.set, lambda: self.observer.sample(self.backend)]
-        if self.link is not None:
-            works.append(federating.CenterMetrics(self.metrics.registry, self.link).set)
+        if self.joined is not None:
+            works.append(federating.CenterMetrics(self.metrics.registry, self.joined.link).set)
         look = in_loop(*works)
         file = sqlite_path(store_url(self.store, self.folder))
         disk = self.state_dir if file is None else file.parent
         self.metrics.before_scrape = with_disk(self.metrics, disk, look)
         await self.phone.start()
         stack.push_async_callback(self.phone.stop)
-        if self.link is not None:
-            self._spawn(self.link.run())
-            stack.push_async_callback(self.link.leave)
+        if self.joined is not None:
+            self._spawn(self.joined.link.run())
+            stack.push_async_callback(self.joined.link.leave)
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
         self._spawn(self.alerting.run())
         for work in (self._follow_hours(), self.snapshots.run(), beat_forever()):
@@ -350,6 +347,9 @@ class App:
                 if c.uniqueid
             )
             self.phone.operators.restore()
+            if self.joined is not None:
+                ids = [c.contact_id for c in open_calls]
+                self.joined.briefs.follow(await self.reader.told(ids, briefs.TOLD))
         self.engine.submit(applied(self.config, author="start"))
         self._log_in(plans.always_at_work(self.config))
         await self.engine.drain()
@@ -477,9 +477,8 @@ class App:
             self.alerting.apply(new)
             self._log_in([a for a in plans.always_at_work(new) if a not in before])
             self.delivery.replace(new)
-            if self.link is not None and part is not None:
-                self.link.federation.change(part.settings)
-                self.part = part
+            if self.joined is not None and part is not None:
+                self.joined.change(part)
 
         return swap
 

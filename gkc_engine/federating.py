@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -15,7 +16,7 @@ from gkc_engine.config.federation import federation_settings, link_settings, mem
 from gkc_engine.config.models import Config
 from gkc_engine.control.day import DayCounters
 from gkc_engine.engine import Engine
-from gkc_engine.federation.link import Link
+from gkc_engine.federation.briefs import Briefs
 from gkc_engine.federation.owner import Counted
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.protocol import Federation
@@ -23,6 +24,9 @@ from gkc_engine.federation.settings import CenterEntry, CenterStatus, Part
 from gkc_engine.federation.sight import MEDIUM, CenterSight
 from gkc_engine.ids import SECOND, ContactId, Instant, QueueId
 from gkc_engine.statistics.figures import service_level
+
+if TYPE_CHECKING:  # A center alone needs no NATS, nor the time to load it at each start.
+    from gkc_engine.federation.link import Link
 
 SL_FROM: Final = 10
 """With fewer contacts in the last half hour a service level says nothing."""
@@ -44,8 +48,41 @@ def part_of(config: Config, folder: Path) -> Part | None:
     return Part(settings=settings, link=link, centers=centers)
 
 
-def link_of(part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters) -> Link:
+@dataclass(slots=True)
+class Joined:
+    """A center among the others: what its config says of them, and its link to them."""
+
+    part: Part
+    link: Link
+    briefs: Briefs
+
+    def change(self, part: Part) -> None:
+        """Put a reloaded config in force."""
+        self.part = part
+        self.link.federation.change(part.settings)
+
+
+def joined(
+    part: Part | None, engine: Engine, expected: ExpectedWait, day: DayCounters
+) -> Joined | None:
+    """Attach the center's link to its engine; ``None``: it runs alone."""
+    if part is None:
+        return None
+    briefs = Briefs()
+    link = link_of(part, engine, expected, day, briefs)
+    engine.attach(link.perform)
+    engine.observe(link.observe)
+    engine.observe(
+        lambda steps: briefs.follow(m for step in steps for m in (step.event, *step.commands))
+    )
+    return Joined(part, link, briefs)
+
+
+def link_of(
+    part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters, briefs: Briefs
+) -> Link:
     """Return the center's link, which knows who stands in its lines from before."""
+    from gkc_engine.federation.link import Link
 
     def level(queue: QueueId, now: Instant) -> float | None:
         counts = day.recent(queue, now)
@@ -68,16 +105,17 @@ def link_of(part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters
         sight,
         epoch=engine.now(),
         new_id=lambda: ContactId(new_uuid(engine.now())),
+        brief=briefs.of,
     )
     federation.owner.standing.recall(engine.acd.in_line(MEDIUM), engine.acd.guests())
     return Link(engine, federation, part.link)
 
 
-def served_elsewhere(link: Link | None, engine: Engine) -> Callable[[QueueId], bool]:
+def served_elsewhere(one: Joined | None, engine: Engine) -> Callable[[QueueId], bool]:
     """Return what tells whether another center is there to serve contacts of a queue of ours."""
-    if link is None:
+    if one is None:
         return lambda _queue: False
-    return lambda queue: link.federation.may_help(queue, engine.now())
+    return lambda queue: one.link.federation.may_help(queue, engine.now())
 
 
 class CenterMetrics:

@@ -207,6 +207,8 @@ class Contact(Standing, kw_only=True, gc=False):
     """When it goes back, if nobody of the second line has answered it by then."""
     back_due: bool = False
     """That instant has come: it goes back instead of waiting there again."""
+    language: str = ""
+    """Of a guest: what it is spoken to in; empty if its owner did not say."""
 
 
 @dataclass(slots=True, kw_only=True)

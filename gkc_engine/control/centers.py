@@ -4,27 +4,43 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gkc_engine.control.methods import Nothing
 from gkc_engine.control.pictures import Shared
 from gkc_engine.control.protocol import ControlError, Json
 from gkc_engine.control.server import Call, ControlServer
 from gkc_engine.control.views import Row, iso, seconds_of
-from gkc_engine.federation.link import Link
 from gkc_engine.federation.messages import QueueLoad
 from gkc_engine.federation.protocol import Federation
 from gkc_engine.federation.settings import CenterEntry, Part
 from gkc_engine.ids import Instant, Micros
 
+if TYPE_CHECKING:  # Loads NATS, of which a center alone has no need.
+    from gkc_engine.federation.link import Link
+
 ALONE: Final = "this center has no others: there is no federation: in its config"
+
+
+class JoinedLike(Protocol):
+    """What of ``federating.Joined`` is needed; a reload changes ``part``."""
+
+    @property
+    def part(self) -> Part:
+        """What the config says of the others."""
+        ...
+
+    @property
+    def link(self) -> Link:
+        """The line to them."""
+        ...
 
 
 class CenterMethods:
     """``center.show`` and ``center.watch``; of a center that runs alone they say so."""
 
-    def __init__(self, link: Link | None, part: Part | None, timezone: str, shared: Shared) -> None:
-        self._link, self._part = link, part
+    def __init__(self, joined: JoinedLike | None, timezone: str, shared: Shared) -> None:
+        self._joined = joined
         self._timezone, self._shared = timezone, shared
 
     def register(self, server: ControlServer) -> None:
@@ -42,13 +58,14 @@ class CenterMethods:
 
     def _picture(self) -> Row:
         rows = self._rows()
-        assert self._link is not None
-        return {"now": iso(self._link.now()), "timezone": self._timezone, "centers": rows}
+        assert self._joined is not None
+        now = iso(self._joined.link.now())
+        return {"now": now, "timezone": self._timezone, "centers": rows}
 
     def _rows(self) -> list[Row]:
-        if self._link is None or self._part is None:
+        if self._joined is None:
             raise ControlError("refused", ALONE)
-        return center_rows(self._link, self._part.centers)
+        return center_rows(self._joined.link, self._joined.part.centers)
 
 
 def center_rows(link: Link, centers: Sequence[CenterEntry]) -> list[Row]:

@@ -108,12 +108,10 @@ class Linked(Center):
             ),
         )
         day = DayCounters(ZoneInfo("Europe/Moscow"), self.engine.now())
-        self.link = federating.link_of(part, self.engine, ExpectedWait(), day)
-        self.engine.attach(self.link.perform)
-        self.engine.observe(self.link.observe)
-        self.channel.second_line.served_elsewhere = federating.served_elsewhere(
-            self.link, self.engine
-        )
+        joined = federating.joined(part, self.engine, ExpectedWait(), day)
+        assert joined is not None
+        self.link = joined.link
+        self.channel.second_line.served_elsewhere = federating.served_elsewhere(joined, self.engine)
         self.relink()
 
     def relink(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ from gkc_engine.cli import center
 from gkc_engine.control.centers import ALONE, CenterMethods, center_rows
 from gkc_engine.control.pictures import Shared
 from gkc_engine.control.server import ControlServer
-from gkc_engine.federating import CenterMetrics
-from gkc_engine.federation.link import Link
+from gkc_engine.federating import CenterMetrics, Joined
+from gkc_engine.federation.briefs import Briefs
 from gkc_engine.federation.messages import VERSION, Deny, Load, Message, QueueLoad, encode
 from gkc_engine.federation.owner import Counted
 from gkc_engine.federation.settings import (
@@ -85,9 +86,9 @@ def part(node: Node) -> Part:
     return Part(settings=node.federation.settings, link=link, centers=CENTERS)
 
 
-def serve(run: Path, link: Link | None, part: Part | None) -> ServerThread:
+def serve(run: Path, joined: Joined | None) -> ServerThread:
     server = ControlServer(run / "engine.sock", AuditLog())
-    CenterMethods(link, part, "Europe/Moscow", Shared(lambda: 0.0)).register(server)
+    CenterMethods(joined, "Europe/Moscow", Shared(lambda: 0.0)).register(server)
     serving = ServerThread(server)
     serving.start()
     return serving
@@ -102,8 +103,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def city(node: Node, part: Part, run: Path) -> Iterator[Node]:
-    serving = serve(run, node.link, part)
+def joined(node: Node, part: Part) -> Joined:
+    return Joined(part, node.link, Briefs())
+
+
+@pytest.fixture
+def city(node: Node, joined: Joined, run: Path) -> Iterator[Node]:
+    serving = serve(run, joined)
     yield node
     serving.stop()
 
@@ -141,6 +147,13 @@ def test_json_has_the_tree_from_above_with_its_figures(city: Node) -> None:
     assert sever["refused"] == {"foreign": 1, "ourselves": 1}
     assert sever["bus_problem"]
     assert (zapad["status"], zapad["state"]) == ("planned", None)
+
+
+def test_a_reload_shows_the_tree_of_the_new_config(city: Node, joined: Joined) -> None:
+    del city
+    joined.change(replace(joined.part, centers=CENTERS[:3]))
+    rows = json.loads(gkc("--json"))
+    assert [row["center"] for row in rows] == ["centr", "yug", "sever"]
 
 
 def test_the_table_is_russian_and_says_what_is_wrong_in_words(city: Node) -> None:
@@ -183,7 +196,7 @@ def test_a_name_of_another_center_cannot_steer_the_terminal(node: Node) -> None:
 
 
 def test_a_center_that_runs_alone_says_so(run: Path) -> None:
-    serving = serve(run, None, None)
+    serving = serve(run, None)
     try:
         assert ALONE in gkc(code=1)
     finally:
