@@ -192,6 +192,8 @@ class TransferCompleted(Struct, kw_only=True, gc=False):
     to_queue: QueueId | None = None
     leg: str | None = None
     """Uniqueid of the new party's channel, if it is known."""
+    consult: ContactId | None = None
+    """The call for advice that becomes this talk, if it stood in a queue."""
     attended: bool = True
     """False: nobody was asked first (it went through the native queue, the engine was away)."""
     at: Instant | None = None

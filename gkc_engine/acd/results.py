@@ -73,7 +73,7 @@ def accepted(world: World, event: ev.OfferAccepted) -> None:
     if offer.reservation is not None:
         leave_line(world, contact)
         begin_talk_elsewhere(world, contact, event.agent_id, event.at)
-        contact.talk_leg = event.leg
+        contact.talk_leg, contact.reservation = event.leg, offer.reservation
         forget_offer(world, offer)
         return
     assert winner is not None

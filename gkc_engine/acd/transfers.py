@@ -7,13 +7,14 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd import second_line
 from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome, TransferKind
 from gkc_engine.acd.contacts import enter_queue
+from gkc_engine.acd.guests import HANDED_OVER
 from gkc_engine.acd.offers import exclude, make_offer, take_slot
 from gkc_engine.acd.places import announce_queued
 from gkc_engine.acd.routing import after_talk, end_talk, resume_agent
 from gkc_engine.acd.segments import CONSULTED
 from gkc_engine.acd.state import Agent, Contact, ContactState, Work
 from gkc_engine.acd.world import World
-from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
+from gkc_engine.ids import ABROAD, AgentId, ContactId, Instant, QueueId, is_abroad
 
 BLIND = TransferKind.BLIND
 NOBODY_SENT = "nobody sent him"
@@ -63,6 +64,8 @@ def talk_ended(world: World, event: ev.TalkEnded) -> None:
     if contact is None:
         return
     outcome = _NOT_OVER.get(event.end)
+    if contact.consult and event.end is ev.TalkEnd.HANDED_BACK:
+        outcome = None  # There is no citizen to be given back: the expert has hung up.
     if outcome is not None and contact.owner is not None:
         _return_guest(world, contact, outcome, event.at, event.end.value)
         return
@@ -279,6 +282,7 @@ def transfer_completed(world: World, event: ev.TransferCompleted) -> None:
     if event.to_queue is not None and event.to_queue in world.queues:
         origin, contact.queue = contact.queue, event.to_queue
         second_line.handed_over(world, contact, event.from_agent, origin)
+    _follow_abroad(world, contact, event)
     how = TransferKind.ATTENDED if event.attended else BLIND
     world.next_segment(contact, kind, SegmentOutcome.TRANSFERRED, event.at, "", how)
     agent = end_talk(world, contact)
@@ -291,6 +295,22 @@ def transfer_completed(world: World, event: ev.TransferCompleted) -> None:
     if target is not None:
         _seize(world, contact, target)
     after_talk(world, agent)
+
+
+def _follow_abroad(world: World, contact: Contact, event: ev.TransferCompleted) -> None:
+    """The expert of another center was asked for advice, and has the citizen now: tell him so."""
+    asked = None if event.consult is None else world.contacts.get(event.consult)
+    contact.reservation = None if asked is None else asked.reservation
+    if contact.reservation is None or event.to_agent is None or not is_abroad(event.to_agent):
+        return
+    world.out.append(
+        cmd.ReleaseReservation(
+            reservation_id=contact.reservation,
+            center=event.to_agent.partition(ABROAD)[0],
+            contact_id=contact.contact_id,
+            reason=HANDED_OVER,
+        )
+    )
 
 
 def _seize(world: World, contact: Contact, target: Agent) -> None:

@@ -71,6 +71,7 @@ class Donor:
             head_start_us=None if ask.head_start_us is None else Micros(ask.head_start_us),
             slope_milli=ask.slope_milli,
             brief=ask.brief,
+            advice=ask.advice,
         )
 
     def released(self, owner: str, release: Release) -> ev.ReservationReleased | None:

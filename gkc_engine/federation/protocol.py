@@ -77,6 +77,8 @@ HEARD: Final = frozenset(
         cmd.ReleaseReservation,
         cmd.OverflowContact,
         cmd.ContactQueued,
+        cmd.ConsultQueued,
+        cmd.ConsultOver,
         cmd.PriorityChanged,
         cmd.HoldContact,
         cmd.OfferContact,

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from gkc_engine.config.guardrail_model import guardrails_of
 from gkc_engine.ids import Instant
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.new_records import GUEST
+from gkc_engine.recorder.new_records import CONSULT, GUEST
 from gkc_engine.recorder.rollup import GRAIN_US, TALKING, WAITING
 from gkc_engine.reports.periods import Stretch
 from gkc_engine.statistics import rollups
@@ -189,6 +189,8 @@ def _count_ends(found: Counted, ends: Mapping[rollups.Group, rollups.Outcomes]) 
             name = IN_PROGRESS if outcome in (TALKING, WAITING) else outcome
             if direction == OUT:
                 found.outgoing[name] += n
+                continue
+            if direction == CONSULT:
                 continue
             if direction == GUEST:
                 found.guests[name] += n

@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -218,3 +219,37 @@ async def okrug_and_city(folder: Path, install: Install) -> AsyncIterator[Two]:
         finally:
             await home.stop()
             await donor.stop()
+
+
+async def is_over(leg: Leg, how: str = "BYE") -> None:
+    await asyncio.wait_for(leg.ended.wait(), 5)
+    assert leg.how == how
+
+
+def talks(center: Center, contact_id: ContactId) -> list[str]:
+    """Return with whom he talked, in order."""
+    segments = center.said(cmd.SegmentClosed, contact_id)
+    return [str(s.agent_id) for s in segments if s.kind is cmd.SegmentKind.TALK]
+
+
+def tile(center: Center, contact_id: ContactId) -> None:
+    """One part follows the other, from the first to the last."""
+    segments = center.said(cmd.SegmentClosed, contact_id)
+    assert [s.n for s in segments] == list(range(len(segments)))
+    assert all(a.ended == b.started for a, b in pairwise(segments))
+
+
+async def handed_on(two: Two, number: str = EXPERTS) -> tuple[ContactId, Leg, Leg]:
+    """Let anna hand her citizen to the city's dina, who answers; his leg and hers."""
+    contact_id, leg, mine = await two.talk()
+    before = two.home.view(contact_id)
+    assert before is not None
+    assert await mine.refer(number) == 202
+    hers = await two.rings(two.donor, "105")
+    await two.home.agent_is("anna", "ready")
+    await hers.answer()
+    await hears_each_other(leg, hers)
+    view = await two.home.contact_is(contact_id, "talk")
+    assert (view.agent_id, view.queue) == ("centr:dina", "experts")
+    assert (view.enqueued, view.sequence) == (before.enqueued, before.sequence)
+    return contact_id, leg, hers

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from itertools import pairwise
 
 import pytest
 import pytest_asyncio
 
-from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition
-from gkc_engine.ids import AgentId, ContactId
+from gkc_engine.ids import AgentId
 from gkc_engine.numbers import HAND_BACK_CODE, SECOND_LINE_CODE
 from gkc_engine.pbx.install import Install
-from tests.acceptance.centers import Center
 from tests.acceptance.harness import until
-from tests.acceptance.phone import Leg
-from tests.acceptance.second_line import EXPERTS, Two, okrug_and_city
+from tests.acceptance.second_line import (
+    EXPERTS,
+    Two,
+    handed_on,
+    is_over,
+    okrug_and_city,
+    talks,
+    tile,
+)
 from tests.acceptance.test_between_centers import rung
 from tests.acceptance.transfer_cases import hears_each_other, hears_music
 
@@ -38,40 +42,6 @@ async def two(_two: Two) -> AsyncIterator[Two]:
         center.channel.agi.failed_total = 0
     yield _two
     await _two.all_go()
-
-
-async def is_over(leg: Leg, how: str = "BYE") -> None:
-    await asyncio.wait_for(leg.ended.wait(), 5)
-    assert leg.how == how
-
-
-def talks(center: Center, contact_id: ContactId) -> list[str]:
-    """Return with whom he talked, in order."""
-    segments = center.said(cmd.SegmentClosed, contact_id)
-    return [str(s.agent_id) for s in segments if s.kind is cmd.SegmentKind.TALK]
-
-
-def tile(center: Center, contact_id: ContactId) -> None:
-    """One part follows the other, from the first to the last."""
-    segments = center.said(cmd.SegmentClosed, contact_id)
-    assert [s.n for s in segments] == list(range(len(segments)))
-    assert all(a.ended == b.started for a, b in pairwise(segments))
-
-
-async def handed_on(two: Two, number: str = EXPERTS) -> tuple[ContactId, Leg, Leg]:
-    """Let anna hand her citizen to the city's dina, who answers; his leg and hers."""
-    contact_id, leg, mine = await two.talk()
-    before = two.home.view(contact_id)
-    assert before is not None
-    assert await mine.refer(number) == 202
-    hers = await two.rings(two.donor, "105")
-    await two.home.agent_is("anna", "ready")
-    await hers.answer()
-    await hears_each_other(leg, hers)
-    view = await two.home.contact_is(contact_id, "talk")
-    assert (view.agent_id, view.queue) == ("centr:dina", "experts")
-    assert (view.enqueued, view.sequence) == (before.enqueued, before.sequence)
-    return contact_id, leg, hers
 
 
 # --- cold -----------------------------------------------------------------------------------------

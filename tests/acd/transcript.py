@@ -223,9 +223,21 @@ class _Play:
             "hands_back": lambda c, a: [
                 ev.HandedBack(contact_id=ContactId(c), from_agent=AgentId(a))
             ],
-            "completed": lambda c, a, b: [
+            "completed": lambda c, a, b, q=None, consult=None: [
                 ev.TransferCompleted(
-                    contact_id=ContactId(c), from_agent=AgentId(a), to_agent=AgentId(b)
+                    contact_id=ContactId(c),
+                    from_agent=AgentId(a),
+                    to_agent=AgentId(b),
+                    to_queue=QueueId(q) if q else None,
+                    consult=ContactId(consult) if consult else None,
+                )
+            ],
+            "consult": lambda c, a, q, about: [
+                ev.ConsultStarted(
+                    contact_id=ContactId(c),
+                    agent_id=AgentId(a),
+                    queue=QueueId(q),
+                    about=ContactId(about),
                 )
             ],
             "hours": lambda q, state: [ev.HoursChanged(queue=QueueId(q), open=state == "open")],
@@ -249,7 +261,7 @@ class _Play:
                     timeout_us=_time(timeout),
                 )
             ],
-            "asked": lambda r, owner, c, q, waited, hold, keep_free="0": [
+            "asked": lambda r, owner, c, q, waited, hold, keep_free="0", consult="": [
                 ev.ReservationAsked(
                     reservation_id=ContactId(r),
                     owner=owner,
@@ -258,6 +270,7 @@ class _Play:
                     waited_us=_time(waited),
                     hold_us=_time(hold),
                     keep_free=int(keep_free),
+                    advice=bool(consult),
                 )
             ],
             "released": lambda r, why: [
@@ -426,6 +439,12 @@ def _render_between_centers(command: cmd.Command) -> str:
             return f"deny {command.reservation_id} to {command.owner}: {command.reason}"
         case cmd.RefuseGuest():
             return f"turn {command.contact_id} back: {command.reason}"
+        case cmd.ConsultQueued():
+            return f"{command.contact_id} stands in {command.queue} since {_at(command.enqueued)}"
+        case cmd.ConsultOver():
+            return f"{command.contact_id} is over"
+        case cmd.GuestHandedOver():
+            return f"{command.contact_id} is a guest from now on"
         case cmd.ReturnGuest():
             return f"give {command.contact_id} back to its center"
         case _:

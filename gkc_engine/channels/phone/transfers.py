@@ -179,6 +179,8 @@ class Transfers:
             self._completed(call, agent_id, leg, fact.at, key=key, consult=consult)
         elif consult.own is not None:
             self._takes_place(call, consult, consult.own, fact.at)
+        elif consult.target is None:
+            channel.spawn(channel.ask_anew())  # it outlived the engine that knew whom it rang
         else:
             self._takes_ring(call, consult, fact.at)
 
@@ -201,6 +203,8 @@ class Transfers:
         leg = self._channel.facts.own_dials.get(consult.leg, "")
         if leg and leg in self._channel.facts.own_answered:
             return consult.target, leg
+        if consult.abroad is not None:
+            return consult.abroad, fact.target
         if not consult.by_code and fact.target:
             return self._channel.roster.agent_of(fact.target_endpoint), fact.target
         return None, leg
@@ -238,6 +242,7 @@ class Transfers:
                 to_external=None if to_agent else outside,
                 to_queue=by_queue,
                 leg=leg or None,
+                consult=consult.in_queue if consult is not None else None,
                 at=at,
             ),
             f"attended:{key}",
@@ -275,7 +280,8 @@ class Transfers:
         channel, from_agent = self._channel, call.answered_by
         assert from_agent is not None
         self._hand_over(call, consult)
-        self._falls_to(call, consult.queue)
+        if not channel.second_line.is_one(consult.queue):
+            self._falls_to(call, consult.queue)
         channel.submit(
             ev.TransferRequested(
                 contact_id=call.contact_id, from_agent=from_agent, to_queue=consult.queue, at=at
