@@ -190,6 +190,9 @@ class App:
         self.engine.attach(self.phone.perform)
         part = federating.part_of(self.config, self.folder)
         self.joined = federating.joined(part, self.engine, self.expected, self.day)
+        self.phone.second_line.served_elsewhere = federating.served_elsewhere(
+            self.joined, self.engine
+        )
         self.alerting = Alerting(
             self.engine,
             self.backend,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -59,7 +60,11 @@ class Joined:
     def change(self, part: Part) -> None:
         """Put a reloaded config in force."""
         self.part, settings = part, part.settings
-        self.sight.change(settings.keep_free, planned=settings.own_planned)
+        self.sight.change(
+            settings.keep_free,
+            planned=settings.own_planned,
+            second_lines=settings.second_lines,
+        )
         self.link.federation.change(settings)
 
 
@@ -96,6 +101,7 @@ def sight_of(part: Part, engine: Engine, expected: ExpectedWait, day: DayCounter
         target_us=day.target_us,
         keep_free=part.settings.keep_free,
         planned=part.settings.own_planned,
+        second_lines=part.settings.second_lines,
     )
 
 
@@ -112,6 +118,13 @@ def link_of(part: Part, engine: Engine, sight: CenterSight, briefs: Briefs) -> L
     )
     federation.owner.standing.recall(engine.acd.in_line(MEDIUM), engine.acd.guests())
     return Link(engine, federation, part.link)
+
+
+def served_elsewhere(one: Joined | None, engine: Engine) -> Callable[[QueueId], bool]:
+    """Return what tells whether another center is there to serve contacts of a queue of ours."""
+    if one is None:
+        return lambda _queue: False
+    return lambda queue: one.link.federation.may_help(queue, engine.now())
 
 
 class CenterMetrics:

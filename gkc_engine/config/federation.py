@@ -113,6 +113,22 @@ def queues_of(rule: OverflowRuleModel, config: Config) -> frozenset[QueueId]:
     )
 
 
+def second_lines(config: Config) -> frozenset[QueueId]:
+    """Return the queues that are the second line of a service."""
+    lines = (service.second_line for service in config.services.values())
+    return frozenset(QueueId(line) for line in lines if line is not None)
+
+
+def is_served_elsewhere(queue: str, config: Config) -> bool:
+    """Return whether a rule asks other centers for operators for this queue's contacts."""
+    if config.federation is None:
+        return False
+    known = members(config)
+    own = known[config.center.name]
+    rules = (rule for rule in config.overflow if queue in queues_of(rule, config))
+    return any(asked(rule, own, known) for rule in rules)
+
+
 def federation_settings(config: Config) -> FederationSettings | None:
     """Return how this center takes part; ``None``: it runs alone."""
     federation = config.federation
@@ -133,6 +149,7 @@ def federation_settings(config: Config) -> FederationSettings | None:
         own_planned=planned,
         keep_free=KEEP_ALL_FREE if planned else federation.keep_free,
         own_sl_min_milli=_milli(federation.sl_min),
+        second_lines=frozenset() if planned else second_lines(config),
     )
 
 

@@ -16,7 +16,7 @@ from gkc_engine.demo.account import Account, Hand, Record, compare
 from gkc_engine.ids import SECOND, Instant, Micros, QueueId
 from gkc_engine.pbx.outside import PhoneAct
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.new_records import GUEST, OUT
+from gkc_engine.recorder.new_records import CONSULT, GUEST, OUT
 from gkc_engine.recorder.rebuild import settle_left
 
 _USERFIELD, _ACCOUNT, _SRC, _START, _ANSWER, _END = 0, 1, 2, 4, 5, 6
@@ -150,7 +150,7 @@ def records(
     contact, offer, segment = schema.contact, schema.offer, schema.segment
     settle_left(url)
     engine = schema.make_engine(url, read_only=True)
-    mine = (contact.c.started >= since, contact.c.direction.not_in((OUT, GUEST)))
+    mine = (contact.c.started >= since, contact.c.direction.not_in((OUT, GUEST, CONSULT)))
     try:
         with engine.connect() as connection:
             failed = sa.select(offer.c.contact_id).where(offer.c.outcome.in_(_MISSED))

@@ -19,6 +19,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.overflow_events import ContactBrief
 from gkc_engine.acd.settings import CLASS_RANK, ContactClass
 from gkc_engine.errors import PeerError
+from gkc_engine.federation.choice import may_help
 from gkc_engine.federation.donor import Donor
 from gkc_engine.federation.messages import (
     VERSION,
@@ -76,6 +77,8 @@ HEARD: Final = frozenset(
         cmd.ReleaseReservation,
         cmd.OverflowContact,
         cmd.ContactQueued,
+        cmd.ConsultQueued,
+        cmd.ConsultOver,
         cmd.PriorityChanged,
         cmd.HoldContact,
         cmd.OfferContact,
@@ -263,6 +266,11 @@ class Federation:
     def leave(self, now: Instant) -> None:
         """Say that the center goes down: nobody is to be sent here any more."""
         self._say_load(now, {}, State.GOING_DOWN)
+
+    def may_help(self, queue: QueueId, now: Instant) -> bool:
+        """Return whether some other center is there to serve contacts of a queue of ours."""
+        rule = next((rule for rule in self.settings.rules if queue in rule.queues), None)
+        return rule is not None and may_help(rule, queue, self.peers, now)
 
     # --- out ------------------------------------------------------------------------------------
 

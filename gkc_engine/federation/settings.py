@@ -89,6 +89,8 @@ class FederationSettings(Struct, kw_only=True, frozen=True):
     """We take no citizens of others yet, and send none."""
     own_sl_min_milli: int = 0
     """Below this service level of now a queue takes no guests."""
+    second_lines: frozenset[QueueId] = frozenset()
+    """Queues of specialists who are there for all centers: of them nobody is kept free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

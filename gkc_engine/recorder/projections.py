@@ -130,6 +130,11 @@ class Projector:
             brief = brief if asked == fact.reservation_id else None
             self._put_contact(new_records.guest(row, fact, self._queue(fact.queue), brief))
 
+    def _guest_handed_over(self, _row: Row, fact: cm.GuestHandedOver) -> None:
+        record = self._contact(fact.contact_id)
+        if record is not None:
+            record["direction"] = new_records.GUEST
+
     def _guest_came(self, _row: Row, fact: ev.GuestArrived) -> None:
         record = self._contact(fact.contact_id)
         if record is not None and record["linkedid"] is None and record["ended"] is None:
@@ -455,6 +460,7 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     KINDS[ev.ReservationAsked]: Projector._guest_asked,
     KINDS[ev.GuestArrived]: Projector._guest_came,
     KINDS[cm.GrantReservation]: Projector._guest,
+    KINDS[cm.GuestHandedOver]: Projector._guest_handed_over,
     KINDS[cm.OverflowContact]: Projector._sent,
     KINDS[ev.LanguageChosen]: Projector._language,
     KINDS[ev.WaitTold]: Projector._told,

@@ -19,7 +19,7 @@ from gkc_engine.config.guardrail_model import guardrails_of
 from gkc_engine.ids import Instant
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.city import is_city, name_in_city
-from gkc_engine.recorder.new_records import GUEST
+from gkc_engine.recorder.new_records import CONSULT, GUEST
 from gkc_engine.recorder.rollup import GRAIN_US, TALKING, WAITING
 from gkc_engine.reports.periods import Stretch
 from gkc_engine.statistics import rollups
@@ -195,6 +195,8 @@ def _count_ends(found: Counted, ends: Mapping[rollups.Group, rollups.Outcomes]) 
             name = IN_PROGRESS if outcome in (TALKING, WAITING) else outcome
             if direction == OUT:
                 found.outgoing[name] += n
+                continue
+            if direction == CONSULT:
                 continue
             if direction == GUEST:
                 found.guests[name] += n

@@ -118,6 +118,8 @@ def test_what_a_reload_changes_is_said_at_once() -> None:
     assert (sight.state(), sight.loads()[TAX].ready) == (State.PLANNED, 0)
     sight.change(1, planned=False)
     assert (sight.state(), sight.loads()[TAX].ready) == (State.NORMAL, 1)
+    sight.change(1, planned=False, second_lines=(TAX,))
+    assert sight.loads()[TAX].ready == 2, "for the second line nobody is kept free"
 
 
 def test_a_load_is_looked_at_ten_times_a_second_and_waits_once() -> None:
