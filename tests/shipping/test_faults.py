@@ -22,6 +22,9 @@ from tests.shipping.net import BETWEEN_S, collector_of, running, shipper_of
 from tests.shipping.test_shipping import TWO, arrived, goes_on, half, whole
 from tests.shipping.world import histories, ledger
 
+pytestmark = pytest.mark.accept
+"""Each waits for time-outs of real servers."""
+
 
 @pytest.fixture(scope="module")
 def past() -> dict[str, list[Step]]:
@@ -62,7 +65,6 @@ def fill(path: Path) -> None:
     assert os.statvfs(path.parent).f_bavail == 0
 
 
-@pytest.mark.accept
 async def test_a_leaf_without_disk_costs_no_row(
     tmp_path: Path,
     stores: dict[str, LedgerStore],
