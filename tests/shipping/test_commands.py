@@ -276,6 +276,13 @@ async def test_two_collectors_of_one_city_are_one_too_many(tmp_path: Path) -> No
             done = await ground.gkc("--city", "records", "rebuild")
             assert done.returncode == 1
             assert "Stop it first" in done.stderr
+            ground.env["GKC_RUN_DIR"] = str(tmp_path / "elsewhere" / "run")
+            lost = await ground.gkc("city", "show")
+            assert lost.returncode == 1
+            assert "GKC_CITY_STATE" in lost.stderr
+            ground.env["GKC_CITY_STATE"] = str(ground.state)
+            shown = await ground.rows("city", "show")
+            assert [row["center"] for row in shown] == list(NAMES)
             done = await ground.gkc("city", "accept", "zapad")
             assert done.returncode == 2
             assert "centr, sever, yug" in done.stderr
