@@ -298,9 +298,10 @@ class Shipper:
 
         def count() -> counts.Counts | None:
             with self._outbox.engine.connect() as connection:
-                if not counts.settled(connection, asked.seq):
+                seq = self._outbox.seq_of(connection, asked.event_id)
+                if not counts.settled(connection, seq):
                     return None
-                return counts.of_center(connection, asked.since, asked.until, asked.seq)
+                return counts.of_center(connection, asked.since, asked.until, seq)
 
         async with asyncio.timeout(COUNT_S):
             while (found := await self._do(count)) is None:  # noqa: ASYNC110 - asks a database

@@ -14,13 +14,19 @@ from pathlib import Path
 import pytest
 
 from gkc_engine.engine import Step
+from gkc_engine.recorder import schema
+from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.shipping import shipper as shipping
+from gkc_engine.shipping.verify import compare
 from tests.federation.centers import buses, until
 from tests.recorder.places import Place
 from tests.shipping.net import BETWEEN_S, collector_of, running, shipper_of
 from tests.shipping.test_shipping import TWO, arrived, goes_on, half, whole
 from tests.shipping.world import histories, ledger
+
+pytestmark = pytest.mark.accept
+"""Each waits for time-outs of real servers."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +68,6 @@ def fill(path: Path) -> None:
     assert os.statvfs(path.parent).f_bavail == 0
 
 
-@pytest.mark.accept
 async def test_a_leaf_without_disk_costs_no_row(
     tmp_path: Path,
     stores: dict[str, LedgerStore],
@@ -113,6 +118,30 @@ async def test_a_bus_that_freezes_again_and_again(
             await flap()
             await arrived(collector, {"sever": stores["sever"]})
             await collector.do(lambda: whole(collector, {"sever": stores["sever"]}))
+
+
+async def test_a_center_with_either_database_ships(
+    tmp_path: Path, place: Place, past: dict[str, list[Step]]
+) -> None:
+    store = place.store()
+    store.open()
+    store.append(batch_of(past["sever"][:200], "sever"))
+    async with buses(tmp_path / "bus", TWO) as city:
+        collector = collector_of(city, ("sever",), tmp_path)
+        async with running(collector, shipper_of(city, store, "sever")):
+            await arrived(collector, {"sever": store})
+            store.append(batch_of(past["sever"][200:], "sever"))
+            store.settle()
+            await arrived(collector, {"sever": store})
+            await collector.do(lambda: whole(collector, {"sever": store}))
+            reading = schema.make_engine(
+                schema.sqlite_url(collector.settings.store), read_only=True
+            )
+            (outcome,) = await compare(reading, collector.settings.buses, 0, 10**16)
+            reading.dispose()
+            assert outcome.differences == {}
+            assert outcome.here is not None
+            assert outcome.here.rows > 200
 
 
 async def test_a_city_store_that_is_held_waits(
