@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from gkc_engine.acd.commands import Disposition, OfferOutcome, SegmentKind
 from gkc_engine.demo.account import Account, Hand, Record, compare
-from gkc_engine.ids import SECOND, Instant, Micros, QueueId
+from gkc_engine.ids import ABROAD, SECOND, AgentId, Instant, Micros, QueueId, is_abroad
 from gkc_engine.pbx.outside import PhoneAct
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.new_records import GUEST, OUT
@@ -122,7 +122,7 @@ def hands_of(outside_csv: Path) -> dict[str, list[Hand]]:
         phone, act, to, status = (*row[_ACCOUNT].split("/"), "", "", "")[:4]
         talk_us = Micros(round(float(row[_BILLSEC]) * SECOND))
         mine = hands.setdefault(call_id, [])
-        mine.append(Hand(phone=phone, talk_us=talk_us))
+        mine.append(Hand(phone=phone, talk_us=talk_us, begun_s=at))
         if (act, status) == (PhoneAct.ASK, _DONE):
             # How long they went on is known to the colleague's leg alone; long enough.
             mine.append(Hand(phone=to, talk_us=talk_us))
@@ -192,8 +192,15 @@ def _record(
         missed=row["contact_id"] in missed,
         hands=None if row["via"] == _FALLBACK else _hands(segments, phones),
         transfers=tuple(s["transfer_kind"] for s in segments if s["transfer_kind"] is not None),
+        answered_by=_answered_by(segments),
         consultations=sum(s["kind"] == asked and s["end_reason"] == asked for s in segments),
     )
+
+
+def _answered_by(segments: Sequence[Row]) -> str:
+    """Return the other center whose operator was the first to talk with him; empty: none."""
+    first = next((AgentId(s["agent_id"]) for s in segments if s["kind"] in _TALKED), AgentId(""))
+    return first.partition(ABROAD)[0] if is_abroad(first) else ""
 
 
 def _hands(segments: Sequence[Row], phones: Mapping[str, str]) -> tuple[Hand, ...] | None:
