@@ -109,6 +109,12 @@ class BusProcess:
             await asyncio.sleep(0.02)
         raise PeerError(f"nats-server ended at once:\n{self._tail()}")
 
+    async def wait(self) -> int:
+        """Return its exit status when it has ended."""
+        if self._process is None:
+            raise PeerError("nats-server was not started")
+        return await self._process.wait()
+
     async def stop(self, grace_s: float = 5.0) -> None:
         """End it with SIGTERM, after ``grace_s`` with SIGKILL. Nothing happens if it is over."""
         if self._process is None or self._process.returncode is not None:

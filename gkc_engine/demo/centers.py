@@ -21,6 +21,7 @@ from gkc_engine.config.loader import load_config
 from gkc_engine.control.protocol import ControlError, Json, socket_path
 from gkc_engine.control.server import Call, ControlServer
 from gkc_engine.demo import note
+from gkc_engine.demo.account import Hand
 from gkc_engine.demo.centers_account import CityAccount, city_account
 from gkc_engine.demo.centers_net import Net
 from gkc_engine.demo.centers_plan import (
@@ -43,7 +44,7 @@ from gkc_engine.demo.setup import CITIZEN, DemoOptions
 from gkc_engine.demo.site import Site, SiteOptions
 from gkc_engine.demo.traffic import drained
 from gkc_engine.demo.world import OutsideWorld
-from gkc_engine.ids import Instant
+from gkc_engine.ids import SECOND, Instant
 from gkc_engine.pbx.install import Install
 
 
@@ -67,6 +68,7 @@ class CentersDemo:
         self.sites: dict[str, Site] = {}
         self._seen = {plan.name: Seen(plan.name) for plan in CENTERS}
         self._control: ControlServer | None = None
+        self._noted: dict[str, int | None] = {}
         self.net: Net
         self.world: OutsideWorld
 
@@ -114,7 +116,8 @@ class CentersDemo:
             )
             for place, plan in enumerate(CENTERS)
         }
-        self.net = Net(options.folder / "bus", {name: one.sip for name, one in ports.items()})
+        sip_ports = {name: one.sip for name, one in ports.items()}
+        self.net = Net(options.folder / "bus", sip_ports, self.clock.now)
         for plan in CENTERS:
             self.sites[plan.name] = self._site(plan, ports[plan.name])
 
@@ -176,17 +179,22 @@ class CentersDemo:
             link.unlink(missing_ok=True)
             link.symlink_to(socket_path(site.city.sockets))
 
+    def _pids(self) -> dict[str, int | None]:
+        first = next(iter(self.sites.values()))
+        pids: dict[str, int | None] = {"demo": os.getpid(), **first.pids()}
+        pids["outside"] = self.world.asterisk.pid
+        for name, site in self.sites.items():
+            pids |= {f"{name} {what}": pid for what, pid in site.pids().items()}
+        return {**pids, **self.net.pids()}
+
     def _write_note(self) -> None:
         world, options, net = self.world, self.options, self.net
         first = next(iter(self.sites.values()))
-        pids: dict[str, int | None] = {"demo": os.getpid(), **first.pids()}
-        pids["outside"] = world.asterisk.pid
-        for name, site in self.sites.items():
-            pids |= {f"{name} {what}": pid for what, pid in site.pids().items()}
+        self._noted = self._pids()
         note.write(
             options.note,
             {
-                note.PIDS: {**pids, **net.pids()},
+                note.PIDS: self._noted,
                 "ports": {
                     **dataclasses.asdict(first.city.ports),
                     "outside_sip": world.sip_port,
@@ -198,12 +206,12 @@ class CentersDemo:
                 "seed": options.seed,
                 "calls": str(world.asterisk.calls_csv),
                 **first.note(),
-                "centers": {name: self._noted(name, site) for name, site in self.sites.items()},
+                "centers": {name: self._about(name, site) for name, site in self.sites.items()},
                 "lines": str(options.sockets / LINES_SOCKET),
             },
         )
 
-    def _noted(self, name: str, site: Site) -> dict[str, Any]:
+    def _about(self, name: str, site: Site) -> dict[str, Any]:
         return {
             note.PIDS: {**site.pids(), "leaf": self.net.leaves[name].pid},
             "ports": {
@@ -263,6 +271,7 @@ class CentersDemo:
                 for site in sites
             ),
             *(self._engine_ended(site) for site in sites),
+            self.net.revive(self.screen.say),
             self._calls(),
         )
 
@@ -290,9 +299,8 @@ class CentersDemo:
 
     async def _watch(self) -> None:
         while True:
-            noted = [site.noted_pid for site in self.sites.values()]
             await asyncio.gather(*(self._look(name) for name in self.sites))
-            if noted != [site.noted_pid for site in self.sites.values()]:
+            if self._noted != self._pids():
                 self._write_note()  # A watchdog has started another.
             parted = frozenset(self.net.parted)
             for name, seen in self._seen.items():
@@ -333,12 +341,22 @@ class CentersDemo:
 
     def account(self, since: Instant) -> CityAccount:
         """Compare the outside world's list of this run with all engines' records."""
-        phones = {name: self._phones_of(name) for name in self.sites}
         accounts = {
-            name: site.account(since, self.screen, phones[name])
+            name: site.account(
+                since, self.screen, self._phones_of(name), partial(self._unheard, name)
+            )
             for name, site in self.sites.items()
         }
         return city_account(accounts, self.world.asterisk.calls_csv)
+
+    def _unheard(self, called: str, hand: Hand) -> bool:
+        """Whether a phone was answered into a line that was cut: ``called`` never learned it."""
+        whose = {p.endpoint: name for name, site in self.sites.items() for p in site.phones()}
+        center = whose.get(hand.phone, called)
+        if hand.begun_s is None or center == called:
+            return False
+        at = Instant(round(hand.begun_s * SECOND))
+        return any(self.net.cable(one).was_cut(at) for one in (center, called))
 
     def _phones_of(self, center: str) -> Mapping[str, str]:
         """Return the phone of each operator of the city by how ``center``'s records name him."""

@@ -5,33 +5,41 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Final
 
 from gkc_engine.bus.config import Hub, Leaf, Member, hub_text, leaf_text
 from gkc_engine.bus.process import BusProcess
-from gkc_engine.demo.lines import Cable, End, SipLine, TcpLine
+from gkc_engine.demo.lines import HOST, Cable, End, SipLine, TcpLine
 from gkc_engine.errors import GkcError
+from gkc_engine.ids import Instant
 from gkc_engine.pbx.process import free_tcp_port
 
 STOP_S: Final = 0.8
+NOWHERE: Final = f"{HOST}:9"
+"""Nobody listens there (RFC 863)."""
+
+RESTART_S: Final = 1.0
+"""As the watchdog takes for an engine."""
 
 
 class Net:
     """Made in the loop that will serve its lines; `start` then starts the servers."""
 
-    def __init__(self, folder: Path, sip_ports: Mapping[str, int]) -> None:
+    def __init__(
+        self, folder: Path, sip_ports: Mapping[str, int], now: Callable[[], Instant]
+    ) -> None:
         """Take the ports of the lines.
 
-        ``sip_ports``: center -> where its own Asterisk listens.
+        ``sip_ports``: center -> where its own Asterisk listens. ``now``: by which cuts are noted.
         """
         self.names: Sequence[str] = tuple(sip_ports)
         self.secret = secrets.token_hex(16)
         """Of each leaf node's two users."""
         self.hub_secrets = {name: secrets.token_hex(16) for name in self.names}
-        self.cables = {name: Cable() for name in self.names}
+        self.cables = {name: Cable(now) for name in self.names}
         self.hub_port, leaf_port = free_tcp_port(), free_tcp_port()
         self.leaf_ports = {name: free_tcp_port() for name in self.names}
         self._folder = folder
@@ -47,6 +55,8 @@ class Net:
             port=self.hub_port,
             leaf_port=leaf_port,
             store=folder / "hub" / "store",
+            # A leaf node also goes where the hub says it is, and that would be round the line.
+            advertise=NOWHERE,
             members=tuple(
                 Member(name=name, secret=secret) for name, secret in self.hub_secrets.items()
             ),
@@ -82,6 +92,21 @@ class Net:
             text, folder = leaf_text(leaf), self._folder / name
             self.leaves[name] = BusProcess(text, folder, self.leaf_ports[name])
             await self.leaves[name].start()
+
+    async def revive(self, say: Callable[[str], None]) -> None:
+        """Start again whichever server ends by itself, as a service manager does; never return."""
+        servers = {
+            "the hub": self.hub,
+            **{f"{n}'s leaf node": one for n, one in self.leaves.items()},
+        }
+        await asyncio.gather(*(self._revive(name, one, say) for name, one in servers.items()))
+
+    async def _revive(self, name: str, server: BusProcess, say: Callable[[str], None]) -> None:
+        while True:
+            code = await server.wait()
+            say(f"{name} ended (status {code}); started again in {RESTART_S:g} s")
+            await asyncio.sleep(RESTART_S)
+            await server.start()
 
     def pids(self) -> dict[str, int | None]:
         """Return its processes by what they are."""

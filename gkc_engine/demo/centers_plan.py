@@ -28,8 +28,11 @@ CITY_PENALTY: Final = "2s"
 DONOR_SL_MIN: Final = 0.2
 KEEP_FREE: Final = 1
 
-SILENCE_S: Final = 6
-"""Whoever holds a phone hangs up when he has heard nothing for so long: when the line was cut."""
+SILENCE_S: Final = 4
+"""Whoever holds a phone hangs up when he has heard nothing for so long: when the line was cut.
+
+Asterisk counts RTCP as a sign of life, and that comes every 5 s from the center that is left.
+"""
 
 AFTER_S: Final = 14.0
 """So long a citizen stays who suddenly hears nobody: longer than his center takes to know it."""
@@ -108,13 +111,12 @@ class Ways:
 
 def staff_of(plan: CenterPlan, config: Config) -> frozenset[str]:
     """Return who of the configuration's operators work in a center."""
-    chosen = {
-        name: one for n, (name, one) in enumerate(config.operators.items()) if n % plan.every == 0
-    }
+    everybody = config.operators
+    chosen = list(everybody)[:: plan.every]
     for queue in config.queues.values():
-        if not any(may_serve(one, queue) for one in chosen.values()):
-            able = (kv for kv in config.operators.items() if may_serve(kv[1], queue))
-            chosen |= dict(islice(able, 1))
+        able = [name for name, one in everybody.items() if may_serve(one, queue)]
+        if not set(able) & set(chosen):
+            chosen += able[:1]
     return frozenset(chosen)
 
 

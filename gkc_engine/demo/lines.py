@@ -3,7 +3,9 @@
 Each center has one cable to the rest of the city, and in it goes all that centers have with each
 other: its leaf node's connection to the hub (`TcpLine`), and its calls to and from the others with
 their sound (`SipLine`). A cut passes nothing on, in either direction, and closes nothing, as a
-cable that was dug up: both ends have to notice it by themselves.
+cable that was dug up: both ends have to notice it by themselves. A connection (TCP) that lived
+through a cut stays dead when it is mended, as behind a router that has forgotten it: whoever goes
+on with it waits for nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from gkc_engine.errors import PeerError
+from gkc_engine.ids import FOREVER, Instant
 
 HOST: Final = "127.0.0.1"
 """Of all that is relayed."""
@@ -24,7 +27,7 @@ HOST: Final = "127.0.0.1"
 Address: TypeAlias = tuple[str, int]
 
 CHUNK: Final = 65_536
-"""Bytes that one TCP connection keeps for each direction while its cable is cut."""
+"""Bytes that are read at a time."""
 
 CALLS_MAX: Final = 500
 """Calls on one line whose sound is known; the oldest makes room."""
@@ -45,26 +48,32 @@ _AUDIO: Final = re.compile(rb"^(m=audio )(\d+)( )", re.MULTILINE)
 class Cable:
     """From one center to the rest of the city."""
 
-    def __init__(self) -> None:
-        self._whole = asyncio.Event()
-        self._whole.set()
-
-    @property
-    def whole(self) -> bool:
+    def __init__(self, now: Callable[[], Instant]) -> None:
+        """Be whole. ``now``: the clock of the outside world's lists."""
+        self._now = now
+        self.whole = True
         """Whether anything gets through."""
-        return self._whole.is_set()
+        self.cuts = 0
+        """How often it was cut."""
+        self._cuts: list[tuple[Instant, Instant]] = []
+        """From when to when."""
 
     def cut(self) -> None:
         """Let nothing through from now on."""
-        self._whole.clear()
+        if self.whole:
+            self.whole = False
+            self.cuts += 1
+            self._cuts.append((self._now(), FOREVER))
 
     def heal(self) -> None:
-        """Let everything through again."""
-        self._whole.set()
+        """Let everything through again that begins from now on."""
+        if not self.whole:
+            self.whole = True
+            self._cuts[-1] = (self._cuts[-1][0], self._now())
 
-    async def wait(self) -> None:
-        """Wait until it is whole."""
-        await self._whole.wait()
+    def was_cut(self, at: Instant) -> bool:
+        """Whether nothing got through at an instant."""
+        return any(begun <= at < ended for begun, ended in self._cuts)
 
 
 class TcpLine:
@@ -97,7 +106,10 @@ class TcpLine:
             if not self._cable.whole:
                 return  # Refused, not left unanswered: who tries again each second leaves nothing.
             far_reader, far = await asyncio.open_connection(HOST, self._target)
-            await asyncio.gather(self._pass(reader, far), self._pass(far_reader, writer))
+            cuts = self._cable.cuts
+            await asyncio.gather(
+                self._pass(reader, far, cuts), self._pass(far_reader, writer, cuts)
+            )
         except (OSError, asyncio.CancelledError):
             pass  # The other end is away, or the demo ends: so does this connection.
         finally:
@@ -106,14 +118,15 @@ class TcpLine:
                 if one is not None:
                     one.transport.abort()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            data = await reader.read(CHUNK)
-            await self._cable.wait()  # That one end has given up is not seen either.
-            if not data:
-                raise ConnectionResetError
-            writer.write(data)
-            await writer.drain()
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cuts: int
+    ) -> None:
+        while data := await reader.read(CHUNK):
+            if cuts == self._cable.cuts:
+                writer.write(data)
+                await writer.drain()
+        if cuts == self._cable.cuts:
+            raise ConnectionResetError  # Both ends know it. Else the other one learns nothing.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from gkc_engine.config.models import Config
 from gkc_engine.config.store import store_name, store_url
 from gkc_engine.control.client import ControlClient
 from gkc_engine.control.protocol import ControlError, Json, socket_path
-from gkc_engine.demo.account import Account
+from gkc_engine.demo.account import Account, Hand
 from gkc_engine.demo.books import Books
 from gkc_engine.demo.city import City, CityOptions, Ports
 from gkc_engine.demo.people import Citizens
@@ -265,13 +265,19 @@ class Site:
         if not await happens(nothing_open, SETTLE_S):
             screen.say("the engine still holds calls open that are over")
 
-    def account(self, since: Instant, screen: Teller, phones: Mapping[str, str]) -> Account:
+    def account(
+        self,
+        since: Instant,
+        screen: Teller,
+        phones: Mapping[str, str],
+        unheard: Callable[[Hand], bool] = lambda _hand: False,
+    ) -> Account:
         """Compare the outside world's list of this run with the engine's records.
 
         ``phones``: the phone of each operator, of this center's and others' as its records name
-        them, who is played by the outside world.
+        them, who is played by the outside world. ``unheard``: as in `Books`.
         """
-        book = self.books(since, phones)
+        book = dataclasses.replace(self.books(since, phones), unheard=unheard)
         mine = {one for one in self.world.originated if one.startswith(f"{book.run}-")}
         differing = book.dialled() ^ mine
         if differing:
