@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +92,11 @@ class Running:
         until(look, 60)
         return found[0]
 
-    def kill(self, pid: Callable[[], int]) -> None:
+    def kill(self, what: str) -> None:
         """Kill a process with SIGKILL, and wait until another one is in its place."""
-        killed = pid()
+        killed = self.note["pids"][what]
         os.kill(killed, signal.SIGKILL)
-        until(lambda: pid() != killed, 30)
-
-    def engine_of(self, center: str) -> Callable[[], int]:
-        """Return who tells the pid of a center's engine."""
-        return lambda: int(self.note["centers"][center]["pids"]["engine"])
+        until(lambda: self.note["pids"][what] not in (killed, None), 30)
 
     def ends(self) -> dict[str, Any]:
         """Wait for its end; return what it printed, which accounts for every call."""
@@ -224,11 +220,11 @@ def test_a_minute_without_the_line_under_load(
 def test_kills_lose_nobody(home: Home, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     """Of the donor's engine while its operator rings, the owner's during a talk there, the hub."""
     running = Running(home, seconds=110, rate=1.2, seed=seed)
-    running.kill(running.engine_of(running.abroad("offered")))
+    running.kill(f"{running.abroad('offered')} engine")
     running.abroad("talk")
-    running.kill(running.engine_of(OWNER))
+    running.kill(f"{OWNER} engine")
     until(lambda: running.sent() > 0, 60)  # It is back, and sends citizens as before.
-    running.kill(lambda: int(running.note["pids"]["hub"]))
+    running.kill("hub")
     before = running.sent()
     until(lambda: running.sent() > before, 60)
     row = running.ends()
