@@ -29,7 +29,7 @@ from gkc_engine.channels.phone.menu_run import MenuRunner
 from gkc_engine.channels.phone.plan import KnownCall
 from gkc_engine.channels.phone.waiting import Announcements
 from gkc_engine.clock import SystemClock
-from gkc_engine.config.federation import token_key
+from gkc_engine.config.federation import shipper_settings, token_key
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.secrets import resolve_secret
@@ -52,6 +52,7 @@ from gkc_engine.delivery.service import Delivery
 from gkc_engine.destruction import Destruction, retention_of
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
+from gkc_engine.federation import briefs
 from gkc_engine.front_desk import FrontDesk
 from gkc_engine.gauges import Gauges, with_disk
 from gkc_engine.hours import Hours
@@ -305,6 +306,12 @@ class App:
         if self.joined is not None:
             self._spawn(self.joined.link.run())
             stack.push_async_callback(self.joined.link.leave)
+        shipping = shipper_settings(self.config, self.folder)
+        if shipping is not None:
+            from gkc_engine.shipping.metrics import shipper_of  # Who ships nothing needs no NATS.
+
+            url = store_url(self.store, self.folder)
+            self._spawn(shipper_of(url, shipping, self.metrics.registry).run())
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
         self._spawn(self.alerting.run())
         for work in (self._follow_hours(), self.snapshots.run(), beat_forever()):
@@ -343,6 +350,9 @@ class App:
                 if c.uniqueid
             )
             self.phone.operators.restore()
+            if self.joined is not None:
+                ids = [c.contact_id for c in open_calls]
+                self.joined.briefs.follow(await self.reader.told(ids, briefs.TOLD))
         self.engine.submit(applied(self.config, author="start"))
         self._log_in(plans.always_at_work(self.config))
         await self.engine.drain()

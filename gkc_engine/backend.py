@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from gkc_engine.acd.commands import AgentState, AgentStateChanged, Command, ContactEnded
-from gkc_engine.acd.events import ContactStarted, Event, GuestArrived
+from gkc_engine.acd.commands import (
+    AgentState,
+    AgentStateChanged,
+    Command,
+    ContactEnded,
+    GrantReservation,
+)
+from gkc_engine.acd.events import ContactBrief, ContactStarted, Event, ReservationAsked
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.acd.state import Broadcast
 from gkc_engine.acd.views import Closing, Standing
@@ -58,10 +64,14 @@ class EngineBackend:
     def observe(self, steps: Sequence[Step]) -> None:
         """Keep the registration numbers of those who are here."""
         for step in steps:
-            if isinstance(step.event, ContactStarted) or (
-                isinstance(step.event, GuestArrived) and step.event.number
-            ):
-                self.numbers[step.event.contact_id] = step.event.number
+            match step.event:
+                case ContactStarted() as started:
+                    self.numbers[started.contact_id] = started.number
+                case ReservationAsked(brief=ContactBrief(number=number)) as asked if number:
+                    if any(isinstance(fact, GrantReservation) for fact in step.commands):
+                        self.numbers[asked.reservation_id] = number
+                case _:
+                    pass
             for fact in step.commands:
                 if isinstance(fact, AgentStateChanged):
                     self._since[fact.agent_id] = fact.since

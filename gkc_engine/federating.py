@@ -15,6 +15,7 @@ from gkc_engine.config.federation import federation_settings, link_settings, mem
 from gkc_engine.config.models import Config
 from gkc_engine.control.day import DayCounters
 from gkc_engine.engine import Engine
+from gkc_engine.federation.briefs import Briefs
 from gkc_engine.federation.owner import Counted
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.protocol import Federation
@@ -52,6 +53,7 @@ class Joined:
 
     part: Part
     link: Link
+    briefs: Briefs
 
     def change(self, part: Part) -> None:
         """Put a reloaded config in force."""
@@ -65,13 +67,19 @@ def joined(
     """Attach the center's link to its engine; ``None``: it runs alone."""
     if part is None:
         return None
-    link = link_of(part, engine, expected, day)
+    briefs = Briefs()
+    link = link_of(part, engine, expected, day, briefs)
     engine.attach(link.perform)
     engine.observe(link.observe)
-    return Joined(part, link)
+    engine.observe(
+        lambda steps: briefs.follow(m for step in steps for m in (step.event, *step.commands))
+    )
+    return Joined(part, link, briefs)
 
 
-def link_of(part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters) -> Link:
+def link_of(
+    part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters, briefs: Briefs
+) -> Link:
     """Return the center's link, which knows who stands in its lines from before."""
     from gkc_engine.federation.link import Link
 
@@ -95,6 +103,7 @@ def link_of(part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters
         sight,
         epoch=engine.now(),
         new_id=lambda: ContactId(new_uuid(engine.now())),
+        brief=briefs.of,
     )
     federation.owner.standing.recall(engine.acd.in_line(MEDIUM), engine.acd.guests())
     return Link(engine, federation, part.link)

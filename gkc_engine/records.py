@@ -18,6 +18,7 @@ from gkc_engine.errors import GkcError
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 from gkc_engine.recorder import queries, schema
 from gkc_engine.recorder.citizens import Citizens
+from gkc_engine.recorder.codec import KINDS, Message, decode
 from gkc_engine.recorder.store import cause_of
 from gkc_engine.statistics.counting import Ended
 
@@ -192,6 +193,25 @@ class RecordReader:
                 ]
 
         await self._settle()
+        return await self._run(read)
+
+    async def told(self, ids: Sequence[ContactId], kinds: Sequence[type[Message]]) -> list[Message]:
+        """Return the ledger's messages of these kinds about these contacts, in their order."""
+        table, names = schema.event, [KINDS[kind] for kind in kinds]
+        query = sa.select(table.c.kind, table.c.data).order_by(table.c.seq)
+
+        def read() -> list[Message]:
+            with self._engine.connect() as connection:
+                return [
+                    decode(row.kind, row.data)
+                    for at in range(0, len(ids), IDS_AT_ONCE)
+                    for row in connection.execute(
+                        query.where(table.c.contact_id.in_(ids[at : at + IDS_AT_ONCE])).where(
+                            table.c.kind.in_(names)
+                        )
+                    )
+                ]
+
         return await self._run(read)
 
     async def open_intervals(self, since: Instant) -> dict[AgentId, Instant]:

@@ -9,10 +9,14 @@ from typing import Any, cast
 import pytest
 
 from gkc_engine import records
+from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition
-from gkc_engine.ids import Instant
+from gkc_engine.federation.briefs import TOLD, Briefs
+from gkc_engine.ids import ContactId, Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.records import RecordReader, RecordsError
+from tests.recorder.test_records_columns import Play
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 9])
@@ -90,3 +94,35 @@ def row(contact_id: str, **values: object) -> dict[str, Any]:
         }
         | values
     )
+
+
+async def test_what_the_ledger_says_of_some_contacts_is_had_again_after_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A contact that is sent on after a restart goes with what was known of it before."""
+    monkeypatch.setattr(records, "IDS_AT_ONCE", 2)
+    store = LedgerStore(url := schema.sqlite_url(str(tmp_path / "gkc.sqlite")))
+    store.open()
+    play = Play(store)
+    for contact in ("c1", "c2", "c3", "c4"):
+        play.arrive(ContactId(contact))
+        play.say(ev.MenuAnswered(contact_id=ContactId(contact), menu="main", digit=contact[1]))
+    play.say(ev.LanguageChosen(contact_id=ContactId("c1"), language="en"))
+    store.close()
+
+    async def settle() -> None:
+        pass
+
+    reader = RecordReader(url, cast(Any, None), settle)
+    briefs = Briefs()
+    try:
+        briefs.follow(await reader.told([ContactId(f"c{n}") for n in (1, 2, 4)], TOLD))
+    finally:
+        await reader.close()
+    one, two = briefs.of(ContactId("c1")), briefs.of(ContactId("c2"))
+    assert one is not None
+    assert two is not None
+    assert (one.language, one.menu) == ("en", (("main", "1"),))
+    assert two.menu == (("main", "2"),)
+    assert briefs.of(ContactId("c3")) is None
+    assert briefs.of(ContactId("c4")) is not None

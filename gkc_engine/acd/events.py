@@ -80,6 +80,7 @@ ReservationGranted: TypeAlias = of_overflow.ReservationGranted
 ReservationAsked: TypeAlias = of_overflow.ReservationAsked
 ReservationReleased: TypeAlias = of_overflow.ReservationReleased
 GuestArrived: TypeAlias = of_overflow.GuestArrived
+ContactBrief: TypeAlias = of_overflow.ContactBrief
 
 
 # --- offers ----------------------------------------------------------------------------------

@@ -77,6 +77,7 @@ def _guest(world: World, event: ev.ReservationAsked, queue: Queue) -> Contact:
         own_slope=event.slope_milli,
         owner=event.owner,
         origin=event.contact_id,
+        language="" if event.brief is None else event.brief.language,
     )
     enqueue(world, guest, Instant(world.now - event.waited_us))
     guest.step = step_in_force(world, guest)

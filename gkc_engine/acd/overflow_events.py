@@ -6,10 +6,41 @@ free for it: a *reservation*. The contact is the donor's *guest* from the grant 
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
 
 from gkc_engine.acd.settings import ContactClass
 from gkc_engine.ids import AgentId, ContactId, Instant, Micros, QueueId
+
+STAGES_MAX: Final = 16
+"""So many stages, and digits of menus, go along: the last ones."""
+
+_Word = Annotated[str, Meta(max_length=64)]
+
+
+class Stage(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A segment of the contact at its owner's, before it was sent on."""
+
+    kind: _Word
+    """``commands.SegmentKind``."""
+    took_us: Annotated[int, Meta(ge=0, le=2**53)]
+    queue: _Word | None = None
+    agent_id: _Word | None = None
+
+
+class ContactBrief(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What its owner tells the donor of a contact: who answers need not ask it all again.
+
+    Nothing in it is the citizen's name or number.
+    """
+
+    number: _Word = ""
+    """Its registration number, for people."""
+    language: Annotated[str, Meta(pattern=r"^[A-Za-z-]{0,16}$")] = ""
+    menu: Annotated[tuple[tuple[_Word, _Word], ...], Meta(max_length=STAGES_MAX)] = ()
+    """(Menu, digit), as it was answered."""
+    past: Annotated[tuple[Stage, ...], Meta(max_length=STAGES_MAX)] = ()
 
 
 class ReservationGranted(Struct, kw_only=True, gc=False):
@@ -51,6 +82,7 @@ class ReservationAsked(Struct, kw_only=True, gc=False):
     contact_class: ContactClass | None = None
     head_start_us: Micros | None = None
     slope_milli: int | None = None
+    brief: ContactBrief | None = None
 
 
 class ReservationReleased(Struct, kw_only=True, gc=False):
@@ -65,8 +97,6 @@ class GuestArrived(Struct, kw_only=True, gc=False):
 
     contact_id: ContactId
     """The reservation's."""
-    number: str = ""
-    """Its registration number, which its owner gave; empty if it did not come along."""
     citizen: str | None = None
     """Keyed hash of the citizen's number, by our key."""
     language: str = ""

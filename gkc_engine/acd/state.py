@@ -199,6 +199,8 @@ class Contact(Standing, kw_only=True, gc=False):
     """Of a guest: the center that owns the contact; this is only our part of it."""
     origin: ContactId | None = None
     """Of a guest: its owner's name of the contact."""
+    language: str = ""
+    """Of a guest: what it is spoken to in; empty if its owner did not say."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -109,6 +109,8 @@ class ContactView:
     """An agent called."""
     owner: str | None
     """Of a guest: the center whose contact it is."""
+    language: str
+    """Of a guest, from its owner; else empty: our adapter knows it."""
     citizen: str | None
     """Keyed hash of his number."""
     leg: str | None
@@ -259,6 +261,7 @@ def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
         answered=contact.answered,
         outbound=contact.outbound,
         owner=contact.owner,
+        language=contact.language,
         citizen=contact.citizen,
         leg=contact.talk_leg,
         since=contact.segment_started,

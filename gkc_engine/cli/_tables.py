@@ -157,7 +157,13 @@ _REPORT = (
 )
 """SL is SL-5; the others stand beside it where there is room."""
 
-_OF = {"queue": "Queue", "service": "Service", "did": "Number", "interval": "From"}
+_OF = {
+    "queue": "Queue",
+    "service": "Service",
+    "did": "Number",
+    "center": "Center",
+    "interval": "From",
+}
 
 
 _OVERFLOW = (

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 from typing import Final
 
 from gkc_engine.config.alert_checks import check_alerts
+from gkc_engine.config.collector_checks import check_collector
 from gkc_engine.config.federation_checks import check_federation
 from gkc_engine.config.menu_checks import check_menus
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
@@ -104,6 +105,7 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     check_alerts(findings)
     check_reports(findings)
     check_federation(findings)
+    check_collector(findings)
     check_policy(findings)
     for name in config.thresholds.queues:
         findings.refer("queues", name, ("thresholds", "queues", name), key=True)

@@ -16,6 +16,7 @@ from gkc_engine.acd.settings import ContactClass, EmptyFactor, Medium, Ring, Str
 from gkc_engine.config.alert_model import AlertModel, WebhookModel
 from gkc_engine.config.calendar_model import CalendarModel
 from gkc_engine.config.center_model import CenterModel
+from gkc_engine.config.collector_model import CollectorModel
 from gkc_engine.config.federation_model import FederationModel, OverflowRuleModel
 from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
@@ -361,6 +362,8 @@ class Config(Model):
     """The other centers of the city. A center without this section runs alone."""
     overflow: Annotated[tuple[OverflowRuleModel, ...], Field(max_length=200)] = ()
     """Whose operators may answer too; of each queue the first rule that applies here holds."""
+    collector: CollectorModel | None = None
+    """Of the city's config alone: what brings the records of all centers into one store."""
     policy: PolicyModel | None = None
     """What the city asks of every center; compared with the rest, decides nothing by itself."""
 

@@ -167,6 +167,7 @@ _EVENTS: Mapping[str, str] = {
     "gkc.transfer.requested": "{from_agent} transfers to {to_agent}{to_queue}",
     "gkc.overflow.granted": "center {center} keeps {agent} free for it{why}",
     "gkc.overflow.release": "is not sent to center {center} after all: {reason}",
+    "gkc.guest.asked": "its center asks for an operator: it has waited {waited} there{brief}",
     "gkc.guest.arrived": "its line comes from its center",
     "gkc.guest.released": "its center does not send it after all: {reason}",
     "gkc.guest.refuse": "goes back to its center: {reason}",
@@ -189,6 +190,8 @@ def _event(event: Record) -> list[tuple[str, str]]:
         known["told"] = _wait(known)
     elif event["kind"] == "gkc.overflow.granted":
         known |= {"agent": _named(known["agent_id"]), "why": _why(known)}
+    elif event["kind"] == "gkc.guest.asked":
+        known |= {"waited": span(known["waited_us"] / 1_000_000), "brief": _brief(known)}
     return [(event["ts"], pattern.format_map(_Blank(known)))]
 
 
@@ -201,6 +204,24 @@ def _why(granted: Record) -> str:
         told = ", ".join(f"{name} ({why.replace('_', ' ')})" for name, why in others.items())
         words.append(f"not asked: {told}")
     return f" ({'; '.join(words)})" if words else ""
+
+
+def _brief(asked: Record) -> str:
+    """Return what its center told of a guest: language, answers in menus, what it went through."""
+    brief = asked.get("brief") or {}
+    words = [f"language {brief['language']}"] if brief.get("language") else []
+    if brief.get("menu"):
+        words.append("menu: " + ", ".join(f"{menu} {digit}" for menu, digit in brief["menu"]))
+    words += [
+        f"{stage['kind']}{_where(stage)} {span(stage['took_us'] / 1_000_000)}"
+        for stage in brief.get("past") or ()
+    ]
+    return f"; {'; '.join(words)}" if words else ""
+
+
+def _where(stage: Record) -> str:
+    place = stage.get("agent_id") or stage.get("queue")
+    return f" ({place})" if place else ""
 
 
 def _wait(told: Record) -> str:

@@ -70,6 +70,7 @@ class Donor:
             contact_class=ask.contact_class,
             head_start_us=None if ask.head_start_us is None else Micros(ask.head_start_us),
             slope_milli=ask.slope_milli,
+            brief=ask.brief,
         )
 
     def released(self, owner: str, release: Release) -> ev.ReservationReleased | None:

@@ -245,7 +245,7 @@ class Link:
             try:
                 await self._connected()
             except (OSError, TimeoutError, nats.errors.Error, ssl.SSLError) as error:
-                self._down(_why(error, self._last_error, self._where))
+                self._down(why(error, self._last_error, self._where))
             await asyncio.sleep(AGAIN_S)
 
     async def _connected(self) -> None:
@@ -276,7 +276,7 @@ class Link:
             self._down(self._last_error or "the connection was closed")
         finally:
             self._went_down()
-            _abort(client)
+            abort(client)
 
     def _options(self, over: asyncio.Event) -> dict[str, Any]:
         settings = self._settings
@@ -292,7 +292,7 @@ class Link:
             "name": f"gkc {self._name}",
             "user": settings.user,
             "password": settings.password,
-            "tls": _tls(settings),
+            "tls": tls_of(settings),
             "allow_reconnect": False,
             "dont_randomize": True,
             "max_reconnect_attempts": 1,
@@ -342,7 +342,8 @@ class Link:
         self.up = False
 
 
-def _tls(settings: LinkSettings) -> ssl.SSLContext | None:
+def tls_of(settings: LinkSettings) -> ssl.SSLContext | None:
+    """Return whom we believe, and what we show; ``None``: as the system has it."""
     if settings.ca is None and settings.cert is None:
         return None  # Of a ``tls://`` the system's authorities are believed.
     context = ssl.create_default_context(cafile=settings.ca)
@@ -351,7 +352,7 @@ def _tls(settings: LinkSettings) -> ssl.SSLContext | None:
     return context
 
 
-def _abort(client: Client) -> None:
+def abort(client: Client) -> None:
     """Let go of the socket at once: a client that closes waits for a server that may be frozen."""
     tasks = (client._reading_task, client._ping_interval_task, client._flusher_task)
     for task in tasks:
@@ -362,7 +363,8 @@ def _abort(client: Client) -> None:
         writer.transport.abort()
 
 
-def _why(error: Exception, said: str, url: str) -> str:
+def why(error: Exception, said: str, url: str) -> str:
+    """Return in a line why there is no connection; ``said``: what the server told last."""
     text = said or str(error) or type(error).__name__
     if "uthorization" in text:
         return f"{url} refuses us: user or password is not one of its own"

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from gkc_engine.acd.overflow_events import ContactBrief
 from gkc_engine.acd.settings import ContactClass
 from gkc_engine.errors import PeerError
 
@@ -63,6 +64,7 @@ class Ask(Struct, kw_only=True, tag="ask", forbid_unknown_fields=True):
     contact_class: ContactClass | None = None
     head_start_us: Duration | None = None
     slope_milli: Few | None = None
+    brief: ContactBrief | None = None
 
 
 class Grant(Struct, kw_only=True, tag="grant", forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd import guests
 from gkc_engine.acd.commands import OfferOutcome
+from gkc_engine.acd.overflow_events import ContactBrief
 from gkc_engine.federation.choice import Choice, choose
 from gkc_engine.federation.donor import FLOOR, NOT_ASKABLE, RELEASED
 from gkc_engine.federation.messages import Ask, Body, Deny, Grant, Release
@@ -73,8 +74,13 @@ class Asking(Struct, kw_only=True, gc=False):
 class Owner:
     """Asks for reservations, and hands grants to the core."""
 
-    def __init__(self, settings: FederationSettings, new_id: Callable[[], ContactId]) -> None:
-        self.settings = settings
+    def __init__(
+        self,
+        settings: FederationSettings,
+        new_id: Callable[[], ContactId],
+        brief: Callable[[ContactId], ContactBrief | None],
+    ) -> None:
+        self.settings, self._brief = settings, brief
         self.standing = Standing()
         self.counted: Counter[tuple[str, Counted]] = Counter()
         """(Center, what) -> how often, since the start."""
@@ -154,6 +160,7 @@ class Owner:
             waited_us=max(0, now - waiter.enqueued),
             contact_class=waiter.contact_class,
             head_start_us=max(0, waiter.head_start_us),
+            brief=self._brief(waiter.contact_id),
         )
 
     # --- answers --------------------------------------------------------------------------------

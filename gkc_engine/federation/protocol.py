@@ -16,6 +16,7 @@ import msgspec
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.overflow_events import ContactBrief
 from gkc_engine.acd.settings import CLASS_RANK, ContactClass
 from gkc_engine.errors import PeerError
 from gkc_engine.federation.donor import Donor
@@ -108,6 +109,7 @@ class Federation:
         sight: Sight,
         epoch: int,
         new_id: Callable[[], ContactId],
+        brief: Callable[[ContactId], ContactBrief | None] = lambda _contact_id: None,
     ) -> None:
         """Take part.
 
@@ -116,10 +118,11 @@ class Federation:
             sight: Our own center.
             epoch: Greater than in every life of this center before: the instant of the start.
             new_id: Makes the names of reservations, unique in the city.
+            brief: Says what the donor is told of a contact (``briefs.Briefs.of``).
         """
         self.settings = settings
         self.peers = {name: Peer(name) for name in settings.peers}
-        self.owner = Owner(settings, new_id)
+        self.owner = Owner(settings, new_id, brief)
         self.donor = Donor(settings)
         self.refused: Counter[tuple[str, Refused]] = Counter()
         """(Center as it calls itself, at most of those we know) -> messages not listened to."""

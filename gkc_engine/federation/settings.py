@@ -103,6 +103,28 @@ class LinkSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShipperSettings:
+    """Where one center's records are sent."""
+
+    center: str
+    bus: LinkSettings
+    """Its leaf node, as the user of the records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorSettings:
+    """Where the city's collector finds the records of all centers, and puts them."""
+
+    buses: Mapping[str, LinkSettings]
+    """Center -> the hub, as the user of that center's records."""
+    store: str
+    """Name of the city's store (``config.store``)."""
+    timezone: str
+    metrics: tuple[str, int] | None = None
+    """Where Prometheus fetches: host and port."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trunk:
     """Where another center's Asterisk takes calls from centers (SIP)."""
 

@@ -45,19 +45,24 @@ def contact_out(row: Row, fact: ev.OutboundStarted) -> Record:
     }
 
 
-def guest(row: Row, fact: cm.GrantReservation, queue: QueueSettings | None) -> Record:
+def guest(
+    row: Row,
+    fact: cm.GrantReservation,
+    queue: QueueSettings | None,
+    brief: ev.ContactBrief | None,
+) -> Record:
     """Return the row of another center's contact for which an operator of ours is kept free.
 
-    It has no number of ours: those of this center count its own contacts, one after the other.
+    Its number is its owner's, and has no place among ours, which count our own contacts.
     """
     return _begun(row) | {
         "contact_id": fact.reservation_id,
-        "number": "",
+        "number": "" if brief is None else brief.number,
         "medium": str(Medium.VOICE if queue is None else queue.medium),
         "direction": GUEST,
         "initiation": "overflow",
         "did": "",
-        "language": "",
+        "language": "" if brief is None else brief.language,
         "queue": fact.queue,
         "service": None if queue is None else queue.service,
         "owner": fact.owner,

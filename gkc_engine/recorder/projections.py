@@ -38,6 +38,7 @@ class Projector:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self.cache_max = CACHE_MAX
         self._contacts: OrderedDict[str, Record] = OrderedDict()
         self._offers: dict[tuple[int, str], Record] = {}
         self._open: dict[tuple[str, int], Record] = {}
@@ -49,6 +50,8 @@ class Projector:
         self._talks: OrderedDict[tuple[str, str], Record] = OrderedDict()
         """The last segment of a contact with an agent, for the wrap-up that follows it."""
         self._versions: dict[str, Record] = {}
+        self._asked: tuple[str, ev.ContactBrief | None] = ("", None)
+        """The reservation that was asked for last, and what its owner told of its contact."""
         self._rollups = RollUps()
         self._time = AgentTime()
 
@@ -82,9 +85,9 @@ class Projector:
             self._versions,
         ):
             dirty.clear()
-        while len(self._contacts) > CACHE_MAX:
+        while len(self._contacts) > self.cache_max:
             self._rollups.forget(self._contacts.popitem(last=False)[0])
-        while len(self._talks) > CACHE_MAX:
+        while len(self._talks) > self.cache_max:
             self._talks.popitem(last=False)
         return changes
 
@@ -117,15 +120,20 @@ class Projector:
         self._contacts[record["contact_id"]] = record
         self._dirty_contacts[record["contact_id"]] = record
 
+    def _guest_asked(self, _row: Row, fact: ev.ReservationAsked) -> None:
+        # The grant is of the same step, if it is one.
+        self._asked = (fact.reservation_id, fact.brief)
+
     def _guest(self, row: Row, fact: cm.GrantReservation) -> None:
+        asked, brief = self._asked
         if self._contact(fact.reservation_id) is None:
-            self._put_contact(new_records.guest(row, fact, self._queue(fact.queue)))
+            brief = brief if asked == fact.reservation_id else None
+            self._put_contact(new_records.guest(row, fact, self._queue(fact.queue), brief))
 
     def _guest_came(self, _row: Row, fact: ev.GuestArrived) -> None:
         record = self._contact(fact.contact_id)
         if record is not None and record["linkedid"] is None and record["ended"] is None:
             record |= {
-                "number": fact.number,
                 "citizen_id": fact.citizen,
                 "language": fact.language,
                 "linkedid": fact.uniqueid,
@@ -444,6 +452,7 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     KINDS[ev.ContactStarted]: Projector._started,
     KINDS[ev.OutboundStarted]: Projector._started_out,
     KINDS[ev.OutboundAnswered]: Projector._answered_out,
+    KINDS[ev.ReservationAsked]: Projector._guest_asked,
     KINDS[ev.GuestArrived]: Projector._guest_came,
     KINDS[cm.GrantReservation]: Projector._guest,
     KINDS[cm.OverflowContact]: Projector._sent,

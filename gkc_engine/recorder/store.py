@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 from gkc_engine.acd.events import SettingsApplied
 from gkc_engine.acd.settings import Settings
 from gkc_engine.errors import GkcError
-from gkc_engine.recorder import migrate, postgres, schema
+from gkc_engine.recorder import city, migrate, postgres, schema
 from gkc_engine.recorder.batch import Batch, known_ids, repeated_facts, without
 from gkc_engine.recorder.behind import Projections, last_seq
 from gkc_engine.recorder.bulk import Insert
@@ -41,6 +41,9 @@ _END_S: Final = 0.5
 """For a server to end the session that we have just left, or that was killed with its process."""
 
 _LOOK_AGAIN_S: Final = 0.02
+
+_LAST: Final = "\U0010ffff"
+"""Sorts after every text that goes on."""
 
 
 class LedgerError(GkcError):
@@ -132,6 +135,33 @@ class LedgerStore:
             return
         with self.transaction() as connection:
             self._projections.settle(connection, TableReader(connection))
+
+    def stand_ready(self) -> None:
+        """Have rows folded as they are appended, also the next ones: not only when they settle.
+
+        Raises:
+            LedgerError: Not now.
+        """
+        if not self._projections.ready:
+            with self.transaction() as connection:
+                self._projections.settle(connection, TableReader(connection))
+
+    def become_city(self) -> None:
+        """Let it be a city's store from now on: an empty one, or one that is that already.
+
+        Raises:
+            LedgerError: A center's records lie there.
+        """
+        with self.transaction() as connection:
+            if not city.is_city(connection):
+                if last_seq(connection):
+                    raise LedgerError(
+                        f"{self._where()}: these are the records of a center; the city's store "
+                        "is one of its own (collector.store)"
+                    )
+                connection.execute(schema.meta.insert(), {"key": city.KIND, "value": city.CITY})
+                self._projections.forget()
+            connection.execute(city.INDEX)
 
     def rebuild(self) -> int:
         """Make the projections anew from the whole ledger, in one transaction; return its rows."""
@@ -324,15 +354,34 @@ class TableReader:
         """Return the config applied last."""
         return last_settings(self._connection)
 
+    def settings_of(self, center: str) -> Settings | None:
+        """Return the config that a center of the city applied last."""
+        applied = last_applied(self._connection, center)
+        return None if applied is None else applied.settings
+
+    def number_of(self, center: str) -> int:
+        """Return the number of a center of the city."""
+        table = schema.feed
+        query = sa.select(table.c.number).where(table.c.center == center)
+        found = self._connection.scalar(query)
+        assert found is not None, f"rows of {center}, and no feed"
+        return int(found)
+
     def _one(self, table: sa.Table, where: sa.ColumnElement[bool]) -> Record | None:
         row = self._connection.execute(sa.select(table).where(where)).mappings().first()
         return None if row is None else dict(row)
 
 
-def last_applied(connection: sa.Connection) -> SettingsApplied | None:
-    """Return the config that the ledger names as applied last, with what was recorded of it."""
+def last_applied(connection: sa.Connection, center: str | None = None) -> SettingsApplied | None:
+    """Return the config that the ledger names as applied last, with what was recorded of it.
+
+    Of a city's store: the last of all, or of ``center``.
+    """
     version, event = schema.config_version, schema.event
     newest = sa.select(version.c.event_id).order_by(version.c.applied.desc()).limit(1)
+    if center is not None:
+        own = city.name_in_city(center, "")
+        newest = newest.where(version.c.hash >= own, version.c.hash < own + _LAST)
     data = connection.scalar(
         sa.select(event.c.data).where(event.c.event_id == newest.scalar_subquery())
     )

@@ -176,7 +176,7 @@ async def test_a_talk_there_that_goes_on_is_known_again(tmp_path: Path) -> None:
 # --- the donor -----------------------------------------------------------------------------------
 
 
-async def asked(here: World) -> None:
+async def asked(here: World, brief: ev.ContactBrief | None = None) -> None:
     """Let sever keep anna free for centr's c9."""
     join(here, "sever", "centr")
     await here.said(
@@ -187,6 +187,7 @@ async def asked(here: World) -> None:
             queue=QueueId("passport"),
             waited_us=Micros(30 * SECOND),
             hold_us=Micros(3 * SECOND),
+            brief=brief,
         ),
         seconds=1,
     )
@@ -230,6 +231,16 @@ async def test_a_guest_rings_the_operator_and_hears_nothing_of_us() -> None:
         tell(here, "Hangup", 3, Uniqueid=HIM, Channel="PJSIP/gkc-guests-centr-1", Cause="17")
         await here.engine.drain()
         assert [(c.contact_id, c.party) for c in here.ended().values()] == [("r1", ev.Party.SYSTEM)]
+
+
+async def test_a_guest_is_spoken_to_in_the_language_he_has_chosen_at_home() -> None:
+    async with world(agents=["anna"]) as here:
+        await asked(here, ev.ContactBrief(language="en"))
+        call = await comes(here)
+        await call.got('EXEC "Dial"')
+        (arrived,) = [e for e in here.events() if isinstance(e, ev.GuestArrived)]
+        assert arrived.language == "en"
+        assert here.channel.calls.by_contact[ContactId("r1")].language == "en"
 
 
 async def test_a_guest_who_comes_too_late_rings_nobody() -> None:

@@ -33,6 +33,34 @@ def test_a_contact_is_told_to_the_second() -> None:
     ]
 
 
+def test_a_guest_comes_with_what_its_center_knows_of_it() -> None:
+    contact = full_contact()
+    asked = {
+        "kind": "gkc.guest.asked",
+        "ts": contact["started"],
+        "data": {
+            "owner": "sever",
+            "waited_us": 95_000_000,
+            "brief": {
+                "number": "2026-С-000123",
+                "language": "en",
+                "menu": [["main", "2"], ["passport", "1"]],
+                "past": [
+                    {"kind": "menu", "took_us": 7_000_000},
+                    {"kind": "talk", "took_us": 30_000_000, "queue": "tax", "agent_id": "anna"},
+                ],
+            },
+        },
+    }
+    bare = {**asked, "data": {"owner": "sever", "waited_us": 5_000_000}}
+    text = story({**contact, "owner": "sever", "origin": "c9", "events": [asked, bare]}, ZONE)
+    assert (
+        "its center asks for an operator: it has waited 1:35 there; language en; "
+        "menu: main 2, passport 1; menu 0:07; talk (anna) 0:30\n" in text
+    )
+    assert "it has waited 0:05 there\n" in text
+
+
 def test_a_parked_contact_a_place_and_a_priority_are_told() -> None:
     contact = full_contact()
     segments = [

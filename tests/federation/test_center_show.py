@@ -16,6 +16,7 @@ from gkc_engine.control.centers import ALONE, CenterMethods, center_rows
 from gkc_engine.control.pictures import Shared
 from gkc_engine.control.server import ControlServer
 from gkc_engine.federating import CenterMetrics, Joined
+from gkc_engine.federation.briefs import Briefs
 from gkc_engine.federation.messages import VERSION, Deny, Load, Message, QueueLoad, encode
 from gkc_engine.federation.owner import Counted
 from gkc_engine.federation.settings import (
@@ -103,7 +104,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def joined(node: Node, part: Part) -> Joined:
-    return Joined(part, node.link)
+    return Joined(part, node.link, Briefs())
 
 
 @pytest.fixture

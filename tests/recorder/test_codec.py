@@ -7,6 +7,7 @@ import pytest
 
 from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.overflow_events import Stage
 from gkc_engine.acd.settings import (
     AgentSettings,
     Medium,
@@ -57,6 +58,12 @@ def example(cls: type[Any]) -> Any:  # noqa: ANN401
         "newcomers": True,
         "slots": (0, 1),
         "not_asked": {"yug": "nobody_free"},
+        "brief": ev.ContactBrief(
+            number="2026-С-1",
+            language="en",
+            menu=(("main", "1"),),
+            past=(Stage(kind="talk", took_us=1, queue="q", agent_id="anna"),),
+        ),
         "diff": ("queues.tax.timeout 20s → 15s",),
     }
     values: dict[str, Any] = {}

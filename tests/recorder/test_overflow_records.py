@@ -57,6 +57,7 @@ def asked(play: Play, guest: ContactId = GUEST) -> None:
             queue=LAW,
             waited_us=seconds(40),
             hold_us=seconds(3),
+            brief=ev.ContactBrief(number="2026-С-000123", language="en"),
         )
     )
 
@@ -65,7 +66,6 @@ def came(play: Play, guest: ContactId = GUEST) -> None:
     play.say(
         ev.GuestArrived(
             contact_id=guest,
-            number="2026-С-000123",
             citizen="KEY",
             language="en",
             uniqueid="leg-1",

@@ -83,11 +83,12 @@ class Guests:
 
     async def _come(self, token: ContactToken, agi: AgiSession) -> None:
         channel = self._channel
+        view = channel.contact(token.reservation_id)
         call = Call(
             contact_id=token.reservation_id,
             leg=agi.uniqueid,
             channel=agi.channel,
-            language=channel.plan.language,
+            language=(view.language if view is not None else "") or channel.plan.language,
             guest=True,
             noticed=True,  # his own center records, and has told him
         )

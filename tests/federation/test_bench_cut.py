@@ -1,0 +1,32 @@
+"""The bench of a cut line does not rot: a little of it for real."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.centers_cut import cuts, routing, tell
+
+
+async def test_both_engines_route_and_a_cut_is_noticed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await routing(tmp_path / "routing", blocks=1, rounds=5)
+    await cuts(tmp_path / "cuts", 1)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    told = [json.loads(line) for line in lines]
+    assert [(one["what"], one.get("phase")) for one in told] == [
+        ("routing", "joined"),
+        ("routing", "cut"),
+        ("cut", None),
+        ("resumed", None),
+    ]
+    assert 2 < told[2]["max_s"] < 15, "three seconds of silence, and no sooner"
+
+
+def test_a_slower_engine_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tell("cut", {"alone": [1.0] * 9, "linked": [1.1] * 9})
+    assert not tell("cut", {"alone": [1.0] * 9, "linked": [1.2] * 9})
+    assert json.loads(capsys.readouterr().out.splitlines()[1])["ratio_p50"] == 1.2
