@@ -163,14 +163,14 @@ def _url(leaf: Leaf, user: str) -> str:
 
 def _common(name: str, host: str, port: int, store: Path) -> str:
     # Acknowledged is on the disk: by default it would get there within two minutes. A line that was
-    # cut without a word is given up within 6 s; by default it would be within 6 minutes.
+    # cut without a word is given up within 4 s; by default it would be within 6 minutes.
     return f"""\
 listen: "{host}:{port}"
 server_name: {_text(name)}
 max_payload: {PAYLOAD_MAX}
 write_deadline: 5s
-ping_interval: "2s"
-ping_max: 2
+ping_interval: "1s"
+ping_max: 3
 jetstream {{store_dir: {_text(str(store))}, domain: {_text(name)}, sync_interval: always}}"""
 
 

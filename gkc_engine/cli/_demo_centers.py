@@ -174,12 +174,16 @@ def table(row: dict[str, Any]) -> list[str]:
     columns = {"city": row, **row["centers"]}
 
     def text(name: str, cells: Sequence[object]) -> str:
-        return f"{name:24}" + "".join(f"{'-' if c is None else c!s:>10}" for c in cells)
+        return f"{name:26}" + "".join(f"{'-' if c is None else c!s:>10}" for c in cells)
 
     lines = [text("", list(columns))]
     lines += [text(name, [one.get(name) for one in columns.values()]) for name in FIGURES]
     for how in ("with_overflow", "without_overflow"):
         for figure in ("answered", "mean_s", "p90_s"):
             cells = [one["waits"][how][figure] for one in columns.values()]
-            lines.append(text(f"{how} {figure}"[:24], cells))
+            lines.append(text(f"{how} {figure}", cells))
+    records = row["city_records"]
+    if records is not None:
+        kept = f"{records['rows']} rows, {records['contacts']} contacts"
+        lines.append(f"the city's records: {kept}, {records['differences']} differences")
     return lines

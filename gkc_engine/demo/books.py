@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -105,7 +105,7 @@ def hands_of(
 ) -> dict[str, list[Hand]]:
     """Return whose phones each citizen talked on, by the call's id, as the phones tell it.
 
-    ``unheard``: whether a phone was answered for nobody, and so is left out.
+    ``unheard``: whether a phone was answered for nobody; it has no talk then.
 
     A phone's account code is ``PHONE/ACT/TO/STATUS`` (the outside world's extensions.conf). Its
     leg bears the citizen's number; only whom a colleague asked sees that colleague's instead, and
@@ -129,9 +129,8 @@ def hands_of(
         talk_us = Micros(round(float(row[_BILLSEC]) * SECOND))
         mine = hands.setdefault(call_id, [])
         hand = Hand(phone=phone, talk_us=talk_us, begun_s=at)
-        if unheard(hand):
-            continue
-        mine.append(hand)
+        # That it was answered may still have come through later, when the line was whole again.
+        mine.append(replace(hand, talk_us=Micros(0)) if unheard(hand) else hand)
         if (act, status) == (PhoneAct.ASK, _DONE):
             # How long they went on is known to the colleague's leg alone; long enough.
             mine.append(Hand(phone=to, talk_us=talk_us))

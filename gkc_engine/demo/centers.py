@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import os
 import random
 import secrets
 import signal
@@ -24,6 +23,7 @@ from gkc_engine.demo import note
 from gkc_engine.demo.account import Hand
 from gkc_engine.demo.centers_account import CityAccount, city_account
 from gkc_engine.demo.centers_net import Net
+from gkc_engine.demo.centers_note import about, pids
 from gkc_engine.demo.centers_plan import (
     AFTER_S,
     BUS_VARIABLE,
@@ -36,6 +36,7 @@ from gkc_engine.demo.centers_plan import (
     make_own,
     staff_of,
 )
+from gkc_engine.demo.centers_records import CityRecords, city_records, wrong_of
 from gkc_engine.demo.centers_seen import CentersScreen, Seen
 from gkc_engine.demo.city import RTP_STARTS, Ports
 from gkc_engine.demo.run import WATCH_EVERY_S, prepare
@@ -70,6 +71,7 @@ class CentersDemo:
         self._control: ControlServer | None = None
         self._noted: dict[str, int | None] = {}
         self.net: Net
+        self.records: CityRecords
         self.world: OutsideWorld
 
     async def run(self) -> CityAccount | None:
@@ -89,11 +91,19 @@ class CentersDemo:
                 await self._live()
                 if options.seconds is None:
                     return None
-                await asyncio.gather(*(s.settled(self.screen) for s in self.sites.values()))
+                records = await self._settled()
             finally:
                 # Also when Ctrl-C comes now: nothing of ours outlives us.
                 await asyncio.shield(self._stop())
-            return self.account(since)
+            return self.account(since, records)
+
+    async def _settled(self) -> list[dict[str, Any]]:
+        """Wait until all is on record, in the centers and in the city; return how they compare."""
+        for name in self.net.parted:
+            self._line(name, whole=True)  # What happened meanwhile is to arrive.
+        await asyncio.gather(*(site.settled(self.screen) for site in self.sites.values()))
+        self.screen.say("comparing the city's records with the centers'")
+        return await self.records.compared()
 
     def kill(self) -> None:
         """End every process at once: for those who press Ctrl-C twice."""
@@ -101,7 +111,8 @@ class CentersDemo:
             self.world.asterisk.signal(signal.SIGKILL)
         for site in self.sites.values():
             site.kill()
-        if hasattr(self, "net"):
+        if hasattr(self, "records"):
+            self.records.kill()
             self.net.kill()
 
     # --- start -----------------------------------------------------------------------------
@@ -120,6 +131,8 @@ class CentersDemo:
         self.net = Net(options.folder / "bus", sip_ports, self.clock.now)
         for plan in CENTERS:
             self.sites[plan.name] = self._site(plan, ports[plan.name])
+        config = self.sites[CENTERS[0].name].city.folder
+        self.records = CityRecords(config, options.folder / "city", options.sockets)
 
     def _site(self, plan: CenterPlan, ports: Ports) -> Site:
         options, source, first = self.options, self.source, plan is CENTERS[0]
@@ -127,6 +140,8 @@ class CentersDemo:
             nats_port=self.net.leaf_ports[plan.name],
             sip_port=ports.sip,
             trunks=self.net.trunks(plan.name),
+            hub_port=self.net.hub_port if first else None,
+            hub_secrets=self.net.secret_files() if first else {},
         )
         return Site(
             SiteOptions(
@@ -160,7 +175,7 @@ class CentersDemo:
             *(site.city.start_asterisk() for site in sites),
         )
         say(f"starting {len(sites)} engines")
-        await together(*(site.start_engine() for site in sites))
+        await together(self.records.start(), *(site.start_engine() for site in sites))
         await self._serve_lines()
         self._link_sockets()
         self._write_note()
@@ -180,49 +195,23 @@ class CentersDemo:
             link.symlink_to(socket_path(site.city.sockets))
 
     def _pids(self) -> dict[str, int | None]:
-        first = next(iter(self.sites.values()))
-        pids: dict[str, int | None] = {"demo": os.getpid(), **first.pids()}
-        pids["outside"] = self.world.asterisk.pid
-        for name, site in self.sites.items():
-            pids |= {f"{name} {what}": pid for what, pid in site.pids().items()}
-        return {**pids, **self.net.pids()}
+        return {
+            **pids(self.sites, self.net, self.world),
+            "collector": self.records.pid,
+        }
 
     def _write_note(self) -> None:
-        world, options, net = self.world, self.options, self.net
-        first = next(iter(self.sites.values()))
         self._noted = self._pids()
         note.write(
-            options.note,
+            self.options.note,
             {
                 note.PIDS: self._noted,
-                "ports": {
-                    **dataclasses.asdict(first.city.ports),
-                    "outside_sip": world.sip_port,
-                    "outside_ami": world.ami.port,
-                    "hub": net.hub_port,
-                },
-                "citizen": {"user": CITIZEN, "password": first.password, "dial": first.number},
+                **about(self.sites, self.net, self.world),
                 "run": self.run_id,
-                "seed": options.seed,
-                "calls": str(world.asterisk.calls_csv),
-                **first.note(),
-                "centers": {name: self._about(name, site) for name, site in self.sites.items()},
-                "lines": str(options.sockets / LINES_SOCKET),
+                "seed": self.options.seed,
+                "lines": str(self.options.sockets / LINES_SOCKET),
             },
         )
-
-    def _about(self, name: str, site: Site) -> dict[str, Any]:
-        return {
-            note.PIDS: {**site.pids(), "leaf": self.net.leaves[name].pid},
-            "ports": {
-                **dataclasses.asdict(site.city.ports),
-                "leaf": self.net.leaf_ports[name],
-                "trunks": self.net.trunks(name),
-            },
-            "run": site.options.run,
-            "calls": str(site.city.asterisk.calls_csv),
-            **site.note(),
-        }
 
     def _tell(self) -> None:
         say = self.screen.say
@@ -235,6 +224,7 @@ class CentersDemo:
         say(f"be an operator of {first.name}: user {login['user']}, the same password; dial *45")
         say("look: gkc center show --live, gkc queue show; of another center:")
         say(f"  gkc queue show --config {_short(other.city.folder)}")
+        say("the city's records: gkc city show, gkc --city report day, gkc records verify --city")
         say(f"cut a line, and mend it: gkc demo cut {other.name}, gkc demo heal {other.name}")
 
     # --- lines -----------------------------------------------------------------------------
@@ -272,6 +262,7 @@ class CentersDemo:
             ),
             *(self._engine_ended(site) for site in sites),
             self.net.revive(self.screen.say),
+            self.records.revive(self.screen.say),
             self._calls(),
         )
 
@@ -322,32 +313,41 @@ class CentersDemo:
     # --- the end ---------------------------------------------------------------------------
 
     async def _stop(self) -> None:
-        """Stop everything within 5 s: citizens and phones first, Asterisks and NATS last."""
+        """Stop everything within 5 s: Asterisks and NATS last.
+
+        Whatever is to be accounted for is on record by now, so nobody waits for citizens to go.
+        """
         if not self.sites:
             return
         cities = [site.city for site in self.sites.values()]
         try:
             if self._control is not None:
                 await self._control.close()
-            await self.world.stop()
-            await asyncio.gather(*(city.stop_engine(grace_s=1.6) for city in cities))
+            engines = [city.stop_engine(grace_s=1.6) for city in cities]
+            await asyncio.gather(self.world.stop(), *engines)
             last = [city.asterisk.stop(grace_s=1.0) for city in cities]
-            await asyncio.gather(self.net.stop(), *last)
+            await asyncio.gather(self.records.stop(), self.net.stop(), *last)
         finally:
             self.kill()
             for site in self.sites.values():
                 socket_path(self.options.sockets, site.city.folder).unlink(missing_ok=True)
             note.remove(self.options.note)
 
-    def account(self, since: Instant) -> CityAccount:
-        """Compare the outside world's list of this run with all engines' records."""
+    def account(self, since: Instant, records: list[dict[str, Any]]) -> CityAccount:
+        """Compare the outside world's list of this run with all engines' records.
+
+        ``records``: how the city's compare with theirs (`CityRecords.compared`).
+        """
         accounts = {
             name: site.account(
                 since, self.screen, self._phones_of(name), partial(self._unheard, name)
             )
             for name, site in self.sites.items()
         }
-        return city_account(accounts, self.world.asterisk.calls_csv)
+        whole = city_account(accounts, self.world.asterisk.calls_csv)
+        whole.records = city_records(records)
+        whole.wrong += [wrong for row in records if (wrong := wrong_of(row))]
+        return whole
 
     def _unheard(self, called: str, hand: Hand) -> bool:
         """Whether a phone was answered into a line that was cut: ``called`` never learned it."""

@@ -64,6 +64,19 @@ class Net:
         self.hub = BusProcess(hub_text(hub), folder / "hub", self.hub_port)
         self.leaves: dict[str, BusProcess] = {}
 
+    def secret_files(self) -> dict[str, str]:
+        """Write down by which secret each center's records are read on the hub.
+
+        Return a reference to each, which whoever verifies the records can follow, too.
+        """
+        folder = self._folder.resolve() / "secrets"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, secret in self.hub_secrets.items():
+            path = folder / name
+            path.touch(mode=0o600)
+            path.write_text(secret, encoding="utf-8")
+        return {name: f"file:{folder / name}" for name in self.hub_secrets}
+
     def trunks(self, center: str) -> dict[str, int]:
         """Return the port by which ``center`` calls each of the others."""
         return {other: self._port(center, other) for other in self.names if other != center}

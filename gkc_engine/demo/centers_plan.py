@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gkc_engine.bus.config import LINK_USER
+from gkc_engine.bus.config import LINK_USER, RECORDS_USER
 from gkc_engine.config.models import Config
 from gkc_engine.demo.tree import Document
 from gkc_engine.plans import may_serve
 
 LINES_SOCKET: Final = "demo.sock"
 """Where ``gkc demo cut`` and ``heal`` find the demo, beside ``demo.json``."""
+
+CITY_STORE: Final = "city.sqlite"
+"""The records of all centers, under the state of the collector."""
 
 TOKEN_VARIABLE: Final = "GKC_DEMO_TOKEN_KEY"
 BUS_VARIABLE: Final = "GKC_DEMO_BUS_SECRET"
@@ -107,6 +110,10 @@ class Ways:
     """Its own."""
     trunks: Mapping[str, int]
     """Center -> the port by which it is called."""
+    hub_port: int | None = None
+    """Of the hub, for the collector; only the city's center has one."""
+    hub_secrets: Mapping[str, str] = field(default_factory=dict)
+    """Center -> a reference to the secret of its records on the hub."""
 
 
 def staff_of(plan: CenterPlan, config: Config) -> frozenset[str]:
@@ -137,6 +144,8 @@ def make_own(plan: CenterPlan, staff: Collection[str], ways: Ways, document: Doc
             operators[name]["interface"] = f"{kind}/{plan.phones}{phone}"
     if "pbx" in document:
         document.update(_sections(plan, ways))
+        if ways.hub_port is not None:
+            document["collector"] = _collector(ways)
 
 
 def _sections(plan: CenterPlan, ways: Ways) -> dict[str, Any]:
@@ -152,6 +161,7 @@ def _sections(plan: CenterPlan, ways: Ways) -> dict[str, Any]:
             "user": LINK_USER,
             "secret": f"env:{BUS_VARIABLE}",
             "token_key": f"env:{TOKEN_VARIABLE}",
+            "records": {"user": RECORDS_USER, "secret": f"env:{BUS_VARIABLE}"},
             "keep_free": KEEP_FREE,
             "sl_min": DONOR_SL_MIN,
             "centers": centers,
@@ -167,4 +177,12 @@ def _sections(plan: CenterPlan, ways: Ways) -> dict[str, Any]:
                 "penalties": {CENTERS[0].name: CITY_PENALTY},
             }
         ],
+    }
+
+
+def _collector(ways: Ways) -> dict[str, Any]:
+    return {
+        "nats": f"nats://127.0.0.1:{ways.hub_port}",
+        "store": {"path": CITY_STORE},
+        "centers": dict(ways.hub_secrets),
     }

@@ -30,6 +30,9 @@ from gkc_engine.pbx.render import render_standalone
 
 SECRET_VARIABLE = "GKC_AMI_SECRET"
 
+NOT_HERE = (*("pbx", "metrics", "mail", "reports", "store", "federation", "overflow", "collector"),)
+"""Sections of a real center that its copy must not have: they lead to the real city."""
+
 
 RTP_PORTS = 6000
 """Of one city: 1 500 calls, four ports each."""
@@ -124,7 +127,7 @@ class City:
         Nothing is to be sent, nothing written where a real center has its records, and no other
         center of a real city asked.
         """
-        for key in ("pbx", "metrics", "mail", "reports", "store", "federation", "overflow"):
+        for key in NOT_HERE:
             document.pop(key, None)
         for key in ("level", "parent", "status"):  # Of no use without the others.
             document.get("center", {}).pop(key, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from gkc_engine.config.models import Config
 from gkc_engine.demo.account import Account, Hand, Record, compare
 from gkc_engine.demo.centers_account import CityAccount, added, at_once, city_report
 from gkc_engine.demo.centers_plan import CENTERS, NAMES, CenterPlan, Ways, make_own, staff_of
+from gkc_engine.demo.centers_records import city_records, wrong_of
 from gkc_engine.demo.centers_seen import Seen
 from gkc_engine.demo.setup import quicker
 from gkc_engine.demo.tree import Document, copy_tree
@@ -157,6 +159,7 @@ def talk(phone: str, begun_s: float, talk_s: float) -> Hand:
         ([talk("1205", 12, 5), talk("201", 10, 5)], True),
         ([talk("201", 10, 20), talk("1205", 12, 2), talk("202", 20, 5)], True),
         ([talk("201", 10, 20), talk("1205", 12, 0.5)], False),  # a blink
+        ([talk("201", 10, 20), talk("1205", 12, 0.5), talk("202", 20, 5)], True),
         ([talk("201", 10, 5), Hand(phone="291", talk_us=Micros(5 * SECOND))], False),
     ],
 )
@@ -171,6 +174,54 @@ def test_at_once_is_what_any_two_talks_are(drawn: list[tuple[int, int]]) -> None
         min(a + b, c + d) - max(a, c) for n, (a, b) in enumerate(drawn) for c, d in drawn[n + 1 :]
     ]
     assert bool(at_once({"x": talks})) == any(shared > 1 for shared in pairs)
+
+
+# --- the city's records ---------------------------------------------------------------------------
+
+
+def compared(**changed: object) -> dict[str, Any]:
+    """Return a row of ``gkc records verify --city --json``, of a center with nothing wrong."""
+    counts = {"rows": 100, "begun in": 7, "begun out": 2, "begun guest": 3, "ended in answered": 7}
+    row = {
+        "center": "sever",
+        "answered": True,
+        "problem": "",
+        "differences": {},
+        "behind_rows": 0,
+        "counts": counts,
+        "center_counts": dict(counts),
+    }
+    return row | changed
+
+
+def test_the_citys_records_are_counted_once() -> None:
+    found = city_records([compared(), compared(center="yug")])
+    assert (found["rows"], found["contacts"], found["differences"]) == (200, 18, 0)
+    assert found["centers"]["yug"] == {
+        "rows": 100,
+        "city_rows": 100,
+        "contacts": 9,  # a guest is another center's contact
+        "city_contacts": 9,
+        "differences": 0,
+        "behind": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ""),
+        ({"answered": False, "problem": "no reply", "center_counts": None}, "does not answer"),
+        ({"behind_rows": 5}, "lacks 5 rows of sever"),
+        ({"differences": {"rows": {"center": 100, "city": 99}}}, "of sever differ"),
+        ({"problem": "another ledger"}, "another ledger"),
+    ],
+)
+def test_what_is_wrong_with_them_is_said(changed: dict[str, object], said: str) -> None:
+    row = compared(**changed)
+    assert said in wrong_of(row)
+    assert bool(wrong_of(row)) == bool(said)
+    assert city_records([row])["differences"] == len(row["differences"])
 
 
 # --- the outside world ----------------------------------------------------------------------------
@@ -201,7 +252,9 @@ def test_three_centers_fit_into_a_terminal(width: int) -> None:
     lines = drawn.get().splitlines()
     assert max(map(len, lines)) <= width
     assert any("sever" in text and "CUT" in text and "0:12" in text for text in lines)
-    assert any("yug" in text and "no engine" in text for text in lines)
+    (away,) = [text for text in lines if "yug" in text]
+    assert "no engine" in away
+    assert not any(char.isdigit() for char in away), "what it was is not what it is"
 
 
 def test_a_line_tells_who_is_cut_off_and_whose_engine_is_away() -> None:
