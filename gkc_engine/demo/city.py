@@ -56,6 +56,11 @@ class Ports:
         """The last of the RTP ports."""
         return self.rtp_start + RTP_PORTS - 1
 
+    def shares(self, other: Ports) -> bool:
+        """Whether something of both would listen at one port; sound apart."""
+        mine, theirs = ({p.sip, p.ami, p.agi, p.metrics} for p in (self, other))
+        return bool(mine & theirs)
+
     @classmethod
     def usual(cls) -> Ports:
         """Return the default ports."""
