@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from gkc_engine.errors import ConfigError, GkcError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("gkc_engine.cli.demo:demo", "The whole city on this machine."),
+    "demo": ("gkc_engine.cli.demo:app", "The whole city on this machine."),
     "test": ("gkc_engine.cli.test:run_checks", "Install what the tests need and run them."),
     "check": ("gkc_engine.cli.check:check", "Find every mistake in a folder of configuration."),
     "run": ("gkc_engine.cli.run:run", "Run the engine of one center."),
