@@ -84,6 +84,8 @@ class Citizen:
     patience: int
     present: bool = True
     answers: int = 0
+    most: int = 1
+    """So many answers at most: one more each time he is handed on, and each time he comes back."""
     with_whom: set[tuple[str, AgentId]] = field(default_factory=set)
     """Operators he is connected with at this moment."""
 
@@ -111,10 +113,13 @@ class Center:
     # --- what the protocol asks (``Sight``) -----------------------------------------------------
 
     def loads(self) -> dict[QueueId, QueueLoad]:
-        view = self.acd.queue_view(QUEUE)
+        return {queue.queue_id: self._load(queue.queue_id) for queue in self.settings.queues}
+
+    def _load(self, queue: QueueId) -> QueueLoad:
+        view = self.acd.queue_view(queue)
         assert view is not None
-        ready = max(0, view.ready - self.part.keep_free)
-        return {QUEUE: QueueLoad(wait_us=0, ready=ready, waiting=view.waiting)}
+        kept = 0 if queue in self.part.second_lines else self.part.keep_free
+        return QueueLoad(wait_us=0, ready=max(0, view.ready - kept), waiting=view.waiting)
 
     def state(self) -> State:
         return State.NORMAL
@@ -218,6 +223,7 @@ class City:
         operators: dict[str, int],
         rules: dict[str, tuple[OverflowRule, ...]],
         keep_free: int = 0,
+        second_lines: frozenset[QueueId] = frozenset(),
     ) -> None:
         self.random = Random(seed)
         self.faults, self.now = faults, START
@@ -237,12 +243,13 @@ class City:
             name: Center(
                 self,
                 name,
-                _settings(n),
+                self.settings_of(name, n),
                 FederationSettings(
                     center=name,
                     rules=rules.get(name, ()),
                     peers=tuple(other for other in names if other != name),
                     keep_free=keep_free,
+                    second_lines=second_lines,
                 ),
             )
             for name, n in operators.items()
@@ -252,6 +259,11 @@ class City:
             center.tell(ev.SettingsApplied(settings=center.settings))
             for agent in center.settings.agents:
                 center.tell(ev.AgentLoggedIn(agent_id=agent.agent_id))
+
+    def settings_of(self, name: str, operators: int) -> Settings:
+        """Return what a center with so many operators is like."""
+        del name
+        return _settings(operators)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -559,7 +571,8 @@ class City:
     def watch(self, center: Center, command: cmd.Command) -> None:
         match command:
             case cmd.GrantReservation():
-                if self._free_then <= center.part.keep_free:
+                kept = 0 if command.queue in center.part.second_lines else center.part.keep_free
+                if self._free_then <= kept:
                     self.broken.append(f"{center.name} gave its last {self._free_then}")
                 if command.contact_id not in self.citizens:
                     self.broken.append(f"{center.name}: a guest is sent on: {command.contact_id}")
@@ -570,7 +583,7 @@ class City:
                     self.broken.append(
                         f"{command.contact_id} is {command.disposition}, answers {citizen.answers}"
                     )
-                if citizen.answers > 1:
+                if citizen.answers > citizen.most:
                     self.broken.append(f"{command.contact_id} was answered {citizen.answers} times")
             case _:
                 pass
