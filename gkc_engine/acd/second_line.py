@@ -83,8 +83,12 @@ def forget(contact: Contact) -> None:
 def overdue(world: World, contact: Contact) -> None:
     """Nobody has answered in time: back at once, or when the ring that is open comes to nothing."""
     contact.back_at, contact.back_due = None, True
-    if contact.state is ContactState.WAITING and is_due(world, contact):
+    if contact.state is not ContactState.WAITING:
+        return
+    if is_due(world, contact):
         give_back(world, contact, SegmentOutcome.RETURNED, None, NOT_ANSWERED)
+    else:
+        forget(contact)  # It was moved away, or there is no queue any more to go back to.
 
 
 def is_due(world: World, contact: Contact) -> bool:
@@ -105,8 +109,10 @@ def come_back(world: World, contact: Contact) -> None:
     """Let the contact wait at its old place, or at the one that it had before the second line."""
     if is_due(world, contact):
         give_back(world, contact, SegmentOutcome.RETURNED, None, NOT_ANSWERED)
-    else:
-        contacts.come_back(world, contact)
+        return
+    if contact.back_due:
+        forget(contact)
+    contacts.come_back(world, contact)
 
 
 def give_back(

@@ -15,7 +15,7 @@ from gkc_engine.acd.guests import NO_RESERVATION
 from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import ContactView
 from gkc_engine.errors import PeerError
-from gkc_engine.federation.messages import Ask, Load, decode
+from gkc_engine.federation.messages import Ask, Deny, Load, decode
 from gkc_engine.federation.protocol import EVERYBODY, Send
 from gkc_engine.ids import SECOND, AgentId, ContactId, is_abroad
 
@@ -40,8 +40,8 @@ class Heard:
     """Life and number of the last load."""
     load: Load | None = None
     at: int = -FRESH
-    asked: int = 0
-    """Operators asked for since."""
+    asked: set[str] = field(default_factory=set)
+    """Reservations asked for since, and not denied."""
 
 
 @dataclass(slots=True)
@@ -69,12 +69,14 @@ class Watch:
             return
         peer = center.federation.peers.get(message.center)
         heard = self._of(center, message.center)
+        if isinstance(message.body, Deny):
+            heard.asked.discard(message.body.reservation_id)
         if peer is None or peer.load is heard.load:
             return
         place = message.epoch, message.seq
         if place <= heard.place:
             self._says(f"{center.name} believes {message.center} {place} after {heard.place}")
-        heard.place, heard.load, heard.at, heard.asked = place, peer.load, self.city.now, 0
+        heard.place, heard.load, heard.at, heard.asked = place, peer.load, self.city.now, set()
 
     def _of(self, center: Center, other: str) -> Heard:
         return self._heard.setdefault((center.name, center.life, other), Heard())
@@ -89,13 +91,13 @@ class Watch:
     def _asks(self, center: Center, other: str, ask: Ask) -> None:
         heard, now = self._of(center, other), self.city.now
         load = None if heard.load is None else heard.load.queues.get(ask.queue)
-        heard.asked += 1
+        heard.asked.add(ask.reservation_id)
         who = f"{center.name} asks {other}"
         if load is None or now - heard.at > FRESH:
             self._says(f"{who}, of whom nothing is known")
-        elif heard.asked > load.ready:
-            self._says(f"{who} for {heard.asked} operators, {load.ready} were free")
-        elif load.sl_milli is not None and load.sl_milli < center.part.rules[0].donor_sl_min_milli:
+        elif len(heard.asked) > load.ready:
+            self._says(f"{who} for {len(heard.asked)} operators, {load.ready} were free")
+        elif load.sl_milli is not None and load.sl_milli < _floor(center, ask):
             self._says(f"{who}, whose level is {load.sl_milli}")
         quiet = self._no_sign.get((center.name, center.life, other))
         if quiet is not None and now < quiet + LEFT_ALONE:
@@ -141,7 +143,8 @@ class Watch:
                 pass
 
     def _grants(self, center: Center, grant: cmd.GrantReservation) -> None:
-        if self._free <= center.part.keep_free:
+        kept = 0 if grant.queue in center.part.second_lines else center.part.keep_free
+        if self._free <= kept:
             self._says(f"{center.name} gave its last {self._free}")
         if grant.contact_id not in self.city.citizens:
             self._says(f"{center.name}: a guest is sent on: {grant.contact_id}")
@@ -167,6 +170,9 @@ class Watch:
 
     def _offers(self, center: Center, offer: cmd.OfferContact) -> None:
         (agent,) = offer.agent_ids
+        view = center.acd.contact_view(offer.contact_id)
+        if view is None or not self.city.may_serve(view, agent):
+            return
         came = self.city.citizens[offer.contact_id].came
         for contact_id in self._waiting(center, agent):
             if self.city.citizens[contact_id].came < came:
@@ -179,7 +185,8 @@ class Watch:
             view = center.acd.contact_view(contact_id)
             failed = self._failed.get((contact_id, agent))
             barred = failed is not None and self.city.now <= failed + SAME_AGENT
-            if view is not None and view.state is ContactState.WAITING and not barred:
+            waits = view is not None and view.state is ContactState.WAITING and not barred
+            if view is not None and waits and self.city.may_serve(view, agent):
                 found.append(contact_id)
         return found
 
@@ -188,7 +195,7 @@ class Watch:
         answered = ended.answered is not None
         if answered is not (citizen.answers > 0):
             self._says(f"{ended.contact_id} is {ended.disposition}, answers {citizen.answers}")
-        if citizen.answers > 1:
+        if citizen.answers > citizen.most:
             self._says(f"{ended.contact_id} was answered {citizen.answers} times")
 
     # --- at the end -----------------------------------------------------------------------------
@@ -206,6 +213,11 @@ class Watch:
                 view = center.acd.agent_view(agent_id)
                 if view is None or not view.can_take:
                     self._says(f"{name}: {agent_id} is not free: {view}")
+
+
+def _floor(center: Center, ask: Ask) -> int:
+    """Return the level below which the rule for a queue sends nobody to a center."""
+    return next(r.donor_sl_min_milli for r in center.part.rules if ask.queue in r.queues)
 
 
 def _is_sent(view: ContactView | None) -> bool:

@@ -19,6 +19,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settings
 from gkc_engine.acd.state import ContactState
+from gkc_engine.acd.views import ContactView
 from gkc_engine.federation.messages import QueueLoad
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.protocol import EVERYBODY, HEARD, Federation, Send
@@ -91,6 +92,8 @@ class Citizen:
     patience: int
     present: bool = True
     answers: int = 0
+    most: int = 1
+    """So many answers at most: one more each time he is handed on, and each time he comes back."""
     with_whom: set[tuple[str, AgentId]] = field(default_factory=set)
     """Operators he is connected with at this moment."""
 
@@ -118,12 +121,14 @@ class Center:
     # --- what the protocol asks (``Sight``) -----------------------------------------------------
 
     def loads(self) -> dict[QueueId, QueueLoad]:
-        view = self.acd.queue_view(QUEUE)
+        return {queue.queue_id: self._load(queue.queue_id) for queue in self.settings.queues}
+
+    def _load(self, queue: QueueId) -> QueueLoad:
+        view = self.acd.queue_view(queue)
         assert view is not None
-        ready = max(0, view.ready - self.part.keep_free)
-        return {
-            QUEUE: QueueLoad(wait_us=0, ready=ready, waiting=view.waiting, sl_milli=self.level())
-        }
+        kept = 0 if queue in self.part.second_lines else self.part.keep_free
+        ready = max(0, view.ready - kept)
+        return QueueLoad(wait_us=0, ready=ready, waiting=view.waiting, sl_milli=self.level())
 
     def level(self) -> int | None:
         """Return the service level of now, which comes and goes as it likes."""
@@ -233,6 +238,7 @@ class City:
         operators: dict[str, int],
         rules: dict[str, tuple[OverflowRule, ...]],
         keep_free: int = 0,
+        second_lines: frozenset[QueueId] = frozenset(),
     ) -> None:
         self.seed, self.random = seed, Random(seed)
         self.faults, self.now = faults, START
@@ -253,13 +259,14 @@ class City:
             name: Center(
                 self,
                 name,
-                _settings(n),
+                self.settings_of(name, n),
                 FederationSettings(
                     center=name,
                     rules=rules.get(name, ()),
                     peers=tuple(other for other in names if other != name),
                     keep_free=keep_free,
                     own_sl_min_milli=OWN_LEVEL_MIN.get(name, 0),
+                    second_lines=second_lines,
                 ),
             )
             for name, n in operators.items()
@@ -269,6 +276,16 @@ class City:
             center.tell(ev.SettingsApplied(settings=center.settings))
             for agent in center.settings.agents:
                 center.tell(ev.AgentLoggedIn(agent_id=agent.agent_id))
+
+    def may_serve(self, view: ContactView, agent: AgentId) -> bool:
+        """Whether an operator is one of those for whom a contact waits, in its turn."""
+        del view, agent
+        return True
+
+    def settings_of(self, name: str, operators: int) -> Settings:
+        """Return what a center with so many operators is like."""
+        del name
+        return _settings(operators)
 
     # --- time -----------------------------------------------------------------------------------
 
