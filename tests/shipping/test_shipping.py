@@ -146,10 +146,10 @@ async def test_a_city_store_put_back_from_a_copy_asks_for_what_it_lacks(
     async with buses(tmp_path / "bus", TWO) as city:
         shippers = [shipper_of(city, store, name) for name, store in stores.items()]
         first = collector_of(city, TWO, tmp_path)
-        async with running(first, *shippers):
+        async with running(first, *shippers) as tasks:
             await arrived(first, stores)
             first.request_stop()
-            await until(lambda: not (tmp_path / "city.sqlite-wal").exists(), BETWEEN_S)
+            await tasks[0]
             shutil.copy(tmp_path / "city.sqlite", tmp_path / "copy.sqlite")
             second = collector_of(city, TWO, tmp_path)
             async with running(second):
