@@ -74,7 +74,10 @@ def _config(folder: Path, name: str) -> Path:
             ("numbers:\n", f'numbers:\n  "{EXPERTS}": {{queue: experts}}\n'),
             ("skills: {passport: Паспорта", "skills: {expert: Эксперт, passport: Паспорта"),
             ("    title: Паспорта\n", "    title: Паспорта\n    service: mvd\n"),
-            ("    timeout: 5s\n    wrapuptime: 0s", "    timeout: 3s\n    wrapuptime: 0s"),
+            (
+                "    timeout: 5s\n    wrapuptime: 0s",
+                "    timeout: 3s\n    wrapuptime: 0s\n    transfer_codes: true",
+            ),
             ("operators:\n", f"{_QUEUE}operators:\n"),
         ):
             text = text.replace(old, new, 1)
