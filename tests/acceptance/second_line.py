@@ -23,7 +23,7 @@ from gkc_engine.config.loader import load_config
 from gkc_engine.control.day import DayCounters
 from gkc_engine.federation.link import Link
 from gkc_engine.federation.settings import CenterEntry, LinkSettings, Part
-from gkc_engine.ids import AgentId, ContactId
+from gkc_engine.ids import SECOND, AgentId, ContactId
 from gkc_engine.pbx.install import Install
 from tests.acceptance.centers import Center
 from tests.acceptance.harness import CONFIG, until
@@ -74,7 +74,10 @@ def _config(folder: Path, name: str) -> Path:
             ("numbers:\n", f'numbers:\n  "{EXPERTS}": {{queue: experts}}\n'),
             ("skills: {passport: Паспорта", "skills: {expert: Эксперт, passport: Паспорта"),
             ("    title: Паспорта\n", "    title: Паспорта\n    service: mvd\n"),
-            ("    timeout: 5s\n    wrapuptime: 0s", "    timeout: 3s\n    wrapuptime: 0s"),
+            (
+                "    timeout: 5s\n    wrapuptime: 0s",
+                "    timeout: 3s\n    wrapuptime: 0s\n    transfer_codes: true",
+            ),
             ("operators:\n", f"{_QUEUE}operators:\n"),
         ):
             text = text.replace(old, new, 1)
@@ -149,6 +152,16 @@ class Two:
         """Let specialists of the city come to work, and the okrug know it."""
         await self.donor.login(*agents)
         federation = self.home.link.federation
+
+        async def there() -> bool:
+            beat = await self.donor.asterisk.cli("dialplan show globals")
+            last = int("0" + beat.partition("GKC_HEARTBEAT=")[2][:10].strip())
+            contacts = await self.home.asterisk.cli("pjsip show contacts")
+            return "Unavail" not in contacts and self.donor.engine.wall() // SECOND - last < 3
+
+        # Of the case before, in which it may have been dead.
+        await until(there, "the way to the city is open", 15, 0.1)
+        federation.peers[CITY].blocked_until = None
 
         async def look() -> bool:
             load = federation.peers[CITY].fresh(self.home.engine.now())

@@ -18,7 +18,7 @@ from tests.acceptance.centers import Center
 from tests.acceptance.harness import until
 from tests.acceptance.phone import Leg
 from tests.acceptance.second_line import EXPERTS, Two, is_over, okrug_and_city, talks, tile
-from tests.acceptance.transfer_cases import hears_each_other
+from tests.acceptance.transfer_cases import asked_for_a_number, hears_each_other
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 
@@ -122,6 +122,29 @@ async def test_the_citizen_is_put_through_to_whom_she_asked(two: Two) -> None:
     assert theirs.talk_us > 0
     tile(two.home, contact_id)
     tile(two.donor, guest)
+
+
+async def test_asked_and_put_through_by_code(two: Two) -> None:
+    """``*2``, then ``*49``; she hangs up, and the citizen talks with whom she asked."""
+    await two.experts("dina")
+    contact_id, leg, mine = await two.talk()
+    await mine.press("*2")
+    await asked_for_a_number(mine)
+    await mine.press(SECOND_LINE_CODE)
+    hers = await two.rings(two.donor, "105")
+    await hers.answer()
+    await hears_each_other(mine, hers)
+    await two.home.outcome(two.home.said(cmd.ConsultQueued)[-1].contact_id)
+    await mine.bye()
+    await hears_each_other(leg, hers)
+    view = await two.home.contact_is(contact_id, "talk")
+    assert (view.agent_id, view.queue) == ("centr:dina", "experts")
+    await hers.bye()
+    await is_over(leg)
+    await two.home.ended(contact_id)
+    assert talks(two.home, contact_id)[-2:] == ["anna", "centr:dina"]
+    assert advice(two.home, contact_id) == BOTH
+    tile(two.home, contact_id)
 
 
 async def test_put_through_and_given_back(two: Two) -> None:
