@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ Row = dict[str, Any]
 
 CITY_NOTE = "city_at.json"
 """What a collector leaves in its state folder (``shipping.collector``)."""
+
+CITY_STATE_VARIABLE = "GKC_CITY_STATE"
+"""Names that folder, where it is not under the one that commands look into."""
 
 _city = False
 
@@ -294,16 +298,21 @@ def city_note(config: Path | None = None) -> dict[str, Any]:
         if config is None or Path(said["config"]).resolve() == config.resolve():
             return said
     of = "" if config is None else f" with {config}"
+    where = os.environ.get(CITY_STATE_VARIABLE) or state
     raise ControlError(
         NOT_RUNNING,
-        f"No collector{of} has left its note under {state}. "
-        "Start one with `gkc city collect --config DIR`.",
+        f"No collector{of} has left its note under {where}. Start one with "
+        f"`gkc city collect --config DIR`, or say where it has its state: {CITY_STATE_VARIABLE}.",
     )
 
 
 def _city_notes(state: Path) -> list[dict[str, Any]]:
     """Return what collectors left, the newest first."""
-    paths = [path for deep in ("", "*/", "*/*/") for path in state.glob(deep + CITY_NOTE)]
+    named = os.environ.get(CITY_STATE_VARIABLE)
+    if named:
+        paths = list(Path(named).glob(CITY_NOTE))
+    else:
+        paths = [path for deep in ("", "*/", "*/*/") for path in state.glob(deep + CITY_NOTE)]
     newest = sorted(paths, key=lambda one: one.stat().st_mtime, reverse=True)
     return [json.loads(path.read_text(encoding="utf-8")) for path in newest]
 

@@ -65,10 +65,22 @@ def of_center(connection: sa.Connection, since: int, until: int, seq: int) -> Co
     return _counts(connection, (e.seq > first) & (e.seq <= last))
 
 
-def of_city(connection: sa.Connection, center: str, since: int, until: int) -> Counts:
-    """Return what the city's store has of a center."""
+def of_city(connection: sa.Connection, center: str, since: int, until: int, mark: int) -> Counts:
+    """Return what the city's store has of a center, of its own rows up to number ``mark``.
+
+    That is where its tables are (``behind.projected_seq``): they need not be at its last row.
+    """
     e = schema.event.c
-    return _counts(connection, (e.center == center) & (e.ts_us >= since) & (e.ts_us < until))
+    of_day = (e.center == center) & (e.ts_us >= since) & (e.ts_us < until)
+    return _counts(connection, of_day & (e.seq <= mark))
+
+
+def last_of(connection: sa.Connection, center: str, mark: int) -> str:
+    """Return the id of a center's last row in the city's up to ``mark``; empty: there is none."""
+    e = schema.event.c
+    query = sa.select(e.event_id).where(e.center == center, e.seq <= mark)
+    # A center's rows stand in the order of time.
+    return connection.scalar(query.order_by(e.ts_us.desc(), e.seq.desc()).limit(1)) or ""
 
 
 def _counts(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Counts:

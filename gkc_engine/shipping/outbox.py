@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from gkc_engine.errors import PeerError
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.rows import Row
 from gkc_engine.shipping.batches import Numbered
@@ -55,6 +56,20 @@ class Outbox:
         with self.engine.connect() as connection:
             found = connection.execute(sa.select(e.ts_us, e.event_id).where(e.seq == seq)).first()
         return None if found is None else (found.ts_us, found.event_id)
+
+    def seq_of(self, connection: sa.Connection, event_id: str) -> int:
+        """Return the number of a row; 0 for an empty id.
+
+        Raises:
+            PeerError: This ledger has no such row.
+        """
+        if not event_id:
+            return 0
+        e = schema.event.c
+        found = connection.scalar(sa.select(e.seq).where(e.event_id == event_id))
+        if found is None:
+            raise PeerError("the city's last row of us is not in this ledger: it is another one")
+        return int(found)
 
     def has(self, position: Position) -> bool:
         """Return whether this ledger holds that row, or the position is its beginning."""

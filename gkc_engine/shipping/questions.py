@@ -24,11 +24,11 @@ VERSION: Final = 1
 
 
 class AskCounts(Struct, kw_only=True, frozen=True, tag="counts"):
-    """Say how much you have of that time, up to your row ``seq``."""
+    """Say how much you have of that time, up to your row ``event_id``; empty: of none."""
 
     since: Big
     until: Big
-    seq: Big
+    event_id: Id
     v: int = VERSION
 
 

@@ -46,6 +46,9 @@ STREAM_BYTES_MAX: Final = 1024 * 1024 * 1024
 """Of the local stream: some twenty million rows that the city has not taken yet. Then rows wait in
 the ledger alone."""
 
+STREAM_SIZES: Final = 5
+"""So often a quarter of that is tried where the server has no room: 4 MiB at last."""
+
 LOOK_S: Final = 0.5
 """Between two looks whether the ledger has grown."""
 
@@ -190,7 +193,7 @@ class Shipper:
         for header, data, ts_us in made:
             if self._rewind is not None:
                 return True
-            await self._publish(to, f"{ledger}:{header.after}:{header.piece}", data)
+            await self._publish(to, data)
             if header.piece == header.pieces - 1:
                 self.rows_sent += header.last - self.sent.seq
                 self.sent, self.sent_us = after(header), ts_us
@@ -206,18 +209,14 @@ class Shipper:
             )
         ]
 
-    async def _publish(self, to: Line, name: str, data: bytes) -> None:
+    async def _publish(self, to: Line, data: bytes) -> None:
         """Put a message into the stream, at the place that we mean or not at all.
 
         Raises:
             _BeginAgainError: Somebody else wrote there, or we did and do not know it.
         """
         while True:
-            headers = {
-                Header.EXPECTED_LAST_SEQUENCE.value: str(self._stream_seq),
-                # Of this place: sent again after a purge, it is another message.
-                Header.MSG_ID.value: f"{name}:{self._stream_seq}",
-            }
+            headers = {Header.EXPECTED_LAST_SEQUENCE.value: str(self._stream_seq)}
             try:
                 done = await to.jetstream.publish(SUBJECT, data, stream=STREAM, headers=headers)
             except nats.js.errors.APIError as error:
@@ -299,9 +298,10 @@ class Shipper:
 
         def count() -> counts.Counts | None:
             with self._outbox.engine.connect() as connection:
-                if not counts.settled(connection, asked.seq):
+                seq = self._outbox.seq_of(connection, asked.event_id)
+                if not counts.settled(connection, seq):
                     return None
-                return counts.of_center(connection, asked.since, asked.until, asked.seq)
+                return counts.of_center(connection, asked.since, asked.until, seq)
 
         async with asyncio.timeout(COUNT_S):
             while (found := await self._do(count)) is None:  # noqa: ASYNC110 - asks a database
@@ -326,20 +326,35 @@ class Shipper:
 
 
 async def _stream(to: Line) -> None:
-    """Have the stream there, in the form that we want."""
-    config = StreamConfig(
+    """Have the stream there, in the form that we want; on a small disk a smaller one."""
+    try:
+        await to.jetstream.stream_info(STREAM)
+    except nats.js.errors.NotFoundError:
+        make = to.jetstream.add_stream
+    else:
+        make = to.jetstream.update_stream
+    for smaller in range(STREAM_SIZES):
+        size = STREAM_BYTES_MAX >> (2 * smaller)
+        try:
+            await make(_config(size))
+        except nats.js.errors.APIError as error:
+            # The server keeps room for all of it: three quarters of its disk at most.
+            if not is_full(error) or smaller == STREAM_SIZES - 1:
+                raise
+            continue
+        if smaller:
+            log.warning("records_stream_small", bytes=size)
+        return
+
+
+def _config(size: int) -> StreamConfig:
+    return StreamConfig(
         name=STREAM,
         subjects=[SUBJECT],
         retention=RetentionPolicy.LIMITS,
         storage=StorageType.FILE,
         discard=DiscardPolicy.NEW,
-        max_bytes=STREAM_BYTES_MAX,
+        max_bytes=size,
         max_msg_size=PAYLOAD_MAX,
         num_replicas=1,
     )
-    try:
-        await to.jetstream.stream_info(STREAM)
-    except nats.js.errors.NotFoundError:
-        await to.jetstream.add_stream(config)
-    else:
-        await to.jetstream.update_stream(config)

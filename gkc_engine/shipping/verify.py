@@ -1,7 +1,7 @@
 """Whether the city's store has what the centers have: each is asked, day by day.
 
-The two sides count the same rows: those of the day up to the last one that the city has, so calls
-that go on make no difference.
+The two sides count the same rows: those of the day up to the last one that is in the city's tables,
+so calls that go on make no difference.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import sqlalchemy as sa
 
 from gkc_engine.errors import GkcError
 from gkc_engine.federation.settings import LinkSettings
-from gkc_engine.recorder.behind import last_seq, projected_seq
+from gkc_engine.recorder.behind import projected_seq
 from gkc_engine.shipping.city_store import Feed, feeds
-from gkc_engine.shipping.counts import Counts, of_city
+from gkc_engine.shipping.counts import Counts, last_of, of_city
 from gkc_engine.shipping.feed import ask
 from gkc_engine.shipping.line import TROUBLES, line, trouble
 from gkc_engine.shipping.questions import AskCounts
@@ -27,11 +27,6 @@ ASK_S: Final = 30.0
 
 AT_ONCE: Final = 16
 """Centers that are asked at a time."""
-
-SETTLED_S: Final = 15.0
-"""For the city's tables to be where its ledger is, while rows come in."""
-
-LOOK_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +56,12 @@ class Outcome:
 class _Side:
     feed: Feed
     counts: Counts
+    last: str
+    """Id of the last row that is counted."""
 
 
 class NotSettledError(GkcError):
-    """The city's tables are not where its ledger is, and nobody brings them there."""
+    """The city has no tables."""
 
 
 async def compare(
@@ -79,7 +76,7 @@ async def compare(
         until: Where it ends.
 
     Raises:
-        NotSettledError: The city's tables are behind, and nobody brings them up.
+        NotSettledError: The city has no tables yet.
     """
     sides = await _of_city(engine, since, until)
     gate = asyncio.Semaphore(AT_ONCE)
@@ -92,26 +89,24 @@ async def compare(
 
 
 async def _of_city(engine: sa.Engine, since: int, until: int) -> list[_Side]:
-    def read() -> list[_Side] | None:
-        # One transaction: how far each center is, and what that says.
+    def read() -> list[_Side]:
+        # One transaction: how far the tables are, and what they say.
         with engine.connect() as connection:
-            if projected_seq(connection) != last_seq(connection):
-                return None
+            mark = projected_seq(connection)
+            if mark is None:
+                raise NotSettledError(
+                    "the city's tables are not made: run the collector (gkc city collect)"
+                )
             return [
-                _Side(feed, of_city(connection, feed.center, since, until))
+                _Side(
+                    feed,
+                    of_city(connection, feed.center, since, until, mark),
+                    last_of(connection, feed.center, mark),
+                )
                 for feed in feeds(connection)
             ]
 
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(SETTLED_S):
-            while (found := await loop.run_in_executor(None, read)) is None:  # noqa: ASYNC110
-                await asyncio.sleep(LOOK_S)
-    except TimeoutError:
-        raise NotSettledError(
-            "the city's tables are behind its ledger: does the collector run (gkc city collect)?"
-        ) from None
-    return found
+    return await asyncio.get_running_loop().run_in_executor(None, read)
 
 
 async def _compared(side: _Side, bus: LinkSettings | None, since: int, until: int) -> Outcome:
@@ -122,7 +117,7 @@ async def _compared(side: _Side, bus: LinkSettings | None, since: int, until: in
 
     if bus is None:
         return without("not in collector.centers: it is not asked")
-    question = AskCounts(since=since, until=until, seq=side.feed.position.seq)
+    question = AskCounts(since=since, until=until, event_id=side.last)
     try:
         async with asyncio.timeout(2 * ASK_S), line(bus, "gkc records verify", center) as to:
             answer = await ask(to, question, ASK_S)

@@ -45,8 +45,7 @@ def test_a_center_that_the_city_does_not_collect_is_a_warning(tmp_path: Path) ->
     text = FEDERATION + COLLECTOR.replace(", luga: env:D", "")
     outcome = inspect(tiny_city(tmp_path, ("services:\n", text + "services:\n")))
     assert not outcome.problems
-    (warning,) = outcome.warnings
-    assert "collector.centers: found no luga" in str(warning)
+    assert any("collector.centers: found no luga" in str(one) for one in outcome.warnings)
 
 
 def test_without_a_collector_there_is_nothing_to_collect_with(tmp_path: Path) -> None:

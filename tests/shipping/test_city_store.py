@@ -11,13 +11,15 @@ import sqlalchemy as sa
 from gkc_engine.engine import Step
 from gkc_engine.ids import Instant, abroad
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.behind import projected_seq
 from gkc_engine.recorder.city import OFFERS_MAX, offer_id_in_center, offer_id_in_city
 from gkc_engine.recorder.compare import differences
 from gkc_engine.recorder.ledger import Ledger
 from gkc_engine.recorder.store import LedgerError, LedgerStore
 from gkc_engine.shipping.batches import BadMessageError, Numbered, messages
 from gkc_engine.shipping.city_store import CityStore, DoubleError
-from gkc_engine.shipping.counts import of_center, of_city
+from gkc_engine.shipping.counts import last_of, of_center, of_city
+from gkc_engine.shipping.position import Verdict
 from gkc_engine.statistics import operators
 from gkc_engine.statistics.figures import offered
 from gkc_engine.statistics.rollups import Period, read, total
@@ -204,9 +206,31 @@ def test_the_counts_of_both_sides_are_the_same_up_to_any_row(
             with centers[name].transaction() as connection:
                 theirs = of_center(connection, first, last, rows[-1][0])
             with city.store.transaction() as connection:
-                ours = of_city(connection, name, first, last)
+                ours = of_city(connection, name, first, last, 10**9)
+                assert last_of(connection, name, 10**9) == rows[-1][1].event_id
             assert ours == theirs
             assert ours.rows
+    city.close()
+
+
+def test_counts_are_exact_where_the_tables_are_behind(
+    place: Place, centers: dict[str, LedgerStore], ledgers: dict[str, list[Numbered]]
+) -> None:
+    """Rows come in all the time: what is counted are those that the tables hold."""
+    half = {name: rows[: len(rows) // 2] for name, rows in ledgers.items()}
+    city = whole_city(place.url, half)
+    for rows in ledgers.values():
+        for _, data in batches(rows, len(rows) // 2):
+            deliver(city, data)
+    with city.store.transaction() as connection:
+        mark = projected_seq(connection)
+        assert mark == sum(map(len, half.values()))
+        for name, rows in half.items():
+            last = last_of(connection, name, mark)
+            assert last == rows[-1][1].event_id
+            ours = of_city(connection, name, 0, 10**15, mark)
+            with centers[name].transaction() as own:
+                assert of_center(own, 0, 10**15, rows[-1][0]) == ours
     city.close()
 
 
@@ -252,6 +276,19 @@ def test_a_row_with_the_id_of_anothers_is_not_taken(
         city.take(header, [(seq + 1, stolen)], now=1, stream_seq=1)
     assert position(city, "sever") == at
     assert rows_in(city, "yug") == expected_rows(city, ledgers["yug"])
+
+
+def test_older_rows_of_a_history_that_went_another_way_are_told_apart(
+    city: CityStore, ledgers: dict[str, list[Numbered]]
+) -> None:
+    """They end before what the city has, so their numbers alone look like repeats."""
+    rows = ledgers["sever"]
+    again = batches(rows, 50)[1]
+    assert deliver(city, again[1]).verdict is Verdict.REPEATED
+    other = [(seq, row._replace(event_id=f"x{seq}")) for seq, row in rows[50:100]]
+    ledger, after_id = rows[0][1].event_id, rows[49][1].event_id
+    ((_, data),) = messages(other, ledger=ledger, after=50, after_id=after_id, told=100)
+    assert deliver(city, data).verdict is Verdict.DIVERGED
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -27,6 +28,9 @@ from tests.ports import free_port
 from tests.shipping.net import BETWEEN_S, running, shipper_of
 from tests.shipping.test_shipping import goes_on, half
 from tests.shipping.world import NAMES, histories, ledger, numbered
+
+pytestmark = pytest.mark.accept
+"""Real processes, each with a start of its own."""
 
 DAY = "1970-01-12"
 """Of the simulated city: its clock begins a million seconds after 1970."""
@@ -85,6 +89,16 @@ class Ground:
         finally:
             process.kill()
             process.wait(10)
+
+    def taken(self) -> int:
+        """Return how many rows the city has, seen past our own code."""
+        path = self.state / "city.sqlite"
+        try:
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reading:
+                (found,) = reading.execute("SELECT coalesce(sum(seq), 0) FROM feed").fetchone()
+        except sqlite3.Error:
+            return 0  # Not made yet.
+        return int(found)
 
     async def gkc(self, *argv: str) -> subprocess.CompletedProcess[str]:
         def run() -> subprocess.CompletedProcess[str]:
@@ -146,9 +160,14 @@ async def test_killed_again_and_again_it_goes_on_where_it_was(
     async with city_of(tmp_path) as (city, ground):
         shippers = [shipper_of(city, store, name) for name, store in stores.items()]
         async with running(*shippers):
-            for n in range(4):
+            everything = sum(len(numbered(store)) for store in stores.values())
+            for _ in range(4):
+                before = ground.taken()
                 with ground.collecting() as process:
-                    await asyncio.sleep(1.2 + 0.15 * n)  # Its start takes about a second.
+                    await until(
+                        lambda n=before: ground.taken() > n or n == everything,  # type: ignore[misc]
+                        BETWEEN_S,
+                    )
                     process.send_signal(signal.SIGKILL)
             for name, store in stores.items():
                 goes_on(store, name, past)
@@ -202,6 +221,8 @@ async def test_verify_names_what_is_wrong_and_who_is_silent(
             }
             assert not yug["answered"]
             assert yug["records_until"].startswith(DAY)
+            other = await ground.gkc("records", "verify", "--city", "--day", "1970-01-13")
+            assert (other.returncode, other.stdout.splitlines()[-1]) == (1, "0 differences")
             said = await ground.gkc("records", "verify", "--city", "--day", DAY)
             assert said.returncode == 1
             assert "yug: " in said.stdout
@@ -255,6 +276,13 @@ async def test_two_collectors_of_one_city_are_one_too_many(tmp_path: Path) -> No
             done = await ground.gkc("--city", "records", "rebuild")
             assert done.returncode == 1
             assert "Stop it first" in done.stderr
+            ground.env["GKC_RUN_DIR"] = str(tmp_path / "elsewhere" / "run")
+            lost = await ground.gkc("city", "show")
+            assert lost.returncode == 1
+            assert "GKC_CITY_STATE" in lost.stderr
+            ground.env["GKC_CITY_STATE"] = str(ground.state)
+            shown = await ground.rows("city", "show")
+            assert [row["center"] for row in shown] == list(NAMES)
             done = await ground.gkc("city", "accept", "zapad")
             assert done.returncode == 2
             assert "centr, sever, yug" in done.stderr

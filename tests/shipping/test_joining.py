@@ -106,6 +106,7 @@ def test_two_that_ran_alone_with_one_config_join_whole(tmp_path: Path) -> None:
         store.close()
 
 
+@pytest.mark.accept
 async def test_two_centers_with_one_name_are_seen_and_never_mixed(tmp_path: Path) -> None:
     past = histories(3)
     first = ledger(tmp_path, "sever", past["sever"])

@@ -14,6 +14,7 @@ from gkc_engine.engine import Step
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.shipping import shipper as shipping
+from gkc_engine.shipping.batches import Header, opened
 from gkc_engine.shipping.collector import ACCEPT, Collector
 from gkc_engine.shipping.line import STREAM, SUBJECT
 from tests.federation.centers import Buses, buses, until
@@ -145,10 +146,10 @@ async def test_a_city_store_put_back_from_a_copy_asks_for_what_it_lacks(
     async with buses(tmp_path / "bus", TWO) as city:
         shippers = [shipper_of(city, store, name) for name, store in stores.items()]
         first = collector_of(city, TWO, tmp_path)
-        async with running(first, *shippers):
+        async with running(first, *shippers) as tasks:
             await arrived(first, stores)
             first.request_stop()
-            await until(lambda: not (tmp_path / "city.sqlite-wal").exists(), BETWEEN_S)
+            await tasks[0]
             shutil.copy(tmp_path / "city.sqlite", tmp_path / "copy.sqlite")
             second = collector_of(city, TWO, tmp_path)
             async with running(second):
@@ -172,6 +173,17 @@ async def purged(city: Buses, name: str) -> None:
         while (await jetstream.stream_info(STREAM)).state.messages > 1:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await client.close()
+
+
+async def messages_of(city: Buses, name: str) -> list[Header]:
+    """Return what every message of a leaf's stream says of itself."""
+    client = await records_client(city, name)
+    jetstream = client.jetstream()
+    state = (await jetstream.stream_info(STREAM)).state
+    every = range(state.first_seq, state.last_seq + 1)
+    found = [await jetstream.get_msg(STREAM, seq) for seq in every]
+    await client.close()
+    return [opened(one.data or b"")[0] for one in found]
 
 
 async def test_what_the_city_has_is_purged_but_the_last_message(
@@ -227,6 +239,8 @@ async def test_two_shippers_of_one_ledger_double_nothing(
         pair = [shipper_of(city, stores["sever"], "sever") for _ in range(2)]
         async with running(*pair):
             await until(lambda: all(one.up and not one.behind for one in pair), BETWEEN_S)
+            sent = await messages_of(city, "sever")
+            assert [h.after for h in sent] == [0, *(h.last for h in sent[:-1])]
             async with running(collector):
                 await arrived(collector, {"sever": stores["sever"]})
                 await collector.do(lambda: whole(collector, {"sever": stores["sever"]}))
