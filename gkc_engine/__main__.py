@@ -15,13 +15,14 @@ from typer.core import TyperCommand, TyperGroup
 from gkc_engine.errors import ConfigError, GkcError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("gkc_engine.cli.demo:demo", "The whole city on this machine."),
+    "demo": ("gkc_engine.cli.demo:app", "The whole city on this machine."),
     "test": ("gkc_engine.cli.test:run_checks", "Install what the tests need and run them."),
     "check": ("gkc_engine.cli.check:check", "Find every mistake in a folder of configuration."),
     "run": ("gkc_engine.cli.run:run", "Run the engine of one center."),
     "reload": ("gkc_engine.cli.reload:reload", "Let the running engine take changed files."),
     "queue": ("gkc_engine.cli.queue:app", "Queues of the running engine."),
     "wall": ("gkc_engine.cli.wall:wall", "A wallboard on the whole screen."),
+    "city": ("gkc_engine.cli.city:app", "The records of all centers, in the city's store."),
     "center": ("gkc_engine.cli.center:app", "The other centers of the city."),
     "agent": ("gkc_engine.cli.agent:app", "Operators of the running engine."),
     "alert": ("gkc_engine.cli.alert:app", "What needs a supervisor now."),
@@ -94,12 +95,27 @@ _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 app = typer.Typer(cls=_LazyGroup, name="gkc", no_args_is_help=True, pretty_exceptions_enable=False)
 
 
+def _of_city(wanted: bool) -> None:
+    if wanted:
+        from gkc_engine.cli._store import read_city
+
+        read_city()
+
+
 @app.callback()
 def _root(
     _version: Annotated[
         bool,
         typer.Option(
             "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+    _city: Annotated[
+        bool,
+        typer.Option(
+            "--city",
+            help="Reports and records of the whole city: gkc --city report day.",
+            callback=_of_city,
         ),
     ] = False,
 ) -> None:

@@ -29,7 +29,7 @@ from gkc_engine.channels.phone.menu_run import MenuRunner
 from gkc_engine.channels.phone.plan import KnownCall
 from gkc_engine.channels.phone.waiting import Announcements
 from gkc_engine.clock import SystemClock
-from gkc_engine.config.federation import token_key
+from gkc_engine.config.federation import shipper_settings, token_key
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.secrets import resolve_secret
@@ -190,6 +190,9 @@ class App:
         self.engine.attach(self.phone.perform)
         part = federating.part_of(self.config, self.folder)
         self.joined = federating.joined(part, self.engine, self.expected, self.day)
+        self.phone.second_line.served_elsewhere = federating.served_elsewhere(
+            self.joined, self.engine
+        )
         self.alerting = Alerting(
             self.engine,
             self.backend,
@@ -306,6 +309,12 @@ class App:
         if self.joined is not None:
             self._spawn(self.joined.link.run())
             stack.push_async_callback(self.joined.link.leave)
+        shipping = shipper_settings(self.config, self.folder)
+        if shipping is not None:
+            from gkc_engine.shipping.metrics import shipper_of  # Who ships nothing needs no NATS.
+
+            url = store_url(self.store, self.folder)
+            self._spawn(shipper_of(url, shipping, self.metrics.registry).run())
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
         self._spawn(self.alerting.run())
         for work in (self._follow_hours(), self.snapshots.run(), beat_forever()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,7 @@ from gkc_engine.federation.briefs import Briefs
 from gkc_engine.federation.owner import Counted
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.protocol import Federation
-from gkc_engine.federation.settings import CenterEntry, CenterStatus, Part
+from gkc_engine.federation.settings import CenterEntry, Part
 from gkc_engine.federation.sight import MEDIUM, CenterSight
 from gkc_engine.ids import SECOND, ContactId, Instant, QueueId
 from gkc_engine.statistics.figures import service_level
@@ -54,11 +55,17 @@ class Joined:
     part: Part
     link: Link
     briefs: Briefs
+    sight: CenterSight
 
     def change(self, part: Part) -> None:
         """Put a reloaded config in force."""
-        self.part = part
-        self.link.federation.change(part.settings)
+        self.part, settings = part, part.settings
+        self.sight.change(
+            settings.keep_free,
+            planned=settings.own_planned,
+            second_lines=settings.second_lines,
+        )
+        self.link.federation.change(settings)
 
 
 def joined(
@@ -68,27 +75,24 @@ def joined(
     if part is None:
         return None
     briefs = Briefs()
-    link = link_of(part, engine, expected, day, briefs)
+    sight = sight_of(part, engine, expected, day)
+    link = link_of(part, engine, sight, briefs)
     engine.attach(link.perform)
     engine.observe(link.observe)
     engine.observe(
         lambda steps: briefs.follow(m for step in steps for m in (step.event, *step.commands))
     )
-    return Joined(part, link, briefs)
+    return Joined(part, link, briefs, sight)
 
 
-def link_of(
-    part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters, briefs: Briefs
-) -> Link:
-    """Return the center's link, which knows who stands in its lines from before."""
-    from gkc_engine.federation.link import Link
+def sight_of(part: Part, engine: Engine, expected: ExpectedWait, day: DayCounters) -> CenterSight:
+    """Return what the center says of itself."""
 
     def level(queue: QueueId, now: Instant) -> float | None:
         counts = day.recent(queue, now)
         return service_level(counts) if counts.answered + counts.abandoned >= SL_FROM else None
 
-    own = next(one for one in part.centers if one.name == part.settings.center)
-    sight = CenterSight(
+    return CenterSight(
         engine.acd,
         engine.now,
         expect=lambda contact_id, now: expected.expect(engine.acd, contact_id, now),
@@ -96,8 +100,15 @@ def link_of(
         level=level,
         target_us=day.target_us,
         keep_free=part.settings.keep_free,
-        planned=own.status is CenterStatus.PLANNED,
+        planned=part.settings.own_planned,
+        second_lines=part.settings.second_lines,
     )
+
+
+def link_of(part: Part, engine: Engine, sight: CenterSight, briefs: Briefs) -> Link:
+    """Return the center's link, which knows who stands in its lines from before."""
+    from gkc_engine.federation.link import Link
+
     federation = Federation(
         part.settings,
         sight,
@@ -107,6 +118,13 @@ def link_of(
     )
     federation.owner.standing.recall(engine.acd.in_line(MEDIUM), engine.acd.guests())
     return Link(engine, federation, part.link)
+
+
+def served_elsewhere(one: Joined | None, engine: Engine) -> Callable[[QueueId], bool]:
+    """Return what tells whether another center is there to serve contacts of a queue of ours."""
+    if one is None:
+        return lambda _queue: False
+    return lambda queue: one.link.federation.may_help(queue, engine.now())
 
 
 class CenterMetrics:

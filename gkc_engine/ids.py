@@ -25,6 +25,10 @@ AgentId = NewType("AgentId", str)
 ABROAD = ":"
 """Between a center and what is its own: ``sever:115`` is operator 115 of ``sever``."""
 
+OWN = "/"
+"""In the city's store, between a center and what is its own: ``sever/115`` in the rows of ``sever``
+itself. It is in no name of a config. The owner of a contact that he served has ``sever:115``."""
+
 QueueId = NewType("QueueId", str)
 """The key under ``queues:`` in the config."""
 

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import threading
 from collections.abc import Callable, Iterable
+from typing import Protocol
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
@@ -281,10 +282,16 @@ async def measure_loop_lag(metrics: Metrics, every_s: float = 0.05, shown_s: flo
             worst, show_at = 0.0, loop.time() + shown_s
 
 
+class Served(Protocol):
+    """What can be served."""
+
+    registry: CollectorRegistry
+
+
 class MetricsServer:
     """Serves a registry over HTTP from a thread of its own: a slow reader costs no call."""
 
-    def __init__(self, metrics: Metrics, port: int = PORT, address: str = "127.0.0.1") -> None:
+    def __init__(self, metrics: Served, port: int = PORT, address: str = "127.0.0.1") -> None:
         """Listen at ``port``; 0 takes a free one (``port`` then says which).
 
         Raises:

@@ -15,6 +15,16 @@ from gkc_engine.escape import printable
 EMERGENCY_NUMBERS: Final = frozenset({"112", "101", "102", "103", "104"})
 """Always allowed, never routed by us (112 and the four services of the Russian plan)."""
 
+SECOND_LINE_CODE: Final = "*49"
+"""Dialled by an operator: the second line of the present citizen's service."""
+
+HAND_BACK_CODE: Final = "*40"
+"""A citizen is transferred to it who is to go back to whoever sent him."""
+
+CAUSE_HANDED_BACK: Final = 23
+"""Q.850 "redirection to new destination": how a guest's talk ends after which his own center goes
+on with him. Between two centers it travels in the BYE's Reason (RFC 3326)."""
+
 _ANONYMOUS: Final = frozenset(
     {"anonymous", "unavailable", "private", "restricted", "unknown", "withheld", "<unknown>"}
 )

@@ -13,6 +13,7 @@ from gkc_engine.channels.phone.outbound_rules import Night, OutboundRules
 from gkc_engine.channels.phone.plan import Between, PhonePlan
 from gkc_engine.channels.phone.recording import Recordings
 from gkc_engine.channels.phone.roster import Phone
+from gkc_engine.config.federation import second_lines
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
 from gkc_engine.config.thresholds_model import Bounds, QueueThresholdsModel
 from gkc_engine.control.measures import Band, Thresholds
@@ -144,11 +145,23 @@ def phone_plan(
         language=config.center.languages[0],
         sounds=sounds,
         outbound=_outbound(config),
+        second_lines=second_lines(config),
+        second_line_of=_second_line_of(config),
         recordings=None if state is None else recordings_of(config, state),
         between=None
         if token_key is None
         else between_centers(config.center.name, token_key, center_trunks(config)),
     )
+
+
+def _second_line_of(config: Config) -> dict[QueueId, QueueId]:
+    """Return whom the citizens of each queue are handed on to."""
+    lines = {name: service.second_line for name, service in config.services.items()}
+    return {
+        QueueId(name): QueueId(line)
+        for name, queue in config.queues.items()
+        if (line := lines.get(queue.service or "")) is not None and line != name
+    }
 
 
 def _outbound(config: Config) -> OutboundRules | None:

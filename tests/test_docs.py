@@ -99,7 +99,7 @@ def calls(text: str) -> Iterator[list[str]]:
     for line in code_lines(text):
         match = CALL.search(line.strip().removeprefix("$ "))
         if match and not line.strip().startswith(("written ", "gkc:", ";", "#", "|")):
-            yield match[1].split()
+            yield match[1].removeprefix("--city ").split()
 
 
 def options_of(command: Command) -> set[str]:

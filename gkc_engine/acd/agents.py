@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
-from gkc_engine.acd import skills
+from gkc_engine.acd import second_line, skills
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.acd.contacts import end_waiting
 from gkc_engine.acd.offers import free_slot, rescind
@@ -269,8 +269,11 @@ def line_due(world: World, line: DueLine) -> None:
 
 
 def contact_timer(world: World, timer: Timer) -> None:
-    """The end of an exclusion or of a preference."""
+    """The end of an exclusion or of a preference, or of the time that a second line has."""
     contact = world.contacts[ContactId(str(timer[6]))]
+    if timer[3] is What.GIVE_BACK:
+        second_line.overdue(world, contact)
+        return
     if timer[3] is What.PREFERENCE:
         _preference_over(world, contact)
         return

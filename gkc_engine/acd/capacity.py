@@ -59,10 +59,13 @@ def at_work(world: World, medium: Medium) -> int:
 
 
 def in_line(world: World, medium: Medium) -> list[InLine]:
-    """Return the center's own contacts that stand in queues of a medium; guests are none."""
+    """Return the center's own contacts that stand in queues of a medium.
+
+    Guests are none, nor are calls for advice, which end with their engine.
+    """
     found = []
     for contact in world.contacts.values():
-        if contact.state not in IN_LINE or contact.owner is not None:
+        if contact.state not in IN_LINE or contact.owner is not None or contact.consult:
             continue
         if contact.queue is None or contact.enqueued is None or contact.medium is not medium:
             continue

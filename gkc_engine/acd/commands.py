@@ -192,6 +192,10 @@ ReleaseReservation: TypeAlias = of_overflow.ReleaseReservation
 GrantReservation: TypeAlias = of_overflow.GrantReservation
 DenyReservation: TypeAlias = of_overflow.DenyReservation
 RefuseGuest: TypeAlias = of_overflow.RefuseGuest
+ReturnGuest: TypeAlias = of_overflow.ReturnGuest
+ConsultQueued: TypeAlias = of_overflow.ConsultQueued
+ConsultOver: TypeAlias = of_overflow.ConsultOver
+GuestHandedOver: TypeAlias = of_overflow.GuestHandedOver
 
 # --- facts -----------------------------------------------------------------------------------
 
@@ -335,6 +339,8 @@ class ContactEnded(Struct, kw_only=True, gc=False):
     """Of a guest: the center whose contact it is; it is counted there."""
     origin: ContactId | None = None
     """Of a guest: the contact's name there."""
+    advice: bool = False
+    """Of a guest: no citizen came, but an operator who asked for advice."""
 
 
 class WrapUpResult(Struct, kw_only=True, gc=False):
@@ -379,6 +385,7 @@ Action: TypeAlias = (
     | GrantReservation
     | DenyReservation
     | RefuseGuest
+    | ReturnGuest
 )
 Fact: TypeAlias = (
     ContactQueued
@@ -388,6 +395,9 @@ Fact: TypeAlias = (
     | SegmentClosed
     | AgentStateChanged
     | ConsultEnded
+    | ConsultQueued
+    | ConsultOver
+    | GuestHandedOver
     | ContactEnded
     | WrapUpResult
     | SkillsInForce

@@ -79,6 +79,7 @@ _HANDLERS: Final[dict[type[Any], Callable[[World, Any], None]]] = {
     ev.TalkEnded: transfers.talk_ended,
     ev.TransferRequested: transfers.transfer_requested,
     ev.TransferCompleted: transfers.transfer_completed,
+    ev.HandedBack: transfers.handed_back,
     ev.SettingsApplied: reload.settings_applied,
     ev.HoursChanged: center.hours_changed,
     ev.EmergencyClosed: center.emergency_closed,
@@ -159,6 +160,7 @@ _KINDS: Final[Mapping[type[Any], Kind | None]] = {
             ev.TalkEnded,
             ev.TransferRequested,
             ev.TransferCompleted,
+            ev.HandedBack,
             ev.OutboundStarted,
             ev.OutboundAnswered,
             ev.OutboundFailed,
@@ -285,7 +287,9 @@ class Acd:
             case ev.OutboundAnswered() | ev.OutboundFailed() | ev.OutsideEnded():
                 contact = self._world.contacts.get(event.contact_id)
                 return self._rank(contact.agent if contact is not None else None)
-            case ev.TransferRequested() | ev.TransferCompleted() | ev.PutThrough():
+            case (
+                ev.TransferRequested() | ev.TransferCompleted() | ev.PutThrough() | ev.HandedBack()
+            ):
                 return self._rank(event.from_agent)
             case _:
                 assert hasattr(event, "agent_id"), event

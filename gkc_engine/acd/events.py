@@ -40,6 +40,8 @@ class TalkEnd(StrEnum):
     """The agent hung up: the contact is over as far as routing goes."""
     MEDIA_LOST = "media_lost"
     """The agent's leg died: back to the head of the line, with an apology."""
+    HANDED_BACK = "handed_back"
+    """Another center's specialist gives the citizen back to who sent him."""
 
 
 # --- the contact (``contact_events``) ------------------------------------------------------------
@@ -159,6 +161,19 @@ class TransferRequested(Struct, kw_only=True, gc=False):
     from_agent: AgentId
     to_agent: AgentId | None = None
     to_queue: QueueId | None = None
+    barred: str = ""
+    """Why he cannot go to that queue, which is a second line; then he goes back to the agent."""
+    at: Instant | None = None
+
+
+class HandedBack(Struct, kw_only=True, gc=False):
+    """The agent left; the citizen goes back to whoever sent him to the second line.
+
+    A guest goes back to the center that owns it; one whom nobody sent, to the same agent.
+    """
+
+    contact_id: ContactId
+    from_agent: AgentId
     at: Instant | None = None
 
 
@@ -177,6 +192,8 @@ class TransferCompleted(Struct, kw_only=True, gc=False):
     to_queue: QueueId | None = None
     leg: str | None = None
     """Uniqueid of the new party's channel, if it is known."""
+    consult: ContactId | None = None
+    """The call for advice that becomes this talk, if it stood in a queue."""
     attended: bool = True
     """False: nobody was asked first (it went through the native queue, the engine was away)."""
     at: Instant | None = None
@@ -314,6 +331,7 @@ Event: TypeAlias = (
     | HoldEnded
     | TalkEnded
     | TransferRequested
+    | HandedBack
     | TransferCompleted
     | AgentLoggedIn
     | AgentLoggedOut

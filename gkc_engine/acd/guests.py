@@ -25,6 +25,8 @@ DENIALS = (NO_QUEUE, CLOSED, NOBODY, OWN_FIRST)
 
 NO_RESERVATION = "no_reservation"
 DID_NOT_COME = "did_not_come"
+HANDED_OVER = "handed_over"
+"""Reason of a release that ends no reservation: the citizen has followed who asked for advice."""
 
 
 def asked(world: World, event: ev.ReservationAsked) -> None:
@@ -77,6 +79,7 @@ def _guest(world: World, event: ev.ReservationAsked, queue: Queue) -> Contact:
         own_slope=event.slope_milli,
         owner=event.owner,
         origin=event.contact_id,
+        advice=event.advice,
         language="" if event.brief is None else event.brief.language,
     )
     enqueue(world, guest, Instant(world.now - event.waited_us))
@@ -114,6 +117,7 @@ def _reserve(world: World, guest: Contact, agent: Agent, hold_us: Micros) -> Non
             created=world.now,
             hold_us=hold_us,
             timeout_us=world.queues[guest.queue].timeout_us,
+            advice=guest.advice,
         )
     )
     world.reserve(agent, index, offer)
@@ -152,8 +156,21 @@ def arrived(world: World, event: ev.GuestArrived) -> None:
 def released(world: World, event: ev.ReservationReleased) -> None:
     """The owner does not need the operator any more; one that has come is ended by its line."""
     guest = world.contacts.get(event.reservation_id)
+    if guest is not None and event.reason == HANDED_OVER:
+        _handed_over(world, guest)
+        return
     if guest is not None and guest.offer is not None and world.offers[guest.offer].awaited:
         gone(world, guest.contact_id, event.reason)
+
+
+def _handed_over(world: World, guest: Contact) -> None:
+    """Who asked for advice has put the citizen through: from now on that is a talk like others."""
+    if not guest.advice or guest.state is not ContactState.TALK:
+        return
+    kind = guest.segment_kind
+    world.next_segment(guest, kind, SegmentOutcome.RESUMED, None, HANDED_OVER)
+    guest.advice = False
+    world.out.append(cmd.GuestHandedOver(contact_id=guest.contact_id))
 
 
 def gone(world: World, contact_id: ContactId, reason: str) -> None:

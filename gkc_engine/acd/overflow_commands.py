@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from gkc_engine.acd.settings import ContactClass
 from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId
 
 
@@ -50,6 +51,8 @@ class GrantReservation(Struct, kw_only=True, gc=False):
     hold_us: Micros
     timeout_us: Micros
     """How long his phone will ring."""
+    advice: bool = False
+    """For an operator there who asks for advice."""
 
 
 class DenyReservation(Struct, kw_only=True, gc=False):
@@ -60,6 +63,12 @@ class DenyReservation(Struct, kw_only=True, gc=False):
     reason: str
 
 
+class ReturnGuest(Struct, kw_only=True, gc=False):
+    """End a guest's line after its talk here: our operator gives it back, its owner goes on."""
+
+    contact_id: ContactId
+
+
 class RefuseGuest(Struct, kw_only=True, gc=False):
     """End a guest's line: no operator is kept free for it (any more). Its owner has it still.
 
@@ -68,3 +77,31 @@ class RefuseGuest(Struct, kw_only=True, gc=False):
 
     contact_id: ContactId
     reason: str
+
+
+class ConsultQueued(Struct, kw_only=True, gc=False):
+    """A call for advice stands in a second line, and another center may serve it. A fact.
+
+    ``ContactQueued`` of one that is no contact of the record.
+    """
+
+    contact_id: ContactId
+    about: ContactId | None
+    """The contact that is asked about."""
+    queue: QueueId
+    enqueued: Instant
+    sequence: int
+    contact_class: ContactClass
+    head_start_us: Micros
+
+
+class ConsultOver(Struct, kw_only=True, gc=False):
+    """It is over: who spoke has hung up, or a citizen has taken its place. A fact."""
+
+    contact_id: ContactId
+
+
+class GuestHandedOver(Struct, kw_only=True, gc=False):
+    """Who asked for advice has put the citizen through: a guest like others from now on. A fact."""
+
+    contact_id: ContactId

@@ -83,6 +83,8 @@ class ReservationAsked(Struct, kw_only=True, gc=False):
     head_start_us: Micros | None = None
     slope_milli: int | None = None
     brief: ContactBrief | None = None
+    advice: bool = False
+    """An operator asks for advice about the contact; it does not come itself."""
 
 
 class ReservationReleased(Struct, kw_only=True, gc=False):

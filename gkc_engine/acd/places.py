@@ -5,15 +5,17 @@ from __future__ import annotations
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.state import MENU_US, PLACES_MAX, Contact, KeptPlace
 from gkc_engine.acd.world import Queue, World
+from gkc_engine.ids import Instant, QueueId
 
 
 def announce_queued(world: World, contact: Contact) -> None:
     """Put the contact's place on record."""
-    if contact.consult:
-        return
     queue_id, enqueued = contact.queue, contact.enqueued
     assert queue_id is not None
     assert enqueued is not None
+    if contact.consult:
+        _announce_consult(world, contact, queue_id, enqueued)
+        return
     queue, own_class, own_start = world.queues[queue_id], contact.own_class, contact.own_head_start
     world.out.append(
         cmd.ContactQueued(
@@ -25,6 +27,24 @@ def announce_queued(world: World, contact: Contact) -> None:
             head_start_us=queue.head_start_us if own_start is None else own_start,
             medium=contact.medium,
             resumes=contact.resumes,
+        )
+    )
+
+
+def _announce_consult(world: World, contact: Contact, queue_id: QueueId, enqueued: Instant) -> None:
+    """Say where a call for advice stands, if others than our own agents may serve it there."""
+    if world.queues[queue_id].settings.return_after_us is None:
+        return
+    contact_class, head_start_us, _ = world.precedence(contact)
+    world.out.append(
+        cmd.ConsultQueued(
+            contact_id=contact.contact_id,
+            about=contact.about,
+            queue=queue_id,
+            enqueued=enqueued,
+            sequence=contact.sequence,
+            contact_class=contact_class,
+            head_start_us=head_start_us,
         )
     )
 

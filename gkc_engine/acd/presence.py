@@ -9,7 +9,6 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, OfferOutcome, SegmentKind, SegmentOutcome
 from gkc_engine.acd.contacts import (
     IN_LINE,
-    come_back,
     enqueue,
     leave_line,
 )
@@ -22,6 +21,7 @@ from gkc_engine.acd.routing import (
     end_talk,
     resume_agents,
 )
+from gkc_engine.acd.second_line import come_back, is_one
 from gkc_engine.acd.state import Contact, ContactState, Work
 from gkc_engine.acd.world import World
 from gkc_engine.ids import Instant, Micros
@@ -137,13 +137,22 @@ def left(world: World, event: ev.ContactLeft) -> None:
     if not talker or contact.prefer_agent is not None:
         leave_line(world, contact)
     agent = end_talk(world, contact) if talker else None
-    if not contact.consult:
+    if contact.consult:
+        _consult_over(world, contact)
+    else:
         record_end(world, contact, event, disposition, ended, wait_us)
     _forget(world, contact)
     if agent is not None:
         after_talk(world, agent)
     if freed:
         resume_agents(world, freed)
+
+
+def _consult_over(world: World, contact: Contact) -> None:
+    """Say that a call for advice is over, if it was said that it stood in a second line."""
+    queue = None if contact.queue is None else world.queues.get(contact.queue)
+    if contact.sent_on or (queue is not None and is_one(queue)):
+        world.out.append(cmd.ConsultOver(contact_id=contact.contact_id))
 
 
 def _waited_us(contact: Contact, ended: Instant) -> Micros:
@@ -230,6 +239,7 @@ def record_end(
             article=contact.article,
             owner=contact.owner,
             origin=contact.origin,
+            advice=contact.advice,
         )
     )
 

@@ -12,11 +12,10 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.caps import count, over_cap
 from gkc_engine.acd.commands import SegmentKind, SegmentOutcome
 from gkc_engine.acd.contacts import come_back
-from gkc_engine.acd.offers import make_offer
 from gkc_engine.acd.places import announce_queued
 from gkc_engine.acd.routing import after_talk, end_talk
 from gkc_engine.acd.state import Contact, ContactState
-from gkc_engine.acd.transfers import BLIND, not_the_same, release_him, talk_of
+from gkc_engine.acd.transfers import BLIND, back_to_agent, not_the_same, release_him, talk_of
 from gkc_engine.acd.world import World
 
 
@@ -28,7 +27,7 @@ def requested(world: World, event: ev.PutThrough) -> None:
     agent = world.agents.get(event.from_agent)
     barred = event.barred or (over_cap(world, agent) if agent is not None else "")
     if barred:
-        _back_to_agent(world, contact, event, barred)
+        back_to_agent(world, contact, event.from_agent, event.at, barred)
         return
     if agent is not None:
         count(world, contact, agent)
@@ -41,27 +40,6 @@ def requested(world: World, event: ev.PutThrough) -> None:
     world.outbound.add(contact.contact_id)
     world.out.append(cmd.DialOut(contact_id=contact.contact_id, agent_id=event.from_agent))
     after_talk(world, freed)
-
-
-def _back_to_agent(world: World, contact: Contact, event: ev.PutThrough, barred: str) -> None:
-    """Not allowed: his phone rings again, without a wrap-up before; if it cannot, others'."""
-    if contact.queue not in world.queues:
-        release_him(world, contact, SegmentOutcome.TRANSFERRED, event.at, barred, BLIND)
-        return
-    world.next_segment(
-        contact, SegmentKind.QUEUE, SegmentOutcome.TRANSFERRED, event.at, barred, BLIND
-    )
-    agent = end_talk(world, contact, wrap_up=False)
-    world.count_in(contact, contact.queue)
-    contact.state, contact.step = ContactState.DETACHED, 0
-    announce_queued(world, contact)
-    if agent is not None and world.can_take(agent, contact.medium):
-        make_offer(world, contact, [agent])
-        after_talk(world, agent)
-        return
-    not_the_same(world, contact, event.from_agent, contact.queue)
-    after_talk(world, agent)
-    come_back(world, contact)
 
 
 def answered(world: World, contact: Contact, event: ev.OutboundAnswered) -> None:

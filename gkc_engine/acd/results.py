@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
+from gkc_engine.acd import second_line
 from gkc_engine.acd.commands import OfferOutcome, SegmentKind, SegmentOutcome
-from gkc_engine.acd.contacts import come_back, leave_line
+from gkc_engine.acd.contacts import leave_line
 from gkc_engine.acd.guests import DID_NOT_COME, gone, turn_back
 from gkc_engine.acd.offers import end_leg, exclude, find_slot, forget_offer, rescind
 from gkc_engine.acd.routing import (
@@ -16,6 +17,7 @@ from gkc_engine.acd.routing import (
     resume_agents,
     serve_agent,
 )
+from gkc_engine.acd.second_line import come_back
 from gkc_engine.acd.state import Agent, Contact, ContactState, Leg, Offer, Work
 from gkc_engine.acd.timers import Kind, What
 from gkc_engine.acd.world import World
@@ -71,7 +73,7 @@ def accepted(world: World, event: ev.OfferAccepted) -> None:
     if offer.reservation is not None:
         leave_line(world, contact)
         begin_talk_elsewhere(world, contact, event.agent_id, event.at)
-        contact.talk_leg = event.leg
+        contact.talk_leg, contact.reservation = event.leg, offer.reservation
         forget_offer(world, offer)
         return
     assert winner is not None
@@ -192,6 +194,9 @@ def _return(
     """The contact comes back to its place: of a guest, to that which its owner keeps."""
     if contact.state is ContactState.GUEST:
         turn_back(world, contact, offer, at, outcome.value)
+        return
+    if contact.held and second_line.is_due(world, contact):
+        second_line.give_back(world, contact, SegmentOutcome.RETURNED, at, outcome.value)
         return
     kind = SegmentKind.QUEUE if contact.held else SegmentKind.FALLBACK
     held = SegmentOutcome.RETURNED if contact.held else SegmentOutcome.DETACHED

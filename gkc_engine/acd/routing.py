@@ -243,7 +243,7 @@ def end_talk(world: World, contact: Contact, *, wrap_up: bool = True) -> Agent |
     else:
         queue = world.queues.get(slot.queue) if slot.queue is not None else None
         wrapup_us = 0 if queue is None else queue.wrapup_us
-    if wrapup_us > 0 and wrap_up and not contact.consult:
+    if wrapup_us > 0 and wrap_up and not (contact.consult or contact.advice):
         slot.work, slot.on_hold, slot.parked = Work.WRAP_UP, False, False
         until = slot.until = Instant(world.now + wrapup_us)
         world.timers.push(until, Kind.AGENT_ABLE, agent.rank, What.WRAP_UP, agent.agent_id, index)

@@ -7,10 +7,13 @@ from gkc_engine.acd.commands import SegmentKind, SegmentOutcome, TransferKind
 from gkc_engine.acd.state import Contact
 from gkc_engine.ids import CONSULT, Instant, Micros
 
-_WITH_A_PARTY = (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED, SegmentKind.EXTERNAL)
+_WITH_A_PARTY = (
+    *(SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED, SegmentKind.EXTERNAL),
+    SegmentKind.CONSULT,
+)
 # Of what every step asks for: a member of an enum costs a look-up in its class.
 _MENU, _QUEUE, _RING = SegmentKind.MENU, SegmentKind.QUEUE, SegmentKind.RING
-_TALK, _HOLD = SegmentKind.TALK, SegmentKind.HOLD
+_TALK, _HOLD, _CONSULT = SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.CONSULT
 
 CONSULTED = "consulted"
 """``AgentCallStarted.kind`` of the operator who was called."""
@@ -42,6 +45,8 @@ class Segments:
         """
         started, present = contact.segment_started, contact.segment_kind
         ended = self.now if at is None else self.instant(at, started)
+        if contact.advice and (present is _TALK or present is _HOLD):
+            present = _CONSULT  # An expert's time, and no talk with a citizen.
         if present is _TALK:
             contact.talk_us += ended - started  # type: ignore[assignment]  # A NewType is dear.
         elif ended != started:

@@ -157,6 +157,8 @@ class QueueSettings:
     """Treatment at ``maxwait_unstaffed``, ``joinempty`` and ``leavewhenempty``."""
     emergency_closed: Treatment = field(default_factory=Treatment)
     """Treatment of an emergency closing that names none of its own."""
+    return_after_us: Micros | None = None
+    """Of a second line: who was handed on into it and is not answered in this time goes back."""
     leave_at_closing: bool = False
     """Whether closing by hours ends the waiting too (``closed``), or the door only."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
+from gkc_engine.acd import second_line
 from gkc_engine.acd.copies import replace
 from gkc_engine.acd.offers import arm_lease
 from gkc_engine.acd.state import (
@@ -111,6 +112,7 @@ def _restore_contact(world: World, contact: Contact) -> None:
         world.timers.push(
             contact.prefer_until, Kind.STEP, contact.sequence, What.PREFERENCE, contact_id
         )
+    second_line.arm(world, contact)
     in_line = (ContactState.WAITING, ContactState.OFFERED, ContactState.DETACHED)
     if contact.state in in_line and contact.queue is not None:
         world.count_in(contact, contact.queue)

@@ -199,6 +199,18 @@ class Contact(Standing, kw_only=True, gc=False):
     """Of a guest: the center that owns the contact; this is only our part of it."""
     origin: ContactId | None = None
     """Of a guest: its owner's name of the contact."""
+    advice: bool = False
+    """Of a guest: no citizen, but an operator there who asks an expert here."""
+    reservation: ContactId | None = None
+    """Of one who talks with another center's operator: the reservation of him."""
+    sender: AgentId | None = None
+    """Who handed it on to the second line."""
+    sender_queue: QueueId | None = None
+    """Out of which queue: there it goes back to."""
+    back_at: Instant | None = None
+    """When it goes back, if nobody of the second line has answered it by then."""
+    back_due: bool = False
+    """That instant has come: it goes back instead of waiting there again."""
     language: str = ""
     """Of a guest: what it is spoken to in; empty if its owner did not say."""
 

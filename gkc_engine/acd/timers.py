@@ -44,6 +44,7 @@ class What(IntEnum):
     MAXWAIT = 8
     UNSTAFFED = 9
     EMPTY = 10
+    GIVE_BACK = 11
 
 
 # Of what every step asks for: a member of an enum costs a look-up in its class.

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
+from gkc_engine.acd import second_line
 from gkc_engine.acd.commands import Disposition, SegmentKind, SegmentOutcome, TransferKind
-from gkc_engine.acd.contacts import come_back, enter_queue
+from gkc_engine.acd.contacts import enter_queue
+from gkc_engine.acd.guests import HANDED_OVER
 from gkc_engine.acd.offers import exclude, make_offer, take_slot
 from gkc_engine.acd.places import announce_queued
 from gkc_engine.acd.routing import after_talk, end_talk, resume_agent
 from gkc_engine.acd.segments import CONSULTED
 from gkc_engine.acd.state import Agent, Contact, ContactState, Work
 from gkc_engine.acd.world import World
-from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
+from gkc_engine.ids import ABROAD, AgentId, ContactId, Instant, QueueId, is_abroad
 
 BLIND = TransferKind.BLIND
+NOBODY_SENT = "nobody sent him"
+"""Reason of the segment of one who is given back although no agent has sent him."""
 NAMED = "agent"
 """Reason of the segment that ends with an offer to the colleague who was named."""
+
+
+_NOT_OVER = {
+    ev.TalkEnd.MEDIA_LOST: SegmentOutcome.MEDIA_LOST,
+    ev.TalkEnd.HANDED_BACK: SegmentOutcome.RETURNED,
+}
+"""Ends of a talk after which the citizen is to talk on, with somebody."""
 
 
 def talk_of(world: World, contact_id: ContactId, agent_id: AgentId) -> Contact | None:
@@ -52,8 +63,16 @@ def talk_ended(world: World, event: ev.TalkEnded) -> None:
     contact = talk_of(world, event.contact_id, event.agent_id)
     if contact is None:
         return
-    if event.end is ev.TalkEnd.MEDIA_LOST and contact.queue is not None:
-        outcome = SegmentOutcome.MEDIA_LOST
+    outcome = _NOT_OVER.get(event.end)
+    if contact.consult and event.end is ev.TalkEnd.HANDED_BACK:
+        outcome = None  # There is no citizen to be given back: the expert has hung up.
+    if outcome is not None and contact.owner is not None:
+        _return_guest(world, contact, outcome, event.at, event.end.value)
+        return
+    if outcome is not None and second_line.has_way_back(world, contact):
+        second_line.give_back(world, contact, outcome, event.at, event.reason)
+        return
+    if outcome is not None and contact.queue is not None:
         _back_to_queue(world, contact, event.agent_id, outcome, event.at, event.reason)
         return
     contact.decided_party, contact.decided_reason = event.party, event.reason
@@ -79,7 +98,7 @@ def _back_to_queue(
     contact.step = 0
     after_talk(world, agent)
     announce_queued(world, contact)
-    come_back(world, contact)
+    second_line.come_back(world, contact)
 
 
 def not_the_same(world: World, contact: Contact, agent_id: AgentId, queue_id: QueueId) -> None:
@@ -95,12 +114,18 @@ def transfer_requested(world: World, event: ev.TransferRequested) -> None:
         return
     queue = world.queues.get(event.to_queue) if event.to_queue is not None else None
     if queue is not None and not queue.status.draining:
+        closed = second_line.why_closed(queue) if second_line.is_one(queue) else ""
+        if event.barred or closed:
+            back_to_agent(world, contact, event.from_agent, event.at, event.barred or closed)
+            return
+        origin = contact.queue
         world.next_segment(
             contact, SegmentKind.QUEUE, SegmentOutcome.TRANSFERRED, event.at, "queue", BLIND
         )
         agent = end_talk(world, contact)
         not_the_same(world, contact, event.from_agent, queue.settings.queue_id)
         contact.state = ContactState.EXTERNAL  # Between two places for the length of this step.
+        second_line.sent(world, contact, event.from_agent, origin, queue)
         after_talk(world, agent)
         enter_queue(world, contact, queue.settings.queue_id, arrival=False, opened=True)
         return
@@ -126,6 +151,61 @@ def transfer_requested(world: World, event: ev.TransferRequested) -> None:
     contact.state, contact.step = ContactState.DETACHED, 0
     announce_queued(world, contact)
     make_offer(world, contact, [target])
+    after_talk(world, agent)
+
+
+def back_to_agent(
+    world: World, contact: Contact, agent_id: AgentId, at: Instant | None, barred: str
+) -> None:
+    """What he wanted is not to be: his phone rings again, without a wrap-up; if it cannot, others'.
+
+    ``barred``: why, for the record.
+    """
+    if contact.queue not in world.queues:
+        release_him(world, contact, SegmentOutcome.TRANSFERRED, at, barred, BLIND)
+        return
+    world.next_segment(contact, SegmentKind.QUEUE, SegmentOutcome.TRANSFERRED, at, barred, BLIND)
+    agent = end_talk(world, contact, wrap_up=False)
+    world.count_in(contact, contact.queue)
+    contact.state, contact.step = ContactState.DETACHED, 0
+    announce_queued(world, contact)
+    if agent is not None and world.can_take(agent, contact.medium):
+        make_offer(world, contact, [agent])
+        after_talk(world, agent)
+        return
+    not_the_same(world, contact, agent_id, contact.queue)
+    after_talk(world, agent)
+    second_line.come_back(world, contact)
+
+
+def handed_back(world: World, event: ev.HandedBack) -> None:
+    """A specialist gives the citizen back: to who sent him, or to the center that owns him."""
+    contact = talk_of(world, event.contact_id, event.from_agent)
+    if contact is None or contact.outbound:
+        return
+    outcome, reason = SegmentOutcome.TRANSFERRED, second_line.HANDED_BACK
+    if contact.owner is not None:
+        _return_guest(world, contact, outcome, event.at, reason, BLIND)
+    elif second_line.has_way_back(world, contact):
+        second_line.give_back(world, contact, outcome, event.at, reason, BLIND)
+    else:
+        back_to_agent(world, contact, event.from_agent, event.at, NOBODY_SENT)
+
+
+def _return_guest(
+    world: World,
+    contact: Contact,
+    outcome: SegmentOutcome,
+    at: Instant | None,
+    reason: str,
+    how: TransferKind | None = None,
+) -> None:
+    """A guest goes on at its own center, which knows its place and who sent it."""
+    world.next_segment(contact, SegmentKind.ANNOUNCEMENT, outcome, at, reason, how)
+    agent = end_talk(world, contact)
+    contact.state, contact.decided = ContactState.TREATED, Disposition.ANSWERED
+    contact.decided_reason = reason
+    world.out.append(cmd.ReturnGuest(contact_id=contact.contact_id))
     after_talk(world, agent)
 
 
@@ -199,8 +279,10 @@ def transfer_completed(world: World, event: ev.TransferCompleted) -> None:
         return
     target = world.agents.get(event.to_agent) if event.to_agent is not None else None
     kind = SegmentKind.EXTERNAL if event.to_agent is None else SegmentKind.TALK
-    if event.to_queue in world.queues:
-        contact.queue = event.to_queue
+    if event.to_queue is not None and event.to_queue in world.queues:
+        origin, contact.queue = contact.queue, event.to_queue
+        second_line.handed_over(world, contact, event.from_agent, origin)
+    _follow_abroad(world, contact, event)
     how = TransferKind.ATTENDED if event.attended else BLIND
     world.next_segment(contact, kind, SegmentOutcome.TRANSFERRED, event.at, "", how)
     agent = end_talk(world, contact)
@@ -213,6 +295,22 @@ def transfer_completed(world: World, event: ev.TransferCompleted) -> None:
     if target is not None:
         _seize(world, contact, target)
     after_talk(world, agent)
+
+
+def _follow_abroad(world: World, contact: Contact, event: ev.TransferCompleted) -> None:
+    """The expert of another center was asked for advice, and has the citizen now: tell him so."""
+    asked = None if event.consult is None else world.contacts.get(event.consult)
+    contact.reservation = None if asked is None else asked.reservation
+    if contact.reservation is None or event.to_agent is None or not is_abroad(event.to_agent):
+        return
+    world.out.append(
+        cmd.ReleaseReservation(
+            reservation_id=contact.reservation,
+            center=event.to_agent.partition(ABROAD)[0],
+            contact_id=contact.contact_id,
+            reason=HANDED_OVER,
+        )
+    )
 
 
 def _seize(world: World, contact: Contact, target: Agent) -> None:

@@ -109,6 +109,10 @@ class ContactView:
     """An agent called."""
     owner: str | None
     """Of a guest: the center whose contact it is."""
+    about: ContactId | None
+    """Of a call for advice: the contact that is asked about."""
+    advice: bool
+    """Of a guest: an operator of its center, who asks for advice."""
     language: str
     """Of a guest, from its owner; else empty: our adapter knows it."""
     citizen: str | None
@@ -261,6 +265,8 @@ def contact_view(world: World, contact_id: ContactId) -> ContactView | None:
         answered=contact.answered,
         outbound=contact.outbound,
         owner=contact.owner,
+        about=contact.about,
+        advice=contact.advice,
         language=contact.language,
         citizen=contact.citizen,
         leg=contact.talk_leg,

@@ -289,13 +289,8 @@ class World(Hands):
         if isinstance(ref, int):
             offer = self.offers.get(ref)
             return offer is not None and offer.lease == due
-        if what in (What.EXCLUSION, What.PREFERENCE):
-            contact = self.contacts.get(ContactId(ref))
-            if contact is None:
-                return False
-            if what is What.PREFERENCE:
-                return contact.prefer_until == due
-            return due in contact.excluded.values()
+        if what in (What.EXCLUSION, What.PREFERENCE, What.GIVE_BACK):
+            return self._alive_of_contact(due, what, ContactId(ref))
         agent = self.agents.get(AgentId(ref))
         if agent is None or agent.rank != rank:
             return False
@@ -307,3 +302,13 @@ class World(Hands):
             return any(override.until == due for override in agent.overrides.values())
         slot = agent.slots[sub]
         return slot.work is _WRAP_UP and slot.until == due
+
+    def _alive_of_contact(self, due: Instant, what: What, contact_id: ContactId) -> bool:
+        contact = self.contacts.get(contact_id)
+        if contact is None:
+            return False
+        if what is What.GIVE_BACK:
+            return contact.back_at == due
+        if what is What.PREFERENCE:
+            return contact.prefer_until == due
+        return due in contact.excluded.values()

@@ -64,6 +64,8 @@ class Hub:
     host: str = "127.0.0.1"
     tls: Tls | None = None
     """Of the port for leaf nodes: all that crosses the city."""
+    advertise: str | None = None
+    """``HOST:PORT`` that leaf nodes are told for later; ``None``: the addresses of its machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +113,10 @@ def hub_text(hub: Hub) -> str:
         for m in hub.members
     )
     tls = "" if hub.tls is None else f", tls: {_tls(hub.tls, verify=True)}"
+    advertise = "" if hub.advertise is None else f", advertise: {_text(hub.advertise)}"
     return f"""\
 {_common("hub", hub.host, hub.port, hub.store)}
-leafnodes {{listen: "{hub.host}:{hub.leaf_port}"{tls}}}
+leafnodes {{listen: "{hub.host}:{hub.leaf_port}"{advertise}{tls}}}
 accounts {{
   {EXCHANGE}: {{
     users: [
@@ -159,12 +162,15 @@ def _url(leaf: Leaf, user: str) -> str:
 
 
 def _common(name: str, host: str, port: int, store: Path) -> str:
-    # Acknowledged is on the disk: by default it would get there within two minutes.
+    # Acknowledged is on the disk: by default it would get there within two minutes. A line that was
+    # cut without a word is given up within 4 s; by default it would be within 6 minutes.
     return f"""\
 listen: "{host}:{port}"
 server_name: {_text(name)}
 max_payload: {PAYLOAD_MAX}
 write_deadline: 5s
+ping_interval: "1s"
+ping_max: 3
 jetstream {{store_dir: {_text(str(store))}, domain: {_text(name)}, sync_interval: always}}"""
 
 

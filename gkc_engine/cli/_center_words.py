@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-Language = Literal["ru", "en"]
+from gkc_engine.cli._wall_words import Language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +21,14 @@ class Words:
     """Beside the center that answers."""
     ago: str
     """``{seconds}``."""
+    decimal: str
     never: str
     bus: str
     """``{problem}``."""
+    alone: str
+    """The bus is there, and nobody is heard over it."""
+    failed: str
+    """``{n}`` mistakes of our own."""
     denied: str
     """``{center}``, ``{reasons}``."""
     guests_denied: str
@@ -33,6 +38,8 @@ class Words:
     """Why a reservation is denied."""
     refused: Mapping[str, str]
     """Why a message was not listened to: ``{center}``, ``{n}``."""
+    last: str
+    """``{ago}``: when the last of them came."""
     unnamed: str
     """A center that the config does not name."""
     legend: str
@@ -47,7 +54,7 @@ RU: Final = Words(
         "waiting": "Ждут",
         "ready": "Свободны",
         "expected_wait_s": "Ожидание",
-        "service_level": "SL",
+        "service_level": "УС",
         "asked": "Запрошено",
         "granted": "Дано",
         "denied": "Отказ",
@@ -69,8 +76,12 @@ RU: Final = Words(
     statuses={"planned": "план", "pilot": "пилот", "live": "в работе"},
     here="← здесь",
     ago="{seconds} с",
+    decimal=",",
     never="нет",
     bus="Нет связи с шиной, переток остановлен, звонки принимаются как обычно: {problem}",
+    alone="Лист шины отвечает, но никого не слышно: похоже, у него нет связи с хабом",
+    failed="Ошибок программы в обмене с центрами: {n}; они в журнале, federation_failed; "
+    "звонки принимаются как обычно",
     denied="{center} отказал нам: {reasons}",
     guests_denied="Мы отказали {center}: {reasons}",
     blocked="{center}: транк не отвечал, ещё {seconds} с туда не посылаем",
@@ -98,8 +109,9 @@ RU: Final = Words(
         "forged": "{center}: на его линии сообщений другого центра: {n}",
         "flooded": "{center}: сверх 500 в секунду не выслушано сообщений: {n}",
     },
+    last=" (последнее {ago} назад)",
     unnamed="центр, которого нет в настройках",
-    legend="Ждут: сумма по очередям; свободны, ожидание, SL: худшая очередь "
+    legend="Ждут: сумма по очередям; свободны, ожидание, УС (уровень сервиса): худшая очередь "
     "(свободны: лучшая). Счёт с запуска.",
 )
 
@@ -134,8 +146,12 @@ EN: Final = Words(
     statuses={"planned": "planned", "pilot": "pilot", "live": "live"},
     here="← here",
     ago="{seconds} s",
+    decimal=".",
     never="none",
     bus="No link to the bus: nobody is sent elsewhere, calls are taken as ever: {problem}",
+    alone="The leaf node answers, and nobody is heard: it has no link to the hub, it seems",
+    failed="Mistakes of the program between centers: {n}; see federation_failed in the log; calls "
+    "are taken as ever",
     denied="{center} has denied us: {reasons}",
     guests_denied="We have denied {center}: {reasons}",
     blocked="{center}: its trunk gave no sign, nothing is sent there for {seconds} s more",
@@ -162,6 +178,7 @@ EN: Final = Words(
         "forged": "{center}: messages of another center on its line: {n}",
         "flooded": "{center}: messages beyond 500 a second, not listened to: {n}",
     },
+    last=" (the last {ago} ago)",
     unnamed="a center that the config does not name",
     legend="W: sum of the queues; EWT, SL: the worst queue; Ready: the best. Counted since the "
     "start.",

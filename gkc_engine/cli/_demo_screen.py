@@ -23,11 +23,25 @@ _CELL: Final = 27
 _GAP: Final = 3
 
 
+class Every:
+    """Tells when the next line is due."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def now(self) -> bool:
+        """Whether it is due now; then the next one is, some seconds later."""
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + LINE_EVERY_S
+        return True
+
+
 class Lines:
     """For a pipe, a file, a script: stderr only."""
 
     def __init__(self) -> None:
-        self._next = 0.0
+        self._due = Every()
 
     def __enter__(self) -> Self:
         return self
@@ -46,10 +60,8 @@ class Lines:
 
     def show(self, snapshot: Json, contacts: Json, dialled: int) -> None:  # noqa: ARG002
         """Print a line, but not more often than every few seconds."""
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + LINE_EVERY_S
-        progress(summary(snapshot, dialled))
+        if self._due.now():
+            progress(summary(snapshot, dialled))
 
 
 def summary(snapshot: Json, dialled: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,25 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 Row = dict[str, Any]
+
+CITY_NOTE = "city_at.json"
+"""What a collector leaves in its state folder (``shipping.collector``)."""
+
+CITY_STATE_VARIABLE = "GKC_CITY_STATE"
+"""Names that folder, where it is not under the one that commands look into."""
+
+_city = False
+
+
+def read_city() -> None:
+    """Let every command of this process read the city's store: no engine writes that."""
+    global _city
+    _city = True
+
+
+def of_city() -> bool:
+    """Return whether this process reads the city's store."""
+    return _city
 
 
 @dataclass(frozen=True)
@@ -99,10 +119,9 @@ class Store:
 
     def told_waits(self, since: int, until: int | None, queue: str | None) -> list[Row]:
         from gkc_engine.ids import Instant
-        from gkc_engine.recorder import queries, rebuild
+        from gkc_engine.recorder import queries
 
-        rebuild.settle_left(self.url)
-        with self._opened() as engine:
+        with self._records() as engine:
             end = None if until is None else Instant(until)
             return queries.told_waits(engine, since=Instant(since), until=end, queue=queue)
 
@@ -119,11 +138,11 @@ class Store:
     @contextmanager
     def _records(self) -> Iterator[sa.Engine]:
         self.settle()
-        with self._opened() as engine:
+        with self.opened() as engine:
             yield engine
 
     @contextmanager
-    def _opened(self) -> Iterator[sa.Engine]:
+    def opened(self) -> Iterator[sa.Engine]:
         """Give an engine that only reads.
 
         Raises:
@@ -148,15 +167,35 @@ class Store:
         from gkc_engine.errors import GkcError
         from gkc_engine.recorder import rebuild
 
-        try:
-            rebuild.settle_left(self.url)
-        except GkcError as error:
-            raise ControlError("older_records", str(error)) from error
+        with self.kept() as ours:
+            if not ours:
+                return  # Its collector does.
+            try:
+                rebuild.settle_left(self.url)
+            except GkcError as error:
+                raise ControlError("older_records", str(error)) from error
+
+    @contextmanager
+    def kept(self) -> Iterator[bool]:
+        """Keep collectors out of the city's store; give whether that can be. Of a center's: yes."""
+        from gkc_engine.shipping.lock import alone
+
+        if not _city:
+            yield True
+            return
+        with ExitStack() as stack:
+            try:
+                if self.state is not None:
+                    stack.enter_context(alone(self.state))
+            except OSError:
+                yield False
+                return
+            yield self.state is not None
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Give a connection that only reads, all of it in one transaction."""
-        with self._opened() as engine, engine.connect() as connection:
+        with self.opened() as engine, engine.connect() as connection:
             yield connection
 
 
@@ -199,17 +238,24 @@ class Found:
 
 
 @contextmanager
-def found(config: Path | None) -> Iterator[Found]:
+def found(config: Path | None, *, of_city: bool = True) -> Iterator[Found]:
     """Find the store: of the engine of ``config``, of the one that runs, else the last one's.
+
+    ``of_city``: whether what is asked can be asked of the whole city's records, too.
 
     Raises:
         ControlError: there is none, or the engine that was named does not run.
     """
+    if _city and not of_city:
+        raise ControlError(
+            "bad_params", "the city's store does not tell that: ask the center itself, no --city"
+        )
     client = engine_of(config)
     if client is None:
         from gkc_engine.clock import SystemClock
 
-        yield Found(last_store(), SystemClock().now(), None)
+        store = city_store(config) if _city else last_store()
+        yield Found(store, SystemClock().now(), None)
         return
     with client:
         row = client.call("engine.show")[0]
@@ -221,7 +267,9 @@ def found(config: Path | None) -> Iterator[Found]:
 
 
 def engine_of(config: Path | None) -> ControlClient | None:
-    """Return the running engine; ``None`` when none runs and none was named."""
+    """Return the running engine; ``None`` when none runs and none was named, or of the city."""
+    if _city:
+        return None
     try:
         return connect(config)
     except ControlError as error:
@@ -230,10 +278,54 @@ def engine_of(config: Path | None) -> ControlClient | None:
         return None
 
 
+def city_store(config: Path | None = None) -> Store:
+    """Return the city's store: of the collector of ``config``, else of the one that began last.
+
+    Raises:
+        ControlError: No collector has left a note.
+    """
+    return _noted(city_note(config))
+
+
+def city_note(config: Path | None = None) -> dict[str, Any]:
+    """Return what the collector left: ``store``, ``config``, ``timezone``, ``state``.
+
+    Raises:
+        ControlError: There is no note.
+    """
+    state = run_dir().parent
+    for said in _city_notes(state):
+        if config is None or Path(said["config"]).resolve() == config.resolve():
+            return said
+    of = "" if config is None else f" with {config}"
+    where = os.environ.get(CITY_STATE_VARIABLE) or state
+    raise ControlError(
+        NOT_RUNNING,
+        f"No collector{of} has left its note under {where}. Start one with "
+        f"`gkc city collect --config DIR`, or say where it has its state: {CITY_STATE_VARIABLE}.",
+    )
+
+
+def _city_notes(state: Path) -> list[dict[str, Any]]:
+    """Return what collectors left, the newest first."""
+    named = os.environ.get(CITY_STATE_VARIABLE)
+    if named:
+        paths = list(Path(named).glob(CITY_NOTE))
+    else:
+        paths = [path for deep in ("", "*/", "*/*/") for path in state.glob(deep + CITY_NOTE)]
+    newest = sorted(paths, key=lambda one: one.stat().st_mtime, reverse=True)
+    return [json.loads(path.read_text(encoding="utf-8")) for path in newest]
+
+
 def last_store() -> Store:
-    """Return the store that ``demo.json`` names, else the newest one under ``.gkc``."""
+    """Return the store that ``demo.json`` names, else the newest one under ``.gkc``.
+
+    Of the city, if that was asked for.
+    """
     from gkc_engine.config.store import STORE_NOTE
 
+    if _city:
+        return city_store()
     state = run_dir().parent
     note = run_dir() / "demo.json"
     said: dict[str, Any] = {}
@@ -244,6 +336,8 @@ def last_store() -> Store:
         return _noted(said)
     kinds = ("*.sqlite", "*/*.sqlite", STORE_NOTE, f"*/{STORE_NOTE}")
     found = [Path(named)] if named else [path for kind in kinds for path in state.glob(kind)]
+    citys = {note["store"] for note in _city_notes(state)}
+    found = [path for path in found if str(path.resolve()) not in citys]
     stores = sorted((p for p in found if p.is_file()), key=lambda p: p.stat().st_mtime)
     if not stores:
         raise ControlError(

@@ -35,6 +35,8 @@ class Column:
     right: bool = False
     shrinks: bool = False
     """May be cut off with an ellipsis when the terminal is narrow; the others never are."""
+    shrinks_last: bool = False
+    """May be cut off when nothing is left that could be left out."""
     drops: int = 0
     """Left out when even that is not enough; the highest first, 0 never."""
 
@@ -157,7 +159,13 @@ _REPORT = (
 )
 """SL is SL-5; the others stand beside it where there is room."""
 
-_OF = {"queue": "Queue", "service": "Service", "did": "Number", "interval": "From"}
+_OF = {
+    "queue": "Queue",
+    "service": "Service",
+    "did": "Number",
+    "center": "Center",
+    "interval": "From",
+}
 
 
 _OVERFLOW = (
@@ -352,13 +360,15 @@ def fit(
     """Return the columns that fit into ``width`` and how wide each is.
 
     First those that shrink give way, down to 8 characters; then columns are left out by
-    ``drops``. What is left is never cut off: a number without its end would be a lie.
+    ``drops``; then those give way that shrink last. What is left is never cut off: a number without
+    its end would be a lie.
     """
     kept = [(column, max(_widths(column, rows))) for column in columns]
     while True:
         excess = sum(size + gap for _, size in kept) - gap - width
+        none_drops = not any(column.drops for column, _ in kept)
         for place, (column, size) in enumerate(kept):
-            if excess > 0 and column.shrinks:
+            if excess > 0 and (column.shrinks or (column.shrinks_last and none_drops)):
                 smaller = max(min(size, SHRUNK), size - excess)
                 excess -= size - smaller
                 kept[place] = (column, smaller)

@@ -9,7 +9,7 @@ import typer
 
 from gkc_engine.cli._client import USAGE, ConfigOption, JsonOption, refusals
 from gkc_engine.cli._console import print_json, progress
-from gkc_engine.cli._store import Found, found, missing
+from gkc_engine.cli._store import Found, found, missing, of_city, read_city
 from gkc_engine.control.protocol import ControlError
 
 if TYPE_CHECKING:
@@ -46,14 +46,21 @@ def verify(
     cdr: Annotated[
         Path | None, typer.Option(help="Asterisk's calls.csv; without it, pbx.cdr.")
     ] = None,
+    city: Annotated[
+        bool,
+        typer.Option("--city", help="Compare the city's store with each center's own instead."),
+    ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Compare the records with Asterisk's lists of legs and calls, and with the queue_log file."""
+    if city or of_city():
+        _whole_city(day, config, json=json, others=(from_, to, cel, cdr))
+        return
     from gkc_engine.reconcile.files import SourceError
     from gkc_engine.reconcile.run import compare
 
-    with refusals(), found(config) as at, missing():
+    with refusals(), found(config, of_city=False) as at, missing():
         since, until = period(at, day, from_, to)
         at.settle()
         with at.store.reading() as connection:
@@ -68,6 +75,18 @@ def verify(
     else:
         _print(outcome)
     raise typer.Exit(DIFFERS if outcome.found else 0)
+
+
+def _whole_city(
+    day: str | None, config: Path | None, *, json: bool, others: tuple[object, ...]
+) -> None:
+    from gkc_engine.cli._verify_city import verify_city
+
+    with refusals():
+        if any(one is not None for one in others):
+            raise ControlError("bad_params", "--city takes --day alone")
+        read_city()
+        verify_city(day, config, json=json)
 
 
 def period(

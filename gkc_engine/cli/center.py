@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gkc_engine.cli import _tables
-from gkc_engine.cli._center_words import LANGUAGES, Language, Words
+from gkc_engine.cli._center_words import LANGUAGES, Words
 from gkc_engine.cli._client import ConfigOption, JsonOption, connect, refusals
 from gkc_engine.cli._console import print_json
 from gkc_engine.cli._feed import REPLY_S, Feed, Seen
 from gkc_engine.cli._feed import show as draw
+from gkc_engine.cli._wall_words import LANGUAGES as OF_LIVE_VIEWS
+from gkc_engine.cli._wall_words import Language
 from gkc_engine.control.when import span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import ConsoleDimensions, RenderableType
+    from rich.text import Text
 
 app = typer.Typer(help="The other centers of the city.", no_args_is_help=True)
 
@@ -43,7 +46,7 @@ def show(
     with refusals():
         if live and not json and sys.stdout.isatty():
             with Feed(lambda: connect(config, REPLY_S), "center.watch") as feed:
-                draw(feed, _tables.terminal(), lambda seen, size: _view(seen, size, words))
+                draw(feed, _tables.terminal(), lambda seen, size: _view(seen, size, language))
             return
         with connect(config) as client:
             if live:
@@ -70,17 +73,31 @@ def _print(rows: list[_tables.Row], words: Words) -> None:
     print(words.legend)
 
 
-def _view(seen: Seen, size: ConsoleDimensions, words: Words) -> RenderableType:
+def _view(seen: Seen, size: ConsoleDimensions, language: Language) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    rows = seen.picture["centers"]
+    rows, words = seen.picture["centers"], LANGUAGES[language]
     return Group(
-        _tables.age_line(seen.age_s, seen.problem, stale=seen.stale),
+        _age(seen, language),
         _tables.rich_table(columns(words), flat(rows, words), size.width),
         *(Text(line, style="bold red") for line in lines(rows, words)),
         Text(words.legend, style="dim"),
     )
+
+
+def _age(seen: Seen, language: Language) -> Text:
+    """Return how old the picture is, and why no newer one comes."""
+    from rich.text import Text
+
+    words = OF_LIVE_VIEWS[language]
+    age = f"{seen.age_s:.1f}".replace(".", words.decimal)
+    if not seen.stale:
+        return Text(words.data.format(age=age), style="dim")
+    text = words.stale.format(age=age)
+    if seen.problem is not None:
+        text += f": {words.problems.get(seen.problem.error_id, str(seen.problem))}"
+    return Text(text, style="bold reverse red")
 
 
 def columns(words: Words) -> tuple[_tables.Column, ...]:
@@ -90,7 +107,7 @@ def columns(words: Words) -> tuple[_tables.Column, ...]:
         return _tables.Column(key=key, head=words.heads[key], right=True, drops=drops)
 
     return (
-        _tables.Column(key="center", head=words.heads["center"], shrinks=True),
+        _tables.Column(key="center", head=words.heads["center"], shrinks_last=True),
         _tables.Column(key="status", head=words.heads["status"], drops=2),
         _tables.Column(key="state", head=words.heads["state"]),
         column("age", 1),
@@ -124,7 +141,7 @@ def flat(rows: list[_tables.Row], words: Words) -> list[_tables.Row]:
                 "center": f"{name} {words.here}" if row["own"] else name,
                 "status": words.statuses.get(row["status"], row["status"]),
                 "state": None if state is None else words.states.get(state, state),
-                "age": words.never if age is None else words.ago.format(seconds=f"{age:.1f}"),
+                "age": words.never if age is None else _ago(age, words),
                 "waiting": row["waiting"],
                 "ready": row["ready"],
                 "expected_wait_s": span(row["expected_wait_s"]),
@@ -137,12 +154,16 @@ def flat(rows: list[_tables.Row], words: Words) -> list[_tables.Row]:
     return shown
 
 
+def _ago(age_s: float, words: Words) -> str:
+    return words.ago.format(seconds=f"{age_s:.1f}".replace(".", words.decimal))
+
+
 def lines(rows: list[_tables.Row], words: Words) -> Iterator[str]:
     """Iterate over what is wrong, a sentence each."""
     for row in rows:
         name = row["center"]
-        if row["own"] and row["bus_problem"]:
-            yield words.bus.format(problem=row["bus_problem"])
+        if row["own"]:
+            yield from _of_the_bus(row, words)
         if row["blocked_s"] is not None:
             yield words.blocked.format(center=name, seconds=round(row["blocked_s"]))
         denied = _reasons(row["denied_by"], words)
@@ -154,7 +175,17 @@ def lines(rows: list[_tables.Row], words: Words) -> Iterator[str]:
         for why, n in row["refused"].items():
             # What the config does not name has no row of its own.
             who = words.unnamed if row["own"] and why != "ourselves" else name
-            yield words.refused[why].format(center=who, n=n)
+            last = words.last.format(ago=span(row["refused_last_s"][why]))
+            yield words.refused[why].format(center=who, n=n) + last
+
+
+def _of_the_bus(own: _tables.Row, words: Words) -> Iterator[str]:
+    if own["bus_problem"]:
+        yield words.bus.format(problem=own["bus_problem"])
+    elif own["bus_alone"]:
+        yield words.alone
+    if failed := own["bus_dropped"].get("failed"):
+        yield words.failed.format(n=failed)
 
 
 def _reasons(counted: dict[str, int], words: Words) -> str:

@@ -38,6 +38,8 @@ class Direction(StrEnum):
     OUT = "out"
     GUEST = "guest"
     """Another center's citizen."""
+    CONSULT = "consult"
+    """Another center's operator, who asked for advice."""
 
 
 @app.command("list")
@@ -57,7 +59,8 @@ def list_(
     direction: Annotated[
         Direction | None,
         typer.Option(
-            help="Only citizens' (in), calls that operators made (out), other centers' (guest)."
+            help="Only citizens' (in), calls that operators made (out), other centers' (guest), "
+            "calls for advice of their operators (consult)."
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="At most so many.")] = 50,

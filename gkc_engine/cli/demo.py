@@ -8,8 +8,9 @@ import json as json_module
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn, Protocol, TypeVar
 
 import typer
 
@@ -17,21 +18,53 @@ from gkc_engine.cli._client import run_dir
 from gkc_engine.cli._console import home, progress, state_dir
 
 if TYPE_CHECKING:
+    from gkc_engine.config.models import Config
     from gkc_engine.demo.account import Account
-    from gkc_engine.demo.run import Demo
-    from gkc_engine.demo.setup import DemoOptions, Screen
+    from gkc_engine.demo.setup import DemoOptions, Screen, Teller
+    from gkc_engine.pbx.install import Install
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Runs(Protocol[T_co]):
+    """A demo, whatever it is of."""
+
+    @property
+    def screen(self) -> Teller: ...
+
+    async def run(self) -> T_co | None: ...
+
+    def kill(self) -> None: ...
+
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C in a run that was to have an end; without one, Ctrl-C is the end."""
 
+RATES: Final = {1: 0.5, 3: 1.0}
+"""Calls a second, by the number of centers: what two slow cores can do beside other work."""
 
+CenterArgument = Annotated[str, typer.Argument(metavar="CENTER")]
+
+
+app = typer.Typer(invoke_without_command=True)
+
+
+@app.callback()
 def demo(
+    context: typer.Context,
     *,
     seconds: Annotated[
         float | None,
         typer.Option(min=1, max=86_400, help="Let citizens call so long, then compare the lists."),
     ] = None,
-    rate: Annotated[float, typer.Option(min=0.01, max=50, help="Calls a second.")] = 0.5,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=50, help="Calls a second (default: 0.5, of 3 centers 1)."),
+    ] = None,
+    centers: Annotated[
+        int, typer.Option(help="1, or 3: a city and two okrugs that help each other.")
+    ] = 1,
     seed: Annotated[int, typer.Option(help="The same seed, the same citizens.")] = 1,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; needs --seconds.")
@@ -66,9 +99,14 @@ def demo(
 
     Exit codes: 0 done and every call on record exactly once, 1 not, 2 usage or config.
     """
+    if context.invoked_subcommand is not None:
+        return
     if json and seconds is None:
-        typer.echo("gkc demo: --json needs --seconds: without an end there is no result", err=True)
-        raise typer.Exit(2)
+        _refuse("--json needs --seconds: without an end there is no result")
+    if centers not in RATES:
+        _refuse(f"--centers: found {centers}, expected 1 or 3")
+    if centers > 1 and store is not None:
+        _refuse("--store is of one center; of several each has its own file")
     from gkc_engine.demo.setup import DemoOptions
 
     options = DemoOptions(
@@ -76,14 +114,52 @@ def demo(
         state=state_dir(),
         sockets=run_dir(),
         seconds=seconds,
-        rate=rate,
+        rate=rate if rate is not None else RATES[centers],
         seed=seed,
         restart=restart,
         keep=keep,
         free_ports=free_ports,
         store=None if store is None else _store(store),
     )
-    raise typer.Exit(_run(options, asterisk, json=json))
+    run = _run if centers == 1 else _run_centers
+    raise typer.Exit(run(options, asterisk, json=json))
+
+
+def _refuse(text: str) -> NoReturn:
+    typer.echo(f"gkc demo: {text}", err=True)
+    raise typer.Exit(2)
+
+
+@app.command()
+def cut(center: CenterArgument) -> None:
+    """Cut the line of a center to the others: bus, calls and their sound are gone."""
+    _line("demo.cut", center)
+
+
+@app.command()
+def heal(center: CenterArgument) -> None:
+    """Mend the line of a center."""
+    _line("demo.heal", center)
+
+
+def _line(method: str, center: str) -> None:
+    from gkc_engine.cli._client import refusals
+    from gkc_engine.control.client import NOT_RUNNING, ControlClient
+    from gkc_engine.control.protocol import ControlError
+    from gkc_engine.demo.centers_plan import LINES_SOCKET
+
+    with refusals():
+        try:
+            client = ControlClient(run_dir() / LINES_SOCKET)
+        except ControlError as error:
+            if error.error_id != NOT_RUNNING:
+                raise
+            text = "No demo of several centers runs here: start one with `gkc demo --centers 3`."
+            raise ControlError(NOT_RUNNING, text) from None
+        with client:
+            said = client.call(method, {"center": center})
+    parted = ", ".join(said["parted"]) or "none"
+    progress(f"{'done' if said['changed'] else 'it was so already'}; cut off now: {parted}")
 
 
 def _store(text: str) -> str:
@@ -100,8 +176,28 @@ def _store(text: str) -> str:
 
 def _run(options: DemoOptions, asterisk: Path | None, *, json: bool) -> int:
     from gkc_engine.cli._demo_screen import Lines, Table
-    from gkc_engine.config.loader import load_config
     from gkc_engine.demo.run import Demo
+
+    install, config = _found(options, asterisk)
+    seen: Screen = Lines() if json or not sys.stdout.isatty() else Table(config.center.timezone)
+    return _end(Demo(options, install, seen), options, partial(report_result, json=json))
+
+
+def _run_centers(options: DemoOptions, asterisk: Path | None, *, json: bool) -> int:
+    from gkc_engine import log
+    from gkc_engine.cli._demo_centers import CentersLines, CentersTable, report_city
+    from gkc_engine.demo.centers import CentersDemo
+    from gkc_engine.demo.centers_seen import CentersScreen
+
+    log.configure("warning")
+    install, _ = _found(options, asterisk)
+    plain = json or not sys.stdout.isatty()
+    seen: CentersScreen = CentersLines() if plain else CentersTable()
+    return _end(CentersDemo(options, install, seen), options, partial(report_city, json=json))
+
+
+def _found(options: DemoOptions, asterisk: Path | None) -> tuple[Install, Config]:
+    from gkc_engine.config.loader import load_config
     from gkc_engine.pbx.install import find_or_install
 
     config = load_config(options.config)
@@ -110,18 +206,20 @@ def _run(options: DemoOptions, asterisk: Path | None, *, json: bool) -> int:
         asterisk = Path(named)
     install = find_or_install(options.state, named=asterisk, progress=progress)
     progress(f"Asterisk {install.version}: {install.how}")
-    seen: Screen = Lines() if json or not sys.stdout.isatty() else Table(config.center.timezone)
-    one = Demo(options, install, seen)
-    with seen:
+    return install, config
+
+
+def _end(one: _Runs[T], options: DemoOptions, told: Callable[[T, DemoOptions], int]) -> int:
+    with one.screen:
         result, stopped = asyncio.run(_until_signal(one))
     if result is not None:
-        return report_result(result, options, json=json)
+        return told(result, options)
     if stopped:
         progress("stopped")
     return INTERRUPTED if options.seconds is not None else 0
 
 
-async def _until_signal(one: Demo) -> tuple[Account | None, bool]:
+async def _until_signal(one: _Runs[T]) -> tuple[T | None, bool]:
     """Run the demo; the first Ctrl-C or SIGTERM stops it in order, the second at once."""
     work = asyncio.ensure_future(one.run())
     signals = 0

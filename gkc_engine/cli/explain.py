@@ -42,7 +42,7 @@ def _explain(contact: str, config: Path | None, *, citizen: bool, json: bool) ->
     from gkc_engine.simulation.explain_json import as_json
     from gkc_engine.simulation.explain_text import Teller
 
-    with refusals(), found(config) as at, missing():
+    with refusals(), found(config, of_city=False) as at, missing():
         contact_id = ContactId(at.contact_id(contact))
         progress(f"replaying {at.store.name}")
         with at.store.reading() as connection:

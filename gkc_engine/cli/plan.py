@@ -42,7 +42,7 @@ def _plan(
     from gkc_engine.simulation.dryrun_text import as_json, text, warnings
 
     change = change_of(load_config(newdir))
-    with refusals(), found(config) as at, missing():
+    with refusals(), found(config, of_city=False) as at, missing():
         since, until = at.instant("--from", times[0]), at.instant("--to", times[1])
         progress(f"replaying {at.store.name}")
         with at.store.reading() as connection:

@@ -57,7 +57,14 @@ def rebuild(
                 "The engine that writes these records is running. Stop it first, or compare "
                 "only: gkc records rebuild --check",
             )
-        rows = _rebuild(at.store)
+        with at.store.kept() as ours:
+            if not ours:
+                raise ControlError(
+                    "refused",
+                    "The collector that writes these records is running. Stop it first, or "
+                    "compare only: gkc --city records rebuild --check",
+                )
+            rows = _rebuild(at.store)
     if json:
         print_json([{"rows": rows}])
     else:

@@ -39,7 +39,7 @@ def _replay(
     from gkc_engine.simulation.replay import as_json, text
     from gkc_engine.simulation.replay import replay as again
 
-    with refusals(), found(config) as at, missing():
+    with refusals(), found(config, of_city=False) as at, missing():
         start, end = at.instant("FROM", since), at.instant("TO", until)
         progress(f"replaying {at.store.name}")
         with at.store.reading() as connection:

@@ -90,6 +90,7 @@ _reports.add_to(app)
 
 _COLUMNS: Final[tuple[tuple[str, By, str], ...]] = (
     ("queues", "queue", "Show the figures of each queue."),
+    ("centers", "center", "Show the figures of each center of the city (gkc --city)."),
     ("services", "service", "Show the figures of each service of the city."),
     ("numbers", "did", "Show the figures of each number that citizens dialled."),
 )

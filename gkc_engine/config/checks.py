@@ -8,6 +8,8 @@ from pathlib import Path as FilePath
 from typing import Final
 
 from gkc_engine.config.alert_checks import check_alerts
+from gkc_engine.config.collector_checks import check_collector
+from gkc_engine.config.federation import is_served_elsewhere, second_lines
 from gkc_engine.config.federation_checks import check_federation
 from gkc_engine.config.menu_checks import check_menus
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
@@ -15,6 +17,7 @@ from gkc_engine.config.outbound_checks import check_outbound
 from gkc_engine.config.policy_checks import check_policy
 from gkc_engine.config.problems import Path, Place, Problem, closest, problem, shown
 from gkc_engine.config.report_checks import check_reports
+from gkc_engine.config.second_line_checks import check_second_lines
 from gkc_engine.config.source import Source
 from gkc_engine.numbers import EMERGENCY_NUMBERS, NumberKind, normalise
 
@@ -104,6 +107,8 @@ def cross_check(config: Config, source: Source, folder: FilePath) -> Findings:
     check_alerts(findings)
     check_reports(findings)
     check_federation(findings)
+    check_collector(findings)
+    check_second_lines(findings)
     check_policy(findings)
     for name in config.thresholds.queues:
         findings.refer("queues", name, ("thresholds", "queues", name), key=True)
@@ -240,6 +245,8 @@ def _nobody_can_serve(findings: Findings) -> None:
     for name, queue in findings.config.queues.items():
         able = [o for o in operators if o.capacity.get(queue.medium, 0) > 0]
         if any(meets(o, step) for step in _steps(queue) for o in able):
+            continue
+        if name in second_lines(findings.config) and is_served_elsewhere(name, findings.config):
             continue
         findings.add_key(
             ("queues", name),

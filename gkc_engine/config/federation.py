@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from gkc_engine.acd.settings import Medium
+from gkc_engine.bus.config import records_user
 from gkc_engine.config.federation_model import ALL, RELATIONS, OverflowRuleModel, host_and_port
 from gkc_engine.config.models import Config
 from gkc_engine.config.secrets import resolve_secret
+from gkc_engine.config.store import store_name
 from gkc_engine.errors import ConfigError
 from gkc_engine.federation.settings import (
     CenterLevel,
     CenterStatus,
+    CollectorSettings,
     FederationSettings,
     LinkSettings,
     OverflowRule,
+    ShipperSettings,
     Trunk,
 )
 from gkc_engine.ids import QueueId
@@ -109,6 +113,22 @@ def queues_of(rule: OverflowRuleModel, config: Config) -> frozenset[QueueId]:
     )
 
 
+def second_lines(config: Config) -> frozenset[QueueId]:
+    """Return the queues that are the second line of a service."""
+    lines = (service.second_line for service in config.services.values())
+    return frozenset(QueueId(line) for line in lines if line is not None)
+
+
+def is_served_elsewhere(queue: str, config: Config) -> bool:
+    """Return whether a rule asks other centers for operators for this queue's contacts."""
+    if config.federation is None:
+        return False
+    known = members(config)
+    own = known[config.center.name]
+    rules = (rule for rule in config.overflow if queue in queues_of(rule, config))
+    return any(asked(rule, own, known) for rule in rules)
+
+
 def federation_settings(config: Config) -> FederationSettings | None:
     """Return how this center takes part; ``None``: it runs alone."""
     federation = config.federation
@@ -121,8 +141,15 @@ def federation_settings(config: Config) -> FederationSettings | None:
         center=own.name,
         rules=() if planned else tuple(_rules(config, own, known)),
         peers=tuple(m.name for m in _others(own, known)),
+        planned=tuple(
+            name
+            for name, member in known.items()
+            if member.status is CenterStatus.PLANNED and name != own.name
+        ),
+        own_planned=planned,
         keep_free=KEEP_ALL_FREE if planned else federation.keep_free,
         own_sl_min_milli=_milli(federation.sl_min),
+        second_lines=frozenset() if planned else second_lines(config),
     )
 
 
@@ -143,6 +170,55 @@ def link_settings(config: Config, folder: Path) -> LinkSettings | None:
         ca=_under(folder, tls.ca if tls else None),
         cert=_under(folder, tls.cert if tls else None),
         key=_under(folder, tls.key if tls else None),
+    )
+
+
+def shipper_settings(config: Config, folder: Path) -> ShipperSettings | None:
+    """Return where this center's records are sent; ``None``: nowhere.
+
+    Raises:
+        ConfigError: The secret's reference leads nowhere. Shows no secret.
+    """
+    federation = config.federation
+    if federation is None or federation.records is None:
+        return None
+    link = link_settings(config, folder)
+    assert link is not None, "there is a federation"
+    records = federation.records
+    bus = replace(link, user=records.user, password=resolve_secret(records.secret, folder))
+    return ShipperSettings(center=config.center.name, bus=bus)
+
+
+def collector_settings(config: Config, folder: Path, state: Path) -> CollectorSettings:
+    """Return what the city's collector works with.
+
+    Raises:
+        ConfigError: The config has no ``collector``, or a secret's reference leads nowhere.
+    """
+    collector = config.collector
+    if collector is None:
+        raise ConfigError(
+            f"{folder}: no section collector: the city's collector needs the hub (nats) and the "
+            "secrets of the centers' records (centers)"
+        )
+    tls = collector.tls
+    buses = {
+        name: LinkSettings(
+            urls=collector.nats,
+            user=records_user(name),
+            password=resolve_secret(secret, folder),
+            ca=_under(folder, tls.ca if tls else None),
+            cert=_under(folder, tls.cert if tls else None),
+            key=_under(folder, tls.key if tls else None),
+        )
+        for name, secret in collector.centers.items()
+    }
+    page = collector.metrics
+    return CollectorSettings(
+        buses=buses,
+        store=store_name(collector.store, state),
+        timezone=config.center.timezone,
+        metrics=None if page is None else (page.host, page.port),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from gkc_engine.acd.settings import Medium
@@ -11,6 +12,7 @@ from gkc_engine.config.federation_model import (
     CENTER_WORDS,
     RELATIONS,
     FederationModel,
+    LinkTlsModel,
     OverflowRuleModel,
     host_and_port,
     is_center_name,
@@ -147,16 +149,23 @@ def _trunks(findings: Findings, known: dict[str, Member]) -> None:
 
 
 def _link(findings: Findings, federation: FederationModel) -> None:
-    if federation.user is None or federation.tls is not None:
+    if federation.user is not None or federation.records is not None:
+        warn_of_clear_password(findings, ("federation", "nats"), federation.nats, federation.tls)
+
+
+def warn_of_clear_password(
+    findings: Findings, key: Path, urls: Sequence[str], tls: LinkTlsModel | None
+) -> None:
+    """Warn of a password that would cross the network as it is."""
+    if tls is not None:
         return
-    for number, url in enumerate(federation.nats):
+    for number, url in enumerate(urls):
         scheme, _, rest = url.partition("://")
         host = rest if rest.endswith("]") else rest.rpartition(":")[0] or rest
         if scheme == "nats" and host not in _LOOPBACK:
-            single = isinstance(findings.source.value(("federation", "nats")), str)
-            path: Path = ("federation", "nats") if single else ("federation", "nats", number)
+            single = isinstance(findings.source.value(key), str)
             findings.warn(
-                path,
+                key if single else (*key, number),
                 "nats:// beside user, to another machine",
                 "tls:// or the section tls: the password would cross the network in clear",
             )

@@ -179,6 +179,13 @@ class MemberModel(Model):
     status: CenterStatus = CenterStatus.LIVE
 
 
+class RecordsModel(Model):
+    """As whom this center's leaf node knows who ships the records."""
+
+    user: Annotated[str, AfterValidator(_user)]
+    secret: SecretRef
+
+
 class FederationModel(Model):
     """The other centers, and the way to them. Without this section a center runs alone."""
 
@@ -187,6 +194,8 @@ class FederationModel(Model):
     user: Annotated[str, AfterValidator(_user)] | None = None
     secret: SecretRef | None = None
     tls: LinkTlsModel | None = None
+    records: RecordsModel | None = None
+    """Who ships this center's records to the city; absent: nothing is shipped."""
     token_key: SecretRef
     """Signs what a call says of itself between centers; the same in the whole city."""
     keep_free: Annotated[int, Field(ge=0, le=1000)] = 1

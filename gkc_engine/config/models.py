@@ -16,11 +16,12 @@ from gkc_engine.acd.settings import ContactClass, EmptyFactor, Medium, Ring, Str
 from gkc_engine.config.alert_model import AlertModel, WebhookModel
 from gkc_engine.config.calendar_model import CalendarModel
 from gkc_engine.config.center_model import CenterModel
+from gkc_engine.config.collector_model import CollectorModel
 from gkc_engine.config.federation_model import FederationModel, OverflowRuleModel
 from gkc_engine.config.guardrail_model import GuardrailModel
 from gkc_engine.config.menu_model import ChoiceModel, Language, MenuModel
 from gkc_engine.config.outbound_model import OutboundModel
-from gkc_engine.config.policy_model import PolicyModel, ServiceModel
+from gkc_engine.config.policy_model import OwnServiceModel, PolicyModel
 from gkc_engine.config.report_model import MailModel, RecipientModel, ReportModel
 from gkc_engine.config.store import StoreModel
 from gkc_engine.config.thresholds_model import ThresholdsModel
@@ -199,6 +200,8 @@ class QueueModel(Model):
     """States in which an operator is no help; when all are in one, no citizen is let in."""
     leavewhenempty: Empty = ()
     """The same for citizens who wait: they are sent on."""
+    return_after: PositiveDuration = Micros(60 * SECOND)
+    """Of a second line: who was handed on and is not answered in this time goes back."""
     resume_within: Duration = Micros(0)
     """Who was cut off while he waited and calls again so soon has his old place; 0s = off."""
     prefer: PreferModel | None = None
@@ -336,7 +339,7 @@ class Config(Model):
     numbers: Annotated[dict[str, NumberModel], Field(min_length=1)]
     """Dialled number, in any spelling that comes to one E.164 number → where it leads."""
     skills: dict[Name, Text] = Field(default_factory=dict)
-    services: dict[Name, ServiceModel] = Field(default_factory=dict)
+    services: dict[Name, OwnServiceModel] = Field(default_factory=dict)
     queues: Annotated[dict[Name, QueueModel], Field(min_length=1)]
     operators: Annotated[dict[Name, OperatorModel], Field(min_length=1)]
     ivr: dict[Name, MenuModel] = Field(default_factory=dict)
@@ -361,6 +364,8 @@ class Config(Model):
     """The other centers of the city. A center without this section runs alone."""
     overflow: Annotated[tuple[OverflowRuleModel, ...], Field(max_length=200)] = ()
     """Whose operators may answer too; of each queue the first rule that applies here holds."""
+    collector: CollectorModel | None = None
+    """Of the city's config alone: what brings the records of all centers into one store."""
     policy: PolicyModel | None = None
     """What the city asks of every center; compared with the rest, decides nothing by itself."""
 

@@ -18,6 +18,13 @@ class ServiceModel(Model):
     """The executive body in full."""
 
 
+class OwnServiceModel(ServiceModel):
+    """The same as a center has it."""
+
+    second_line: Name | None = None
+    """The queue of the body's specialists, to whom operators hand citizens on."""
+
+
 class PolicyQueueModel(Model):
     """The least that a queue of this name must keep to, wherever there is one.
 

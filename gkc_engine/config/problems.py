@@ -15,6 +15,9 @@ Path = tuple[str | int, ...]
 """Where in the merged tree: ``("queues", "tax", "relax", 0, "after")``."""
 
 _SHOWN_MAX = 60
+_SECRETS = ("collector", "centers")
+"""Each value under it is one."""
+
 _SECRET_KEYS = frozenset({"secret", "pin", "ami", "password", "token_key"})
 
 
@@ -102,7 +105,8 @@ def clip(text: str) -> str:
 
 def shown(value: object, path: Path = ()) -> str:
     """Return ``value`` as a problem shows what was found. A secret is never shown."""
-    if path and path[-1] in _SECRET_KEYS and not isinstance(value, dict | list):
+    secret = bool(path) and (path[-1] in _SECRET_KEYS or path[:-1] == _SECRETS)
+    if secret and not isinstance(value, dict | list):
         return "a value that is no reference (not shown)"
     match value:
         case None:

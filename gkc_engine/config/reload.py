@@ -27,10 +27,12 @@ START_ONLY: Final = (
     ("pbx", "cel"),
     ("metrics",),
     ("store",),
+    ("collector",),
     ("federation", "nats"),
     ("federation", "user"),
     ("federation", "secret"),
     ("federation", "tls"),
+    ("federation", "records"),
     ("federation", "token_key"),
 )
 """What is bound when the engine starts: sockets, files, and the names in the records."""

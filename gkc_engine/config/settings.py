@@ -16,6 +16,7 @@ from gkc_engine.acd.settings import (
     Then,
     Treatment,
 )
+from gkc_engine.config.federation import second_lines
 from gkc_engine.config.models import Config, OperatorModel, PreferModel, QueueModel, TreatmentModel
 from gkc_engine.config.outbound_model import OutboundModel
 from gkc_engine.ids import AgentId, QueueId, SkillId
@@ -33,7 +34,7 @@ def applied(config: Config, *, author: str, diff: Sequence[str] = ()) -> Setting
 
 def to_settings(config: Config) -> Settings:
     """Return what the core needs of ``config``; queues and agents in the order of the files."""
-    center = config.center
+    center, lines = config.center, second_lines(config)
     return Settings(
         version=config.version,
         center=center.name,
@@ -46,7 +47,9 @@ def to_settings(config: Config) -> Settings:
             for medium, b in center.blending.items()
         },
         outbound=_outbound(config.outbound),
-        queues=tuple(_queue(QueueId(name), q) for name, q in config.queues.items()),
+        queues=tuple(
+            _queue(QueueId(name), q, second_line=name in lines) for name, q in config.queues.items()
+        ),
         agents=tuple(_agent(AgentId(name), o) for name, o in config.operators.items()),
     )
 
@@ -73,7 +76,7 @@ def _treatment(model: TreatmentModel, own: str) -> Treatment:
     return Treatment(say=model.say, then=Then.QUEUE, queue=QueueId(queue))
 
 
-def _queue(queue_id: QueueId, q: QueueModel) -> QueueSettings:
+def _queue(queue_id: QueueId, q: QueueModel, *, second_line: bool) -> QueueSettings:
     return QueueSettings(
         queue_id=queue_id,
         title=q.title,
@@ -100,6 +103,7 @@ def _queue(queue_id: QueueId, q: QueueModel) -> QueueSettings:
         maxwait_unstaffed_us=q.maxwait_unstaffed,
         joinempty=q.joinempty,
         leavewhenempty=q.leavewhenempty,
+        return_after_us=q.return_after if second_line else None,
         resume_within_us=q.resume_within,
         prefer=_prefer(q.prefer),
         fallback=QueueId(q.fallback) if q.fallback else None,

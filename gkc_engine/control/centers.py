@@ -13,7 +13,7 @@ from gkc_engine.control.server import Call, ControlServer
 from gkc_engine.control.views import Row, iso, seconds_of
 from gkc_engine.federation.messages import QueueLoad
 from gkc_engine.federation.protocol import Federation
-from gkc_engine.federation.settings import CenterEntry, Part
+from gkc_engine.federation.settings import FRESH_US, CenterEntry, Part
 from gkc_engine.ids import Instant, Micros
 
 if TYPE_CHECKING:  # Loads NATS, of which a center alone has no need.
@@ -100,10 +100,6 @@ def _tree(centers: Sequence[CenterEntry]) -> Iterator[tuple[int, CenterEntry]]:
 
 def _own(link: Link) -> Row:
     federation = link.federation
-    elsewhere: Counter[str] = Counter()
-    for (center, why), n in federation.refused.items():
-        if center not in federation.peers:
-            elsewhere[why.value] += n
     return {
         "state": federation.sight.state().value,
         "age_s": 0.0,
@@ -112,17 +108,20 @@ def _own(link: Link) -> Row:
         "out": _sums(federation.owner.counted, None),
         "denied_by": _sums(federation.owner.denials, None),
         "in": _sums(federation.donor.counted, None),
-        "refused": dict(elsewhere),
+        **_refused(federation, {federation.settings.center, ""}, link.now()),
         "bus_up": link.up,
         "bus_problem": link.problem or None,
+        "bus_alone": link.up and _hears_nobody(federation, link.now()),
         "bus_dropped": dict(link.dropped),
     }
 
 
 def _peer(federation: Federation, one: CenterEntry, now: Instant) -> Row:
     peer = federation.peers.get(one.name)
-    if peer is None:  # Planned: nobody listens to it yet.
-        return {"state": None, "age_s": None, **_loads(None), **_nothing()}
+    if peer is None:  # Planned: of it no more is known than that it is heard.
+        heard = federation.planned_heard.get(one.name)
+        age = None if heard is None else seconds_of(Micros(now - heard))
+        return {"state": None, "age_s": age, **_loads(None), **_nothing()}
     load = peer.fresh(now)
     until = peer.blocked_until
     return {
@@ -133,14 +132,38 @@ def _peer(federation: Federation, one: CenterEntry, now: Instant) -> Row:
         "out": _sums(federation.owner.counted, one.name),
         "denied_by": _sums(federation.owner.denials, one.name),
         "in": _sums(federation.donor.counted, one.name),
-        "refused": {
-            why.value: n for (center, why), n in federation.refused.items() if center == one.name
-        },
+        **_refused(federation, {one.name}, now),
     }
 
 
 def _nothing() -> Row:
-    return {"blocked_s": None, "out": {}, "denied_by": {}, "in": {}, "refused": {}}
+    return {
+        "blocked_s": None,
+        "out": {},
+        "denied_by": {},
+        "in": {},
+        "refused": {},
+        "refused_last_s": {},
+    }
+
+
+def _hears_nobody(federation: Federation, now: Instant) -> bool:
+    """Return whether all others are silent: then it is rather our line than each of theirs."""
+    ages = [peer.age_us(now) for peer in federation.peers.values()]
+    return bool(ages) and all(age is None or age > FRESH_US for age in ages)
+
+
+def _refused(federation: Federation, centers: set[str], now: Instant) -> Row:
+    """Return what was not listened to of these: how often, and how long ago the last was."""
+    sums: Counter[str] = Counter()
+    last: dict[str, Instant] = {}
+    for (center, why), n in federation.refused.items():
+        if center in centers:
+            sums[why.value] += n
+            at = federation.refused_last[center, why]
+            last[why.value] = max(at, last.get(why.value, at))
+    ages = {why: seconds_of(Micros(now - at)) for why, at in last.items()}
+    return {"refused": dict(sums), "refused_last_s": ages}
 
 
 def _sums(counted: Mapping[tuple[str, Any], int], center: str | None) -> dict[str, int]:

@@ -103,7 +103,7 @@ class ContactList(msgspec.Struct, forbid_unknown_fields=True):
     since_us: int | None = None
     queue: Name | None = None
     citizen: Name | None = None
-    direction: Literal["in", "out", "guest"] | None = None
+    direction: Literal["in", "out", "guest", "consult"] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX)] = 50
 
 

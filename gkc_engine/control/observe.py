@@ -99,6 +99,8 @@ class Observer:
 
     def _ended(self, fact: ContactEnded) -> None:
         queue = fact.queue or ""
+        if fact.advice:
+            return  # No contact of anybody's.
         if fact.owner is not None:  # Its owner counts it, and its wait.
             self.metrics.guests.labels(queue, fact.disposition.value).inc()
             return

@@ -56,6 +56,9 @@ def moments(contact: Record) -> list[Moment]:
 
 
 def _arrival(contact: Record) -> str:
+    if contact.get("direction") == "consult":
+        of = f"center {contact['owner']}, about contact {contact['origin']} there"
+        return f"an operator is kept free to advise an operator of {of}"
     if contact.get("owner"):
         known = _citizen(contact)
         of = f" of {known}" if known else ""
@@ -94,7 +97,7 @@ def _segment(segment: Record, *, out: bool) -> list[tuple[str, str]]:
     if begins is None:
         return []
     lasted = span((from_iso(segment["end"]) - from_iso(segment["start"])) / 1_000_000)
-    if segment["kind"] == "consult":
+    if segment["kind"] == "consult" and segment.get("party") != "citizen":
         return [(segment["start"], f"{begins}: {lasted}")]
     reason = f" ({segment['end_reason']})" if segment.get("end_reason") else ""
     return [(segment["start"], f"{begins}: {lasted}, then {segment['outcome']}{reason}")]
@@ -116,7 +119,9 @@ def _begins(segment: Record, *, out: bool) -> str | None:
         "parked": "is parked" + (f": a call interrupts {agent}" if agent else ""),
         "fallback": "waits in Asterisk's own queue: the engine was away",
         "external": "talk with an outside party after a transfer",
-        "consult": f"{agent} {_CONSULTS.get(segment.get('end_reason', ''), 'consults')}",
+        "consult": f"{agent} advises an operator of its center"
+        if segment.get("party") == "citizen"
+        else f"{agent} {_CONSULTS.get(segment.get('end_reason', ''), 'consults')}",
     }
     return words.get(kind, kind)
 

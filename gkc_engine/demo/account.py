@@ -59,6 +59,8 @@ class Hand:
 
     phone: str
     talk_us: Micros
+    begun_s: float | None = None
+    """When it was answered, seconds since the epoch; ``None``: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,8 @@ class Record:
     """How he was handed over, each time: `TransferKind`."""
     consultations: int = 0
     """How often an operator asked a colleague about him."""
+    answered_by: str = ""
+    """The other center whose operator answered him; empty: nobody, or one of this center."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,7 +102,12 @@ class Account:
     """Ids of calls with more than one record, and contact ids of records without a call."""
     waits_us: list[int] = field(default_factory=list)
     """Of the answered, sorted."""
-    service_level: float | None = None
+    waits_here_us: list[int] = field(default_factory=list)
+    """Of those of them whom an operator of their own center answered, sorted."""
+    counts: Counts = field(default_factory=Counts)
+    """What the service level is made of."""
+    answered_by: Counter[str] = field(default_factory=Counter)
+    """Answered by an operator of another center, by its name."""
     outbound: Counter[str] = field(default_factory=Counter)
     """Calls that operators made, by disposition; apart from all that is above."""
     transfers: Counter[str] = field(default_factory=Counter)
@@ -108,6 +117,11 @@ class Account:
     """Ids of calls that other phones answered than the records say."""
     whose: dict[str, str] = field(default_factory=dict)
     """Of these: the phones of the record, and those that answered."""
+
+    @property
+    def service_level(self) -> float | None:
+        """SL-5 of all queues, each by its own threshold; ``None``: no contact."""
+        return service_level(self.counts)
 
     @property
     def balanced(self) -> bool:
@@ -150,7 +164,9 @@ def compare(
         lost=sorted(known - set(ended)),
         doubled=too_many,
         waits_us=sorted(r.wait_us for r in answered),
-        service_level=service_level(_counts(ended.values(), targets_us)),
+        waits_here_us=sorted(r.wait_us for r in answered if not r.answered_by),
+        counts=_counts(ended.values(), targets_us),
+        answered_by=Counter(r.answered_by for r in answered if r.answered_by),
         transfers=Counter(kind for r in ended.values() for kind in r.transfers),
         consultations=sum(r.consultations for r in ended.values()),
         other_hands=others,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from gkc_engine.acd.commands import Disposition, OfferOutcome, SegmentKind
 from gkc_engine.demo.account import Account, Hand, Record, compare
-from gkc_engine.ids import SECOND, Instant, Micros, QueueId
+from gkc_engine.ids import ABROAD, SECOND, AgentId, Instant, Micros, QueueId, is_abroad
 from gkc_engine.pbx.outside import PhoneAct
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.new_records import GUEST, OUT
+from gkc_engine.recorder.new_records import CONSULT, GUEST, OUT
 from gkc_engine.recorder.rebuild import settle_left
 
 _USERFIELD, _ACCOUNT, _SRC, _START, _ANSWER, _END = 0, 1, 2, 4, 5, 6
@@ -54,6 +54,8 @@ class Books:
     """A number whose calls nobody else wrote down: a person who tries the demo out."""
     phones: Mapping[str, str] = field(default_factory=dict)
     """The phone of each operator who is played by the outside world."""
+    unheard: Callable[[Hand], bool] = lambda _hand: False
+    """Whether a phone was answered for nobody: into a line that was cut."""
 
     def dialled(self) -> set[str]:
         """Return the ids of the run's calls in the outside world's CDR."""
@@ -67,7 +69,7 @@ class Books:
         found = records(self.store, ids(self.center_csv), since=self.since, phones=self.phones)
         visits = legs_of(self.center_csv, self.visitor) if self.visitor else set()
         counted = [one.record for one in found if one.leg not in visits]
-        hands = hands_of(self.outside_csv) if self.phones else None
+        hands = hands_of(self.outside_csv, self.unheard) if self.phones else None
         account = compare(self.dialled() | set(originated), counted, targets_us, hands)
         account.outbound = calls_out(self.store, since=self.since)
         return account
@@ -98,8 +100,12 @@ def ids(calls_csv: Path) -> dict[str, str]:
     return {row[_UNIQUEID]: row[_USERFIELD] for row in rows(calls_csv) if row[_USERFIELD]}
 
 
-def hands_of(outside_csv: Path) -> dict[str, list[Hand]]:
+def hands_of(
+    outside_csv: Path, unheard: Callable[[Hand], bool] = lambda _hand: False
+) -> dict[str, list[Hand]]:
     """Return whose phones each citizen talked on, by the call's id, as the phones tell it.
+
+    ``unheard``: whether a phone was answered for nobody; it has no talk then.
 
     A phone's account code is ``PHONE/ACT/TO/STATUS`` (the outside world's extensions.conf). Its
     leg bears the citizen's number; only whom a colleague asked sees that colleague's instead, and
@@ -122,7 +128,9 @@ def hands_of(outside_csv: Path) -> dict[str, list[Hand]]:
         phone, act, to, status = (*row[_ACCOUNT].split("/"), "", "", "")[:4]
         talk_us = Micros(round(float(row[_BILLSEC]) * SECOND))
         mine = hands.setdefault(call_id, [])
-        mine.append(Hand(phone=phone, talk_us=talk_us))
+        hand = Hand(phone=phone, talk_us=talk_us, begun_s=at)
+        # That it was answered may still have come through later, when the line was whole again.
+        mine.append(replace(hand, talk_us=Micros(0)) if unheard(hand) else hand)
         if (act, status) == (PhoneAct.ASK, _DONE):
             # How long they went on is known to the colleague's leg alone; long enough.
             mine.append(Hand(phone=to, talk_us=talk_us))
@@ -150,7 +158,7 @@ def records(
     contact, offer, segment = schema.contact, schema.offer, schema.segment
     settle_left(url)
     engine = schema.make_engine(url, read_only=True)
-    mine = (contact.c.started >= since, contact.c.direction.not_in((OUT, GUEST)))
+    mine = (contact.c.started >= since, contact.c.direction.not_in((OUT, GUEST, CONSULT)))
     try:
         with engine.connect() as connection:
             failed = sa.select(offer.c.contact_id).where(offer.c.outcome.in_(_MISSED))
@@ -192,8 +200,15 @@ def _record(
         missed=row["contact_id"] in missed,
         hands=None if row["via"] == _FALLBACK else _hands(segments, phones),
         transfers=tuple(s["transfer_kind"] for s in segments if s["transfer_kind"] is not None),
+        answered_by=_answered_by(segments),
         consultations=sum(s["kind"] == asked and s["end_reason"] == asked for s in segments),
     )
+
+
+def _answered_by(segments: Sequence[Row]) -> str:
+    """Return the other center whose operator was the first to talk with him; empty: none."""
+    first = next((AgentId(s["agent_id"]) for s in segments if s["kind"] in _TALKED), AgentId(""))
+    return first.partition(ABROAD)[0] if is_abroad(first) else ""
 
 
 def _hands(segments: Sequence[Row], phones: Mapping[str, str]) -> tuple[Hand, ...] | None:

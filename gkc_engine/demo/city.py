@@ -12,8 +12,8 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gkc_engine.config.loader import load_config
@@ -29,6 +29,9 @@ from gkc_engine.pbx.process import AsteriskProcess, free_tcp_port, free_udp_port
 from gkc_engine.pbx.render import render_standalone
 
 SECRET_VARIABLE = "GKC_AMI_SECRET"
+
+NOT_HERE = (*("pbx", "metrics", "mail", "reports", "store", "federation", "overflow", "collector"),)
+"""Sections of a real center that its copy must not have: they lead to the real city."""
 
 
 RTP_PORTS = 6000
@@ -52,6 +55,11 @@ class Ports:
     def rtp_end(self) -> int:
         """The last of the RTP ports."""
         return self.rtp_start + RTP_PORTS - 1
+
+    def shares(self, other: Ports) -> bool:
+        """Whether something of both would listen at one port; sound apart."""
+        mine, theirs = ({p.sip, p.ami, p.agi, p.metrics} for p in (self, other))
+        return bool(mine & theirs)
 
     @classmethod
     def usual(cls) -> Ports:
@@ -95,6 +103,8 @@ class CityOptions:
     """Sections of pjsip.conf beside those of the plan."""
     extra_dialplan: str = ""
     """Contexts of extensions.conf beside those of the plan, as an administrator's own."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Environment variables that the configuration refers to, beside those that are made here."""
 
 
 class City:
@@ -119,10 +129,13 @@ class City:
     def _own_document(self, name: str, document: Document) -> None:
         """Give a copied file the ports that this machine has free.
 
-        Nothing is to be sent, and nothing written where a real center has its records.
+        Nothing is to be sent, nothing written where a real center has its records, and no other
+        center of a real city asked.
         """
-        for key in ("pbx", "metrics", "mail", "reports", "store"):
+        for key in NOT_HERE:
             document.pop(key, None)
+        for key in ("level", "parent", "status"):  # Of no use without the others.
+            document.get("center", {}).pop(key, None)
         if name == "pbx.yaml":
             ports = self.ports
             document["pbx"] = {
@@ -184,13 +197,16 @@ class City:
         with self.log.open("ab") as output:
             self.engine = await asyncio.create_subprocess_exec(
                 *argv,
-                env={**self.cli_environment(), **self.pins, SECRET_VARIABLE: self.secret},
+                env=self.cli_environment() | self._secrets(),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
         await self.wait_ready()
+
+    def _secrets(self) -> dict[str, str]:
+        return {**self.pins, **self.options.secrets, SECRET_VARIABLE: self.secret}
 
     async def wait_ready(self, timeout_s: float = 30.0) -> None:
         """Wait until the engine answers on its socket and its AMI link is up.

@@ -160,12 +160,18 @@ class Citizens:
         run: str,
         *,
         rare: bool = True,
+        numbers: str = "+7900",
+        line: str = "city",
+        after_s: float = 1.0,
     ) -> None:
         """Draw from ``rng``, on the ways that ``config`` has.
 
         ``run`` begins every call's id, so that the calls of two runs differ. ``rare``: whether
         some meet what `demo.rare` plans; the center's config must have been widened for it.
+        ``numbers``: what theirs begin with. ``line``: which center they call.
+        ``after_s``: how long they stay when the operator is suddenly gone.
         """
+        self._numbers, self._line, self._after_s = numbers, line, after_s
         self._rng = rng
         self._run = run
         self._count = itertools.count(1)
@@ -209,12 +215,13 @@ class Citizens:
         return CitizenCall(
             call_id=f"{self._run}-{n}",
             number=way.number,
-            caller=f"+7900{(self._first_caller + n) % 10_000_000:07d}",
+            caller=f"{self._numbers}{(self._first_caller + n) % 10_000_000:07d}",
             presses=presses,
             patience_s=patience,
             talk_s=rng.triangular(3.0, TALK_MAX_S, 6.0),
-            after_s=1.0,
+            after_s=self._after_s,
             ring_s=20.0 if way.early_answer else max(2.0, patience),
+            line=self._line,
         )
 
     def _choose(self, ways: list[Way]) -> Way:

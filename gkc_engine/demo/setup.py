@@ -66,12 +66,16 @@ class DemoOptions:
         return self.sockets / "demo.json"
 
 
-class Screen(AbstractContextManager[object], Protocol):
-    """Where the demo is seen."""
+class Teller(AbstractContextManager[object], Protocol):
+    """Where a demo is followed."""
 
     def say(self, text: str) -> None:
         """Tell what is being done, or what to know."""
         ...
+
+
+class Screen(Teller, Protocol):
+    """Where the demo is seen."""
 
     def show(self, snapshot: Json, contacts: Json, dialled: int) -> None:
         """Show the center at this instant."""

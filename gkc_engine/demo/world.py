@@ -7,7 +7,7 @@ import contextlib
 import random
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from gkc_engine.demo.setup import PHONES_PORT
 from gkc_engine.demo.waiting import happens
 from gkc_engine.errors import PeerError
 from gkc_engine.pbx.install import Install
-from gkc_engine.pbx.model import Ami, OperatorPhone, OutsidePlan
+from gkc_engine.pbx.model import Ami, OutsideCenter, OutsidePlan
 from gkc_engine.pbx.outside import (
     CitizenCall,
     Headers,
@@ -75,23 +75,27 @@ class OutsideWorld:
         """The SIP address of the telephone network, for calls out."""
         return f"sip:city@{TRUNK_HOST}:{self.sip_port}"
 
-    async def start(self, center_port: int, phones: Sequence[OperatorPhone]) -> None:
+    async def start(self, first: OutsideCenter, *others: OutsideCenter, silence_s: int = 0) -> None:
         """Boot it and link to it.
+
+        ``silence_s``: whoever holds a phone hangs up when he has heard nothing for so long.
 
         Raises:
             PeerError: it did not start; the end of its log is in the text.
         """
         plan = OutsidePlan(
             ami=self.ami,
-            center_port=center_port,
+            center_port=first.port,
             trunk_host=TRUNK_HOST,
             phones_host=PHONES_HOST,
             sip_port=self.sip_port,
             rtp_start=self.rtp_start,
             rtp_end=self.rtp_start + RTP_PORTS - 1,
-            phones=tuple(phones),
+            phones=first.phones,
+            others=others,
+            silence_s=silence_s,
         )
-        self._phones = tuple(phone.endpoint for phone in phones)
+        self._phones = tuple(one.endpoint for center in plan.centers for one in center.phones)
         render_outside(plan, install=self.install, run_dir=self.run_dir)
         await self.asterisk.start()
         self._link = AmiLink(

@@ -34,6 +34,10 @@ class Why(StrEnum):
     """It has just denied this contact."""
 
 
+_FOR_NOW: Final = frozenset((Why.NOBODY_FREE, Why.FLOOR))
+"""What may be otherwise at the next instant: the center is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Whom to ask (``None``: nobody), and why not each of the others."""
@@ -80,6 +84,13 @@ def choose(
         return Choice(None, None, not_asked)
     _, penalty, _, _, name = min(able)
     return Choice(name, None if own_wait_us is None else own_wait_us - penalty, not_asked)
+
+
+def may_help(rule: OverflowRule, queue: QueueId, peers: Mapping[str, Peer], now: Instant) -> bool:
+    """Return whether any of the rule's centers could take a contact, if not at this instant."""
+    found = (peers.get(name) for name in rule.to)
+    reasons = (_why_not(rule, queue, peer, now, frozenset()) for peer in found if peer is not None)
+    return any(why is None or why in _FOR_NOW for why in reasons)
 
 
 def _why_not(

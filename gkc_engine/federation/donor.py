@@ -66,11 +66,12 @@ class Donor:
             queue=queue,
             waited_us=Micros(ask.waited_us),
             hold_us=HOLD_US,
-            keep_free=self.settings.keep_free,
+            keep_free=0 if queue in self.settings.second_lines else self.settings.keep_free,
             contact_class=ask.contact_class,
             head_start_us=None if ask.head_start_us is None else Micros(ask.head_start_us),
             slope_milli=ask.slope_milli,
             brief=ask.brief,
+            advice=ask.advice,
         )
 
     def released(self, owner: str, release: Release) -> ev.ReservationReleased | None:

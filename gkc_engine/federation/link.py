@@ -3,6 +3,12 @@
 One connection, to the leaf node beside us. Nothing here is waited for by a call: whatever NATS
 does, slow, frozen, dead or refusing, the others' loads grow old and nobody is sent anywhere.
 
+**Our own mistakes.** Elsewhere one of ours ends the process, and the ledger restores it. One of the
+protocol costs no call: without it the citizens here are served as ever, and a message that we
+cannot take would end the engines of the whole city, again and again. What the engine calls
+(``perform``, ``observe``) it guards itself, as for all its performers; what the line and the timer
+call ends in ``_failed``: counted (``failed``), shown, logged, and what it was about is not done.
+
 Subjects: ``gkc.load.NAME`` for all, ``gkc.to.DONOR.NAME`` for one; the last word is who says it,
 and the hub lets nobody say another's (``bus.config``).
 """
@@ -69,6 +75,9 @@ takes a twentieth of a core at most, whatever happens."""
 
 LEAVE_S: Final = 0.5
 
+FAILED_EVERY_S: Final = 10.0
+"""Mistakes of ours are logged so often at most: others may say hundreds of things a second."""
+
 _KEYS: Final = {
     ReservationAsked: "asked",
     ReservationGranted: "granted",
@@ -126,6 +135,8 @@ class Link:
         self._timer: asyncio.TimerHandle | None = None
         self._not_before = 0.0
         """When we may look again at who is sent elsewhere; the loop's time."""
+        self._failure_due = 0.0
+        """When a mistake of ours may be logged again; the loop's time."""
 
     def now(self) -> Instant:
         """Return the engine's time."""
@@ -156,6 +167,15 @@ class Link:
             except GkcError:
                 self.dropped["engine_busy"] += 1  # Silence to who asks; his contact keeps its place
 
+    def _failed(self, error: Exception, by: str = "") -> None:
+        """Take note of a mistake of ours; ``by``: whose message showed it."""
+        self.dropped["failed"] += 1
+        now = asyncio.get_running_loop().time()
+        if now >= self._failure_due:
+            self._failure_due = now + FAILED_EVERY_S
+            so_far = self.dropped["failed"]
+            log.error("federation_failed", center=by[:64], times=so_far, exc_info=error)
+
     def _wake(self, after_s: float) -> None:
         """Have the protocol settle after so long, but not too soon after the last time."""
         if not self.up:
@@ -176,10 +196,8 @@ class Link:
             self.federation.settle(now)
             self._pour()
             due = max(0.0, (self.federation.next_deadline(now) - now) / SECOND)
-        except Exception:
-            # Our own mistake: the citizens here must not pay for it; nobody is sent elsewhere.
-            self.dropped["failed"] += 1
-            log.exception("federation_failed")
+        except Exception as error:
+            self._failed(error)
         ended = loop.time()
         self._not_before = ended + max(GAP_S, SHARE * (ended - begun))
         self._wake(due)
@@ -217,16 +235,15 @@ class Link:
 
     async def _hear(self, message: Msg) -> None:
         by = message.subject.rpartition(".")[2]
+        now = self._engine.now()
         if not self._allowed(by):
-            self.federation.refuse(by, Refused.FLOODED)
+            self.federation.refuse(by, Refused.FLOODED, now)
             return
         try:
-            self.federation.hear(message.data, self._engine.now(), by)
+            self.federation.hear(message.data, now, by)
             self._pour()
-        except Exception:
-            # As in ``_settle``: one message that we cannot take must not end the hearing of others.
-            self.dropped["failed"] += 1
-            log.exception("federation_failed", center=by[:64])
+        except Exception as error:
+            self._failed(error, by)
         self._wake(HEARD_S)
 
     def _allowed(self, by: str) -> bool:
@@ -245,7 +262,7 @@ class Link:
             try:
                 await self._connected()
             except (OSError, TimeoutError, nats.errors.Error, ssl.SSLError) as error:
-                self._down(_why(error, self._last_error, self._where))
+                self._down(why(error, self._last_error, self._where))
             await asyncio.sleep(AGAIN_S)
 
     async def _connected(self) -> None:
@@ -276,7 +293,7 @@ class Link:
             self._down(self._last_error or "the connection was closed")
         finally:
             self._went_down()
-            _abort(client)
+            abort(client)
 
     def _options(self, over: asyncio.Event) -> dict[str, Any]:
         settings = self._settings
@@ -292,7 +309,7 @@ class Link:
             "name": f"gkc {self._name}",
             "user": settings.user,
             "password": settings.password,
-            "tls": _tls(settings),
+            "tls": tls_of(settings),
             "allow_reconnect": False,
             "dont_randomize": True,
             "max_reconnect_attempts": 1,
@@ -330,10 +347,13 @@ class Link:
         client = self._client
         if client is None:
             return
-        self.federation.leave(self._engine.now())
-        for one in self.federation.take():
-            if isinstance(one, Send):
-                self._post(one)
+        try:
+            self.federation.leave(self._engine.now())
+            for one in self.federation.take():
+                if isinstance(one, Send):
+                    self._post(one)
+        except Exception as error:
+            self._failed(error)
         with contextlib.suppress(TimeoutError, OSError, nats.errors.Error):
             async with asyncio.timeout(LEAVE_S):
                 while self._outbox:  # noqa: ASYNC110 - the sender has no other end
@@ -342,7 +362,8 @@ class Link:
         self.up = False
 
 
-def _tls(settings: LinkSettings) -> ssl.SSLContext | None:
+def tls_of(settings: LinkSettings) -> ssl.SSLContext | None:
+    """Return whom we believe, and what we show; ``None``: as the system has it."""
     if settings.ca is None and settings.cert is None:
         return None  # Of a ``tls://`` the system's authorities are believed.
     context = ssl.create_default_context(cafile=settings.ca)
@@ -351,7 +372,7 @@ def _tls(settings: LinkSettings) -> ssl.SSLContext | None:
     return context
 
 
-def _abort(client: Client) -> None:
+def abort(client: Client) -> None:
     """Let go of the socket at once: a client that closes waits for a server that may be frozen."""
     tasks = (client._reading_task, client._ping_interval_task, client._flusher_task)
     for task in tasks:
@@ -362,7 +383,8 @@ def _abort(client: Client) -> None:
         writer.transport.abort()
 
 
-def _why(error: Exception, said: str, url: str) -> str:
+def why(error: Exception, said: str, url: str) -> str:
+    """Return in a line why there is no connection; ``said``: what the server told last."""
     text = said or str(error) or type(error).__name__
     if "uthorization" in text:
         return f"{url} refuses us: user or password is not one of its own"

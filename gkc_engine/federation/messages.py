@@ -54,7 +54,7 @@ class Load(Struct, kw_only=True, tag="load", forbid_unknown_fields=True):
     queues: Annotated[dict[Queue, QueueLoad], Meta(max_length=QUEUES_MAX)]
 
 
-class Ask(Struct, kw_only=True, tag="ask", forbid_unknown_fields=True):
+class Ask(Struct, kw_only=True, tag="ask", forbid_unknown_fields=True, omit_defaults=True):
     """The owner asks for an operator who is free now."""
 
     reservation_id: Id
@@ -65,6 +65,8 @@ class Ask(Struct, kw_only=True, tag="ask", forbid_unknown_fields=True):
     head_start_us: Duration | None = None
     slope_milli: Few | None = None
     brief: ContactBrief | None = None
+    advice: bool = False
+    """For advice about the contact, which an operator of the owner's asks for."""
 
 
 class Grant(Struct, kw_only=True, tag="grant", forbid_unknown_fields=True):

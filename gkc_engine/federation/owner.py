@@ -153,21 +153,26 @@ class Owner:
             why=why,
         )
         self._by_contact[waiter.contact_id] = reservation_id
+        # Of a call for advice the other center hears about whom; its own name is of no use there.
+        about = (waiter.about or reservation_id) if waiter.consult else waiter.contact_id
         return Ask(
             reservation_id=reservation_id,
-            contact_id=waiter.contact_id,
+            contact_id=about,
             queue=waiter.queue,
             waited_us=max(0, now - waiter.enqueued),
             contact_class=waiter.contact_class,
             head_start_us=max(0, waiter.head_start_us),
-            brief=self._brief(waiter.contact_id),
+            brief=self._brief(about),
+            advice=waiter.consult,
         )
 
     # --- answers --------------------------------------------------------------------------------
 
-    def granted(self, center: str, grant: Grant) -> ev.ReservationGranted | Release:
+    def granted(self, center: str, grant: Grant) -> ev.ReservationGranted | Release | None:
         """Return what the core is to be told; of what nobody asks for any more, what the donor."""
         asking = self._asking.get(ContactId(grant.reservation_id))
+        if asking is None and grant.reservation_id in self._by_contact.values():
+            return None  # Said twice: its contact is on the way, and needs the operator.
         if asking is None or asking.center != center:
             return Release(reservation_id=grant.reservation_id, reason="late")
         del self._asking[asking.reservation_id]
@@ -208,14 +213,15 @@ class Owner:
         self.standing.said(command)
         match command:
             case cmd.ReleaseReservation():
-                self._by_contact.pop(command.contact_id, None)
-                self.counted[command.center, Counted.GIVEN_BACK] += 1
+                if command.reason != guests.HANDED_OVER:
+                    self._by_contact.pop(command.contact_id, None)
+                    self.counted[command.center, Counted.GIVEN_BACK] += 1
                 return Release(reservation_id=command.reservation_id, reason=command.reason)
             case cmd.OverflowContact():
                 self.counted[command.center, Counted.SENT] += 1
             case cmd.OfferEnded() if ABROAD in command.agent_id:
                 self._sent_is_over(command, peers, now)
-            case cmd.ContactEnded():
+            case cmd.ContactEnded() | cmd.ConsultOver():
                 self._by_contact.pop(command.contact_id, None)
                 self._denied.pop(command.contact_id, None)
             case _:

@@ -19,6 +19,7 @@ from gkc_engine.acd import events as ev
 from gkc_engine.acd.overflow_events import ContactBrief
 from gkc_engine.acd.settings import CLASS_RANK, ContactClass
 from gkc_engine.errors import PeerError
+from gkc_engine.federation.choice import may_help
 from gkc_engine.federation.donor import Donor
 from gkc_engine.federation.messages import (
     VERSION,
@@ -76,6 +77,8 @@ HEARD: Final = frozenset(
         cmd.ReleaseReservation,
         cmd.OverflowContact,
         cmd.ContactQueued,
+        cmd.ConsultQueued,
+        cmd.ConsultOver,
         cmd.PriorityChanged,
         cmd.HoldContact,
         cmd.OfferContact,
@@ -126,6 +129,10 @@ class Federation:
         self.donor = Donor(settings)
         self.refused: Counter[tuple[str, Refused]] = Counter()
         """(Center as it calls itself, at most of those we know) -> messages not listened to."""
+        self.refused_last: dict[tuple[str, Refused], Instant] = {}
+        """The same -> when the last of them came."""
+        self.planned_heard: dict[str, Instant] = {}
+        """Planned center -> when it was last heard."""
         self.sight, self._epoch, self._seq = sight, epoch, 0
         self._out: list[Output] = []
         self._kept: list[tuple[str, Ask]] = []
@@ -152,25 +159,28 @@ class Federation:
         try:
             message = decode(data)
         except OtherVersionError as error:
-            self.refuse(by or error.center, Refused.VERSION)
+            self.refuse(by or error.center, Refused.VERSION, now)
             return
         except PeerError:
-            self.refuse(by or "", Refused.MALFORMED)
+            self.refuse(by or "", Refused.MALFORMED, now)
             return
         if by is not None and message.center != by:
-            self.refuse(by, Refused.FORGED)
+            self.refuse(by, Refused.FORGED, now)
             return
         if message.center == self.settings.center:
             if message.epoch != self._epoch:
-                self.refuse(message.center, Refused.OURSELVES)
+                self.refuse(message.center, Refused.OURSELVES, now)
+            return
+        if message.center in self.settings.planned:
+            self.planned_heard[message.center] = now
             return
         peer = self.peers.get(message.center)
         if peer is None:
-            self.refuse(message.center, Refused.FOREIGN)
+            self.refuse(message.center, Refused.FOREIGN, now)
             return
         why = peer.accept(message, now)
         if why is not None:
-            self.refuse(peer.name, why)
+            self.refuse(peer.name, why, now)
             return
         self._heard(peer, message.body, now)
 
@@ -188,7 +198,7 @@ class Federation:
                 found = self.owner.granted(peer.name, body)
                 if isinstance(found, Release):
                     self._send(peer.name, found)
-                else:
+                elif found is not None:
                     self._out.append(Submit(found))
             case Deny():
                 self.owner.denied(peer, body)
@@ -257,6 +267,11 @@ class Federation:
         """Say that the center goes down: nobody is to be sent here any more."""
         self._say_load(now, {}, State.GOING_DOWN)
 
+    def may_help(self, queue: QueueId, now: Instant) -> bool:
+        """Return whether some other center is there to serve contacts of a queue of ours."""
+        rule = next((rule for rule in self.settings.rules if queue in rule.queues), None)
+        return rule is not None and may_help(rule, queue, self.peers, now)
+
     # --- out ------------------------------------------------------------------------------------
 
     def _look(self, now: Instant) -> None:
@@ -285,10 +300,11 @@ class Federation:
         )
         self._out.append(Send(center, encode(message)))
 
-    def refuse(self, center: str, why: Refused) -> None:
+    def refuse(self, center: str, why: Refused, now: Instant) -> None:
         """Count a message that is not listened to."""
         known = center if center in self.peers or center == self.settings.center else ""
         self.refused[known, why] += 1
+        self.refused_last[known, why] = now
 
 
 def _precedence(ask: Ask) -> tuple[int, int]:

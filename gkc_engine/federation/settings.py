@@ -81,10 +81,16 @@ class FederationSettings(Struct, kw_only=True, frozen=True):
     rules: tuple[OverflowRule, ...] = ()
     peers: tuple[str, ...] = ()
     """The only ones that are listened to."""
+    planned: tuple[str, ...] = ()
+    """Of these it is noted only that they are heard: their line is tried before they take part."""
     keep_free: int = 0
     """So many operators who could take a contact stay free for the center's own citizens."""
+    own_planned: bool = False
+    """We take no citizens of others yet, and send none."""
     own_sl_min_milli: int = 0
     """Below this service level of now a queue takes no guests."""
+    second_lines: frozenset[QueueId] = frozenset()
+    """Queues of specialists who are there for all centers: of them nobody is kept free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +106,28 @@ class LinkSettings:
     cert: str | None = None
     """Our own certificate (PEM), and its key: both or none."""
     key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShipperSettings:
+    """Where one center's records are sent."""
+
+    center: str
+    bus: LinkSettings
+    """Its leaf node, as the user of the records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorSettings:
+    """Where the city's collector finds the records of all centers, and puts them."""
+
+    buses: Mapping[str, LinkSettings]
+    """Center -> the hub, as the user of that center's records."""
+    store: str
+    """Name of the city's store (``config.store``)."""
+    timezone: str
+    metrics: tuple[str, int] | None = None
+    """Where Prometheus fetches: host and port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ second, once a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final, NamedTuple, Protocol
 
 from gkc_engine.acd.capacity import Capacity
@@ -60,6 +60,7 @@ class CenterSight:
         level: Callable[[QueueId, Instant], float | None],
         target_us: Callable[[QueueId], int],
         keep_free: int = 0,
+        second_lines: Container[QueueId] = (),
         planned: bool = False,
     ) -> None:
         """Look at a center.
@@ -71,18 +72,28 @@ class CenterSight:
             expect_new: The same of one who comes now.
             level: A queue's service level of now; ``None``: too few contacts to tell.
             target_us: A queue's service level threshold.
-            keep_free: So many operators are not offered to others.
+            keep_free: So many operators are not offered to others …
+            second_lines: … but for these queues.
             planned: The center takes no citizens yet.
         """
         self._core, self._now = core, now
         self._expect, self._expect_new = expect, expect_new
         self._level, self._target_us = level, target_us
         self._keep_free, self._planned = keep_free, planned
+        self._second_lines = second_lines
         self._loads: dict[QueueId, QueueLoad] = {}
         self._looked: Instant | None = None
         self._slow: dict[QueueId, _Slow] = {}
         self._slowed: Instant | None = None
         self._waits: dict[ContactId, Micros | None] = {}
+
+    def change(
+        self, keep_free: int, *, planned: bool, second_lines: Container[QueueId] = ()
+    ) -> None:
+        """Take what a reloaded config says, from the next look on."""
+        self._keep_free, self._planned = keep_free, planned
+        self._second_lines = second_lines
+        self._looked = None
 
     def loads(self) -> dict[QueueId, QueueLoad]:
         """Return how each queue stands, at most 0.1 s ago."""
@@ -98,13 +109,16 @@ class CenterSight:
         self._loads = {
             one.queue: QueueLoad(
                 wait_us=self._slow[one.queue].wait_us,
-                ready=min(max(0, one.ready - self._keep_free), _MANY),
+                ready=min(max(0, one.ready - self._kept(one.queue)), _MANY),
                 waiting=min(one.waiting, _MANY),
                 sl_milli=self._slow[one.queue].sl_milli,
                 open=one.open,
             )
             for one in queues
         }
+
+    def _kept(self, queue: QueueId) -> int:
+        return 0 if queue in self._second_lines else self._keep_free
 
     def _look_slowly(self, queues: list[Capacity], now: Instant) -> None:
         """Renew waits and service levels, a little more often than they are said."""

@@ -26,6 +26,10 @@ class Waiter(Struct, kw_only=True, gc=False):
     sequence: int
     contact_class: ContactClass
     head_start_us: Micros
+    consult: bool = False
+    """No contact, but an operator of ours who asks for advice …"""
+    about: ContactId | None = None
+    """… about this one, if he has a citizen."""
     waits: bool = False
     """Held with music: not rung, not treated."""
 
@@ -74,6 +78,17 @@ class Standing:
                     contact_class=command.contact_class,
                     head_start_us=command.head_start_us,
                 )
+            case cmd.ConsultQueued():
+                self._known[command.contact_id] = Waiter(
+                    contact_id=command.contact_id,
+                    queue=command.queue,
+                    enqueued=command.enqueued,
+                    sequence=command.sequence,
+                    contact_class=command.contact_class,
+                    head_start_us=command.head_start_us,
+                    consult=True,
+                    about=command.about,
+                )
             case cmd.PriorityChanged():
                 self._reorder(command)
             case cmd.HoldContact():
@@ -82,7 +97,7 @@ class Standing:
                 waiter = self._known.get(command.contact_id)
                 if waiter is not None:
                     waiter.waits = False
-            case cmd.ContactEnded():
+            case cmd.ContactEnded() | cmd.ConsultOver():
                 self._known.pop(command.contact_id, None)
                 self._guests.discard(command.contact_id)
             case _:
@@ -91,7 +106,7 @@ class Standing:
     def _waits(self, contact_id: ContactId) -> None:
         waiter = self._known.get(contact_id)
         if waiter is None:
-            return  # An operator's call for advice: no contact.
+            return  # A call for advice in a first line: only our own operators are asked.
         if not waiter.waits:
             waiter.waits = True
             heappush(self._lines.setdefault(waiter.queue, []), (waiter.key, contact_id))

@@ -400,6 +400,34 @@ class PbxPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideCenter:
+    """One center, as the outside world knows it: where it is called, and its operators' phones."""
+
+    name: str = ""
+    """Tells one of several from the others; empty for the only one, or the first."""
+    host: str = "127.0.0.1"
+    port: int = 5060
+    phones: tuple[OperatorPhone, ...] = ()
+    """Those with a password register; each answers as the globals say (see asterisk/README.md)."""
+
+    def __post_init__(self) -> None:
+        check(HOST, self.host, "host of the outside world")
+        check_port(self.port, "port of the outside world")
+        if self.name:
+            check_name(self.name, "center")
+
+    @property
+    def line(self) -> str:
+        """The endpoint by which citizens call it."""
+        return f"city-{self.name}" if self.name else "city"
+
+    @property
+    def caller(self) -> str:
+        """The endpoint by which it calls the phones."""
+        return f"center-{self.name}" if self.name else "center"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutsidePlan:
     """The demo's second Asterisk: the telephone network and the operators' phones."""
 
@@ -414,7 +442,11 @@ class OutsidePlan:
     rtp_start: int = 32000
     rtp_end: int = 39999
     phones: tuple[OperatorPhone, ...] = ()
-    """Those with a password register; each answers as the globals say (see asterisk/README.md)."""
+    """Of the (first) center."""
+    others: tuple[OutsideCenter, ...] = ()
+    """More centers on this machine, each with a name, and with phones of other names."""
+    silence_s: int = 0
+    """Whoever holds a phone hangs up when he has heard nothing at all for so long; 0 = never."""
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -424,6 +456,19 @@ class OutsidePlan:
             check_port(port, "port of the outside world")
         if self.trunk_host == self.phones_host:
             raise ConfigError("outside world: citizens and phones need different addresses")
+        check_distinct((one.line for one in self.centers), "centers of the outside world")
+        phones = (phone.endpoint for one in self.centers for phone in one.phones)
+        check_distinct(phones, "phones of the outside world")
+
+    @property
+    def centers(self) -> tuple[OutsideCenter, ...]:
+        """All of them."""
+        first = OutsideCenter(host=self.center_host, port=self.center_port, phones=self.phones)
+        return (first, *self.others)
+
+    def match(self, center: OutsideCenter) -> str:
+        """Return what a center's calls are known by: of several on one address its port, too."""
+        return f"{center.host}:{center.port}" if self.others else center.host
 
     @property
     def phone_contact_host(self) -> str:

@@ -93,6 +93,8 @@ class CitizenCall:
     """He hangs up so long after dialling, unless anybody (or a machine) answers."""
     errand: PhoneDecision | None = None
     """What the first phone that rings for him does, whatever was decided for the phone."""
+    line: str = "city"
+    """Which center he calls (``OutsideCenter.line``)."""
 
 
 def originate_citizen(call: CitizenCall) -> Headers:
@@ -107,6 +109,7 @@ def originate_citizen(call: CitizenCall) -> Headers:
     check(_ID, call.call_id, "call id")
     check(NUMBER, call.number, "number dialled")
     check(NUMBER, call.caller, "citizen's number")
+    check(NAME, call.line, "center called")
     variables = {
         f"PJSIP_HEADER(add,{CALL_HEADER})": call.call_id,
         "CDR(userfield)": call.call_id,
@@ -122,7 +125,7 @@ def originate_citizen(call: CitizenCall) -> Headers:
         ("Action", "Originate"),
         ("ActionID", call.call_id),
         ("ChannelId", call.call_id),
-        ("Channel", f"PJSIP/{call.number}@city"),
+        ("Channel", f"PJSIP/{call.number}@{call.line}"),
         ("Context", "citizen"),
         ("Exten", "s"),
         ("Priority", "1"),

@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import os
 import resource
-import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
+from gkc_engine.child import Child
 from gkc_engine.errors import PeerError
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 FILES_WANTED: Final = 20_000
 """Open files: 6 for each waiting caller, about 6 more for each talk (telephony.md)."""
-
-_TAIL_LINES: Final = 15
 
 
 def raise_file_limit() -> int:
@@ -33,23 +30,19 @@ def raise_file_limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-class AsteriskProcess:
+class AsteriskProcess(Child):
     """``async with AsteriskProcess(...) as pbx:`` runs the ``etc`` under ``run_dir`` till the end.
 
     It may be started again after `stop` or `kill`, with the same state.
     """
 
+    NAME = "Asterisk"
+    LATE = "did not boot"
+
     def __init__(self, *, install: Install, run_dir: Path, boot_timeout_s: float = 30) -> None:
+        super().__init__(boot_timeout_s)
         self._install = install
         self._run_dir = run_dir.resolve()
-        self._boot_timeout_s = boot_timeout_s
-        self._process: asyncio.subprocess.Process | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """The process id, ``None`` when it does not run."""
-        process = self._process
-        return process.pid if process is not None and process.returncode is None else None
 
     @property
     def config(self) -> Path:
@@ -81,56 +74,22 @@ class AsteriskProcess:
         """CDR: one row a call."""
         return self._run_dir / "log" / "cdr-custom" / "calls.csv"
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
+    @property
+    def logs(self) -> Sequence[Path]:
+        """What it wrote before it logged, and its log."""
+        return self.output, self.log
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.stop()
-
-    async def start(self) -> None:
-        """Start it and wait until it is fully booted.
-
-        Raises:
-            PeerError: it ended, or did not boot in time; the end of its log is in the text.
-        """
+    def prepare(self) -> Sequence[str]:
+        """Raise the limit of open files; return the command line."""
         raise_file_limit()
-        self.output.parent.mkdir(parents=True, exist_ok=True)
-        with self.output.open("ab") as output:
-            # Its own session: Ctrl-C at a terminal is for us; we stop it in our order.
-            self._process = await asyncio.create_subprocess_exec(
-                *self._install.command,
-                *("-f", "-C", str(self.config)),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        try:
-            async with asyncio.timeout(self._boot_timeout_s):
-                await self._booted()
-        except TimeoutError:
-            await self.kill()
-            raise PeerError(
-                f"Asterisk did not boot in {self._boot_timeout_s:g} s:\n{self._tail()}"
-            ) from None
-        except BaseException:
-            await self.kill()
-            raise
+        return *self._install.command, "-f", "-C", str(self.config)
 
-    async def _booted(self) -> None:
-        while self.pid is not None:
-            with contextlib.suppress(PeerError):
-                if "fully booted" in await self.cli("core waitfullybooted"):
-                    return
-            await asyncio.sleep(0.05)
-        code = None if self._process is None else self._process.returncode
-        raise PeerError(f"Asterisk ended at once (status {code}):\n{self._tail()}")
+    async def is_ready(self) -> bool:
+        """Return whether it is fully booted."""
+        try:
+            return "fully booted" in await self.cli("core waitfullybooted")
+        except PeerError:
+            return False
 
     async def cli(self, command: str, timeout_s: float = 10) -> str:
         """Return what ``asterisk -rx COMMAND`` prints.
@@ -162,41 +121,7 @@ class AsteriskProcess:
 
     async def stop(self, grace_s: float = 2.5) -> None:
         """End it with SIGTERM, after ``grace_s`` with SIGKILL. Nothing happens if it is over."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        self.signal(signal.SIGCONT)
-        self.signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(grace_s):
-                await process.wait()
-        except TimeoutError:
-            await self.kill()
-
-    async def kill(self) -> None:
-        """End it with SIGKILL and wait until it is gone."""
-        self.signal(signal.SIGKILL)
-        if self._process is not None:
-            await self._process.wait()
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to it, if it runs."""
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
-
-    async def wait(self) -> int:
-        """Return its exit status when it has ended."""
-        if self._process is None:
-            raise PeerError("Asterisk was not started")
-        return await self._process.wait()
-
-    def _tail(self) -> str:
-        lines: list[str] = []
-        for path in (self.output, self.log):
-            if path.exists():
-                lines += path.read_text("utf-8", "replace").splitlines()[-_TAIL_LINES:]
-        return "\n".join(lines) or "(it wrote nothing)"
+        await super().stop(grace_s)
 
 
 def free_udp_port(host: str = "127.0.0.1", preferred: int = 0) -> int:

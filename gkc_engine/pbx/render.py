@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import jinja2
 
 from gkc_engine.errors import ConfigError
+from gkc_engine.numbers import CAUSE_HANDED_BACK, HAND_BACK_CODE, SECOND_LINE_CODE
 from gkc_engine.pbx.model import OutsidePlan, PbxPlan, check_secret
 from gkc_engine.pbx.music import write_music
 
@@ -176,6 +177,11 @@ def _environment() -> jinja2.Environment:
         autoescape=False,  # Not HTML: every value passes model.py or a filter below.
     )
     environment.globals.update(unread_events=UNREAD_EVENTS, quiet_line=QUIET_LINE)
+    environment.globals.update(
+        second_line_code=SECOND_LINE_CODE,
+        hand_back_code=HAND_BACK_CODE,
+        cause_handed_back=CAUSE_HANDED_BACK,
+    )
     environment.filters.update(conf=conf_value, caller_name=caller_name, secret=_secret)
     return environment
 

@@ -14,7 +14,10 @@ from gkc_engine.channels.phone.translate import endpoint_of
 from gkc_engine.ids import SECOND, Instant, Micros
 from gkc_engine.reconcile.model import NEAR_US, STAMP_US, START_US
 
-TALKS: Final = (SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED, SegmentKind.EXTERNAL)
+TALKS: Final = (
+    *(SegmentKind.TALK, SegmentKind.HOLD, SegmentKind.PARKED, SegmentKind.EXTERNAL),
+    SegmentKind.CONSULT,  # of another center's operator, whose call is on record like a guest's
+)
 OVER: Final = (SegmentOutcome.LEFT, SegmentOutcome.RELEASED)
 
 OUT: Final = "out"

@@ -18,9 +18,10 @@ from sqlalchemy.engine import Engine
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.adding import Adding
 from gkc_engine.recorder.bulk import Upsert, upsert
+from gkc_engine.recorder.city import CityProjector, CityReader, projector_for
 from gkc_engine.recorder.codec import Message
 from gkc_engine.recorder.projections import Projector
-from gkc_engine.recorder.records import Changes, Reader
+from gkc_engine.recorder.records import Changes
 from gkc_engine.recorder.rollup import RollUpWriter
 from gkc_engine.recorder.rows import Row
 
@@ -68,7 +69,12 @@ class Projections:
         self._add_up = RollUpWriter(engine)
         self._add_time = Adding(schema.agent_time, engine)
         self._mark = upsert(schema.meta, engine)
-        self._projector: Projector | None = None
+        self._projector: Projector | CityProjector | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether rows are folded as they come."""
+        return self._projector is not None
 
     def fold(self, pairs: Iterable[tuple[Row, Message | None]], rows: int) -> None:
         """Take the rows of one append, within its transaction."""
@@ -77,7 +83,7 @@ class Projections:
             for row, message in pairs:
                 self._projector.fold(row, message)
 
-    def settle(self, connection: sa.Connection, reader: Reader) -> None:
+    def settle(self, connection: sa.Connection, reader: CityReader) -> None:
         """Bring the tables up to the ledger's last row, and the mark with them."""
         last = last_seq(connection)
         if self._projector is None:
@@ -86,7 +92,7 @@ class Projections:
         connection.execute(self._mark, {"key": MARK, "value": str(last)})
         self.behind = 0
 
-    def rebuild(self, connection: sa.Connection, reader: Reader) -> int:
+    def rebuild(self, connection: sa.Connection, reader: CityReader) -> int:
         """Empty the tables and fold the whole ledger again; return how many rows that were."""
         connection.execute(schema.meta.delete().where(schema.meta.c.key == MARK))
         self.forget()
@@ -97,12 +103,14 @@ class Projections:
         """What is at hand may be ahead of the tables: read back from the mark on."""
         self._projector = None
 
-    def _caught_up(self, connection: sa.Connection, reader: Reader) -> Projector:
+    def _caught_up(
+        self, connection: sa.Connection, reader: CityReader
+    ) -> Projector | CityProjector:
         mark = projected_seq(connection)
         if mark is None:
             for table in schema.PROJECTIONS:
                 connection.execute(table.delete())
-        projector = Projector(reader)
+        projector = projector_for(connection, reader)
         for rows in shipments(connection, mark or 0):
             for row in rows:
                 projector.fold(row)

@@ -15,6 +15,7 @@ from gkc_engine.acd.commands import Command
 from gkc_engine.acd.events import Event
 from gkc_engine.ids import Instant
 from gkc_engine.recorder import recovery
+from gkc_engine.recorder.city import is_city
 from gkc_engine.recorder.recovery import Recovery
 from gkc_engine.recorder.rows import StepLike, rows_of
 from gkc_engine.recorder.store import Appended, Batch, LedgerError, LedgerStore
@@ -74,7 +75,17 @@ class Ledger:
             LedgerError: Locked, damaged, not writable, or written by a newer engine.
             StoreHeldError: Another engine writes it, also after ``wait_s``.
         """
-        await self.call(lambda: self.store.open(wait_s))
+        await self.call(lambda: self._open(wait_s))
+
+    def _open(self, wait_s: float) -> None:
+        self.store.open(wait_s)
+        with self.store.transaction() as connection:
+            theirs = is_city(connection)
+        if theirs:
+            raise LedgerError(
+                "these are the records of the whole city, which `gkc city collect` writes: a "
+                "center has a store of its own (store:)"
+            )
 
     async def append(self, steps: Sequence[StepLike]) -> Appended:
         """Commit ``steps``; they are durable on return. Facts repeated are named in the result.

@@ -19,6 +19,10 @@ _SEGMENT_COLUMNS: Final = tuple(c.name for c in segment_table.columns)
 OUT: Final = "out"
 """``contact.direction`` of what an agent began."""
 
+CONSULT: Final = "consult"
+"""``contact.direction`` of another center's operator who asks an expert of ours for advice; no
+contact, and in no figure."""
+
 GUEST: Final = "guest"
 """``contact.direction`` of what another center owns; it is counted there."""
 
@@ -59,8 +63,8 @@ def guest(
         "contact_id": fact.reservation_id,
         "number": "" if brief is None else brief.number,
         "medium": str(Medium.VOICE if queue is None else queue.medium),
-        "direction": GUEST,
-        "initiation": "overflow",
+        "direction": CONSULT if fact.advice else GUEST,
+        "initiation": "consult" if fact.advice else "overflow",
         "did": "",
         "language": "" if brief is None else brief.language,
         "queue": fact.queue,

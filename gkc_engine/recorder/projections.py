@@ -38,6 +38,7 @@ class Projector:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self.cache_max = CACHE_MAX
         self._contacts: OrderedDict[str, Record] = OrderedDict()
         self._offers: dict[tuple[int, str], Record] = {}
         self._open: dict[tuple[str, int], Record] = {}
@@ -84,9 +85,9 @@ class Projector:
             self._versions,
         ):
             dirty.clear()
-        while len(self._contacts) > CACHE_MAX:
+        while len(self._contacts) > self.cache_max:
             self._rollups.forget(self._contacts.popitem(last=False)[0])
-        while len(self._talks) > CACHE_MAX:
+        while len(self._talks) > self.cache_max:
             self._talks.popitem(last=False)
         return changes
 
@@ -128,6 +129,11 @@ class Projector:
         if self._contact(fact.reservation_id) is None:
             brief = brief if asked == fact.reservation_id else None
             self._put_contact(new_records.guest(row, fact, self._queue(fact.queue), brief))
+
+    def _guest_handed_over(self, _row: Row, fact: cm.GuestHandedOver) -> None:
+        record = self._contact(fact.contact_id)
+        if record is not None:
+            record["direction"] = new_records.GUEST
 
     def _guest_came(self, _row: Row, fact: ev.GuestArrived) -> None:
         record = self._contact(fact.contact_id)
@@ -454,6 +460,7 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     KINDS[ev.ReservationAsked]: Projector._guest_asked,
     KINDS[ev.GuestArrived]: Projector._guest_came,
     KINDS[cm.GrantReservation]: Projector._guest,
+    KINDS[cm.GuestHandedOver]: Projector._guest_handed_over,
     KINDS[cm.OverflowContact]: Projector._sent,
     KINDS[ev.LanguageChosen]: Projector._language,
     KINDS[ev.WaitTold]: Projector._told,

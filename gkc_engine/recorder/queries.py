@@ -173,6 +173,9 @@ def _find(connection: sa.Connection, key: str) -> Mapping[Any, Any]:
         return (exact or found)[0]
     if not found:
         raise NoSuchContactError(f"contact {key!r}: not found; `gkc contact list` names the last")
+    if len(exact) > 1:  # In the city's store: of centers that once numbered with one prefix.
+        ids = ", ".join(f"{row['contact_id']} ({row['center_entry']})" for row in exact)
+        raise NoSuchContactError(f"contact {key!r}: several contacts have this number: {ids}")
     numbers = ", ".join(row["number"] for row in found[:5])
     raise NoSuchContactError(f"contact {key!r}: several begin so ({numbers}…); give more of it")
 

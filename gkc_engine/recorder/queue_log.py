@@ -19,7 +19,7 @@ from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settin
 from gkc_engine.ids import SECOND, Instant, is_abroad
 from gkc_engine.recorder import agent_places, schema
 from gkc_engine.recorder.codec import KINDS
-from gkc_engine.recorder.new_records import GUEST
+from gkc_engine.recorder.new_records import CONSULT, GUEST
 from gkc_engine.recorder.rollup import answered_elsewhere
 from gkc_engine.recorder.rows import StepLike
 
@@ -57,7 +57,7 @@ class QueueLog:
         contact, interval = schema.contact, schema.agent_interval
         rows = connection.execute(
             sa.select(contact)
-            .where(contact.c.ended.is_(None), contact.c.direction != GUEST)
+            .where(contact.c.ended.is_(None), contact.c.direction.not_in((GUEST, CONSULT)))
             .order_by(contact.c.first_queued)
         )
         talkers, gone = _talkers(connection), _out_of_queue(connection)

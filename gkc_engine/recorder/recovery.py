@@ -15,7 +15,7 @@ from gkc_engine.ids import Instant, OfferId
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.codec import decode
 from gkc_engine.recorder.rows import Step
-from gkc_engine.recorder.store import last_settings
+from gkc_engine.recorder.table_reader import last_settings
 
 RECENT_ROWS: Final = 50_000
 """How far back source keys are remembered; older repeats are caught by the unique index."""

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-REVISION: Final = "0010"
+REVISION: Final = "0011"
 """Of these tables: the last of ``migrations/versions``. Four digits, in their order."""
 
 PROJECTED: Final = "projected_seq"
@@ -320,6 +320,23 @@ alert: Final = sa.Table(
     sa.Column("note", TEXT),
 )
 """The alerts that were raised; what stands has no ``cleared_us``."""
+
+feed: Final = sa.Table(
+    "feed",
+    metadata,
+    sa.Column("center", TEXT, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False, unique=True),
+    sa.Column("ledger", TEXT),
+    sa.Column("seq", _BIG, nullable=False),
+    sa.Column("event_id", TEXT, nullable=False),
+    sa.Column("ts_us", _BIG, nullable=False),
+    sa.Column("taken_us", _BIG, nullable=False),
+    sa.Column("stream_seq", _BIG, nullable=False),
+    sa.Column("told_seq", _BIG, nullable=False),
+    sa.Column("refused", _BIG, nullable=False),
+    sa.Column("problem", TEXT),
+)
+"""Of a city's store: how far each center's ledger is in it. ``recorder/city.py``; else empty."""
 
 rollup: Final = sa.Table(
     "rollup",

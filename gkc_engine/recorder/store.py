@@ -11,15 +11,12 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from gkc_engine.acd.events import SettingsApplied
-from gkc_engine.acd.settings import Settings
 from gkc_engine.errors import GkcError
-from gkc_engine.recorder import migrate, postgres, schema
+from gkc_engine.recorder import city, migrate, postgres, schema
 from gkc_engine.recorder.batch import Batch, known_ids, repeated_facts, without
 from gkc_engine.recorder.behind import Projections, last_seq
 from gkc_engine.recorder.bulk import Insert
-from gkc_engine.recorder.codec import KINDS, decode
-from gkc_engine.recorder.records import Record
+from gkc_engine.recorder.table_reader import TableReader
 
 __all__ = [
     "Appended",
@@ -27,7 +24,6 @@ __all__ = [
     "LedgerError",
     "LedgerStore",
     "StoreHeldError",
-    "TableReader",
     "cause_of",
 ]
 
@@ -132,6 +128,33 @@ class LedgerStore:
             return
         with self.transaction() as connection:
             self._projections.settle(connection, TableReader(connection))
+
+    def stand_ready(self) -> None:
+        """Have rows folded as they are appended, also the next ones: not only when they settle.
+
+        Raises:
+            LedgerError: Not now.
+        """
+        if not self._projections.ready:
+            with self.transaction() as connection:
+                self._projections.settle(connection, TableReader(connection))
+
+    def become_city(self) -> None:
+        """Let it be a city's store from now on: an empty one, or one that is that already.
+
+        Raises:
+            LedgerError: A center's records lie there.
+        """
+        with self.transaction() as connection:
+            if not city.is_city(connection):
+                if last_seq(connection):
+                    raise LedgerError(
+                        f"{self._where()}: these are the records of a center; the city's store "
+                        "is one of its own (collector.store)"
+                    )
+                connection.execute(schema.meta.insert(), {"key": city.KIND, "value": city.CITY})
+                self._projections.forget()
+            connection.execute(city.INDEX)
 
     def rebuild(self) -> int:
         """Make the projections anew from the whole ledger, in one transaction; return its rows."""
@@ -284,71 +307,6 @@ class LedgerStore:
         return f"ledger {self._engine.url.render_as_string(hide_password=True)}"
 
 
-class TableReader:
-    """What the projector needs to read back; in the writer's own transaction."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
-
-    def contact(self, contact_id: str) -> Record | None:
-        """Return the contact's row."""
-        # Asked for every new contact: a ready statement costs a third of one made anew.
-        row = self._connection.execute(_CONTACT, {"id": contact_id}).mappings().first()
-        return None if row is None else dict(row)
-
-    def offer(self, offer_id: int, agent_id: str) -> Record | None:
-        """Return the row of one agent's offer."""
-        table = schema.offer
-        return self._one(table, (table.c.offer_id == offer_id) & (table.c.agent_id == agent_id))
-
-    def open_intervals(self, agent_id: str) -> list[Record]:
-        """Return the intervals of an agent's slots that have no end yet."""
-        table = schema.agent_interval
-        query = sa.select(table).where(table.c.agent_id == agent_id, table.c.end.is_(None))
-        return [dict(row) for row in self._connection.execute(query).mappings()]
-
-    def last_talk(self, contact_id: str, agent_id: str) -> Record | None:
-        """Return the citizen's last segment with this agent."""
-        table = schema.segment
-        query = (
-            sa.select(table)
-            .where((table.c.contact_id == contact_id) & (table.c.agent_id == agent_id))
-            .where(table.c.kind.in_(("talk", "hold")))
-            .order_by(table.c.n.desc())
-            .limit(1)
-        )
-        row = self._connection.execute(query).mappings().first()
-        return None if row is None else dict(row)
-
-    def settings(self) -> Settings | None:
-        """Return the config applied last."""
-        return last_settings(self._connection)
-
-    def _one(self, table: sa.Table, where: sa.ColumnElement[bool]) -> Record | None:
-        row = self._connection.execute(sa.select(table).where(where)).mappings().first()
-        return None if row is None else dict(row)
-
-
-def last_applied(connection: sa.Connection) -> SettingsApplied | None:
-    """Return the config that the ledger names as applied last, with what was recorded of it."""
-    version, event = schema.config_version, schema.event
-    newest = sa.select(version.c.event_id).order_by(version.c.applied.desc()).limit(1)
-    data = connection.scalar(
-        sa.select(event.c.data).where(event.c.event_id == newest.scalar_subquery())
-    )
-    if data is None:
-        return None
-    applied = decode(_CONFIG_APPLIED, data)
-    assert isinstance(applied, SettingsApplied)
-    return applied
-
-
-def last_settings(connection: sa.Connection) -> Settings | None:
-    """Return what the core needs of the config that was applied last."""
-    applied = last_applied(connection)
-    return None if applied is None else applied.settings
-
-
 class _DoubleError(Exception):
     """Some row of a batch is in the ledger already: in doubt before, or a repeated fact."""
 
@@ -378,6 +336,3 @@ _REMEDIES: Final = {
     "permission denied": "GRANT the role of store.url what is named, or make it the owner",
     "too many clients": "raise max_connections",
 }
-
-_CONFIG_APPLIED: Final = next(k for c, k in KINDS.items() if c.__name__ == "SettingsApplied")
-_CONTACT: Final = sa.select(schema.contact).where(schema.contact.c.contact_id == sa.bindparam("id"))

@@ -94,7 +94,7 @@ def _column(key: str, by: str, language: Language, *, hidden: bool) -> Column:
 
 
 def _chart_of(table: Table, by: str, language: Language) -> list[Chart]:
-    if not table.rows or by not in ("queue", "service", "did", "interval"):
+    if not table.rows or by not in ("queue", "service", "did", "center", "interval"):
         return []
     stacked = by == "interval"
     several = [row for row in table.rows if not row.get("total")]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from gkc_engine.config.guardrail_model import guardrails_of
 from gkc_engine.ids import Instant
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.new_records import GUEST
+from gkc_engine.recorder.city import is_city, name_in_city
+from gkc_engine.recorder.new_records import CONSULT, GUEST
 from gkc_engine.recorder.rollup import GRAIN_US, TALKING, WAITING
 from gkc_engine.reports.periods import Stretch
 from gkc_engine.statistics import rollups
@@ -34,6 +35,11 @@ GOAL: Final = 0.8
 
 OUT: Final = "out"
 """``direction`` of a call that an operator made."""
+
+CENTERS_SHOWN: Final = 10
+"""So many centers a report of the city names at its head."""
+
+_V = TypeVar("_V")
 
 Progress = Callable[[int], None]
 """Told how many contacts have been read."""
@@ -190,6 +196,8 @@ def _count_ends(found: Counted, ends: Mapping[rollups.Group, rollups.Outcomes]) 
             if direction == OUT:
                 found.outgoing[name] += n
                 continue
+            if direction == CONSULT:
+                continue
             if direction == GUEST:
                 found.guests[name] += n
                 continue
@@ -235,8 +243,11 @@ def facts(connection: sa.Connection, of: Stretch) -> Facts:
     """Return the names of the config under which the last contact of the stretch was decided.
 
     So a report of a past month says the same when services are renamed. Without a contact: of the
-    config that was applied last.
+    config that was applied last. Of the city: those of all centers, as each had them last in that
+    time; a name that two centers give otherwise is the first center's.
     """
+    if is_city(connection):
+        return _facts_of_city(connection, of)
     c, versions = schema.contact.c, schema.config_version.c
     query = (
         sa.select(c.config_version)
@@ -255,6 +266,51 @@ def facts(connection: sa.Connection, of: Stretch) -> Facts:
     if row is None:
         return Facts()
     return facts_of_tree(row[0], json.loads(row[1]).get("tree") or "")
+
+
+def _facts_of_city(connection: sa.Connection, of: Stretch) -> Facts:
+    feed, versions = schema.feed.c, schema.config_version.c
+    configs = [
+        _config_of(connection, versions.hash, center, of)
+        for center in connection.scalars(sa.select(feed.center).order_by(feed.number))
+    ]
+    found = [
+        facts_of_tree(row.hash, json.loads(row.data).get("tree") or "")
+        for row in configs
+        if row is not None
+    ]
+    shown = [one.center for one in found if one.center]
+    more = "…" if len(shown) > CENTERS_SHOWN else ""
+    return Facts(
+        center=", ".join(shown[:CENTERS_SHOWN]) + more,
+        services=_merged(one.services for one in found),
+        bodies=_merged(one.bodies for one in found),
+        queues=_merged(one.queues for one in found),
+        goals=_merged(one.goals for one in found),
+    )
+
+
+def _config_of(
+    connection: sa.Connection, column: sa.Column[str], center: str, of: Stretch
+) -> sa.Row[tuple[str, str]] | None:
+    """Return name and data of the config that a center had applied last in a stretch of time."""
+    versions, own = schema.config_version.c, name_in_city(center, "")
+    query = (
+        sa.select(column, schema.event.c.data)
+        .join(schema.event, schema.event.c.event_id == versions.event_id)
+        .where(column >= own, column < own + "\U0010ffff")
+        # One of the time, if there is any: false sorts before true.
+        .order_by(versions.applied >= of.seen, versions.applied.desc())
+        .limit(1)
+    )
+    return connection.execute(query).first()
+
+
+def _merged(several: Iterable[Mapping[str, _V]]) -> dict[str, _V]:
+    made: dict[str, _V] = {}
+    for one in several:
+        made = {**one, **made}
+    return made
 
 
 def facts_of_tree(version: str, tree: str) -> Facts:

@@ -21,7 +21,7 @@ from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId,
 from gkc_engine.recorder import history
 from gkc_engine.recorder.history import HistoryError, Recorded
 from gkc_engine.recorder.queries import iso
-from gkc_engine.recorder.store import last_applied
+from gkc_engine.recorder.table_reader import last_applied
 
 TAIL_US: Final = Micros(3600 * SECOND)
 """How far beyond its end a stretch is read: those who come after it compete with those who wait."""

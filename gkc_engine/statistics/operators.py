@@ -15,6 +15,7 @@ from gkc_engine.acd.commands import (
 )
 from gkc_engine.ids import ABROAD, SECOND, Instant
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.city import is_city
 from gkc_engine.recorder.rollup import UNANSWERED
 from gkc_engine.statistics import figures
 from gkc_engine.statistics.figures import Handling
@@ -68,8 +69,13 @@ def rows(
 
 
 def last_word(connection: sa.Connection) -> Instant:
-    """Return the instant of the ledger's last row; 0 of an empty one."""
+    """Return the instant of the ledger's last row; 0 of an empty one.
+
+    Of the city's, in which the centers' rows stand as they came: the latest of all.
+    """
     event = schema.event
+    if is_city(connection):
+        return Instant(connection.scalar(sa.select(sa.func.max(schema.feed.c.ts_us))) or 0)
     query = sa.select(event.c.ts_us).order_by(event.c.seq.desc()).limit(1)
     return Instant(connection.scalar(query) or 0)
 

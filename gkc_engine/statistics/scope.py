@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from gkc_engine.errors import GkcError
 from gkc_engine.recorder import schema
-from gkc_engine.recorder.store import last_applied
+from gkc_engine.recorder.table_reader import last_applied
 
 _Q = TypeVar("_Q", bound="sa.Select[Any]")
 

@@ -109,7 +109,8 @@ class Center:
         """Start the phones (``phones``: the ports of others than ours), Asterisk, the engine."""
         self._others = tuple(other.trunk for other in others)
         at = phones or await self.desk.start(self.bench)
-        plan = plan_from_config(self.config, lambda _reference: self._secret)
+        prompts = CONFIG / "prompts"  # Asterisk asks by one of them for a number after *2
+        plan = plan_from_config(self.config, lambda _reference: self._secret, prompts)
         plan = dataclasses.replace(
             plan,
             center=self.name,

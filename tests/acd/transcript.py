@@ -86,6 +86,7 @@ def _queue(words: list[str]) -> QueueSettings:
         "joinempty": lambda w: setattr(queue, "joinempty", _factors(w)),
         "leavewhenempty": lambda w: setattr(queue, "leavewhenempty", _factors(w)),
         "unstaffed": lambda w: setattr(queue, "unstaffed", _way_on(w)),
+        "return_after": lambda w: setattr(queue, "return_after_us", _time(w)),
         "resume_within": lambda w: setattr(queue, "resume_within_us", _time(w)),
         "slope": lambda w: setattr(queue, "slope_milli", round(1000 * float(w))),
         "medium": lambda w: setattr(queue, "medium", Medium(w)),
@@ -218,10 +219,25 @@ class _Play:
                     party=ev.Party.AGENT,
                 )
             ],
-            "transfer": lambda c, a, to: [self._transfer(c, a, to)],
-            "completed": lambda c, a, b: [
+            "transfer": lambda c, a, to, barred="": [self._transfer(c, a, to, barred)],
+            "hands_back": lambda c, a: [
+                ev.HandedBack(contact_id=ContactId(c), from_agent=AgentId(a))
+            ],
+            "completed": lambda c, a, b, q=None, consult=None: [
                 ev.TransferCompleted(
-                    contact_id=ContactId(c), from_agent=AgentId(a), to_agent=AgentId(b)
+                    contact_id=ContactId(c),
+                    from_agent=AgentId(a),
+                    to_agent=AgentId(b),
+                    to_queue=QueueId(q) if q else None,
+                    consult=ContactId(consult) if consult else None,
+                )
+            ],
+            "consult": lambda c, a, q, about: [
+                ev.ConsultStarted(
+                    contact_id=ContactId(c),
+                    agent_id=AgentId(a),
+                    queue=QueueId(q),
+                    about=ContactId(about),
                 )
             ],
             "hours": lambda q, state: [ev.HoursChanged(queue=QueueId(q), open=state == "open")],
@@ -245,7 +261,7 @@ class _Play:
                     timeout_us=_time(timeout),
                 )
             ],
-            "asked": lambda r, owner, c, q, waited, hold, keep_free="0": [
+            "asked": lambda r, owner, c, q, waited, hold, keep_free="0", consult="": [
                 ev.ReservationAsked(
                     reservation_id=ContactId(r),
                     owner=owner,
@@ -254,6 +270,7 @@ class _Play:
                     waited_us=_time(waited),
                     hold_us=_time(hold),
                     keep_free=int(keep_free),
+                    advice=bool(consult),
                 )
             ],
             "released": lambda r, why: [
@@ -321,13 +338,14 @@ class _Play:
             )
         ]
 
-    def _transfer(self, contact: str, agent: str, to: str) -> ev.Event:
+    def _transfer(self, contact: str, agent: str, to: str, barred: str) -> ev.Event:
         to_queue = any(q.queue_id == to for q in self.queues)
         return ev.TransferRequested(
             contact_id=ContactId(contact),
             from_agent=AgentId(agent),
             to_queue=QueueId(to) if to_queue else None,
             to_agent=None if to_queue else AgentId(to),
+            barred=barred,
         )
 
     def line(self, line: str) -> list[cmd.Command]:
@@ -421,6 +439,14 @@ def _render_between_centers(command: cmd.Command) -> str:
             return f"deny {command.reservation_id} to {command.owner}: {command.reason}"
         case cmd.RefuseGuest():
             return f"turn {command.contact_id} back: {command.reason}"
+        case cmd.ConsultQueued():
+            return f"{command.contact_id} stands in {command.queue} since {_at(command.enqueued)}"
+        case cmd.ConsultOver():
+            return f"{command.contact_id} is over"
+        case cmd.GuestHandedOver():
+            return f"{command.contact_id} is a guest from now on"
+        case cmd.ReturnGuest():
+            return f"give {command.contact_id} back to its center"
         case _:
             return _render_record(command)
 

@@ -258,5 +258,6 @@ async def test_who_has_no_token_is_told_so_at_once(count: int, reason: str) -> N
         await asked(here)
         call = await comes(here, "x" * count)
         assert await call.got('EXEC "Hangup"') == 'EXEC "Hangup" "38"'
+        assert 'SET VARIABLE "GKC_DONE" "1"' in call.commands.all, "else he comes again"
         assert here.channel.guests.refused == {reason: 1}
         assert not [e for e in here.events() if isinstance(e, ev.GuestArrived)]

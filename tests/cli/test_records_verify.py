@@ -127,7 +127,7 @@ def malformed(path: Path) -> None:
 
 TROUBLE: dict[Callable[[Path], sqlite3.Connection | None], tuple[str, str]] = {
     locked: ("database is locked", "wait for its end"),
-    emptied: ("no such table: event", "is it the right file?"),
+    emptied: ("no such table: ", "is it the right file?"),
     no_database: ("file is not a database", "restore the backup"),
     malformed: ("database disk image is malformed", "restore the backup"),
 }

@@ -8,6 +8,7 @@ import pytest
 
 from gkc_engine.config.loader import check
 from tests.config.cities import tiny_city
+from tests.config.collector_cases import COLLECTOR_CASES
 from tests.config.federation_cases import FEDERATION_CASES
 
 REPORTS = 'reports: [{what: day, at: "07:30", to: a@example.org}]\n'
@@ -311,6 +312,7 @@ CASES: list[tuple[str, str, str]] = [
     ("no calls at all in an hour", "services:\n", outbound(caps="{per_operator_hour: 0}")),
     ("metrics on no port", "calendars:\n", "metrics: {port: 70000}\ncalendars:\n"),
     *FEDERATION_CASES,
+    *COLLECTOR_CASES,
 ]
 EXPECTED = Path(__file__).with_name("bad_configs.txt")
 

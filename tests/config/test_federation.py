@@ -120,6 +120,7 @@ def test_a_planned_center_sends_none_and_takes_none(tmp_path: Path) -> None:
     assert found is not None
     assert (found.rules, found.keep_free) == ((), KEEP_ALL_FREE)
     assert found.peers == ("centr", "yug", "luga", "polyana"), "it hears how the others stand"
+    assert (found.planned, found.own_planned) == (("zapad",), True)
     assert trunks(planned) == ()
 
 

@@ -183,3 +183,49 @@ def test_the_phones_tell_whose_hands_a_citizen_went_through(tmp_path: Path) -> N
         "r-2": [("204", 2.5), ("293", 3.0)],
         "r-4": [("206", 5.0)],
     }
+
+
+def test_a_phone_that_was_answered_for_nobody_has_no_talk(tmp_path: Path) -> None:
+    path = tmp_path / "calls.csv"
+    rows = [
+        ("r-1", "talked", "10.0", "20.0"),
+        ("", "1205/answer/", "11.0", "4.0"),
+        ("", "202/answer/", "16.0", "5.0"),
+    ]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        for n, (call_id, account, answered, billsec) in enumerate(rows):
+            ended = float(answered) + float(billsec)
+            times = ["9.5", answered, str(ended), "1.0", billsec, "ANSWERED"]
+            writer.writerow([call_id, account, "+79010000001", "s", *times, f"outside-{n}"])
+    hands = hands_of(path, lambda hand: hand.begun_s == 11.0)["r-1"]
+    assert [(hand.phone, hand.talk_us / SECOND) for hand in hands] == [("1205", 0), ("202", 5)]
+
+
+def talk(segment_id: str, n: int, agent: str) -> dict[str, Any]:
+    kept: dict[str, Any] = {
+        column.name: "" if isinstance(column.type, sa.Text) else 0
+        for column in schema.segment.columns
+        if not column.nullable
+    }
+    own = {"segment_id": segment_id, "contact_id": "c-centr-1", "n": n, "agent_id": agent}
+    return {**kept, **own, "kind": "talk", "start": START + n, "end": START + n + SECOND}
+
+
+@pytest.mark.parametrize(
+    ("agents", "by", "here"),
+    [
+        (["anna"], {}, 2),
+        (["sever:anna"], {"sever": 1}, 1),
+        (["sever:anna", "boris"], {"sever": 1}, 1),
+        (["boris", "sever:anna"], {}, 2),  # he was here first, and then handed on
+    ],
+)
+def test_who_was_answered_elsewhere_is_known_by_the_first_talk(
+    books: Books, agents: list[str], by: dict[str, int], here: int
+) -> None:
+    rows = [talk(f"s-{n}", n, agent) for n, agent in enumerate(agents)]
+    execute(books, schema.segment.insert().values(rows))
+    account = books.balance([], TARGETS)
+    assert account.answered_by == by
+    assert (len(account.waits_us), len(account.waits_here_us)) == (2, here)

@@ -52,8 +52,8 @@ def prepared(folder: Path, config: Path, store: str | None, *, keep: bool = Fals
 
 def test_the_records_lie_where_they_are_told_to(place: Place, tmp_path: Path) -> None:
     demo = prepared(tmp_path / "gkc", CONFIG, place.url)
-    assert demo.city.config.store.url == place.url
-    assert demo.store in (place.url, place.url.removeprefix("sqlite:///"))
+    assert demo.site.city.config.store.url == place.url
+    assert demo.site.store in (place.url, place.url.removeprefix("sqlite:///"))
 
 
 def test_records_of_before_are_left_alone_unless_kept(place: Place, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_real_center_s_records_are_not_the_demo_s(tmp_path: Path) -> None:
     config = copy_tree(CONFIG, tmp_path / "real", real)
     assert NOBODY in (config / "pbx.yaml").read_text()
     demo = prepared(tmp_path / "gkc", config, None)
-    assert demo.store == str(tmp_path / "gkc" / "demo" / "gkc.sqlite")
+    assert demo.site.store == str(tmp_path / "gkc" / "demo" / "gkc.sqlite")
 
 
 def test_a_reference_is_found_from_any_folder(

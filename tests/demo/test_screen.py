@@ -82,7 +82,15 @@ def test_progress_goes_to_stderr_only_and_not_each_second(
     assert err.count("dialled") == 1
 
 
-def test_json_without_an_end_is_refused() -> None:
-    done = CliRunner().invoke(app, ["demo", "--json"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--json"], "--json needs --seconds"),
+        (["--centers", "2"], "--centers: found 2, expected 1 or 3"),
+        (["--centers", "3", "--store", "env:X"], "--store is of one center"),
+    ],
+)
+def test_what_cannot_be_is_refused(options: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["demo", *options])
     assert done.exit_code == 2
-    assert "--json needs --seconds" in done.stderr
+    assert said in done.stderr

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from msgspec import structs
 from prometheus_client import CollectorRegistry, generate_latest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from gkc_engine.cli import center
+from gkc_engine.cli._center_words import LANGUAGES
+from gkc_engine.cli._feed import Seen
+from gkc_engine.cli._tables import fit
 from gkc_engine.control.centers import ALONE, CenterMethods, center_rows
 from gkc_engine.control.pictures import Shared
+from gkc_engine.control.protocol import ControlError
 from gkc_engine.control.server import ControlServer
 from gkc_engine.federating import CenterMetrics, Joined
 from gkc_engine.federation.briefs import Briefs
 from gkc_engine.federation.messages import VERSION, Deny, Load, Message, QueueLoad, encode
 from gkc_engine.federation.owner import Counted
+from gkc_engine.federation.peers import Refused
 from gkc_engine.federation.settings import (
     CenterEntry,
     CenterLevel,
@@ -104,7 +113,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def joined(node: Node, part: Part) -> Joined:
-    return Joined(part, node.link, Briefs())
+    return Joined(part, node.link, Briefs(), node.sight)
 
 
 @pytest.fixture
@@ -141,10 +150,15 @@ def test_json_has_the_tree_from_above_with_its_figures(city: Node) -> None:
     assert centr["in"] == {"granted": 4, "nobody_free": 1}
     assert (yug["state"], yug["age_s"], yug["waiting"]) == ("down", None, None)
     assert yug["refused"] == {"malformed": 1, "version": 1}
+    assert {why: 0 <= ago < 60 for why, ago in yug["refused_last_s"].items()} == {
+        "malformed": True,
+        "version": True,
+    }
     assert yug_1["parent"] == "yug"
     assert sever["own"]
     assert sever["in"] == {"granted": 5, "nobody_free": 1}, "of all together"
     assert sever["refused"] == {"foreign": 1, "ourselves": 1}
+    assert sever["refused_last_s"].keys() == {"foreign", "ourselves"}
     assert sever["bus_problem"]
     assert (zapad["status"], zapad["state"]) == ("planned", None)
 
@@ -176,6 +190,84 @@ def test_the_table_is_russian_and_says_what_is_wrong_in_words(city: Node) -> Non
         "centr: транк не отвечал",
     ):
         assert said in text
+
+
+def test_what_was_refused_says_when_last(city: Node) -> None:
+    federation = city.federation
+    then = Instant(city.engine.now() - seconds(754))
+    federation.refuse("yug", Refused.FORGED, Instant(then - seconds(9)))
+    federation.refuse("yug", Refused.FORGED, then)
+    federation.refuse("nobody", Refused.REPLAYED, Instant(then + seconds(600)))
+    text = gkc()
+    assert "yug: на его линии сообщений другого центра: 2 (последнее 12:3" in text
+    assert "нет в настройках: устаревших или повторных сообщений: 1 (последнее 2:3" in text
+
+
+def test_a_leaf_that_answers_and_hears_nobody_is_told_apart(city: Node) -> None:
+    alone = "Лист шины отвечает, но никого не слышно"
+    assert alone not in gkc()
+    city.link.up, city.link.problem = True, ""
+    assert alone not in gkc(), "one is heard"
+    city.federation.peers["centr"].loaded = Instant(city.engine.now() - seconds(4))
+    assert alone in gkc()
+    assert "Нет связи с шиной" not in gkc()
+
+
+def test_mistakes_of_our_own_are_shown(city: Node) -> None:
+    assert "federation_failed" not in gkc()
+    city.link.dropped["failed"] = 3
+    assert "Ошибок программы в обмене с центрами: 3; они в журнале, federation_failed" in gkc()
+
+
+def test_a_center_that_becomes_a_pilot_says_so_without_a_new_start(
+    city: Node, joined: Joined, part: Part
+) -> None:
+    settings = part.settings
+    joined.change(replace(part, settings=structs.replace(settings, own_planned=True)))
+    assert "sever ← здесь  пилот     ещё не работает" in gkc()
+    joined.change(part)
+    assert "ещё не работает" not in gkc()
+    assert city.link.federation.settings == settings
+
+
+def test_a_planned_center_that_is_heard_says_how_long_ago(city: Node) -> None:
+    city.federation.change(structs.replace(city.federation.settings, planned=("zapad",)))
+    assert json.loads(gkc("--json"))[4]["age_s"] is None
+    told(city, "zapad", Load(state="planned", queues={}))
+    zapad = json.loads(gkc("--json"))[4]
+    assert (zapad["center"], zapad["state"], zapad["waiting"]) == ("zapad", None, None)
+    assert 0 <= zapad["age_s"] < 5
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_on_a_narrow_terminal_columns_go_before_names(city: Node, width: int) -> None:
+    del city
+    words = LANGUAGES["ru"]
+    rows = center.flat(json.loads(gkc("--json")), words)
+    fitted = fit(center.columns(words), rows, width)
+    assert sum(size + 2 for _, size in fitted) - 2 <= width
+    name = max(len(str(row["center"])) for row in rows)
+    assert (fitted[0][1] == name) is (width > 60)
+    assert len(fitted) == {60: 6, 80: 8, 120: 12, 200: 17}[width]
+
+
+def test_how_old_a_live_picture_is_stands_above_it_in_words(city: Node) -> None:
+    del city
+    picture = {"centers": json.loads(gkc("--json"))}
+
+    def drawn(
+        language: Literal["ru", "en"], age_s: float, problem: ControlError | None = None
+    ) -> str:
+        console = Console(width=100, record=True, file=io.StringIO())
+        seen = Seen(picture=picture, age_s=age_s, problem=problem)
+        console.print(center._view(seen, console.size, language))
+        return console.export_text().splitlines()[0]
+
+    assert drawn("ru", 0.34) == "данные 0,3 с"
+    gone = ControlError("not_running", "no engine")
+    old = "!! ДАННЫЕ УСТАРЕЛИ: 3,0 с: он не запущен или перезапускается"
+    assert drawn("ru", 3.0, gone) == old
+    assert drawn("en", 0.34) == "data 0.3 s old"
 
 
 def test_in_english_too(city: Node) -> None:

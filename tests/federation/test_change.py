@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.settings import ContactClass, Medium
 from gkc_engine.federation.messages import (
@@ -115,6 +117,17 @@ def test_who_stays_is_known_as_before_and_what_he_was_asked_for_is_good() -> Non
     submitted = [one for one in line.federation.take() if isinstance(one, Submit)]
     assert len(submitted) == 1
     assert line.federation.peers["yug"].load is not None
+
+
+def test_of_a_planned_center_it_is_noted_that_it_is_heard_and_no_more() -> None:
+    line = Line("yug")
+    line.federation.change(msgspec.structs.replace(settings("yug"), planned=("vostok",)))
+    line.free("vostok")
+    assert line.federation.planned_heard == {"vostok": NOW}
+    assert not line.federation.refused
+    assert line.asked() == []
+    line.free("zapad")
+    assert line.federation.refused["", Refused.FOREIGN] == 1
 
 
 def test_a_center_is_called_as_it_was_until_it_starts_again() -> None:

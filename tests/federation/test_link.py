@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,8 @@ async def test_three_centers_exchange_loads_and_a_reservation(tmp_path: Path) ->
 async def test_a_reservation_takes_some_milliseconds(tmp_path: Path) -> None:
     took = await reserve(50, tmp_path)  # `python -m bench.centers_link` has the figures
     assert len(took) == 50
-    assert percentile(took, 0.5) < 100
+    # Nothing of it waits for a turn: the protocol settles 50 ms after a word of another.
+    assert percentile(took, 0.5) < 40
 
 
 def load(center: str, epoch: int, seq: int, version: int = VERSION) -> bytes:
@@ -105,12 +107,21 @@ async def test_what_is_none_of_ours_is_refused_by_name_and_counted(tmp_path: Pat
 async def test_a_flood_of_one_center_is_not_listened_to(tmp_path: Path) -> None:
     operators = {"centr": 0, "sever": 1, "yug": 1}
     async with buses(tmp_path) as city, centers(city, operators) as nodes:
-        centr, seq = nodes["centr"], 0
+        centr, yug = nodes["centr"], nodes["centr"].federation.peers["yug"]
         say = await city.stranger("sever")
-        for seq in range(3_000):
-            await say.publish("gkc.load.sever", load("sever", 2**62, seq))
+
+        async def flood() -> None:
+            for seq in itertools.count():
+                await say.publish("gkc.load.sever", load("sever", 2**62, seq))
+                await asyncio.sleep(0)
+
+        flooding = asyncio.create_task(flood())
         await until(lambda: centr.federation.refused["sever", Refused.FLOODED] > 500)
-        assert centr.state_of("yug") is State.NORMAL, "who is quiet is heard"
+        heard = yug.load_seq
+        await until(lambda: yug.load_seq >= heard + 3)
+        assert centr.federation.refused["yug", Refused.FLOODED] == 0, "who is quiet is heard"
+        flooding.cancel()
+        await asyncio.gather(flooding, return_exceptions=True)
         await say.close()
 
 

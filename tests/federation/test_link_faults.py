@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import structlog
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.federation import link as module
@@ -43,7 +45,9 @@ async def test_a_leaf_that_is_stopped_and_started_again(tmp_path: Path) -> None:
         await until(lambda: sees_nobody(sever), CUT_S)
         assert centr.state_of("yug") is State.NORMAL
         await serves(sever, "c1")
-        assert sever.link.federation.take() == [], "nothing is kept for later"
+        sever.link._post(Send("yug", b"x"))
+        assert sever.link.dropped["no_bus"] == 1
+        assert not sever.link._outbox, "nothing is kept for later"
         await leaf.start()
         assert await until(lambda: all_known(nodes)) < HEALED_S
 
@@ -143,20 +147,54 @@ async def test_who_was_asked_as_the_line_was_cut_is_free_again(tmp_path: Path) -
         city.hub.signal(signal.SIGCONT)
 
 
+@pytest.mark.parametrize("where", ["settle", "hear", "take", "said"])
 async def test_a_mistake_of_the_protocol_costs_no_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with (
         buses(tmp_path, ("centr", "sever")) as city,
         centers(city, {"centr": 1, "sever": 1}) as nodes,
     ):
         centr = nodes["centr"]
+        made = 0
+
+        def breaks(*_args: object) -> None:
+            nonlocal made
+            made += 1
+            raise AssertionError("planted")
+
+        monkeypatch.setattr(centr.federation, where, breaks)
+        with structlog.testing.capture_logs() as logged:
+            await serves(centr, "c1")
+            await until(lambda: made > 2)
+        told = Counter(line["event"] for line in logged if line["log_level"] == "error")
+        if where == "said":  # The engine calls it, and guards it as any performer.
+            assert told == {"perform_failed": made}
+        else:
+            ours = centr.link.dropped["failed"]
+            assert ours + told["observer_failed"] == made
+            assert told["federation_failed"] == 1, "not for each of hundreds"
+        monkeypatch.undo()
+        await until(lambda: nodes["sever"].state_of("centr") is State.NORMAL, 5.0)
+        assert centr.link.connects == 1
+
+
+async def test_a_mistake_is_logged_again_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FAILED_EVERY_S", 0.0)
+    async with (
+        buses(tmp_path, ("centr", "sever")) as city,
+        centers(city, {"centr": 1, "sever": 1}) as nodes,
+    ):
+        link = nodes["centr"].link
 
         def breaks(*_args: object) -> None:
             raise AssertionError("planted")
 
-        monkeypatch.setattr(centr.federation, "settle", breaks)
-        await until(lambda: centr.link.dropped["failed"] > 0)
-        await serves(centr, "c1")
-        monkeypatch.undo()
-        await until(lambda: nodes["sever"].state_of("centr") is State.NORMAL, 5.0)
+        monkeypatch.setattr(link.federation, "hear", breaks)
+        with structlog.testing.capture_logs() as logged:
+            await until(lambda: link.dropped["failed"] > 1)
+        told = [line for line in logged if line["event"] == "federation_failed"]
+        assert [(line["center"], line["times"]) for line in told] == [("sever", 1), ("sever", 2)]
+        assert all(isinstance(line["exc_info"], AssertionError) for line in told)

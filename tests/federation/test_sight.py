@@ -82,6 +82,13 @@ def test_a_closed_queue_takes_nobody() -> None:
     assert city.see().loads()[TAX].open
     city.tell(ev.HoursChanged(queue=TAX, open=False))
     assert not city.see().loads()[TAX].open
+    city.tell(ev.HoursChanged(queue=TAX, open=True), ev.EmergencyClosed(queue=TAX))
+    assert not city.see().loads()[TAX].open
+    city.tell(ev.EmergencyOpened(queue=TAX))
+    assert city.see().loads()[TAX].open
+    city.call(1)
+    city.tell(ev.SettingsApplied(settings=settings_of(1, (QueueId("pass"),))))
+    assert not city.see().loads()[TAX].open, "it is out of the config, and only drains"
 
 
 def test_a_service_level_is_said_in_thousandths() -> None:
@@ -102,6 +109,17 @@ def test_the_state_in_one_word() -> None:
     city.call(2)
     assert city.see().state() is State.OVERLOADED
     assert city.see(planned=True).state() is State.PLANNED
+
+
+def test_what_a_reload_changes_is_said_at_once() -> None:
+    city = Looked(operators=2)
+    city.log_in(0, 1)
+    sight = city.see(keep_free=2, planned=True)
+    assert (sight.state(), sight.loads()[TAX].ready) == (State.PLANNED, 0)
+    sight.change(1, planned=False)
+    assert (sight.state(), sight.loads()[TAX].ready) == (State.NORMAL, 1)
+    sight.change(1, planned=False, second_lines=(TAX,))
+    assert sight.loads()[TAX].ready == 2, "for the second line nobody is kept free"
 
 
 def test_a_load_is_looked_at_ten_times_a_second_and_waits_once() -> None:

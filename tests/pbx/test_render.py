@@ -166,7 +166,7 @@ def test_nothing_an_operator_or_a_trunk_may_dial_leads_out() -> None:
     dialled = re.findall(r"Dial\(([^,)]*)", "\n".join(lines(text)))
     assert dialled == ["PJSIP/101", "PJSIP/102"]
     patterns = set(re.findall(r"^exten => (_[^,]*),", text, re.MULTILINE))
-    assert patterns == {"_[+0-9]!", "_*45!", "_*46!", "_*47!", "_*48!"}
+    assert patterns == {"_[+0-9]!", "_[*+0-9]!", "_*45!", "_*46!", "_*47!", "_*48!"}
 
 
 OUT = "from-operators-out"
@@ -229,7 +229,7 @@ def test_emergency_numbers_go_the_administrators_way_and_ask_no_engine() -> None
         assert f"exten => {number},1,Set(GKC_OUT={OUT})" in _context(text, "gkc-emergency")
     dialled = [line for line in _context(text, "gkc-operators") if ",1,Goto(gkc-consult" in line]
     assert {line.split(",")[0] for line in dialled} == {
-        f"exten => {n}" for n in ("601", *plan.numbers)
+        f"exten => {n}" for n in ("601", *plan.numbers, "*49")
     }
     assert not [line for line in _context(text, "gkc-emergency") if "AGI(" in line]
 

@@ -7,6 +7,7 @@ themselves who is qualified, free or first: no index, heap or choice of the core
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from gkc_engine.acd import commands as cmd
@@ -21,7 +22,8 @@ IN_A_SLOT = (ContactState.TALK, ContactState.DIALLING)
 
 def slots_and_offers_agree(state: AcdState) -> None:
     """1: a slot holds one thing; open offers and reserved slots are a bijection."""
-    legs = Counter((leg.agent, leg.slot, o.offer_id) for o in state.offers for leg in o.legs)
+    ours = [offer for offer in state.offers if offer.reservation is None]
+    legs = Counter((leg.agent, leg.slot, o.offer_id) for o in ours for leg in o.legs)
     slots = Counter(
         (agent.agent_id, index, slot.offer)
         for agent in state.agents
@@ -190,11 +192,11 @@ def place_kept(before: AcdState, after: AcdState) -> None:
 
 
 def only_qualified(
-    after: AcdState, commands: list[cmd.Command], named: AgentId | None = None
+    after: AcdState, commands: list[cmd.Command], named: Container[AgentId | None] = ()
 ) -> None:
     """5: an offer goes to agents who meet the requirement of the step that stands on it.
 
-    ``named``: an agent to whom a colleague transferred the citizen by name, or to whom he is back.
+    ``named``: agents to whom a colleague transferred the citizen by name, or to whom he is back.
     """
     agents = {a.agent_id: a for a in after.agents}
     queues = {q.settings.queue_id: q.settings for q in after.queues}
@@ -202,7 +204,7 @@ def only_qualified(
         if isinstance(command, cmd.OfferContact) and command.queue in queues:
             need = _need(queues[command.queue], command.step)
             for agent_id in command.agent_ids:
-                if agent_id in agents and agent_id != named:
+                if agent_id in agents and agent_id not in named:
                     assert _fits(agents[agent_id], need), f"{agent_id} lacks {need}"
 
 
@@ -254,9 +256,11 @@ class Checker:
         )
         if not skills_moved:
             no_overtaking(before, after, commands)
-            named = event.to_agent if isinstance(event, ev.TransferRequested) else None
-            if isinstance(event, ev.PutThrough):
-                named = event.from_agent  # not allowed: he has him back
+            named = {c.sender for c in before.contacts}  # given back by the second line
+            if isinstance(event, ev.TransferRequested):
+                named.add(event.to_agent)
+            if isinstance(event, ev.PutThrough | ev.TransferRequested | ev.HandedBack):
+                named.add(event.from_agent)  # not allowed: he has him back
             only_qualified(after, commands, named)
         self.started |= {c.contact_id for c in after.contacts}
         self.started |= {  # a call that was not allowed begins and ends in one step
@@ -283,6 +287,8 @@ class Checker:
             case cmd.OfferContact():
                 for agent_id in command.agent_ids:
                     self.open_offers.add((command.offer_id, agent_id))
+            case cmd.OverflowContact():
+                self.open_offers.add((command.offer_id, command.agent_id))
             case cmd.OfferEnded():
                 # Exactly one end for each agent of each offer.
                 self.open_offers.remove((command.offer_id, command.agent_id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.guests import HANDED_OVER
 from gkc_engine.ids import AgentId, ContactId, Instant, OfferId, QueueId, seconds
 from gkc_engine.reconcile.model import Count, Kind, Outcome
 from tests.reconcile.day import Day, Line
@@ -15,7 +16,7 @@ THERE = AgentId("sever:115")
 class Joined(Day):
     """A day of a center that others ask, and that asks others."""
 
-    def asked(self, guest: str) -> None:
+    def asked(self, guest: str, *, advice: bool = False) -> None:
         self.say(
             ev.ReservationAsked(
                 reservation_id=ContactId(guest),
@@ -24,6 +25,7 @@ class Joined(Day):
                 queue=QueueId("passport"),
                 waited_us=seconds(30),
                 hold_us=seconds(3),
+                advice=advice,
             )
         )
 
@@ -152,3 +154,25 @@ def test_a_ring_over_the_trunk_is_that_offers(tmp_path: Path) -> None:
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def test_the_line_of_who_asks_for_advice_is_a_guests(tmp_path: Path) -> None:
+    for handed_over in (False, True):
+        day = Joined()
+        day.login("anna")
+        day.at(10).call("c0")
+        day.goes("c0", phone=False)
+        day.at(20)
+        day.asked("r1", advice=True)
+        day.at(21)
+        day.comes("r1")
+        day.ring("r1")
+        day.at(27).picks_up("r1")
+        if handed_over:
+            day.at(40)
+            day.say(ev.ReservationReleased(reservation_id=ContactId("r1"), reason=HANDED_OVER))
+        day.at(60).goes("r1")
+        written = day.at(300).written(_made(tmp_path / str(handed_over)))
+        assert written.verified().differences == []
+        written.change("UPDATE segment SET channel_uniqueid = 'centr-1.1' WHERE kind = 'consult'")
+        assert Kind.SEGMENT_LEG in {one.kind for one in written.verified().differences}

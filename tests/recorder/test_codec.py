@@ -56,6 +56,7 @@ def example(cls: type[Any]) -> Any:  # noqa: ANN401
         "open": False,
         "attended": False,
         "newcomers": True,
+        "advice": True,
         "slots": (0, 1),
         "not_asked": {"yug": "nobody_free"},
         "brief": ev.ContactBrief(

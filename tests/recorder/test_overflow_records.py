@@ -352,16 +352,25 @@ def test_an_answer_that_crossed_its_recall_is_a_connect(play: Play) -> None:
     assert names == ["ENTERQUEUE", "RINGNOANSWER", "CONNECT", "COMPLETECALLER"]
 
 
-def test_the_queue_log_knows_of_no_guest(play: Play) -> None:
-    served_guest(play)
+@pytest.mark.parametrize("answered", [True, False])
+def test_the_queue_log_knows_of_no_guest(play: Play, *, answered: bool) -> None:
+    if answered:
+        served_guest(play)
+    else:
+        asked(play)
+        came(play)
+        failed = ev.OfferFailure.NO_ANSWER
+        play.after(4).say(ev.OfferFailed(offer_id=OfferId(1), failure=failed, at=play.now))
+        play.leave(GUEST)
     assert lines_of(play) == []
 
 
 def test_after_a_restart_it_goes_on_with_a_talk_elsewhere(play: Play) -> None:
     sent(play)
     play.answer(1, THERE, "trunk-1")
-    asked(play)
-    play.store.settle()
+    play.say(ev.AgentLoggedIn(agent_id=ANNA))
+    asked(play)  # A guest, who will not come: his ring is none of any queue.
+    assert play.shown(GUEST)["ended"] is None
     log = QueueLog()
     with play.store.engine.connect() as connection:
         log.prime(connection, None)

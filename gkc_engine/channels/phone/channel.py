@@ -30,6 +30,7 @@ from gkc_engine.channels.phone.put_through import PutThrough
 from gkc_engine.channels.phone.recording import Recorder
 from gkc_engine.channels.phone.resync import Resync
 from gkc_engine.channels.phone.roster import Roster
+from gkc_engine.channels.phone.second_line import SecondLine
 from gkc_engine.channels.phone.serve import CAUSE_TURNED_BACK
 from gkc_engine.channels.phone.sockets import Sockets
 from gkc_engine.channels.phone.strangers import register
@@ -39,7 +40,7 @@ from gkc_engine.engine import Engine
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId
 from gkc_engine.ivr.fastagi import AgiServer
-from gkc_engine.numbers import normalise
+from gkc_engine.numbers import CAUSE_HANDED_BACK, normalise
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +61,7 @@ OfOneCall = (
     | cmd.TreatContact
     | cmd.ReleaseContact
     | cmd.RefuseGuest
+    | cmd.ReturnGuest
     | cmd.DialOut
 )
 
@@ -96,6 +98,7 @@ class PhoneChannel:
         self.put_through = PutThrough(self)
         self.overflow = Overflow(self)
         self.guests = Guests(self)
+        self.second_line = SecondLine(self)
         self.transfers = Transfers(self)
         self.facts = FactHandler(
             self.calls,
@@ -150,7 +153,7 @@ class PhoneChannel:
                 self._tell(command)
             case cmd.ReleaseContact() | cmd.DialOut():
                 self._tell(command)
-            case cmd.OverflowContact() | cmd.RefuseGuest():
+            case cmd.OverflowContact() | cmd.RefuseGuest() | cmd.ReturnGuest():
                 self._tell(command)
             case cmd.RescindOffer():
                 self._rescind(command)
@@ -208,6 +211,9 @@ class PhoneChannel:
             case cmd.RefuseGuest():
                 call.ended_by, call.end_reason = ev.Party.SYSTEM, command.reason
                 self.hang_up(call.leg, CAUSE_TURNED_BACK)
+            case cmd.ReturnGuest():
+                call.ended_by = ev.Party.AGENT
+                self.hang_up(call.leg, CAUSE_HANDED_BACK)
             case cmd.DialOut():
                 self.put_through.not_held(call)
             case cmd.ReleaseContact() | cmd.TreatContact():

@@ -22,6 +22,7 @@ import structlog
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import AgentState
+from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.lease import CALL_LIMIT_S
 from gkc_engine.channels.phone.live import Live, leg_of
@@ -29,7 +30,7 @@ from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.channels.phone.serve import CitizenSession
 from gkc_engine.channels.phone.translate import endpoint_of
 from gkc_engine.errors import PeerError
-from gkc_engine.ids import CONSULT, AgentId, ContactId, QueueId
+from gkc_engine.ids import CONSULT, AgentId, ContactId, QueueId, is_abroad
 from gkc_engine.ivr.fastagi import AgiClosed, AgiSession
 
 if TYPE_CHECKING:
@@ -69,12 +70,20 @@ class Consult:
     """``None``: it outlived the engine that began it."""
     own: Call | None = None
     """What stands in the queue."""
+    abroad: AgentId | None = None
+    """Of one that outlived its engine: another center's expert, who has answered it."""
     work: asyncio.Task[None] | None = field(default=None, repr=False)
     """Serves ``own``."""
     passed_to: Call | None = None
     """The citizen who took the call over before anybody answered it."""
     three: Call | None = None
     """The citizen with whom the three talk."""
+
+    @property
+    def in_queue(self) -> ContactId | None:
+        """Its name in the core, if it stands in a queue or was answered from one."""
+        there = self.own is not None or self.abroad is not None
+        return ContactId(CONSULT + self.leg) if there else None
 
 
 class Consults:
@@ -132,8 +141,11 @@ class Consults:
         channel, number = self._channel, agi.request.extension
         channel.entry_desk.adopted.pop(agi.uniqueid, None)  # out of a native queue
         target = channel.roster.by_extension.get(number)
-        queue = None if target else channel.entry_desk.queue_behind(channel, number)
+        citizen = self.citizen_of(caller) if caller is not None else None
+        queue = None if target else channel.second_line.behind(number, citizen)
+        queue = queue or (None if target else channel.entry_desk.queue_behind(channel, number))
         busy = target is not None and not self._can_be_called(target.agent_id, caller)
+        busy = busy or (queue is not None and bool(channel.second_line.barred(queue, citizen)))
         if caller is None or busy or (target is None and queue is None):
             log.info("consult_refused", leg=agi.uniqueid)
             await hang_up(agi, "Busy")
@@ -283,6 +295,8 @@ class Consults:
         own = consult.own
         if own is not None and self._channel.calls.by_leg.get(own.leg) is own:
             self._channel.facts.citizen_gone(own, None, "consultation over")
+        elif consult.abroad is not None and consult.in_queue is not None:
+            self._forget(consult.in_queue)
         for agent_id in (consult.target, consult.caller):
             if agent_id is not None:
                 self._channel.submit(
@@ -299,7 +313,6 @@ class Consults:
     async def reconcile(self) -> None:
         """After a connect: end what ended meanwhile, know again what still goes on."""
         channel = self._channel
-        self._forget_places()
         known: dict[str, dict[str, AgentId]] = {}
         for agent_id in channel.roster.by_agent:
             view = channel.engine.acd.agent_view(agent_id)
@@ -307,6 +320,7 @@ class Consults:
                 if all(call_id != c.leg for c in self.running.values()):
                     known.setdefault(call_id, {})[kind] = agent_id
         if not known:
+            self._forget_places(Live(()))
             return
         try:
             rows = await channel.ami.list_action("CoreShowChannels")
@@ -314,10 +328,12 @@ class Consults:
             log.warning("own_calls_unread", reason=str(error))
             return
         live = Live(leg_of(row) for row in rows)
+        self._forget_places(live)
         for call_id, parties in known.items():
             caller = parties.get("consult") or next(iter(parties.values()))
             consult = Consult(leg=call_id, caller=caller, target=parties.get("consulted"))
             leg = live.by_id.get(call_id)
+            self._know_expert(consult, live)
             consult.by_code = leg is not None and leg.channel.startswith(LOCAL)
             talking = self._with_citizen(consult, live)
             self.running[self._three(consult, talking) or call_id] = consult
@@ -327,12 +343,40 @@ class Consults:
                     # The caller has left since the resync's own list: nobody else would tell.
                     channel.spawn(channel.ask_anew())
 
-    def _forget_places(self) -> None:
-        """No call for advice stands in our queues any more that the last engine put there."""
+    def _forget_places(self, live: Live) -> None:
+        """No call for advice stands in our queues any more that the last engine put there.
+
+        But one that another center's expert has answered goes on.
+        """
         channel = self._channel
+        ours = channel.calls.by_contact.keys() | {c.in_queue for c in self.running.values()}
         for contact_id in channel.engine.acd.contacts():
-            if contact_id.startswith(CONSULT) and contact_id not in channel.calls.by_contact:
-                channel.submit(ev.ContactLeft(contact_id=contact_id, party=ev.Party.SYSTEM), None)
+            lost = contact_id.startswith(CONSULT) and contact_id not in ours
+            if lost and self._expert(contact_id, live) is None:
+                self._forget(contact_id)
+
+    def _forget(self, contact_id: ContactId) -> None:
+        self._channel.submit(ev.ContactLeft(contact_id=contact_id, party=ev.Party.SYSTEM), None)
+
+    def _expert(self, contact_id: ContactId, live: Live) -> ContactView | None:
+        """Return what the core knows of a call for advice that an expert abroad has answered."""
+        view = self._channel.contact(contact_id)
+        leg = live.by_id.get(contact_id.removeprefix(CONSULT))
+        if view is None or view.agent_id is None or not is_abroad(view.agent_id) or leg is None:
+            return None
+        return view if live.with_him(leg) else None
+
+    def _know_expert(self, consult: Consult, live: Live) -> None:
+        """Know again who answered before the restart; the core may not have heard of it."""
+        view = self._expert(ContactId(CONSULT + consult.leg), live)
+        if view is None:
+            return
+        consult.abroad, consult.queue = view.agent_id, view.queue
+        if view.offer_id is not None and view.agent_id is not None:
+            self._channel.submit(
+                ev.OfferAccepted(offer_id=view.offer_id, agent_id=view.agent_id),
+                f"accepted:{view.offer_id}",
+            )
 
     def _with_citizen(self, consult: Consult, live: Live) -> dict[AgentId | None, str]:
         """Return who talks with the caller's citizen, and by which leg."""

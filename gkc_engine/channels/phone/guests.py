@@ -98,10 +98,14 @@ class Guests:
     async def _serve(self, call: Call, token: ContactToken, agi: AgiSession) -> None:
         channel, request, now = self._channel, agi.request, self._channel.now()
         log.info("guest_came", owner=token.owner)
+        known = channel.contact(call.contact_id)
+        citizen = None  # An operator's own extension is nobody's key.
+        if known is None or not known.advice:
+            citizen = channel.desk.citizen(request.callerid_num, request.callerid_name, now)
         channel.submit(
             ev.GuestArrived(
                 contact_id=call.contact_id,
-                citizen=channel.desk.citizen(request.callerid_num, request.callerid_name, now),
+                citizen=citizen,
                 language=call.language,
                 uniqueid=call.leg,
             ),

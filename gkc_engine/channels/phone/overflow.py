@@ -7,20 +7,34 @@ token that names the reservation; what becomes of it is told as of an offer to a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.state import ContactState
 from gkc_engine.channels.phone import lease
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.contact_token import ContactToken, TokenSigner
-from gkc_engine.ids import ABROAD, SECOND, AgentId, Instant, Micros, is_abroad
+from gkc_engine.ids import (
+    ABROAD,
+    CONSULT,
+    SECOND,
+    AgentId,
+    ContactId,
+    Instant,
+    Micros,
+    is_abroad,
+)
 from gkc_engine.ivr.fastagi import AgiSession
 
 if TYPE_CHECKING:
     from gkc_engine.channels.phone.channel import PhoneChannel
     from gkc_engine.channels.phone.plan import Between
+
+_ASKED: Final = (ContactState.OFFERED, ContactState.TALK)
+"""States of a call for advice in which an expert is asked; the answer may not be known yet."""
 
 NO_TRUNK: Final = "no trunk in the config"
 LATE: Final = "too late to go there"
@@ -66,7 +80,7 @@ class Overflow:
         call.shown = None  # our queue's title is for our own phones
         await lease.end(call, agi, "CALLERID(name)=")
         # What is recorded is told to him first: here there is no time for that.
-        told = call.noticed or voice.record_notice is None
+        told = (call.noticed or voice.record_notice is None) and not call.consult
         await channel.recorder.begin(
             call, agi, as_offer(command), voice.record if told else "never"
         )
@@ -103,6 +117,16 @@ class Overflow:
             options=f"gim({music})b(prehdr^add^1({signed}^{first_s}))",
         )
 
+    def experts(self, about: ContactId) -> Iterator[AgentId]:
+        """Iterate over operators abroad who are asked for advice about a contact."""
+        acd = self._channel.engine.acd
+        for contact_id in acd.contacts():
+            view = acd.contact_view(contact_id) if contact_id.startswith(CONSULT) else None
+            if view is None or view.about != about or view.state not in _ASKED:
+                continue
+            if view.agent_id is not None and is_abroad(view.agent_id):
+                yield view.agent_id
+
     def agent_behind(self, call: Call, endpoint: str | None) -> AgentId | None:
         """Return the operator abroad whom this call's leg ``endpoint`` leads to."""
         between = self._channel.plan.between
@@ -111,7 +135,7 @@ class Overflow:
         view = self._channel.contact(call.contact_id)
         asked = call.dialling.agent_ids if call.dialling is not None else ()
         known = (*asked, view.agent_id) if view is not None and view.agent_id else asked
-        for agent_id in known:
+        for agent_id in (*known, *self.experts(call.contact_id)):
             center = agent_id.partition(ABROAD)[0]
             if is_abroad(agent_id) and between.dials.get(center) == endpoint:
                 return agent_id

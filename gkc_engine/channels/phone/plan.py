@@ -50,6 +50,10 @@ class PhonePlan:
     """What operators may dial outside; ``None``: nothing."""
     recordings: Recordings | None = None
     """Where talks are recorded; without it none is."""
+    second_lines: frozenset[QueueId] = frozenset()
+    """Queues of specialists to whom citizens are handed on."""
+    second_line_of: Mapping[QueueId, QueueId] = field(default_factory=dict)
+    """Queue -> the second line of its service, if that has one."""
     between: Between | None = None
     """The way to other centers; ``None``: this one is alone."""
 

@@ -23,8 +23,9 @@ from gkc_engine.channels.phone.host import Announcer, Host, QueueVoice, Sound
 from gkc_engine.channels.phone.lease import under_lease
 from gkc_engine.channels.phone.overflow import as_offer
 from gkc_engine.channels.phone.translate import endpoint_of
-from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
+from gkc_engine.ids import SECOND, AgentId, Instant, QueueId, is_abroad
 from gkc_engine.ivr.fastagi import AgiClosed, AgiSession, StreamResult
+from gkc_engine.numbers import CAUSE_HANDED_BACK
 
 log = structlog.get_logger(__name__)
 
@@ -117,10 +118,8 @@ class CitizenSession:
                 case cmd.ReleaseContact():
                     await self._release()
                     return
-                case cmd.RefuseGuest():
-                    self._call.ended_by = ev.Party.SYSTEM
-                    self._call.end_reason = command.reason
-                    await self._release(CAUSE_TURNED_BACK)
+                case cmd.RefuseGuest() | cmd.ReturnGuest():
+                    await self._guest_over(command)
                     return
                 case _:
                     raise AssertionError(command)
@@ -343,12 +342,14 @@ class CitizenSession:
         """Tell the core that the operator's side is gone, and why."""
         call, host = self._call, self._host
         lost = CAUSE_MEDIA_LOST in call.causes.values()
-        call.ended_by = None if lost else ev.Party.AGENT
+        back = is_abroad(agent_id) and CAUSE_HANDED_BACK in call.causes.values()
+        end = ev.TalkEnd.HANDED_BACK if back else ev.TalkEnd.RELEASED
+        call.ended_by = None if lost or back else ev.Party.AGENT
         host.submit(
             ev.TalkEnded(
                 contact_id=call.contact_id,
                 agent_id=agent_id,
-                end=ev.TalkEnd.MEDIA_LOST if lost else ev.TalkEnd.RELEASED,
+                end=ev.TalkEnd.MEDIA_LOST if lost else end,
                 party=ev.Party.SYSTEM if lost else ev.Party.AGENT,
                 # Not now: we may have been stopped while they parted.
                 at=at or call.ends.get(call.talk_leg or ""),
@@ -413,6 +414,15 @@ class CitizenSession:
         else:
             await self._agi.set_variable("GKC_DONE", "1")
             await self._agi.exec("Hangup", unanswered)
+
+    async def _guest_over(self, command: cmd.RefuseGuest | cmd.ReturnGuest) -> None:
+        if isinstance(command, cmd.ReturnGuest):
+            self._call.ended_by = ev.Party.AGENT
+            await self._agi.set_variable("GKC_DONE", "1")
+            await self._agi.exec("Hangup", CAUSE_HANDED_BACK)
+            return
+        self._call.ended_by, self._call.end_reason = ev.Party.SYSTEM, command.reason
+        await self._release(CAUSE_TURNED_BACK)
 
     async def _say(self, name: str) -> None:
         sound = self._host.sound(name, self._call.language)

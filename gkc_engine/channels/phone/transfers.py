@@ -25,6 +25,7 @@ from gkc_engine.channels.phone.consults import CAUSE_NO_ANSWER, LOCAL, Consult, 
 from gkc_engine.channels.phone.serve import CitizenSession
 from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 from gkc_engine.ivr.fastagi import AgiSession
+from gkc_engine.numbers import HAND_BACK_CODE, SECOND_LINE_CODE
 
 if TYPE_CHECKING:
     from gkc_engine.channels.phone.channel import PhoneChannel
@@ -68,11 +69,19 @@ class Transfers:
     async def _to(self, call: Call, from_agent: AgentId, number: str) -> Sequence[cmd.Command]:
         """Tell the core to whom he is to go: a colleague, a queue, a number outside."""
         channel = self._channel
+        if number == HAND_BACK_CODE:
+            return await self._hands_back(call, from_agent)
         colleague = channel.roster.by_extension.get(number)
         inside = colleague or channel.entry_desk.queue_behind(channel, number)
+        if number == SECOND_LINE_CODE:
+            return await self._to_second_line(
+                call, from_agent, channel.second_line.behind(number, call)
+            )
         if inside is None and channel.put_through.leads_out(number):
             return await channel.put_through.ask(call, from_agent, number)
         queue = None if colleague else channel.entry_desk.queue_of(channel, number)
+        if channel.second_line.is_one(queue):
+            return await self._to_second_line(call, from_agent, queue)
         self._falls_to(call, queue)
         requested = ev.TransferRequested(
             contact_id=call.contact_id,
@@ -81,6 +90,32 @@ class Transfers:
             to_queue=queue,
         )
         return await channel.engine.ask(requested, source="agi")
+
+    async def _to_second_line(
+        self, call: Call, from_agent: AgentId, queue: QueueId | None
+    ) -> Sequence[cmd.Command]:
+        """Hand him on, or have him rung back at once to who wanted it.
+
+        His native queue stays that of the first line: there are people in it, who know him.
+        """
+        channel = self._channel
+        view = channel.contact(call.contact_id)
+        requested = ev.TransferRequested(
+            contact_id=call.contact_id,
+            from_agent=from_agent,
+            to_queue=queue or (view.queue if view is not None else None),
+            barred=channel.second_line.barred(queue, call),
+        )
+        said = await channel.engine.ask(requested, source="agi")
+        channel.second_line.show_why(call, from_agent, said)
+        return said
+
+    async def _hands_back(self, call: Call, from_agent: AgentId) -> Sequence[cmd.Command]:
+        channel = self._channel
+        back = ev.HandedBack(contact_id=call.contact_id, from_agent=from_agent)
+        said = await channel.engine.ask(back, source="agi")
+        channel.second_line.show_why(call, from_agent, said)
+        return said
 
     async def consult(self, agi: AgiSession) -> None:
         """Serve an operator's own call, and the citizen who is swapped into it."""
@@ -144,6 +179,8 @@ class Transfers:
             self._completed(call, agent_id, leg, fact.at, key=key, consult=consult)
         elif consult.own is not None:
             self._takes_place(call, consult, consult.own, fact.at)
+        elif consult.target is None:
+            channel.spawn(channel.ask_anew())  # it outlived the engine that knew whom it rang
         else:
             self._takes_ring(call, consult, fact.at)
 
@@ -166,6 +203,8 @@ class Transfers:
         leg = self._channel.facts.own_dials.get(consult.leg, "")
         if leg and leg in self._channel.facts.own_answered:
             return consult.target, leg
+        if consult.abroad is not None:
+            return consult.abroad, fact.target
         if not consult.by_code and fact.target:
             return self._channel.roster.agent_of(fact.target_endpoint), fact.target
         return None, leg
@@ -203,6 +242,7 @@ class Transfers:
                 to_external=None if to_agent else outside,
                 to_queue=by_queue,
                 leg=leg or None,
+                consult=consult.in_queue if consult is not None else None,
                 at=at,
             ),
             f"attended:{key}",
@@ -240,7 +280,8 @@ class Transfers:
         channel, from_agent = self._channel, call.answered_by
         assert from_agent is not None
         self._hand_over(call, consult)
-        self._falls_to(call, consult.queue)
+        if not channel.second_line.is_one(consult.queue):
+            self._falls_to(call, consult.queue)
         channel.submit(
             ev.TransferRequested(
                 contact_id=call.contact_id, from_agent=from_agent, to_queue=consult.queue, at=at

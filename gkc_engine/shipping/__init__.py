@@ -1,0 +1,1 @@
+"""The records of every center, brought to the city (ADR 0040)."""

@@ -1,0 +1,81 @@
+"""Centers that ship over a real hub and real leaf nodes, and the city's collector."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from nats.aio.client import Client
+
+from gkc_engine.bus.config import RECORDS_USER, records_user
+from gkc_engine.federation.settings import CollectorSettings, LinkSettings, ShipperSettings
+from gkc_engine.recorder.store import LedgerStore
+from gkc_engine.shipping.collector import Collector
+from gkc_engine.shipping.shipper import Shipper
+from tests.federation.centers import SECRET, Buses
+from tests.shipping.world import url_of
+
+BETWEEN_S = 60.0
+"""Servers start, and the machine is shared."""
+
+
+def shipper_of(city: Buses, store: LedgerStore, name: str, leaf: str = "") -> Shipper:
+    """Return the shipper of a center; ``leaf``: beside another's."""
+    return Shipper(url_of(store), ShipperSettings(center=name, bus=at_leaf(city, leaf or name)))
+
+
+def at_leaf(city: Buses, name: str) -> LinkSettings:
+    url = f"nats://127.0.0.1:{city.leaves[name].port}"
+    return LinkSettings(urls=(url,), user=RECORDS_USER, password=SECRET)
+
+
+def at_hub(city: Buses, name: str) -> LinkSettings:
+    url = f"nats://127.0.0.1:{city.hub_port}"
+    return LinkSettings(urls=(url,), user=records_user(name), password=SECRET)
+
+
+def collector_of(
+    city: Buses, names: Sequence[str], folder: Path, store: str | None = None
+) -> Collector:
+    settings = CollectorSettings(
+        buses={name: at_hub(city, name) for name in names},
+        store=store or str(folder / "city.sqlite"),
+        timezone="Europe/Moscow",
+    )
+    return Collector(settings, folder, folder)
+
+
+@asynccontextmanager
+async def running(*works: Shipper | Collector) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Run them until the end of the block."""
+    tasks = [asyncio.get_running_loop().create_task(one.run()) for one in works]
+    try:
+        yield tasks
+    finally:
+        for one in works:
+            if isinstance(one, Collector):
+                one.request_stop()
+        for one, task in zip(works, tasks, strict=True):
+            if isinstance(one, Shipper):
+                task.cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        for error in done:
+            if isinstance(error, Exception):
+                raise error
+
+
+def has(collector: Collector, name: str, rows: int) -> bool:
+    feed = collector.store.feeds.get(name)
+    return feed is not None and feed.position.seq >= rows
+
+
+async def records_client(city: Buses, name: str) -> Client:
+    """Return a client of a center's records on its leaf: who has stolen its secret."""
+    settings = at_leaf(city, name)
+    client = Client()
+    await client.connect(
+        list(settings.urls), user=settings.user, password=settings.password, allow_reconnect=False
+    )
+    return client
