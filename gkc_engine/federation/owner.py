@@ -69,6 +69,9 @@ class Asking(Struct, kw_only=True, gc=False):
     queue: QueueId
     asked: Instant
     why: Choice
+    load: tuple[int, int]
+    """Life and number of the donor's load that was known then: in its count of those free one
+    stands for this asking, in no later one's."""
 
 
 class Owner:
@@ -151,6 +154,7 @@ class Owner:
             queue=waiter.queue,
             asked=now,
             why=why,
+            load=(peer.epoch, peer.load_seq),
         )
         self._by_contact[waiter.contact_id] = reservation_id
         # Of a call for advice the other center hears about whom; its own name is of no use there.
@@ -194,7 +198,8 @@ class Owner:
         asking = self._asking.get(ContactId(deny.reservation_id))
         if asking is None or asking.center != peer.name:
             return
-        peer.taken = max(0, peer.taken - 1)
+        if asking.load == (peer.epoch, peer.load_seq):
+            peer.taken = max(0, peer.taken - 1)
         peer.empty.add(asking.queue)
         # Its words, as far as we know them: it could make up any number of them.
         self.denials[peer.name, deny.reason if deny.reason in DENIALS else "other"] += 1

@@ -16,6 +16,11 @@ def test_one_kind_of_fault(kind: str) -> None:
         assert city.did[what] >= 1, f"no {what}: it is no test ({city.did})"
 
 
+def test_a_denial_of_an_older_asking_frees_nobody_of_a_newer_load() -> None:
+    """A seed of the long runner: two were asked for where one was free."""
+    assert play(31636, KINDS["garbled"]).broken == []
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_all_faults_at_once(seed: int) -> None:
     assert play(seed, ALL).broken == []
