@@ -23,7 +23,8 @@ async def test_both_engines_route_and_a_cut_is_noticed(
         ("cut", None),
         ("resumed", None),
     ]
-    assert 2 < told[2]["max_s"] < 15, "three seconds of silence, and no sooner"
+    # Three seconds after its last word, which may have come a while before the cut.
+    assert 0.2 < told[2]["max_s"] < 15
 
 
 def test_a_slower_engine_is_told(capsys: pytest.CaptureFixture[str]) -> None:
