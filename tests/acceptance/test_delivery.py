@@ -155,6 +155,7 @@ async def test_once_each_though_it_is_killed_at_the_very_minute(
         await engine.end(signal.SIGKILL)
         await engine.start()
         await engine.until("sending", "queued")
+        await server.hung()  # Killed before that, it would leave the hanging to the next one.
         await engine.end(signal.SIGKILL)
         await engine.start()
         await engine.until("sent", "sent")

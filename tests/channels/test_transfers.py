@@ -13,6 +13,7 @@ from gkc_engine.channels.phone import consults
 from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.consults import Consult
+from gkc_engine.channels.phone.outbound import CallOut
 from gkc_engine.ids import AgentId, ContactId, QueueId
 from tests.channels.test_cel import PHONE, line, stamp
 from tests.channels.test_resync import cel, talking
@@ -111,6 +112,37 @@ async def test_a_socket_that_ends_before_ami_tells_of_the_transfer_loses_no_queu
         assert view is not None
         assert (view.agent_id, view.queue) == (BORIS, "housing")
         assert here.agent("anna") == "ready"
+
+
+async def test_put_through_in_the_instant_of_the_answer_the_other_party_ends_it() -> None:
+    """No bridge yet, so Asterisk names no target; and his line ends with the other's, at once."""
+    async with world(agents=["anna"]) as here:
+        calls, theirs = here.channel.calls, leg(6)
+        await talking(here)
+        citizen = Call(contact_id=ContactId("c1"), leg=leg(1), channel="", entry="", language="ru")
+        calls.add(citizen)
+        calls.bind(citizen, leg(2), ANNA)
+        citizen.answered_by, citizen.talk_leg = ANNA, leg(2)
+        here.channel.outbound.running[leg(5)] = CallOut(
+            contact_id=ContactId("o1"), agent_id=ANNA, leg=leg(5), outside=theirs, answered=at(8)
+        )
+        handed = tr.AttendedTransferred(
+            first=leg(2),
+            second=leg(5),
+            transferee=leg(1),
+            target="",
+            target_endpoint=None,
+            at=at(9),
+        )
+        here.channel.facts.handle(handed)
+        for gone, name in ((theirs, "PJSIP/out-6"), (leg(1), "PJSIP/network-1")):
+            ended = tr.LegEnded(
+                leg=gone, channel=name, endpoint=None, cause=16, cause_text="", at=at(20)
+            )
+            here.channel.put_through.observe(ended)
+            here.channel.facts.handle(ended)
+        await here.engine.drain()
+        assert [row.party for row in here.ended().values()] == [ev.Party.OUTSIDE]
 
 
 async def test_a_call_of_his_own_whose_end_ami_never_tells_ends_without_it(

@@ -138,6 +138,12 @@ class Server:
             self.envelopes.append((envelope.mail_from or "", list(envelope.rcpt_tos)))
         return said
 
+    async def hung(self) -> None:
+        """Wait until a mail hangs here."""
+        async with asyncio.timeout(30):
+            while "hang" in self.data:  # noqa: ASYNC110 - a fact of another process
+                await asyncio.sleep(0.01)
+
     def messages(self) -> list[EmailMessage]:
         return [read(raw) for raw in self.mails]
 

@@ -53,6 +53,8 @@ class Outside:
     cause: int = 0
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when Asterisk has told the end of ``leg``."""
+    unbridged: bool = False
+    """Handed over in the instant of the other party's answer, before Asterisk had bridged it."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -252,6 +252,10 @@ class FactHandler:
     def _leg_ended(self, fact: tr.LegEnded) -> None:
         call = self.calls.by_leg.get(fact.leg)
         if call is not None:
+            outside = call.outside
+            if outside is not None and outside.unbridged and outside.ended is not None:
+                # He stands in the other's Dial: its end is his, and no socket hears it before.
+                call.ended_by = call.ended_by or ev.Party.OUTSIDE
             self.citizen_gone(call, fact.at, f"cause {fact.cause}")
             if not call.consult:
                 return

@@ -297,6 +297,11 @@ class OutboundCalls:
         mine = (c for c in self.running.values() if c.agent_id == agent_id and c.answered)
         return next((call.contact_id for call in mine), None)
 
+    def called_by(self, leg: str) -> str:
+        """Return the called party's leg of the call out on an operator's ``leg``; empty: none."""
+        call = self.running.get(leg)
+        return (call.outside or "") if call is not None else ""
+
     def number_behind(self, leg: str) -> str | None:
         """Return the keyed hash of the number behind a called party's leg, if we called it."""
         call = self._of_outside(leg)

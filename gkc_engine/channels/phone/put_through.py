@@ -199,9 +199,12 @@ class PutThrough:
     def _why(self, outside: Outside) -> ev.OutboundFailure:
         return failure_of("" if outside.cause else "NOANSWER", outside.cause)
 
-    def handed_over(self, call: Call, leg: str, at: Instant | None) -> None:
+    def handed_over(
+        self, call: Call, leg: str, at: Instant | None, *, unbridged: bool = False
+    ) -> None:
         """An operator handed him over to the party of his call out, who has answered before."""
-        call.outside = Outside(answered=at if at is not None else self._channel.now())
+        answered = at if at is not None else self._channel.now()
+        call.outside = Outside(answered=answered, unbridged=unbridged)
         if leg:
             self._bind(call, leg)
 

@@ -167,7 +167,10 @@ class Transfers:
             return
         if consult is None:
             to_agent = channel.roster.agent_of(fact.target_endpoint)
-            self._completed(call, to_agent, fact.target, fact.at, key=f"{fact.first}:{fact.second}")
+            # Asked for in the instant of the answer, Asterisk's word names nobody: no bridge yet.
+            target = fact.target or channel.outbound.called_by(fact.second)
+            key, unbridged = f"{fact.first}:{fact.second}", not fact.target
+            self._completed(call, to_agent, target, fact.at, key=key, unbridged=unbridged)
             return
         if consult.agi is None and consult.by_code:
             return  # begun before a restart: asked for when its channel ends
@@ -218,6 +221,7 @@ class Transfers:
         *,
         key: str,
         consult: Consult | None = None,
+        unbridged: bool = False,
     ) -> None:
         """The citizen talks with another operator, or with an outside party."""
         channel = self._channel
@@ -233,7 +237,7 @@ class Transfers:
             channel.recorder.handed_over(call, leg)
         else:
             outside = channel.outbound.number_behind(leg)
-            channel.put_through.handed_over(call, leg, at)
+            channel.put_through.handed_over(call, leg, at, unbridged=unbridged)
         channel.submit(
             ev.TransferCompleted(
                 contact_id=call.contact_id,
