@@ -26,7 +26,7 @@ from ruamel.yaml import YAML
 from gkc_engine.control.client import ControlClient
 from gkc_engine.control.protocol import ControlError, socket_path
 from gkc_engine.demo.tree import Document, copy_tree
-from gkc_engine.pbx.process import free_tcp_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.accept
 """Real processes, each with a start of its own: a minute of both cores in the hermetic run."""
@@ -41,7 +41,7 @@ class Ground:
     """A city's folder of configuration, with free ports, and a place for its state."""
 
     def __init__(self, folder: Path) -> None:
-        self.agi, self.ami, self.metrics = (free_tcp_port() for _ in range(3))
+        self.agi, self.ami, self.metrics = (free_port() for _ in range(3))
         self.config = copy_tree(CITY, folder / "config", self._ports)
         self.state = folder / "state"
         self.log = folder / "log"
