@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gkc_engine.cli import _tables
 from gkc_engine.cli._console import progress
-from gkc_engine.cli._demo_screen import Every
+from gkc_engine.cli._demo_screen import Lines
 from gkc_engine.control.when import span
 
 if TYPE_CHECKING:
@@ -20,26 +20,8 @@ if TYPE_CHECKING:
     from gkc_engine.demo.setup import DemoOptions
 
 
-class CentersLines:
+class CentersLines(Lines):
     """For a pipe, a file, a script: stderr only."""
-
-    def __init__(self) -> None:
-        self._due = Every()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-        progress(text)
 
     def show_centers(self, centers: Sequence[Seen], dialled: int) -> None:
         """Print a line for all, but not more often than every few seconds."""

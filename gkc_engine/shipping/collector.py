@@ -100,7 +100,7 @@ class Collector:
             except Exception as error:
                 if str(error) != self.settle_failed:
                     self.settle_failed = str(error)
-                    log.warning("projections_behind", error=str(error))
+                    log.warning("projections_behind", error=str(error), exc_info=True)
 
     async def _accept(self) -> None:
         """Take new ledgers where somebody has said that they are right."""
