@@ -20,7 +20,7 @@ from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settin
 from gkc_engine.bus.config import LINK_USER, Hub, Leaf, Member, Tls, hub_text, leaf_text
 from gkc_engine.bus.process import BusProcess
 from gkc_engine.clock import SystemClock
-from gkc_engine.engine import Engine, Step
+from gkc_engine.engine import Engine, Step, Writer
 from gkc_engine.federation.link import Link
 from gkc_engine.federation.messages import QueueLoad
 from gkc_engine.federation.peers import State
@@ -62,10 +62,17 @@ def rule(*to: str) -> OverflowRule:
 class Node:
     """One center: its engine, its part in the city, its line."""
 
-    def __init__(self, part: FederationSettings, bus: LinkSettings, operators: int) -> None:
+    def __init__(
+        self,
+        part: FederationSettings,
+        bus: LinkSettings,
+        operators: int,
+        writer: Writer | None = None,
+    ) -> None:
         self.name, self.operators = part.center, operators
         self.memory = Memory()
-        self.engine = Engine(Acd(), SystemClock(), self.memory)
+        """Its history, unless a ``writer`` has it."""
+        self.engine = Engine(Acd(), SystemClock(), writer or self.memory)
         self.expected = ExpectedWait()
         self.sight = sight_of(self.engine, self.expected, part)
         self.asked: dict[ContactId, float] = {}
@@ -266,8 +273,12 @@ async def centers(
     rules: Mapping[str, tuple[OverflowRule, ...]] | None = None,
     keep_free: int = 0,
     known_within_s: float = 15.0,
+    writers: Mapping[str, Writer] = MappingProxyType({}),
 ) -> AsyncIterator[dict[str, Node]]:
-    """Run a center for each name, and return when all know of each other."""
+    """Run a center for each name, and return when all know of each other.
+
+    ``writers``: whose history is durable; the others' is kept in memory.
+    """
     nodes: dict[str, Node] = {}
     tasks: list[asyncio.Task[None]] = []
     try:
@@ -278,7 +289,7 @@ async def centers(
                 peers=tuple(other for other in operators if other != name),
                 keep_free=keep_free,
             )
-            nodes[name] = Node(part, city.settings(name), n)
+            nodes[name] = Node(part, city.settings(name), n, writers.get(name))
             tasks += await nodes[name].start()
         await until(lambda: all_known(nodes), known_within_s)
         yield nodes

@@ -7,27 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from bench.centers_cut import cuts, routing, tell
+from bench.centers_cut import SLOWER_MAX, cuts, routing, tell
 
 
 async def test_both_engines_route_and_a_cut_is_noticed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await routing(tmp_path / "routing", blocks=1, rounds=5)
+    for where in SLOWER_MAX:
+        await routing(tmp_path / where, where, blocks=1, rounds=5)
     await cuts(tmp_path / "cuts", 1)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     told = [json.loads(line) for line in lines]
-    assert [(one["what"], one.get("phase")) for one in told] == [
-        ("routing", "joined"),
-        ("routing", "cut"),
-        ("cut", None),
-        ("resumed", None),
+    assert [(one["what"], one.get("written"), one.get("phase")) for one in told] == [
+        ("routing", "ledger", "joined"),
+        ("routing", "ledger", "cut"),
+        ("routing", "nowhere", "joined"),
+        ("routing", "nowhere", "cut"),
+        ("cut", None, None),
+        ("resumed", None, None),
     ]
+    # Each offer of the first waits for a commit.
+    assert told[0]["alone_p50_ms"] > told[2]["alone_p50_ms"]
     # Three seconds after its last word, which may have come a while before the cut.
-    assert 0.2 < told[2]["max_s"] < 15
+    assert 0.2 < told[4]["max_s"] < 15
 
 
 def test_a_slower_engine_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert tell("cut", {"alone": [1.0] * 9, "linked": [1.1] * 9})
-    assert not tell("cut", {"alone": [1.0] * 9, "linked": [1.2] * 9})
-    assert json.loads(capsys.readouterr().out.splitlines()[1])["ratio_p50"] == 1.2
+    assert tell("nowhere", "cut", {"alone": [1.0] * 9, "linked": [1.1] * 9})
+    assert not tell("ledger", "cut", {"alone": [1.0] * 9, "linked": [1.1] * 9})
+    assert not tell("nowhere", "cut", {"alone": [1.0] * 9, "linked": [1.2] * 9})
+    assert json.loads(capsys.readouterr().out.splitlines()[2])["ratio_p50"] == 1.2
