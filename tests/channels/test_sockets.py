@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -12,15 +13,18 @@ import structlog
 from structlog.contextvars import merge_contextvars
 
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.commands import OfferContact
+from gkc_engine.acd.commands import OfferContact, SegmentClosed
 from gkc_engine.channels.phone import translate as tr
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.host import QueueVoice, Sound
+from gkc_engine.channels.phone.plan import KnownCall
 from gkc_engine.channels.phone.serve import CAUSE_MEDIA_LOST
 from gkc_engine.errors import PeerError
-from gkc_engine.ids import AgentId, QueueId
+from gkc_engine.ids import AgentId, ContactId, QueueId
 from gkc_engine.ivr.fastagi import AgiSession
-from tests.channels.world import at, leg, world
+from tests.channels.test_catch_up import phone_at
+from tests.channels.test_resync import cel, talking
+from tests.channels.world import World, at, leg, world
 
 
 class Broken:
@@ -108,3 +112,53 @@ async def test_media_lost_in_a_talk_that_outlived_the_engine_bring_him_back(caus
         asks.closed.set()
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+
+async def comes_after_a_talk(here: World, seconds: float) -> None:
+    """An engine is back, and has not asked Asterisk yet; the dialplan brings citizen 1."""
+    here.channel.resync.away_since(here.clock.moment, here.engine.acd.unheard)
+    await here.said(ev.EngineRestarted(), seconds=seconds)
+    known = KnownCall(contact_id=ContactId("c1"), leg=leg(1), entry="+74951112233", language="ru")
+    here.channel.adopt([known])
+    asks = Asks(leg(1))
+    serving = asyncio.ensure_future(here.channel.sockets.serve(cast(AgiSession, asks)))
+    async with asyncio.timeout(5):  # The list of past legs is read in a thread.
+        while not any(isinstance(e, ev.TalkEnded) for e in here.events()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    await here.engine.drain()
+    asks.closed.set()
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+
+
+@pytest.mark.parametrize("written", [True, False])
+@pytest.mark.parametrize("answered", [True, False])
+async def test_handed_over_while_no_engine_lived_he_parted_from_who_had_him_last(
+    tmp_path: Path, answered: bool, written: bool
+) -> None:
+    anna = phone_at(2, "101", 2, 3, 9)
+    boris = phone_at(3, "102", 6, 7, 12)[: 3 if written else 2]  # Its end may be written late.
+    past = cel(tmp_path, *anna[:2], *boris[:2], *anna[2:], *boris[2:])
+    async with world(cel=past, agents=["anna", "boris"]) as here:
+        if answered:
+            await talking(here)
+        else:
+            await here.waiting(1, 1)
+        await comes_after_a_talk(here, 12.5)
+        closed = [c for c in here.commands() if isinstance(c, SegmentClosed)]
+        talks = [(c.agent_id, c.started, c.ended) for c in closed if c.kind == "talk"]
+        ends = at(12) if written else at(12.5)
+        assert talks == [("anna", at(3), at(9)), ("boris", at(9), ends)]
+        assert [c.transfer_kind for c in closed if c.transfer_kind] == ["attended"]
+        assert here.agent("boris") == "ready"
+
+
+async def test_who_asked_a_colleague_only_had_him_to_the_end(tmp_path: Path) -> None:
+    anna, boris = phone_at(2, "101", 2, 3, 9), phone_at(3, "102", 5, 6, 7)
+    past = cel(tmp_path, *anna[:2], *boris, *anna[2:])
+    async with world(cel=past, agents=["anna", "boris"]) as here:
+        await talking(here)
+        await comes_after_a_talk(here, 9.5)
+        closed = [c for c in here.commands() if isinstance(c, SegmentClosed)]
+        talks = [(c.agent_id, c.started, c.ended) for c in closed if c.kind == "talk"]
+        assert talks == [("anna", at(3), at(9))]

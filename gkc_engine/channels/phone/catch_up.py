@@ -144,6 +144,19 @@ class CatchUp:
         for call in self._attached:
             self._channel.submit(ev.ContactAttached(contact_id=call.contact_id), None)
 
+    def talked(self, call: Call) -> Talk | None:
+        """Tell with whom a call has talked whose last talk is over; return that one."""
+        view = self._channel.contact(call.contact_id)
+        if view is None:
+            return None
+        if view.offer_id is not None:
+            in_doubt(self._channel, call, view, view.offer_id)
+        talks = [talk for talk in self._talks(call, None) if not _known_yet(view, talk)]
+        if not talks:
+            return None
+        self._talked(view, call, talks)
+        return talks[-1]
+
     def _compare(self, view: ContactView, call: Call, leg: Leg | None) -> None:
         """Tell what a call that was listed, or is gone, has been through."""
         self._channel.put_through.compare(call, view, leg, self._live, self._past)
@@ -196,19 +209,29 @@ class CatchUp:
                     ended=None,
                     native=leg.in_native_queue,
                 )
-        ended = [told for told in self._past.dialled_for(call.leg) if told.ended is not None]
+        ended = [
+            (told.ended or self._asked, told)
+            for told in self._past.dialled_for(call.leg)
+            if self._is_over(told)
+        ]
         # Who left last: a colleague who was only asked came later and left before.
-        for told in sorted(ended, key=lambda told: told.ended or Instant(0), reverse=True):
+        for at, told in sorted(ended, key=lambda one: one[0], reverse=True):
             agent_id = agent_of(told.endpoint)
-            if agent_id is not None and told.answered is not None and told.ended is not None:
+            if agent_id is not None and told.answered is not None:
                 return Talk(
                     agent_id=agent_id,
                     leg=told.leg,
                     answered=told.answered,
-                    ended=told.ended,
+                    ended=at,
                     native=self._is_native(call, told),
                 )
         return None
+
+    def _is_over(self, told: PastLeg) -> bool:
+        """Whether a leg is gone: CEL says so, or will, for Asterisk does not list it any more."""
+        if told.ended is not None or told.answered is None:
+            return told.ended is not None
+        return told.answered < self._asked - NEW_US and told.leg not in self._live.by_id
 
     def _talks(self, call: Call, leg: Leg | None) -> list[Talk]:
         """Return the talks of the call in their order; the last one may be going on."""

@@ -24,6 +24,7 @@ from gkc_engine.channels.phone.catch_up import SEEN, CatchUp, Spell, in_doubt, l
 from gkc_engine.channels.phone.cel import CelError, History, read_history
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.live import Leg, Live, booted_at, leg_of
+from gkc_engine.channels.phone.past_talks import Talk
 from gkc_engine.channels.phone.wall import WallSteps
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, Instant
@@ -112,8 +113,7 @@ class Resync:
         due = self._away is not None
         since = self._away if self._away is not None else self._channel.now()
         heard = self._unheard if due else since
-        stepped = abs(self._channel.engine.of_wall(Instant(0))) > SECOND
-        before = Instant(heard - (LOOK_BACK_STEPPED_US if stepped else LOOK_BACK_US))
+        before = self._before(heard)
         ami = self._channel.ami
         listed = frozenset(self._channel.calls.by_leg)
         of_agents = tuple(self._channel.calls.by_agent_leg)
@@ -143,6 +143,10 @@ class Resync:
         log.info("resync_done", legs=len(legs), calls=len(self._channel.calls.by_leg))
         return queues
 
+    def _before(self, heard: Instant) -> Instant:
+        stepped = abs(self._channel.engine.of_wall(Instant(0))) > SECOND
+        return Instant(heard - (LOOK_BACK_STEPPED_US if stepped else LOOK_BACK_US))
+
     def _forget_ended(self, known: Sequence[str], legs: Sequence[Leg]) -> None:
         """Let go of operators' legs whose Hangup we were not told."""
         there = {leg.uniqueid for leg in legs}
@@ -171,6 +175,19 @@ class Resync:
                 self._channel.calls.bind(call, told.leg, agent_id)
                 return agent_id, told.leg, told.answered
         return offer.agent_ids[0], None, None
+
+    async def talked_meanwhile(self, call: Call) -> Talk | None:
+        """Tell the talks of a call that the dialplan brings out of the last of them.
+
+        The resync that would tell them is still due, and comes too late: who was transferred while
+        no engine lived did not part from the one of whom the core knows. ``None``: none is new.
+        """
+        if self._away is None:
+            return None
+        before, asked = self._before(self._unheard), self._channel.now()
+        past = await self.past(before)
+        spell = Spell(since=self._away, heard=self._unheard, before=before, asked=asked)
+        return CatchUp(self._channel, Live(()), past, spell, None, frozenset()).talked(call)
 
     async def talked_unseen(self, call: Call, agi: AgiSession) -> Instant | None:
         """Tell the answer to a Dial whose talk is over before we knew of it; return its end.

@@ -136,14 +136,20 @@ class Sockets:
         call = self._channel.calls.by_leg.get(agi.uniqueid)
         if call is None:
             return
-        view = self._channel.contact(call.contact_id)
         if call.outside is not None:
             await self.hold(call, agi, self._after_outside(call, agi))
-        if view is None or view.agent_id is None:
             return
-        ended = await self._channel.resync.talked_unseen(call, agi)
+        resync = self._channel.resync
+        talk = await resync.talked_meanwhile(call)
+        view = self._channel.contact(call.contact_id)
+        if talk is not None:
+            agent_id, ended = talk.agent_id, talk.ended
+        elif view is not None and view.agent_id is not None:
+            agent_id, ended = view.agent_id, await resync.talked_unseen(call, agi)
+        else:
+            return
         session = CitizenSession(self._channel, call, agi, self._channel.entry_desk.announcer)
-        await self.hold(call, agi, session.serve_after(view.agent_id, ended))
+        await self.hold(call, agi, session.serve_after(agent_id, ended))
 
     async def _after_outside(self, call: Call, agi: AgiSession) -> None:
         await self._channel.put_through.after(call, agi)
