@@ -111,8 +111,9 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def leave_note(name: str, state: Path, config: Path, timezone: str) -> None:
-    """Let commands without an engine find a store that is no file in the state folder."""
-    if _REFERENCE.fullmatch(name) or _is_store_url(name):
+    """Let commands without an engine find a store that is no ``*.sqlite`` in the state folder."""
+    path = Path(name)
+    if path.parent != state.resolve() or path.suffix != ".sqlite":
         said = {"store": name, "config": str(config.resolve()), "timezone": timezone}
         said["state"] = str(state.resolve())
         (state / STORE_NOTE).write_text(json.dumps(said, ensure_ascii=False) + "\n", "utf-8")

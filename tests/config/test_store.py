@@ -72,12 +72,16 @@ def test_what_a_reference_leads_to_is_checked_and_not_shown(
     assert store_url("file:url", tmp_path) == PG
 
 
-def test_commands_are_told_of_a_store_that_is_no_file(tmp_path: Path) -> None:
-    leave_note("/state/gkc.sqlite", tmp_path, tmp_path, "Europe/Moscow")
+@pytest.mark.parametrize("name", ["env:GKC_STORE_URL", PG, "/disk/gkc.sqlite", "{state}/gkc.db"])
+def test_commands_are_told_of_a_store_that_is_not_where_they_look(
+    tmp_path: Path, name: str
+) -> None:
+    leave_note(str(tmp_path / "gkc.sqlite"), tmp_path, tmp_path, "Europe/Moscow")
     assert not list(tmp_path.iterdir())
-    leave_note("env:GKC_STORE_URL", tmp_path, tmp_path, "Europe/Moscow")
+    name = name.format(state=tmp_path)
+    leave_note(name, tmp_path, tmp_path, "Europe/Moscow")
     assert json.loads((tmp_path / "records_at.json").read_text("utf-8")) == {
-        "store": "env:GKC_STORE_URL",
+        "store": name,
         "config": str(tmp_path),
         "timezone": "Europe/Moscow",
         "state": str(tmp_path),
