@@ -266,3 +266,17 @@ async def handed_on(two: Two, number: str = EXPERTS) -> tuple[ContactId, Leg, Le
     assert (view.agent_id, view.queue) == ("centr:dina", "experts")
     assert (view.enqueued, view.sequence) == (before.enqueued, before.sequence)
     return contact_id, leg, hers
+
+
+async def asks(two: Two, number: str = EXPERTS) -> tuple[ContactId, Leg, Leg, Leg, Leg]:
+    """Let anna ask the city's dina about her citizen; his leg, her two, dina's."""
+    contact_id, leg, mine = await two.talk()
+    await mine.hold()
+    await two.home.agent_is("anna", "hold")
+    second = await mine.phone.dial(number)
+    hers = await two.rings(two.donor, "105")
+    await hers.answer()
+    await hears_each_other(second, hers)
+    await two.donor.agent_is("dina", "talk")
+    await two.home.outcome(two.home.said(cmd.ConsultQueued)[-1].contact_id)  # on record
+    return contact_id, leg, mine, second, hers

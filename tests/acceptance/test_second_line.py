@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.ids import AgentId
 from gkc_engine.numbers import HAND_BACK_CODE, SECOND_LINE_CODE
-from gkc_engine.pbx.install import Install
 from tests.acceptance.harness import until
 from tests.acceptance.second_line import (
     EXPERTS,
     Two,
     handed_on,
     is_over,
-    okrug_and_city,
     talks,
     tile,
 )
@@ -27,21 +23,6 @@ from tests.acceptance.test_between_centers import rung
 from tests.acceptance.transfer_cases import hears_each_other, hears_music
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def _two(install: Install, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
-    async with okrug_and_city(tmp_path_factory.mktemp("second"), install) as two:
-        yield two
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def two(_two: Two) -> AsyncIterator[Two]:
-    """Nobody is at work; every case leaves the two as it found them."""
-    for center in (_two.home, _two.donor):
-        center.channel.agi.failed_total = 0
-    yield _two
-    await _two.all_go()
 
 
 # --- cold -----------------------------------------------------------------------------------------

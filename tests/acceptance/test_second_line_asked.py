@@ -3,53 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.ids import ContactId
 from gkc_engine.numbers import HAND_BACK_CODE, SECOND_LINE_CODE
-from gkc_engine.pbx.install import Install
 from tests.acceptance.centers import Center
 from tests.acceptance.harness import until
-from tests.acceptance.phone import Leg
-from tests.acceptance.second_line import EXPERTS, Two, is_over, okrug_and_city, talks, tile
+from tests.acceptance.second_line import EXPERTS, Two, asks, is_over, talks, tile
 from tests.acceptance.transfer_cases import asked_for_a_number, hears_each_other
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def _two(install: Install, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
-    async with okrug_and_city(tmp_path_factory.mktemp("asked"), install) as two:
-        yield two
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def two(_two: Two) -> AsyncIterator[Two]:
-    """Nobody is at work; every case leaves the two as it found them."""
-    for center in (_two.home, _two.donor):
-        center.channel.agi.failed_total = 0
-    yield _two
-    await _two.all_go()
-
-
-async def asks(two: Two, number: str = EXPERTS) -> tuple[ContactId, Leg, Leg, Leg, Leg]:
-    """Let anna ask the city's dina about her citizen; his leg, her two, dina's."""
-    contact_id, leg, mine = await two.talk()
-    await mine.hold()
-    await two.home.agent_is("anna", "hold")
-    second = await mine.phone.dial(number)
-    hers = await two.rings(two.donor, "105")
-    await hers.answer()
-    await hears_each_other(second, hers)
-    await two.donor.agent_is("dina", "talk")
-    await two.home.outcome(two.home.said(cmd.ConsultQueued)[-1].contact_id)  # on record
-    return contact_id, leg, mine, second, hers
 
 
 def advice(center: Center, contact_id: ContactId) -> list[tuple[str, str]]:

@@ -7,16 +7,23 @@ from pathlib import Path
 import pytest
 
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.commands import ContactEnded, OfferContact, OfferEnded, OverflowContact
+from gkc_engine.acd.commands import (
+    ContactEnded,
+    OfferContact,
+    OfferEnded,
+    OverflowContact,
+    SegmentClosed,
+    SegmentKind,
+)
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.contact_token import ContactToken, TokenSigner
 from gkc_engine.ids import SECOND, ContactId, Instant, Micros, QueueId, abroad
 from gkc_engine.pbx.model import CenterTrunk
 from gkc_engine.plans import between_centers
-from tests.channels.test_cel import line, stamp
+from tests.channels.test_cel import PHONE, line, stamp
 from tests.channels.test_outbound import dial_is_over, tell
 from tests.channels.test_resync import cel
-from tests.channels.world import World, at, citizen_row, leg, world
+from tests.channels.world import World, at, citizen_row, leg, phone_row, world
 from tests.fakes.agi import FakeCall
 
 KEY = "the-key-of-a-city"
@@ -151,6 +158,34 @@ async def test_a_whole_talk_there_that_no_engine_saw_is_on_record(tmp_path: Path
         assert (row.answered, row.ended, row.agent_id) == (at(7), at(19), ABROAD)
         assert row.party is ev.Party.AGENT
         assert outcomes(here) == [(ABROAD, "accepted")]
+
+
+@pytest.mark.parametrize("then", ["he waits", "anna answers"])
+async def test_given_back_into_the_native_queue_the_talk_there_is_on_record(
+    tmp_path: Path, then: str
+) -> None:
+    """Neither its answer nor its end was told: the engine was dead from the ring on."""
+    over = f'{{"hangupcause":23,"hangupsource":"{TRUNK}"}}'
+    lines = trunk(line("ANSWER", THEIRS, 7), line("HANGUP", THEIRS, 12, over))
+    if then == "anna answers":
+        began = PHONE.format(t=stamp(12), leg=leg(2), linked=HIM)
+        lines = (*lines, began, line("ANSWER", leg(2), 15))
+    async with world(cel=cel(tmp_path, *lines)) as here:
+        join(here)
+        await here.waiting(1, 0.5)
+        await granted(here, 1)
+        his = citizen_row(1, app="Queue", bridge="b" if then == "anna answers" else "")
+        his["ApplicationData"] = "gkc-passport,,,,600"
+        here.ami.channels(his, *([phone_row(2, "101", 1, bridge="b")] if his["BridgeId"] else []))
+        await here.restart(20, 1)
+        assert outcomes(here) == [(ABROAD, "accepted")]
+        closed = [c for c in here.commands() if isinstance(c, SegmentClosed)]
+        (there,) = (s for s in closed if s.agent_id == ABROAD and s.kind is SegmentKind.TALK)
+        assert (there.started, there.ended) == (at(7), at(12))
+        view = here.view("c1")
+        assert view is not None
+        state = ("talk", "anna") if then == "anna answers" else ("detached", None)
+        assert (view.state, view.agent_id) == state
 
 
 async def test_a_talk_there_that_goes_on_is_known_again(tmp_path: Path) -> None:

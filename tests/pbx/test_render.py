@@ -109,6 +109,48 @@ def test_another_center_comes_in_by_its_address_and_gets_no_further_than_an_oper
     assert "context = gkc-nowhere" in _context(phones, "gkc-center-yug", "(gkc-center)")
 
 
+def test_whom_another_center_gave_back_waits_in_his_queue_and_is_not_hung_up() -> None:
+    sever = CenterTrunk(center="sever", host="10.0.3.1")
+    text = include_side(_with_centers(sever))["gkc.d/extensions.conf"]
+    assert _context(text, "prehdr") == [
+        "exten => add,1,Set(PJSIP_HEADER(add,X-GKC-Token)=${ARG1})",
+        " same => n,Set(PJSIP_HEADER(add,X-GKC-First)=${ARG2})",
+        " same => n,Set(CHANNEL(hangup_handler_push)=prehdr,over,1)",
+        " same => n,Return()",
+        (
+            'exten => over,1,ExecIf($["${HANGUPCAUSE}"="23"]'
+            "?Set(SHARED(GKC_BACK,${CHANNEL(linkedid)})=${EPOCH}))"
+        ),
+        " same => n,Return()",
+    ]
+    ring = _context(text, "gkc-ring")
+    over = ring.index('exten => over,1,GotoIf($["${GKC_ENTRY}"=""]?bye)')
+    assert ring[over + 1 : over + 9] == [
+        " same => n,MSet(TIMEOUT(absolute)=7200,GKC_LOOKS=10)",
+        " same => n(look),Set(GKC_LEGS=${CHANNELS(PJSIP/gkc-center-)})",
+        " same => n,GotoIf($[${EPOCH} - 0${SHARED(GKC_BACK)} < 4]?queue,1)",
+        ' same => n,GotoIf($["${GKC_LEGS}"="" | ${GKC_LOOKS} = 0]?bye)',
+        " same => n,Set(GKC_LOOKS=$[${GKC_LOOKS} - 1])",
+        " same => n,Wait(0.1)",
+        " same => n,Goto(look)",
+        " same => n(bye),Hangup()",
+    ]
+    assert "[gkc-center-sever]" in include_side(_with_centers(sever))["gkc.d/pjsip.conf"]
+
+
+@pytest.mark.parametrize("context", ["gkc", "gkc-queue", "gkc-transferred", "gkc-consult"])
+def test_the_end_of_every_citizens_talk_asks_whether_he_was_given_back(context: str) -> None:
+    alone = _context(include_side(small_plan())["gkc.d/extensions.conf"], context)
+    several = _with_centers(CenterTrunk(center="sever", host="10.0.3.1"))
+    among = _context(include_side(several)["gkc.d/extensions.conf"], context)
+    assert not [text for text in alone if "over,1" in text]
+    asked = [text for text in among if "gkc-ring,over,1" in text]
+    assert len(asked) == (len(several.queues) if context == "gkc-queue" else 1)
+    assert [text for text in among if text.endswith("]?after)")], "nobody comes there"
+    after = [i for i, text in enumerate(among) if text.endswith("/after)")]
+    assert [among[i + 1] for i in after] == [" same => n,Goto(gkc-ring,over,1)"] * len(after)
+
+
 def test_a_center_that_is_alone_has_no_way_in_for_others() -> None:
     written = include_side(small_plan())
     assert "gkc-guest" not in written["gkc.d/extensions.conf"]

@@ -166,7 +166,8 @@ class CatchUp:
             # Of one that a socket of ours carries out, the socket knows: it may just have ended.
             if call.session is None:
                 in_doubt(self._channel, call, view, view.offer_id)
-            if leg is not None and leg.in_native_queue and (talk is None or talk.native):
+            unanswered = all(talk.native for talk in talks)  # else it was, and he was sent on
+            if leg is not None and leg.in_native_queue and unanswered:
                 self._ring_is_over(call, view.offer_id)
         if talks:
             self._talked(view, call, talks)
