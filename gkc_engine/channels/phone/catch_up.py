@@ -7,7 +7,6 @@ empty: then the instant of the resync stands in the record, and the reason says 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,10 @@ from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.cel import CITIZENS_CONTEXTS, History, PastLeg
 from gkc_engine.channels.phone.live import Leg, Live, born
-from gkc_engine.channels.phone.past_talks import AgentOf, Talk, before, moved
+from gkc_engine.channels.phone.past_talks import Talk, moved
+from gkc_engine.channels.phone.spell import NEW_US, Spell
 from gkc_engine.channels.phone.strangers import register
+from gkc_engine.channels.phone.talks import Talks
 from gkc_engine.ids import SECOND, AgentId, Instant, Micros, OfferId
 
 if TYPE_CHECKING:
@@ -33,16 +34,6 @@ IMPORTED = "imported from cel"
 SEEN = "seen at resync"
 LOST_WITH_ASTERISK = "asterisk restarted"
 
-OURS_US = 2 * SECOND
-"""A leg that began later than this after a dead engine's last sign of life was not made by its
-Dial. Of this engine's own sockets the end is known: no Dial of ours begins after it."""
-
-STEP_US = 60 * SECOND
-"""Asterisk's stamp of a call and ours lie this far apart only if the wall clock was stepped."""
-
-NEW_US = SECOND // 20
-"""How far Asterisk's stamps and our own time may lie apart, and a little more."""
-
 _NOT_YET = (
     ContactState.MENU,
     ContactState.WAITING,
@@ -51,20 +42,6 @@ _NOT_YET = (
     ContactState.DIALLING,  # put through outside, in vain
     ContactState.TREATED,  # whose announcement was cut off; of one after a talk the core knows
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spell:
-    """The time in which we were not told."""
-
-    since: Instant
-    """Our last sign of life."""
-    heard: Instant
-    """Until when we know all: earlier, if an engine lived since and died before it had asked."""
-    before: Instant
-    """From when on a call may have come that is on no record."""
-    asked: Instant
-    """When Asterisk was asked what it has now."""
 
 
 class CatchUp:
@@ -89,6 +66,7 @@ class CatchUp:
         self._live = live
         self._past = past
         self._since, self._heard, self._before = spell.since, spell.heard, spell.before
+        self._talks = Talks(channel, live, past, spell)
         self._booted = booted
         self._attached: list[Call] = []
 
@@ -151,7 +129,7 @@ class CatchUp:
             return None
         if view.offer_id is not None:
             in_doubt(self._channel, call, view, view.offer_id)
-        talks = [talk for talk in self._talks(call, None) if not _known_yet(view, talk)]
+        talks = [talk for talk in self._talks.of(call, None) if not _known_yet(view, talk)]
         if not talks:
             return None
         self._talked(view, call, talks)
@@ -160,7 +138,7 @@ class CatchUp:
     def _compare(self, view: ContactView, call: Call, leg: Leg | None) -> None:
         """Tell what a call that was listed, or is gone, has been through."""
         self._channel.put_through.compare(call, view, leg, self._live, self._past)
-        talks = [talk for talk in self._talks(call, leg) if not _known_yet(view, talk)]
+        talks = [talk for talk in self._talks.of(call, leg) if not _known_yet(view, talk)]
         talk = talks[-1] if talks else None
         if view.offer_id is not None:
             # Of one that a socket of ours carries out, the socket knows: it may just have ended.
@@ -185,103 +163,13 @@ class CatchUp:
             if agent_id in call.dialling.agent_ids and agent_id is not None:
                 self._channel.calls.bind(call, rung.uniqueid, agent_id)
 
-    def _agents_of(self, call: Call) -> AgentOf:
-        return lambda endpoint: self._channel.agent_of(call, endpoint)
-
-    def _talk(self, call: Call, leg: Leg | None) -> Talk | None:
-        """Return the last talk of the call: the one that runs, else what CEL tells of."""
-        agent_of = self._agents_of(call)
-        view = self._channel.contact(call.contact_id)
-        talker = view.agent_id if view is not None and view.state is ContactState.TALK else None
-        with_him = self._live.with_him(leg) if leg is not None else []
-        # Three may talk; and while his operator asks a colleague (*2), he is alone on hold.
-        with_him.sort(key=lambda other: agent_of(other.endpoint) != talker)
-        if not with_him and talker is not None:
-            answered = self._live.answered_for(call.leg)
-            with_him = [x for x in answered if agent_of(x.endpoint) == talker]
-        for other in with_him:
-            agent_id = agent_of(other.endpoint)
-            if agent_id is not None and leg is not None:
-                told = self._past.legs.get(other.uniqueid)
-                return Talk(
-                    agent_id=agent_id,
-                    leg=other.uniqueid,
-                    answered=told.answered if told is not None else None,
-                    ended=None,
-                    native=leg.in_native_queue,
-                )
-        ended = [
-            (told.ended or self._asked, told)
-            for told in self._past.dialled_for(call.leg)
-            if self._is_over(told)
-        ]
-        # Who left last: a colleague who was only asked came later and left before.
-        for at, told in sorted(ended, key=lambda one: one[0], reverse=True):
-            agent_id = agent_of(told.endpoint)
-            if agent_id is not None and told.answered is not None:
-                return Talk(
-                    agent_id=agent_id,
-                    leg=told.leg,
-                    answered=told.answered,
-                    ended=at,
-                    native=self._is_native(call, told),
-                )
-        return None
-
-    def _is_over(self, told: PastLeg) -> bool:
-        """Whether a leg is gone: CEL says so, or will, for Asterisk does not list it any more."""
-        if told.ended is not None or told.answered is None:
-            return told.ended is not None
-        return told.answered < self._asked - NEW_US and told.leg not in self._live.by_id
-
-    def _talks(self, call: Call, leg: Leg | None) -> list[Talk]:
-        """Return the talks of the call in their order; the last one may be going on."""
-        last = self._talk(call, leg)
-        if last is None:
-            return []
-        agent_of = self._agents_of(call)
-        earlier = [
-            Talk(
-                agent_id=agent_id,
-                leg=told.leg,
-                answered=told.answered,
-                ended=told.ended,
-                native=self._is_native(call, told),
-            )
-            for told in before(self._past, call.leg, last, agent_of)
-            if (agent_id := agent_of(told.endpoint)) is not None
-        ]
-        return [*earlier, last]
-
-    def _is_native(self, call: Call, told: PastLeg) -> bool:
-        """Whether the native queue made this leg, and not a Dial of ours."""
-        if told.leg in call.legs:
-            return call.dialling is None  # AMI told of our Dial's leg when it began
-        if call.session is not None:
-            return False  # who comes back out of the native queue was not connected there
-        ours_until = call.let_go
-        if ours_until is None:
-            ours_until = Instant(self._since + OURS_US + self._stepped(call))
-        return told.started is None or told.started > ours_until
-
-    def _stepped(self, call: Call) -> Micros:
-        """Return how far the wall clock was stepped before he came, while the dead engine ran.
-
-        Its own time, which is what it wrote, went on without the step; Asterisk's did not.
-        """
-        view, came = self._channel.contact(call.contact_id), born(call.leg)
-        if view is None or came is None:
-            return Micros(0)
-        apart = self._channel.engine.of_wall(came) - view.started
-        return Micros(apart if abs(apart) > STEP_US else 0)
-
     def _ring_is_over(self, call: Call, offer_id: OfferId) -> None:
         """He stands in the native queue, so our Dial has ended without an answer."""
         offered = call.dialling.created - NEW_US if call.dialling is not None else 0
         rung = [
             told.ended
             for told in self._past.dialled_for(call.leg)
-            if told.ended is not None and not self._is_native(call, told)
+            if told.ended is not None and not self._talks.is_native(call, told)
             if told.started is None or told.started >= offered
         ]
         ended = rung[-1] if rung else self._since
@@ -362,7 +250,7 @@ class CatchUp:
             call.answered_by, call.talk_leg = last.agent_id, last.leg
 
     def _handed_on(self, call: Call, from_agent: AgentId, talk: Talk) -> None:
-        agent_of = self._agents_of(call)
+        agent_of = self._talks.agents_of(call)
         legs = self._past.dialled_for(call.leg)
         had_him = [told for told in legs if agent_of(told.endpoint) == from_agent]
         how = moved(self._past, had_him, talk)
@@ -432,7 +320,7 @@ class CatchUp:
         leg = self._live.by_id.get(call.leg)
         if leg is not None:
             call.channel = leg.channel
-        talks = self._talks(call, leg)
+        talks = self._talks.of(call, leg)
         if talks:
             if talks[-1].ended is None:
                 channel.calls.bind(call, talks[-1].leg, talks[-1].agent_id)

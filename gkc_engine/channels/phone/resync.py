@@ -20,11 +20,12 @@ from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
-from gkc_engine.channels.phone.catch_up import SEEN, CatchUp, Spell, in_doubt, last_held, parted
+from gkc_engine.channels.phone.catch_up import SEEN, CatchUp, in_doubt, last_held, parted
 from gkc_engine.channels.phone.cel import CelError, History, read_history
 from gkc_engine.channels.phone.facts import FALLBACK_PREFIX
 from gkc_engine.channels.phone.live import Leg, Live, booted_at, leg_of
 from gkc_engine.channels.phone.past_talks import Talk
+from gkc_engine.channels.phone.spell import Spell
 from gkc_engine.channels.phone.wall import WallSteps
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, Instant
