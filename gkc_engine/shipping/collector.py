@@ -19,11 +19,12 @@ import structlog
 
 from gkc_engine.config.store import store_url
 from gkc_engine.errors import GkcError
+from gkc_engine.federation.connection import TROUBLES
 from gkc_engine.federation.settings import CollectorSettings
 from gkc_engine.recorder.store import LedgerError
 from gkc_engine.shipping.city_store import CityStore
 from gkc_engine.shipping.feed import Feed, again, ask
-from gkc_engine.shipping.line import TROUBLES, line
+from gkc_engine.shipping.line import line
 from gkc_engine.shipping.lock import alone
 from gkc_engine.shipping.metrics import CollectorMetrics
 

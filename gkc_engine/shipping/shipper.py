@@ -22,6 +22,7 @@ from nats.js.api import DiscardPolicy, Header, RetentionPolicy, StorageType, Str
 
 from gkc_engine.bus.config import PAYLOAD_MAX
 from gkc_engine.errors import GkcError, PeerError
+from gkc_engine.federation.connection import TROUBLES
 from gkc_engine.federation.settings import ShipperSettings
 from gkc_engine.shipping import counts, questions
 from gkc_engine.shipping.batches import ROWS_MAX, BadMessageError, messages, opened
@@ -30,7 +31,6 @@ from gkc_engine.shipping.line import (
     CONSUMER,
     STREAM,
     SUBJECT,
-    TROUBLES,
     WRONG_LAST,
     Line,
     is_full,
