@@ -156,6 +156,7 @@ class Link:
 
     def _pour(self) -> None:
         """Say and submit what the protocol has to."""
+        unheard = False
         for one in self.federation.take():
             if isinstance(one, Send):
                 self._post(one)
@@ -165,6 +166,10 @@ class Link:
                 self._engine.submit(one.event, source=SOURCE, key=key)
             except GkcError:
                 self.dropped["engine_busy"] += 1  # Silence to who asks; his contact keeps its place
+                self.federation.unheard(one)
+                unheard = True
+        if unheard:
+            self._pour()
 
     def _failed(self, error: Exception, by: str = "") -> None:
         """Take note of a mistake of ours; ``by``: whose message showed it."""

@@ -239,6 +239,11 @@ class Federation:
         if release is not None and isinstance(command, cmd.ReleaseReservation):
             self._send(command.center, release)
 
+    def unheard(self, submit: Submit) -> None:
+        """Our core has no room for an event. Of the others whoever waits for it gives up."""
+        if isinstance(submit.event, ev.ReservationGranted):
+            self._send(submit.event.center, self.owner.unheard(submit.event))
+
     def settle(self, now: Instant) -> None:
         """After the commands of a step, and at ``next_deadline``: say and ask what is due."""
         if self._kept_until is not None and now >= self._kept_until:
