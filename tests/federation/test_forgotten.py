@@ -121,7 +121,7 @@ class Sever:
         self.federation.hear(encode(message), NOW)
 
     def is_free(self) -> None:
-        queues = {TAX: QueueLoad(wait_us=0, ready=1, waiting=0)}
+        queues: dict[str, QueueLoad] = {TAX: QueueLoad(wait_us=0, ready=1, waiting=0)}
         self.hears(Load(state="normal", queues=queues))
         self.federation.settle(NOW)
 
@@ -159,7 +159,7 @@ def test_who_is_moved_up_again_and_again_stands_once() -> None:
                 queue=TAX,
                 contact_class=ContactClass.NORMAL,
                 head_start_us=seconds(n),
-                slope_milli=None,
+                slope_milli=0,
             )
         )
     assert sum(map(len, standing._lines.values())) < 200
