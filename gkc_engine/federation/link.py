@@ -239,16 +239,18 @@ class Link:
 
     async def _hear(self, message: Msg) -> None:
         by = message.subject.rpartition(".")[2]
-        now = self._engine.now()
+        now, due = self._engine.now(), HEARD_S
         if not self._allowed(by):
             self.federation.refuse(by, Refused.FLOODED, now)
             return
         try:
             self.federation.hear(message.data, now, by)
             self._pour()
+            # Sooner if it is an asking that is kept for a moment.
+            due = min(due, max(0.0, (self.federation.next_deadline(now) - now) / SECOND))
         except Exception as error:
             self._failed(error, by)
-        self._wake(HEARD_S)
+        self._wake(due)
 
     def _allowed(self, by: str) -> bool:
         known = by if by in self.federation.peers or by == self._name else ""
