@@ -105,12 +105,19 @@ class Collector:
 
     async def _accept(self) -> None:
         """Take new ledgers where somebody has said that they are right."""
+        stuck: set[str] = set()
         while True:
             await asyncio.sleep(SETTLE_S)
             for name in accepted(self.state, self.feeds):
+                if name in stuck:
+                    continue
                 with contextlib.suppress(LedgerError):
                     await self.do(lambda name=name: self.store.accept(name))  # type: ignore[misc]
-                    (self.state / f"{ACCEPT}{name}").unlink(missing_ok=True)
+                    try:
+                        (self.state / f"{ACCEPT}{name}").unlink(missing_ok=True)
+                    except OSError as error:
+                        stuck.add(name)  # Else it were taken from its beginning at each look.
+                        log.warning("accept_failed", center=name, problem=str(error))
                     log.info("ledger_accepted", center=name)
                     await self._begin(name)
 

@@ -187,7 +187,7 @@ class Shipper:
         self.last = await self._do(self._outbox.last)
         if self.last[0] <= self.sent.seq:
             return False
-        ledger = self._outbox.ledger
+        ledger = await self._do(lambda: self._outbox.ledger)
         assert ledger is not None, "it has rows"
         made = await self._do(partial(self._make, ledger, self.sent))
         for header, data, ts_us in made:
@@ -225,6 +225,10 @@ class Shipper:
                 if not is_full(error):
                     raise
                 self._full(error)
+                if self._rewind is not None:
+                    # The city lacks what came before: it takes nothing of the stream, so that
+                    # this never has room again, but by being emptied for it.
+                    raise _BeginAgainError from error
                 await self._tidy(to)
                 await asyncio.sleep(FULL_S)
                 if not to.client.is_connected:
