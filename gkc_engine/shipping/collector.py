@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 import structlog
 
 from gkc_engine.config.store import store_url
+from gkc_engine.endings import end_tasks
 from gkc_engine.errors import GkcError
 from gkc_engine.federation.connection import TROUBLES
 from gkc_engine.federation.settings import CollectorSettings
@@ -86,9 +87,7 @@ class Collector:
                 await self._stop.wait()
             finally:
                 metrics.close()
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end_tasks(tasks)
                 await self.do(self.store.close)
                 self._thread.shutdown(wait=False)
 
