@@ -50,6 +50,7 @@ from gkc_engine.control.server import ControlServer
 from gkc_engine.control.views import Row
 from gkc_engine.delivery.service import Delivery
 from gkc_engine.destruction import Destruction, retention_of
+from gkc_engine.endings import end_tasks
 from gkc_engine.engine import Engine
 from gkc_engine.errors import ConfigError, GkcError
 from gkc_engine.federation import briefs
@@ -403,9 +404,7 @@ class App:
 
     async def _cancel_tasks(self) -> None:
         await asyncio.wait_for(self.engine.drain(), 2.0) if self.failed is None else None
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     async def _follow_hours(self) -> None:
         while True:

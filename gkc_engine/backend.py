@@ -20,6 +20,7 @@ from gkc_engine.control.views import AgentNow, ContactNow, Directory, Reloaded, 
 from gkc_engine.engine import Engine, Step
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 from gkc_engine.records import RecordReader
+from gkc_engine.statistics.counting import Ended, ended_of
 from gkc_engine.statistics.figures import Counts, Handling
 
 
@@ -47,6 +48,9 @@ class EngineBackend:
         self.numbers: dict[ContactId, str] = {}
         """Registration numbers of the contacts in progress."""
         self._since: dict[AgentId, Instant] = {}
+        self._over: Mapping[QueueId, Sequence[Ended]] = {}
+        """Contacts that are over for the core and in no count yet: their commit is not done."""
+        self._over_at = (-1, 0)
 
     @property
     def directory(self) -> Directory:
@@ -140,11 +144,32 @@ class EngineBackend:
 
     def today(self, queue: QueueId) -> Counts:
         """Contacts of today that have ended."""
-        return self._day.of(queue, self.now())
+        return self._day.of(queue, self.now(), self._just_over().get(queue, ()))
+
+    def day_began(self) -> Instant:
+        """When the present local day began."""
+        return self._day.began(self.now())
 
     def recent(self, queue: QueueId) -> Counts:
         """Contacts that ended, and whose wait did in the last half hour."""
-        return self._day.recent(queue, self.now())
+        return self._day.recent(queue, self.now(), self._just_over().get(queue, ()))
+
+    def _just_over(self) -> Mapping[QueueId, Sequence[Ended]]:
+        """Return, by queue, the contacts that end in steps which wait for their commit.
+
+        The core has none of them any more, and the counts have them after it: without this, they
+        would be missing for so long, and a figure of the day would fall and rise again.
+        """
+        steps = self._engine.unwritten
+        at = (self._engine.steps_total, len(steps))
+        if at != self._over_at:
+            over: dict[QueueId, list[Ended]] = {}
+            for fact in (fact for step in steps for fact in step.commands):
+                ended = ended_of(fact) if isinstance(fact, ContactEnded) else None
+                if ended is not None:
+                    over.setdefault(ended.queue, []).append(ended)
+            self._over, self._over_at = over, at
+        return self._over
 
     def handling(self, queue: QueueId) -> Handling:
         """What was done with the contacts of today whose calls are over."""

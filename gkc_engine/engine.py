@@ -136,6 +136,7 @@ class Engine:
         self._ahead = Micros(0)
         """What our time has over the clock's: it was stepped back while nobody was here."""
         self._timer: asyncio.TimerHandle | None = None
+        self._unwritten: list[Step] = []
         self._performers: list[Performer] = []
         self._observers: list[Observer] = []
         self._alive = 0.0
@@ -156,6 +157,14 @@ class Engine:
     def inbox_depth(self) -> int:
         """Events that wait for the core."""
         return len(self._inbox)
+
+    @property
+    def unwritten(self) -> Sequence[Step]:
+        """Steps that the core has taken and of which no observer knows: they wait for their commit.
+
+        Who adds what observers have counted to what the core holds would miss what ends in them.
+        """
+        return self._unwritten
 
     def now(self) -> Instant:
         """Return the engine's time: the clock's, never before the last step."""
@@ -289,6 +298,7 @@ class Engine:
 
     async def _group(self) -> None:
         group = _Group()
+        self._unwritten = group.steps
         self._take(group)
         if group.steps and not group.hurried:
             await self._linger(group)
@@ -296,6 +306,7 @@ class Engine:
             await self._writer.write(group.steps)
             self.steps_total += len(group.steps)
             self._perform(group.steps)
+        self._unwritten = []
         for answer, step in group.answers:
             if not answer.done():
                 answer.set_result(step.commands)

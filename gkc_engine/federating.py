@@ -134,6 +134,8 @@ class CenterMetrics:
         self._link = link
         self._sums: dict[tuple[str, ...], int] = {}
         """What the counters have been told so far."""
+        self._shown: set[str] = set()
+        """Centers that have gauges."""
         self.bus_up = Gauge(
             "gkc_bus_up", "1 while the center's NATS leaf node answers.", registry=registry
         )
@@ -182,6 +184,10 @@ class CenterMetrics:
         link, federation = self._link, self._link.federation
         now = link.now()
         self.bus_up.set(link.up)
+        for name in self._shown - federation.peers.keys():  # A reload named it no more.
+            self.up.remove(name)
+            self.age.remove(name)
+        self._shown = set(federation.peers)
         for name, peer in federation.peers.items():
             age = peer.age_us(now)
             self.up.labels(name).set(peer.state(now) not in (State.DOWN, State.GOING_DOWN))

@@ -287,13 +287,20 @@ class Standing(NamedTuple):
     first_queued: Instant | None
     answered: Instant | None
     state_since: Instant | None = None
+    consult: bool = False
 
 
 def standings(world: World) -> list[Standing]:
     """Return where every contact stands: for figures of all, many times cheaper than its view."""
     return [
         # A guest's wait is in its owner's figures.
-        Standing(c.queue, c.state, c.enqueued if c.owner is None else None, c.answered)
+        Standing(
+            c.queue,
+            c.state,
+            c.enqueued if c.owner is None else None,
+            c.answered,
+            consult=c.consult,
+        )
         for c in world.contacts.values()
     ]
 

@@ -92,7 +92,7 @@ class Sampler:
             queue = None if contact.queue is None else found.get(contact.queue)
             if queue is None:
                 continue
-            if contact.answered is not None:
+            if contact.answered is not None and not contact.consult:
                 queue.talking.append(contact)
             since = waits_since(contact)
             if since is not None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
 
 from gkc_engine.acd.commands import AgentStateChanged, ContactEnded
-from gkc_engine.control.recent import RecentCounters
+from gkc_engine.control.recent import RecentCounters, within
 from gkc_engine.control.wrap_ups import WrapUps
 from gkc_engine.ids import SECOND, Instant, QueueId
 from gkc_engine.statistics.counting import Ended, counts_of, ended_of
@@ -51,11 +51,14 @@ class DayCounters:
     def add(self, ended: Ended, now: Instant) -> None:
         """Count one ended contact if it belongs to the day of ``now``."""
         self._turn(now)
-        counts = counts_of(ended.disposition, ended.wait_us, self.target_us(ended.queue))
+        counts = self._counts_of(ended)
         self._recent.add(ended.queue, counts, Instant(ended.first_queued + ended.wait_us), now)
         if ended.first_queued >= self._since:
             self._counts[ended.queue].add(counts)
             self._handling[ended.queue].add(ended.handled)
+
+    def _counts_of(self, ended: Ended) -> Counts:
+        return counts_of(ended.disposition, ended.wait_us, self.target_us(ended.queue))
 
     def recall(self, ended: Iterable[Ended], now: Instant) -> None:
         """Count what the contact table holds; at the start, some hundred at a time.
@@ -93,11 +96,20 @@ class DayCounters:
             self._handling[ended.queue].add(wrap_up)
         return wrap_up
 
-    def of(self, queue: QueueId, now: Instant) -> Counts:
-        """Return a copy of the queue's counts of today."""
+    def began(self, now: Instant) -> Instant:
+        """Return when the local day of ``now`` began."""
+        self._turn(now)
+        return self._since
+
+    def of(self, queue: QueueId, now: Instant, also: Iterable[Ended] = ()) -> Counts:
+        """Return a copy of the queue's counts of today; ``also``: contacts not counted yet."""
         self._turn(now)
         found = self._counts.get(queue)
-        return dataclasses.replace(found) if found is not None else Counts()
+        counts = dataclasses.replace(found) if found is not None else Counts()
+        for ended in also:
+            if ended.first_queued >= self._since:
+                counts.add(self._counts_of(ended))
+        return counts
 
     def handling(self, queue: QueueId, now: Instant) -> Handling:
         """Return what was done with the queue's contacts of today whose calls are over."""
@@ -105,9 +117,13 @@ class DayCounters:
         found = self._handling.get(queue)
         return dataclasses.replace(found) if found is not None else Handling()
 
-    def recent(self, queue: QueueId, now: Instant) -> Counts:
+    def recent(self, queue: QueueId, now: Instant, also: Iterable[Ended] = ()) -> Counts:
         """Return the counts of those whose wait ended in the last half hour and who ended."""
-        return self._recent.of(queue, now)
+        counts = self._recent.of(queue, now)
+        for ended in also:
+            if within(Instant(ended.first_queued + ended.wait_us), now):
+                counts.add(self._counts_of(ended))
+        return counts
 
     def target_us(self, queue: QueueId) -> int:
         """Return the queue's service level threshold; 20 s for a queue that is gone."""

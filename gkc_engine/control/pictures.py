@@ -75,6 +75,9 @@ class _Still:
     def today(self, queue: QueueId) -> Counts:
         return self._live.today(queue)
 
+    def day_began(self) -> Instant:
+        return self._live.day_began()
+
     def recent(self, queue: QueueId) -> Counts:
         return self._live.recent(queue)
 

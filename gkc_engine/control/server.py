@@ -32,6 +32,7 @@ from gkc_engine.control.protocol import (
     encode,
     peer_of,
 )
+from gkc_engine.endings import stop_listening
 from gkc_engine.errors import ConfigError, GkcError
 
 log = structlog.get_logger(__name__)
@@ -156,15 +157,7 @@ class ControlServer:
         """Stop listening, end the connections, remove the socket. Safe to repeat."""
         self._closing = True
         if self._server is not None:
-            # asyncio 3.11 loses a connection that it has accepted and not yet set up when the
-            # server is closed (`Server._attach` fails, the socket leaks). So first no more are
-            # accepted, some turns of the loop set up the last ones, and then it is closed.
-            loop = asyncio.get_running_loop()
-            for listening in self._server.sockets:
-                loop.remove_reader(listening.fileno())
-            for _ in range(10):
-                await asyncio.sleep(0)
-            self._server.close()
+            await stop_listening(self._server)
             self._server = None
         tasks = [c.task for c in self._connections if c.task is not None]
         for task in tasks:

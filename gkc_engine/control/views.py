@@ -128,6 +128,8 @@ class ContactNow:
     """When the present state began, if known."""
     owner: str | None = None
     """Of a guest: the center whose contact it is; its wait is that in the city."""
+    consult: bool = False
+    """No contact but an agent who asks a queue for a colleague."""
 
     def wait_us(self, now: Instant) -> int | None:
         """First queue entry to the answer, or to ``now``; ``None`` before any queue."""
@@ -174,6 +176,11 @@ class Standing(Protocol):
         """When the present state began, if known."""
         ...
 
+    @property
+    def consult(self) -> bool:
+        """Whether it is no contact but an agent's call for advice: it waits, and is in no count."""
+        ...
+
 
 class Live(Protocol):
     """The engine at this instant."""
@@ -201,6 +208,10 @@ class Live(Protocol):
 
     def today(self, queue: QueueId) -> Counts:
         """Contacts of today that have ended (``DayCounters.of``)."""
+        ...
+
+    def day_began(self) -> Instant:
+        """When the present local day began: who entered a queue before is none of today's."""
         ...
 
     def recent(self, queue: QueueId) -> Counts:
@@ -355,17 +366,21 @@ def _queue_row(
     live: Live, entry: QueueEntry, contacts: list[Standing], staff: Counter[str], now: Instant
 ) -> Row:
     counts, recent = live.today(entry.queue), live.recent(entry.queue)
+    began = live.day_began()
     waits: list[int] = []
     for contact in contacts:
         if contact.first_queued is None:
             continue
         if (since := waits_since(contact)) is not None:
             waits.append(now - since)
+        if contact.consult:
+            continue
         if contact.answered is None:
-            counts.waiting += 1
+            counts.waiting += contact.first_queued >= began
             continue
         answered = answered_counts(contact.answered - contact.first_queued, entry.servicelevel_us)
-        counts.add(answered)
+        if contact.first_queued >= began:  # As when it ends (``DayCounters``).
+            counts.add(answered)
         if within(contact.answered, now):
             recent.add(answered)
     closing = live.closing(entry.queue)

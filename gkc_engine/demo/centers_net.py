@@ -148,7 +148,7 @@ class Net:
         servers = (self.hub, *self.leaves.values())
         await asyncio.gather(*(one.stop(STOP_S) for one in servers), return_exceptions=True)
         for line in self._to_hub.values():
-            line.stop()
+            await line.stop()
         for calls in self._calls.values():
             calls.stop()
 

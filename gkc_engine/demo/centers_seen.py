@@ -46,8 +46,9 @@ class Seen:
         self.talking = sum(row["talking"] for row in queues)
         self.ready = sum(row["state"] == "ready" for row in agents)
         self.busy = sum(row["state"] not in ("ready", "offline", "not_ready") for row in agents)
-        self.answered = sum(row["answered"] for row in queues)
-        self.abandoned = sum(row["abandoned"] for row in queues)
+        if snapshot["health"]["figures_complete"]:  # Else its engine still counts the day anew.
+            self.answered = sum(row["answered"] for row in queues)
+            self.abandoned = sum(row["abandoned"] for row in queues)
         self.sent = own["out"].get("sent", 0)
         self.there = own["out"].get("answered", 0)
         self.guests = own["in"].get("answered", 0)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from gkc_engine.endings import stop_listening
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import FOREVER, Instant
 
@@ -90,10 +91,10 @@ class TcpLine:
         self._server = await asyncio.start_server(self._serve, HOST, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End every connection."""
         if self._server is not None:
-            self._server.close()
+            await stop_listening(self._server)
         for task in tuple(self._tasks):
             task.cancel()
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
@@ -35,6 +34,7 @@ from gkc_engine.acd.events import (
     ReservationReleased,
 )
 from gkc_engine.errors import GkcError
+from gkc_engine.federation.connection import CONNECT_S, TROUBLES, abort, connect, tls_of, why
 from gkc_engine.federation.peers import Refused
 from gkc_engine.federation.protocol import EVERYBODY, HEARD, Federation, Send
 from gkc_engine.federation.settings import LinkSettings
@@ -60,7 +60,6 @@ RECEIVED_MAX: Final = 4_096
 AGAIN_S: Final = 1.0
 """Between two tries to connect."""
 
-CONNECT_S: Final = 3.0
 PING_S: Final = 1
 PINGS_MAX: Final = 2
 """A server that is silent for 3 s is taken for dead."""
@@ -157,6 +156,7 @@ class Link:
 
     def _pour(self) -> None:
         """Say and submit what the protocol has to."""
+        unheard = False
         for one in self.federation.take():
             if isinstance(one, Send):
                 self._post(one)
@@ -166,6 +166,10 @@ class Link:
                 self._engine.submit(one.event, source=SOURCE, key=key)
             except GkcError:
                 self.dropped["engine_busy"] += 1  # Silence to who asks; his contact keeps its place
+                self.federation.unheard(one)
+                unheard = True
+        if unheard:
+            self._pour()
 
     def _failed(self, error: Exception, by: str = "") -> None:
         """Take note of a mistake of ours; ``by``: whose message showed it."""
@@ -235,16 +239,18 @@ class Link:
 
     async def _hear(self, message: Msg) -> None:
         by = message.subject.rpartition(".")[2]
-        now = self._engine.now()
+        now, due = self._engine.now(), HEARD_S
         if not self._allowed(by):
             self.federation.refuse(by, Refused.FLOODED, now)
             return
         try:
             self.federation.hear(message.data, now, by)
             self._pour()
+            # Sooner if it is an asking that is kept for a moment.
+            due = min(due, max(0.0, (self.federation.next_deadline(now) - now) / SECOND))
         except Exception as error:
             self._failed(error, by)
-        self._wake(HEARD_S)
+        self._wake(due)
 
     def _allowed(self, by: str) -> bool:
         known = by if by in self.federation.peers or by == self._name else ""
@@ -261,8 +267,11 @@ class Link:
         while True:
             try:
                 await self._connected()
-            except (OSError, TimeoutError, nats.errors.Error, ssl.SSLError) as error:
+            except TROUBLES as error:
                 self._down(why(error, self._last_error, self._where))
+            except Exception as error:
+                self._failed(error)  # It would end the engine.
+                self._down(why(error, "", self._where))
             await asyncio.sleep(AGAIN_S)
 
     async def _connected(self) -> None:
@@ -275,21 +284,24 @@ class Link:
         self._last_error = ""
         try:
             async with asyncio.timeout(CONNECT_S):
-                await client.connect(**self._options(over))
+                await connect(client, self._options(over))
                 for subject in ("gkc.load.*", f"gkc.to.{self._name}.*"):
                     await client.subscribe(subject, cb=self._hear, pending_msgs_limit=RECEIVED_MAX)
                 await client.flush()
             self._came_up(client)
             sending = asyncio.get_running_loop().create_task(self._send(client))
+            sending.add_done_callback(lambda _: over.set())
             try:
-                while client.is_connected:
+                while client.is_connected and not sending.done():
                     # Its own end may hang where a frozen server takes no more bytes.
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(0.5):
                             await over.wait()
             finally:
                 sending.cancel()
-                await asyncio.gather(sending, return_exceptions=True)
+                (ended,) = await asyncio.gather(sending, return_exceptions=True)
+            if client.is_connected and isinstance(ended, Exception):
+                raise ended  # We hear, and can say nothing: rather begin anew, and say so.
             self._down(self._last_error or "the connection was closed")
         finally:
             self._went_down()
@@ -360,34 +372,3 @@ class Link:
                     await asyncio.sleep(0.005)
                 await client.flush()
         self.up = False
-
-
-def tls_of(settings: LinkSettings) -> ssl.SSLContext | None:
-    """Return whom we believe, and what we show; ``None``: as the system has it."""
-    if settings.ca is None and settings.cert is None:
-        return None  # Of a ``tls://`` the system's authorities are believed.
-    context = ssl.create_default_context(cafile=settings.ca)
-    if settings.cert is not None:
-        context.load_cert_chain(settings.cert, settings.key)
-    return context
-
-
-def abort(client: Client) -> None:
-    """Let go of the socket at once: a client that closes waits for a server that may be frozen."""
-    tasks = (client._reading_task, client._ping_interval_task, client._flusher_task)
-    for task in tasks:
-        if task is not None:
-            task.cancel()
-    writer = getattr(client._transport, "_io_writer", None)
-    if writer is not None:
-        writer.transport.abort()
-
-
-def why(error: Exception, said: str, url: str) -> str:
-    """Return in a line why there is no connection; ``said``: what the server told last."""
-    text = said or str(error) or type(error).__name__
-    if "uthorization" in text:
-        return f"{url} refuses us: user or password is not one of its own"
-    if isinstance(error, TimeoutError):
-        return f"{url} does not answer"
-    return f"{url}: {text}"

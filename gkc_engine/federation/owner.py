@@ -41,6 +41,9 @@ NO_SIGN: Final = frozenset((OfferOutcome.UNREACHABLE, OfferOutcome.NO_ANSWER))
 DENIALS: Final = frozenset((*guests.DENIALS, FLOOR, NOT_ASKABLE, RELEASED))
 """Why a donor of our release denies."""
 
+BUSY: Final = "busy"
+"""Reason of a release: our own core is too far behind to hear of the grant."""
+
 ExpectedWait: TypeAlias = Callable[[ContactId], Micros | None]
 
 
@@ -94,8 +97,8 @@ class Owner:
         """By reservation."""
         self._by_contact: dict[ContactId, ContactId] = {}
         """Contact -> the reservation that is asked for it, or on its way."""
-        self._denied: dict[ContactId, dict[str, int]] = {}
-        """Contact -> center that denied it -> number of its load then."""
+        self._denied: dict[ContactId, dict[str, tuple[int, int]]] = {}
+        """Contact -> center that denied it -> life and number of its load then."""
 
     # --- asking ---------------------------------------------------------------------------------
 
@@ -140,7 +143,9 @@ class Owner:
         if not told:
             return frozenset()
         return frozenset(
-            name for name, seq in told.items() if name in peers and peers[name].load_seq <= seq
+            name
+            for name, then in told.items()
+            if name in peers and (peers[name].epoch, peers[name].load_seq) <= then
         )
 
     def _ask(self, waiter: Waiter, peer: Peer, why: Choice, now: Instant) -> Ask:
@@ -193,6 +198,12 @@ class Owner:
             not_asked=dict(islice(asking.why.not_asked.items(), NOT_ASKED_MAX)),
         )
 
+    def unheard(self, granted: ev.ReservationGranted) -> Release:
+        """Our core has no room for a grant: its contact may be asked for again, later."""
+        self._by_contact.pop(granted.contact_id, None)
+        self.counted[granted.center, Counted.GIVEN_BACK] += 1
+        return Release(reservation_id=granted.reservation_id, reason=BUSY)
+
     def denied(self, peer: Peer, deny: Deny) -> None:
         """The donor has nobody: it is not asked again for this contact, nor this queue."""
         asking = self._asking.get(ContactId(deny.reservation_id))
@@ -203,7 +214,9 @@ class Owner:
         peer.empty.add(asking.queue)
         # Its words, as far as we know them: it could make up any number of them.
         self.denials[peer.name, deny.reason if deny.reason in DENIALS else "other"] += 1
-        self._denied.setdefault(asking.contact_id, {})[peer.name] = peer.load_seq
+        if asking.contact_id in self._by_contact:  # Else it is over, and would never be forgotten.
+            denied = self._denied.setdefault(asking.contact_id, {})
+            denied[peer.name] = (peer.epoch, peer.load_seq)
         self._over(asking, Counted.DENIED)
 
     def _over(self, asking: Asking, what: Counted) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -64,7 +63,6 @@ class Peer:
     """Operators asked for since the load came: it does not know of them yet."""
     empty: set[QueueId] = field(default_factory=set)
     """Queues of which it has said, since the load came, that nobody is free."""
-    refused: Counter[Refused] = field(default_factory=Counter)
 
     def age_us(self, now: Instant) -> int | None:
         """Return how old its load is; ``None``: there was none."""
@@ -92,20 +90,16 @@ class Peer:
     def accept(self, message: Message, now: Instant) -> Refused | None:
         """Take note of a message; say why it is not to be listened to."""
         if message.epoch < self.epoch:
-            return self._refuse(Refused.OLD_LIFE)
+            return Refused.OLD_LIFE
         if message.epoch > self.epoch:
             self.epoch, self.seq, self.load_seq = message.epoch, -1, -1
         if message.seq <= self.seq - WINDOW:
-            return self._refuse(Refused.REPLAYED)
+            return Refused.REPLAYED
         if isinstance(message.body, Load):
             if message.seq <= self.load_seq:
-                return self._refuse(Refused.REPLAYED)
+                return Refused.REPLAYED
             self.load_seq, self.load, self.loaded = message.seq, message.body, now
             self.taken = 0
             self.empty.clear()
         self.seq = max(self.seq, message.seq)
         return None
-
-    def _refuse(self, why: Refused) -> Refused:
-        self.refused[why] += 1
-        return why

@@ -38,6 +38,7 @@ from gkc_engine.federation.messages import (
 from gkc_engine.federation.owner import Owner
 from gkc_engine.federation.peers import Peer, Refused, State
 from gkc_engine.federation.settings import (
+    ASK_TIMEOUT_US,
     LOAD_EVERY_US,
     LOAD_GAP_US,
     RIVALS_US,
@@ -219,8 +220,10 @@ class Federation:
                 return True
         return False
 
-    def _answer_kept(self) -> None:
+    def _answer_kept(self, late_us: int) -> None:
         kept, self._kept, self._kept_until = self._kept, [], None
+        if late_us >= ASK_TIMEOUT_US:
+            return  # The line was cut meanwhile: whoever asked has given up.
         for owner, ask in sorted(kept, key=lambda one: _precedence(one[1])):
             self._answer(owner, self.donor.asked(owner, ask, self.sight.loads()))
 
@@ -239,10 +242,15 @@ class Federation:
         if release is not None and isinstance(command, cmd.ReleaseReservation):
             self._send(command.center, release)
 
+    def unheard(self, submit: Submit) -> None:
+        """Our core has no room for an event. Of the others whoever waits for it gives up."""
+        if isinstance(submit.event, ev.ReservationGranted):
+            self._send(submit.event.center, self.owner.unheard(submit.event))
+
     def settle(self, now: Instant) -> None:
         """After the commands of a step, and at ``next_deadline``: say and ask what is due."""
         if self._kept_until is not None and now >= self._kept_until:
-            self._answer_kept()
+            self._answer_kept(now - self._kept_until)
         since = None if self._told is None else now - self._told
         if since is None or since >= LOAD_EVERY_US:
             self._say_load(now, self.sight.loads())

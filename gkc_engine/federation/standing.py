@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from heapq import heappop, heappush
-from typing import TypeAlias
+from heapq import heapify, heappop, heappush
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -12,6 +12,9 @@ from gkc_engine.acd import commands as cmd
 from gkc_engine.acd.capacity import InLine
 from gkc_engine.acd.settings import CLASS_RANK, ContactClass
 from gkc_engine.ids import ContactId, Instant, Micros, QueueId
+
+SLACK: Final = 64
+"""So many, and twice those who are known, may stand in a line before it is looked through."""
 
 _Key: TypeAlias = tuple[int, int, int]
 """Class rank, enqueue time less the head start, sequence: the order of P2 in a queue."""
@@ -47,7 +50,7 @@ class Standing:
         self._guests: set[ContactId] = set()
         """Other centers' contacts here: they are not sent on, whatever queue they come into."""
         self._lines: dict[QueueId, list[tuple[_Key, ContactId]]] = {}
-        """Heaps; who has left a line is dropped when he comes to its head."""
+        """Heaps; who has left a line is dropped when he comes to its head, or with many others."""
 
     def recall(self, lines: Iterable[InLine], guests: Iterable[ContactId]) -> None:
         """Take who stood here before this run: nothing of them is said again."""
@@ -109,7 +112,21 @@ class Standing:
             return  # A call for advice in a first line: only our own operators are asked.
         if not waiter.waits:
             waiter.waits = True
-            heappush(self._lines.setdefault(waiter.queue, []), (waiter.key, contact_id))
+            self._stand(waiter)
+
+    def _stand(self, waiter: Waiter) -> None:
+        """Put one into its line; of a line that is mostly of those who have left, they go."""
+        line = self._lines.setdefault(waiter.queue, [])
+        if len(line) > SLACK + 2 * len(self._known):  # Nobody may have looked at it for days.
+            line[:] = {entry for entry in line if not self._is_stale(waiter.queue, entry)}
+            heapify(line)
+        heappush(line, (waiter.key, waiter.contact_id))
+
+    def _is_stale(self, queue: QueueId, entry: tuple[_Key, ContactId]) -> bool:
+        waiter = self._known.get(entry[1])
+        if waiter is None or not waiter.waits or waiter.queue != queue:
+            return True
+        return waiter.key != entry[0]
 
     def _reorder(self, command: cmd.PriorityChanged) -> None:
         waiter = self._known.get(command.contact_id)
@@ -118,8 +135,7 @@ class Standing:
         waiter.contact_class = command.contact_class
         waiter.head_start_us = command.head_start_us
         if waiter.waits:
-            entry = (waiter.key, command.contact_id)
-            heappush(self._lines.setdefault(waiter.queue, []), entry)
+            self._stand(waiter)
 
     def get(self, contact_id: ContactId) -> Waiter | None:
         """Return a contact that stands in a queue, whether it is rung or not."""
@@ -137,9 +153,7 @@ class Standing:
         found: list[tuple[_Key, ContactId]] = []
         while line and len(found) < n:
             entry = heappop(line)
-            waiter = self._known.get(entry[1])
-            stale = waiter is None or not waiter.waits or waiter.queue != queue
-            if stale or waiter.key != entry[0] or (found and found[-1] == entry):  # type: ignore[union-attr]
+            if self._is_stale(queue, entry) or (found and found[-1] == entry):
                 continue
             found.append(entry)
         for entry in found:

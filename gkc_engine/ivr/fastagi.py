@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from gkc_engine.endings import stop_listening
 from gkc_engine.ivr.agi_protocol import MAX_HEADER, AgiReply, AgiRequest
 from gkc_engine.ivr.agi_session import (
     LEASE_MARGIN_S,
@@ -101,7 +102,7 @@ class AgiServer:
         if self._clock is not None:
             self._clock.cancel()
         if self._server is not None:
-            self._server.close()
+            await stop_listening(self._server)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -469,8 +469,3 @@ class OutsidePlan:
     def match(self, center: OutsideCenter) -> str:
         """Return what a center's calls are known by: of several on one address its port, too."""
         return f"{center.host}:{center.port}" if self.others else center.host
-
-    @property
-    def phone_contact_host(self) -> str:
-        """``HOST:PORT`` of every phone, for static contacts."""
-        return f"{self.phones_host}:{self.sip_port}"

@@ -18,12 +18,14 @@ from typing import Final, TypeVar
 import structlog
 
 from gkc_engine.config.store import store_url
+from gkc_engine.endings import end_tasks
 from gkc_engine.errors import GkcError
+from gkc_engine.federation.connection import TROUBLES
 from gkc_engine.federation.settings import CollectorSettings
 from gkc_engine.recorder.store import LedgerError
 from gkc_engine.shipping.city_store import CityStore
 from gkc_engine.shipping.feed import Feed, again, ask
-from gkc_engine.shipping.line import TROUBLES, line
+from gkc_engine.shipping.line import line
 from gkc_engine.shipping.lock import alone
 from gkc_engine.shipping.metrics import CollectorMetrics
 
@@ -85,9 +87,7 @@ class Collector:
                 await self._stop.wait()
             finally:
                 metrics.close()
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end_tasks(tasks)
                 await self.do(self.store.close)
                 self._thread.shutdown(wait=False)
 
@@ -104,12 +104,19 @@ class Collector:
 
     async def _accept(self) -> None:
         """Take new ledgers where somebody has said that they are right."""
+        stuck: set[str] = set()
         while True:
             await asyncio.sleep(SETTLE_S)
             for name in accepted(self.state, self.feeds):
+                if name in stuck:
+                    continue
                 with contextlib.suppress(LedgerError):
                     await self.do(lambda name=name: self.store.accept(name))  # type: ignore[misc]
-                    (self.state / f"{ACCEPT}{name}").unlink(missing_ok=True)
+                    try:
+                        (self.state / f"{ACCEPT}{name}").unlink(missing_ok=True)
+                    except OSError as error:
+                        stuck.add(name)  # Else it were taken from its beginning at each look.
+                        log.warning("accept_failed", center=name, problem=str(error))
                     log.info("ledger_accepted", center=name)
                     await self._begin(name)
 

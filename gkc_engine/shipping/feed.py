@@ -20,6 +20,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
 
 from gkc_engine.errors import GkcError
+from gkc_engine.federation.connection import TROUBLES
 from gkc_engine.federation.settings import LinkSettings
 from gkc_engine.recorder.store import LedgerError
 from gkc_engine.shipping import questions
@@ -33,7 +34,7 @@ from gkc_engine.shipping.batches import (
     rows_of,
 )
 from gkc_engine.shipping.city_store import CityStore, DoubleError, Taken
-from gkc_engine.shipping.line import CONSUMER, STREAM, TROUBLES, Line, line, trouble
+from gkc_engine.shipping.line import CONSUMER, STREAM, Line, line, trouble
 from gkc_engine.shipping.position import Position, Verdict, after
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,6 @@ begins anew from what the store says, not from what was under way.
 from __future__ import annotations
 
 import contextlib
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from nats.aio.client import Client
 from nats.js.client import JetStreamContext
 
 from gkc_engine.errors import PeerError
-from gkc_engine.federation.link import CONNECT_S, abort, tls_of, why
+from gkc_engine.federation.connection import CONNECT_S, TROUBLES, abort, connect, tls_of, why
 from gkc_engine.federation.settings import LinkSettings
 
 STREAM: Final = "records"
@@ -43,9 +42,6 @@ WRONG_LAST: Final = 10071
 
 FULL: Final = (10077, 10023, 10047, 10082)
 """JetStream's codes: the stream, its account or the disk holds no more."""
-
-TROUBLES: Final = (OSError, TimeoutError, nats.errors.Error, ssl.SSLError, PeerError)
-"""What goes wrong between us and a server; everything else is our own mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +73,8 @@ async def line(settings: LinkSettings, name: str, domain: str | None) -> AsyncIt
 
     try:
         try:
-            await client.connect(**_options(settings, name, failed))
-        except (OSError, TimeoutError, nats.errors.Error, ssl.SSLError) as error:
+            await connect(client, _options(settings, name, failed))
+        except TROUBLES as error:
             text = why(error, said[-1] if said else "", ", ".join(settings.urls))
             raise PeerError(text) from error
         yield Line(client, client.jetstream(timeout=API_S, domain=domain))

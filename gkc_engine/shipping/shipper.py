@@ -22,6 +22,7 @@ from nats.js.api import DiscardPolicy, Header, RetentionPolicy, StorageType, Str
 
 from gkc_engine.bus.config import PAYLOAD_MAX
 from gkc_engine.errors import GkcError, PeerError
+from gkc_engine.federation.connection import TROUBLES
 from gkc_engine.federation.settings import ShipperSettings
 from gkc_engine.shipping import counts, questions
 from gkc_engine.shipping.batches import ROWS_MAX, BadMessageError, messages, opened
@@ -30,7 +31,6 @@ from gkc_engine.shipping.line import (
     CONSUMER,
     STREAM,
     SUBJECT,
-    TROUBLES,
     WRONG_LAST,
     Line,
     is_full,
@@ -187,7 +187,7 @@ class Shipper:
         self.last = await self._do(self._outbox.last)
         if self.last[0] <= self.sent.seq:
             return False
-        ledger = self._outbox.ledger
+        ledger = await self._do(lambda: self._outbox.ledger)
         assert ledger is not None, "it has rows"
         made = await self._do(partial(self._make, ledger, self.sent))
         for header, data, ts_us in made:
@@ -225,6 +225,10 @@ class Shipper:
                 if not is_full(error):
                     raise
                 self._full(error)
+                if self._rewind is not None:
+                    # The city lacks what came before: it takes nothing of the stream, so that
+                    # this never has room again, but by being emptied for it.
+                    raise _BeginAgainError from error
                 await self._tidy(to)
                 await asyncio.sleep(FULL_S)
                 if not to.client.is_connected:

@@ -14,12 +14,13 @@ from typing import Final
 import sqlalchemy as sa
 
 from gkc_engine.errors import GkcError
+from gkc_engine.federation.connection import TROUBLES
 from gkc_engine.federation.settings import LinkSettings
 from gkc_engine.recorder.behind import projected_seq
 from gkc_engine.shipping.city_store import Feed, feeds
 from gkc_engine.shipping.counts import Counts, last_of, of_city
 from gkc_engine.shipping.feed import ask
-from gkc_engine.shipping.line import TROUBLES, line, trouble
+from gkc_engine.shipping.line import line, trouble
 from gkc_engine.shipping.questions import AskCounts
 
 ASK_S: Final = 30.0

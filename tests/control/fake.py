@@ -256,6 +256,9 @@ class FakeBackend:
     def today(self, queue: QueueId) -> Counts:
         return self.day.of(queue, self.clock)
 
+    def day_began(self) -> Instant:
+        return self.day.began(self.clock)
+
     def recent(self, queue: QueueId) -> Counts:
         return self.day.recent(queue, self.clock)
 

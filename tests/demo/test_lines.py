@@ -197,7 +197,7 @@ async def test_a_connection_that_lived_through_a_cut_stays_dead_and_a_new_one_li
         assert await second.readexactly(9) == b"once more"
         again.close()
         assert await second.read() == b"", "an ordinary end is passed on"
-    line.stop()
+    await line.stop()
     server.close()
     for one in (first_writer, second_writer):
         one.transport.abort()

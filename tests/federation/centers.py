@@ -20,6 +20,7 @@ from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settin
 from gkc_engine.bus.config import LINK_USER, Hub, Leaf, Member, Tls, hub_text, leaf_text
 from gkc_engine.bus.process import BusProcess
 from gkc_engine.clock import SystemClock
+from gkc_engine.endings import end_tasks
 from gkc_engine.engine import Engine, Step, Writer
 from gkc_engine.federation.link import Link
 from gkc_engine.federation.messages import QueueLoad
@@ -294,9 +295,7 @@ async def centers(
         await until(lambda: all_known(nodes), known_within_s)
         yield nodes
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
 
 
 def all_known(nodes: dict[str, Node]) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
 from msgspec import structs
 from prometheus_client import CollectorRegistry, generate_latest
@@ -314,3 +315,19 @@ def test_metrics_of_the_others(node: Node) -> None:
         'gkc_federation_refused_total{center="",reason="foreign"} 1.0',
     ):
         assert line in text.splitlines(), line
+
+
+def test_a_center_that_the_config_names_no_more_has_no_gauge(node: Node) -> None:
+    told(node, "centr", Load(state="normal", queues={}))
+    registry = CollectorRegistry()
+    metrics = CenterMetrics(registry, node.link)
+    metrics.set()
+    settings = node.federation.settings
+    node.federation.change(msgspec.structs.replace(settings, peers=("yug",)))
+    metrics.set()
+    lines = generate_latest(registry).decode().splitlines()
+    up = [line for line in lines if line.startswith(("gkc_center_up{", "gkc_center_data_age"))]
+    assert up == [
+        'gkc_center_up{center="yug"} 0.0',
+        'gkc_center_data_age_seconds{center="yug"} NaN',
+    ]

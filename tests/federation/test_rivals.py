@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.settings import ContactClass
+from gkc_engine.federation.link import Link
 from gkc_engine.federation.messages import (
     VERSION,
     Ask,
@@ -17,8 +22,13 @@ from gkc_engine.federation.messages import (
 )
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.protocol import KEPT_MAX, Federation, Submit
-from gkc_engine.federation.settings import RIVALS_US, FederationSettings
-from gkc_engine.ids import ContactId, Instant, Micros, QueueId, seconds
+from gkc_engine.federation.settings import (
+    ASK_TIMEOUT_US,
+    RIVALS_US,
+    FederationSettings,
+    LinkSettings,
+)
+from gkc_engine.ids import SECOND, ContactId, Instant, Micros, QueueId, seconds
 
 QUEUE = QueueId("tax")
 NOW = Instant(1_000_000_000)
@@ -122,3 +132,36 @@ def test_no_more_are_kept_than_there_is_room_for() -> None:
     assert donor.submitted() == []
     donor.asked("sever", 1)
     assert donor.submitted() == ["sever"]
+
+
+def test_what_was_asked_before_the_line_was_cut_is_not_answered_after_it() -> None:
+    donor = Donor(waiting={"sever": 1, "yug": 1})
+    donor.asked("sever", 5)
+    donor.federation.settle(Instant(NOW + ASK_TIMEOUT_US + RIVALS_US))
+    assert donor.submitted() == [], "sever has given up, and asked elsewhere"
+    donor.asked("sever", 5)
+    donor.federation.settle(Instant(NOW + RIVALS_US))
+    assert donor.submitted() == ["sever"]
+
+
+class Still:
+    """An engine whose time stands still."""
+
+    def now(self) -> Instant:
+        return NOW
+
+    def submit(self, event: ev.Event, *, source: str = "", key: str | None = None) -> None:
+        del event, source, key
+
+
+async def test_the_link_comes_back_when_they_are_due() -> None:
+    donor = Donor(waiting={"sever": 1, "yug": 1})
+    link = Link(Still(), donor.federation, LinkSettings(urls=("nats://127.0.0.1:1",)))
+    link.up = True
+    ask = Ask(reservation_id="r", contact_id="c", queue=QUEUE, waited_us=0)
+    message = Message(version=VERSION, center="sever", epoch=1, seq=99, body=ask)
+    await link._hear(Msg(_client=Client(), subject="gkc.to.centr.sever", data=encode(message)))
+    assert link._timer is not None
+    due_s = link._timer.when() - asyncio.get_running_loop().time()
+    link._timer.cancel()
+    assert due_s <= RIVALS_US / SECOND

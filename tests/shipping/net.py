@@ -10,6 +10,7 @@ from pathlib import Path
 from nats.aio.client import Client
 
 from gkc_engine.bus.config import RECORDS_USER, records_user
+from gkc_engine.endings import end_tasks
 from gkc_engine.federation.settings import CollectorSettings, LinkSettings, ShipperSettings
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.shipping.collector import Collector
@@ -57,9 +58,8 @@ async def running(*works: Shipper | Collector) -> AsyncIterator[list[asyncio.Tas
         for one in works:
             if isinstance(one, Collector):
                 one.request_stop()
-        for one, task in zip(works, tasks, strict=True):
-            if isinstance(one, Shipper):
-                task.cancel()
+        pairs = zip(works, tasks, strict=True)
+        await end_tasks([task for one, task in pairs if isinstance(one, Shipper)])
         done = await asyncio.gather(*tasks, return_exceptions=True)
         for error in done:
             if isinstance(error, Exception):

@@ -161,3 +161,29 @@ async def test_a_city_store_that_is_held_waits(
                 )
             await arrived(collector, stores)
             await collector.do(lambda: whole(collector, stores))
+
+
+async def test_a_city_that_begins_anew_while_the_stream_is_full_gets_it_all(
+    tmp_path: Path,
+    stores: dict[str, LedgerStore],
+    past: dict[str, list[Step]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its store was lost while it was away: what it lacks is in no stream any more."""
+    for name, value in (("ROWS_MAX", 5), ("TIDY_S", 0.1), ("FULL_S", 0.2)):
+        monkeypatch.setattr(shipping, name, value)
+    monkeypatch.setattr(shipping, "STREAM_BYTES_MAX", 32_768)
+    ours = {"sever": stores["sever"]}
+    async with buses(tmp_path / "bus", TWO) as city:
+        shipper = shipper_of(city, stores["sever"], "sever")
+        async with running(shipper):
+            before = collector_of(city, ("sever",), tmp_path / "before")
+            async with running(before):
+                await arrived(before, ours)
+            goes_on(stores["sever"], "sever", past)
+            await until(lambda: shipper.failed["full"] > 0, BETWEEN_S)
+            after = collector_of(city, ("sever",), tmp_path / "after")
+            async with running(after):
+                await arrived(after, ours)
+                await after.do(lambda: whole(after, ours))
+            assert after.feeds["sever"].refused["gap"] > 0

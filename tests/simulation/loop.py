@@ -289,6 +289,10 @@ class SimLoop(asyncio.AbstractEventLoop):
     async def create_server(self, factory: Any, _host: Any, port: int, **_: object) -> Any:  # type: ignore[override]  # noqa: ANN401
         return self.network.listen(factory, port)
 
+    def remove_reader(self, fd: Any) -> bool:  # noqa: ANN401
+        del fd
+        return False  # `network.Server` has none.
+
     async def create_connection(self, factory: Any, _host: Any, port: int, **_: object) -> Any:  # type: ignore[override]  # noqa: ANN401
         return await self.network.connect(factory, port)
 

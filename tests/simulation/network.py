@@ -89,6 +89,9 @@ class Server:
     def getsockname(self) -> tuple[str, int]:
         return "127.0.0.1", self._port
 
+    def fileno(self) -> int:
+        return -1  # Connections are handed over, and there is nothing to accept.
+
     def close(self) -> None:
         self.network.listeners.pop(self._port, None)
 

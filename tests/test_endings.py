@@ -1,0 +1,135 @@
+"""What was told to end ends, also where asyncio loses the word, and leaves no socket behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import warnings
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from gkc_engine.app import App
+from gkc_engine.control.server import ControlServer
+from gkc_engine.demo.lines import Cable, TcpLine
+from gkc_engine.endings import end_tasks
+from gkc_engine.federation.settings import CollectorSettings, LinkSettings
+from gkc_engine.ids import Instant
+from gkc_engine.ivr.fastagi import AgiServer
+from gkc_engine.shipping.collector import Collector
+from tests.control.fake import AuditLog
+from tests.ports import free_port
+
+
+async def deaf(heard: list[str]) -> None:
+    """Pass the first cancel over, as ``asyncio.wait_for`` may."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        heard.append("cancel")
+    await asyncio.Event().wait()
+
+
+async def test_who_passes_a_cancel_over_is_told_again() -> None:
+    heard: list[str] = []
+    task = asyncio.get_running_loop().create_task(deaf(heard))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await end_tasks([task], again_s=0.01)
+    assert task.cancelled()
+    assert heard == ["cancel"]
+
+
+async def test_who_has_failed_or_ended_is_waited_for_too() -> None:
+    async def fails() -> None:
+        raise ValueError
+
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(fails()), loop.create_task(asyncio.sleep(0))]
+    await end_tasks(tasks)
+    assert all(task.done() for task in tasks)
+
+
+async def test_the_engine_ends_though_a_task_passes_a_cancel_over() -> None:
+    heard: list[str] = []
+    task = asyncio.get_running_loop().create_task(deaf(heard))
+    await asyncio.sleep(0)
+    app = SimpleNamespace(failed=ValueError(), _tasks=[task])
+    try:
+        async with asyncio.timeout(5):
+            await App._cancel_tasks(cast("Any", app))
+        assert task.cancelled()
+    finally:
+        task.cancel()
+
+
+async def test_the_collector_ends_though_a_feed_passes_a_cancel_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = CollectorSettings(
+        buses={"sever": LinkSettings(urls=("nats://127.0.0.1:1",))},
+        store=str(tmp_path / "city.sqlite"),
+        timezone="UTC",
+    )
+    collector = Collector(settings, tmp_path, tmp_path)
+    heard: list[str] = []
+    monkeypatch.setattr(collector.feeds["sever"], "run", lambda: deaf(heard))
+    loop = asyncio.get_running_loop()
+    running = loop.create_task(collector.run())
+    loop.call_later(0.2, collector.request_stop)
+    done, _ = await asyncio.wait({running}, timeout=10)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    assert done, "it hangs"
+
+
+Served = tuple[str | tuple[str, int], Callable[[], Awaitable[None]]]
+"""Where it listens, and what ends it."""
+
+
+async def control(folder: Path) -> Served:
+    path = folder / "engine.sock"
+    made = ControlServer(path, AuditLog())
+    await made.start()
+    return str(path), made.close
+
+
+async def line(_folder: Path) -> Served:
+    made = TcpLine(free_port(), Cable(lambda: Instant(0)))
+    await made.start()
+    return ("127.0.0.1", made.port), made.stop
+
+
+async def agi(_folder: Path) -> Served:
+    async def nobody(_session: object) -> None: ...
+
+    port = free_port()
+    made = AgiServer(cast("Any", nobody), host="127.0.0.1", port=port)
+    await made.start()
+    return ("127.0.0.1", port), made.stop
+
+
+@pytest.mark.parametrize("serve", [control, line, agi])
+def test_a_connection_that_has_just_been_accepted_is_not_lost(
+    serve: Callable[[Path], Awaitable[Served]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def once(turns: int) -> None:
+        where, stop = await serve(tmp_path)
+        family = socket.AF_UNIX if isinstance(where, str) else socket.AF_INET
+        with socket.socket(family) as client:
+            client.connect(where)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await stop()
+
+    for turns in range(8):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            asyncio.run(once(turns))
+            gc.collect()
+        assert [str(one.message) for one in seen] == [], f"{turns} turns after it came"
+    assert caplog.records == []
