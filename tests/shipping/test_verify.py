@@ -15,15 +15,19 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
+from gkc_engine.acd import events as ev
 from gkc_engine.cli import _store, _verify_city
+from gkc_engine.engine import Step
 from gkc_engine.errors import PeerError
 from gkc_engine.federation.settings import LinkSettings, ShipperSettings
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.behind import MARK
+from gkc_engine.recorder.codec import KINDS, decode
+from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.shipping import questions, verify
 from gkc_engine.shipping.city_store import CityStore, Feed
-from gkc_engine.shipping.counts import Counts
+from gkc_engine.shipping.counts import Counts, of_center
 from gkc_engine.shipping.position import Position
 from gkc_engine.shipping.shipper import Shipper
 from gkc_engine.shipping.verify import NotSettledError, Outcome, compare
@@ -109,6 +113,26 @@ async def test_both_sides_have_the_same(
         assert sum(one.city.begun.values()) > 3
         assert (one.differences, one.problem, one.behind) == ({}, None, 0)
         assert (one.last, one.last_us) == (rows[-1][0], rows[-1][1].ts_us)
+
+
+def test_who_is_said_to_have_come_twice_counts_once(stores: dict[str, LedgerStore]) -> None:
+    """An engine that is started anew may say it again."""
+    store = stores["sever"]
+    with store.transaction() as connection:
+        before = of_center(connection, *ALL, 10**9)
+        c, e = schema.contact.c, schema.event.c
+        query = sa.select(e.data, e.ts_us).where(e.kind == KINDS[ev.ContactStarted]).limit(1)
+        data, now = connection.execute(query).one()
+        number = sa.select(sa.func.count()).where(c.direction == "in")
+        assert 3 < before.begun["in"] == connection.scalar(number)
+    again = decode(KINDS[ev.ContactStarted], data)
+    assert isinstance(again, ev.ContactStarted)
+    step = Step(now=now, event=again, source="core", source_key=None, commands=[])
+    store.append(batch_of([step], "sever"))
+    store.settle()
+    with store.transaction() as connection:
+        after = of_center(connection, *ALL, 10**9)
+    assert (after.begun, after.rows) == (before.begun, before.rows + 1)
 
 
 async def test_what_the_city_has_otherwise_is_named_with_both_figures(
