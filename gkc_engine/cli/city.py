@@ -48,12 +48,19 @@ def collect(
 
 @app.command()
 def show(*, json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Show what the city has of each center, and why nothing comes where nothing does."""
+    """Show what the city has of each center, and why nothing comes where nothing does.
+
+    And whether the tables that reports are made of follow: if not, since when, and why.
+    """
     with refusals(), missing():
-        rows = _rows(city_store(config))
+        store = city_store(config)
+        rows, still = _rows(store), _standstill(store)
     if json:
-        print_json(rows)
+        since, why = (None, None) if still is None else still
+        print_json([row | {"tables_still_since": since, "tables_problem": why} for row in rows])
         return
+    if still is not None:
+        print("the tables of the whole city stand still since {}: {}".format(*still))
     for row in rows:
         told = f"{row['rows']} rows, last of {row['last'] or '-'}"
         behind = f", {row['behind']} behind" if row["behind"] else ""
@@ -83,6 +90,16 @@ def accept(
         state = Path(city_note(config)["state"])
         (state / f"{ACCEPT}{center}").touch()
     print(f"{center}: taken from its beginning, as soon as the collector runs (gkc city show)")
+
+
+def _standstill(store: Store) -> tuple[str, str] | None:
+    """Return since when the city's tables do not follow its rows, and why; ``None``: they do."""
+    from gkc_engine.recorder.queries import iso
+    from gkc_engine.shipping.standstill import noted
+
+    assert store.state is not None, "the collector's note says where it is"
+    found = noted(store.state)
+    return None if found is None else (iso(found.since_us), found.why)
 
 
 def _rows(store: Store) -> list[dict[str, Any]]:

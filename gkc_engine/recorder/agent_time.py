@@ -49,6 +49,10 @@ def activity_of(places: Iterable[str]) -> int | None:
     return next((n for n, activity in enumerate(ACTIVITIES) if activity in found), None)
 
 
+class TooLongError(ValueError):
+    """Something has taken longer than anything can; says what."""
+
+
 @dataclass(slots=True)
 class _Now:
     """What an operator's places do, and since when nothing of it has changed."""
@@ -60,7 +64,9 @@ class _Now:
 class AgentTime:
     """Follows the changes of operators' places; ``take`` gives what they add to the rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_us: int | None = None) -> None:
+        """Take how long nothing may change; ``None``: our own rows are believed."""
+        self._longest_us = longest_us
         self._now: dict[str, _Now] = {}
         """Of each operator; as many as the configs had since the start."""
         self._added: dict[tuple[int, str], list[int]] = {}
@@ -83,12 +89,17 @@ class AgentTime:
                 now.places[slot] = does
 
     def changes(self, interval: Mapping[str, object]) -> None:
-        """Take the beginning of an interval: all until then is as it was before."""
+        """Take the beginning of an interval: all until then is as it was before.
+
+        Raises:
+            TooLongError: Too much time has gone by; nothing was taken.
+        """
         agent_id, start = str(interval["agent_id"]), interval["start"]
         assert isinstance(start, int)
         now = self._now.setdefault(agent_id, _Now(start))
         if start > now.since:
             if now.places:
+                self._not_too_long(agent_id, start - now.since)
                 self._spend(agent_id, now.since, start, activity_of(now.places.values()))
             now.since = start
         slot, contact_id = interval["slot"], interval["contact_id"]
@@ -99,6 +110,10 @@ class AgentTime:
             now.places.pop(slot, None)
         else:
             now.places[slot] = does
+
+    def _not_too_long(self, agent_id: str, time_us: int) -> None:
+        if self._longest_us is not None and time_us > self._longest_us:
+            raise TooLongError(f"operator {agent_id}: {time_us} µs without a change")
 
     def _spend(self, agent_id: str, start: int, end: int, activity: int | None) -> None:
         while start < end:

@@ -20,11 +20,13 @@ from typing import Final, Protocol
 import sqlalchemy as sa
 
 from gkc_engine.acd.settings import Settings
-from gkc_engine.ids import ABROAD, OWN, AgentId, is_abroad
+from gkc_engine.ids import ABROAD, OWN, SECOND, AgentId, is_abroad
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.agent_time import TooLongError
 from gkc_engine.recorder.codec import Message
 from gkc_engine.recorder.projections import CACHE_MAX, Projector
 from gkc_engine.recorder.records import Changes, Reader, Record
+from gkc_engine.recorder.rollup import cell_of
 from gkc_engine.recorder.rows import Row
 
 KIND: Final = "store_of"
@@ -39,6 +41,9 @@ OFFERS_MAX: Final = 1 << OFFER_BITS
 
 CENTERS_MAX: Final = (1 << 11) - 1
 """Numbers of centers: 1 to this."""
+
+LONGEST_US: Final = 3_660 * 86_400 * SECOND
+"""No contact, and nothing that an operator does, takes ten years: they are added up in 64 bits."""
 
 INDEX: Final = sa.text("CREATE INDEX IF NOT EXISTS event_of_center ON event (center, ts_us)")
 """Only here: a center's rows stand in the order of time anyway, and each index costs its calls."""
@@ -114,15 +119,24 @@ class CityProjector:
         """Center -> what folds its rows, and its number."""
 
     def fold(self, row: Row, message: Message | None = None) -> None:
-        """Take one row of the city's ledger; ``message`` spares decoding when it is at hand."""
+        """Take one row of the city's ledger; ``message`` spares decoding when it is at hand.
+
+        Raises:
+            TooLongError: No center has such a row; nothing that was folded holds.
+        """
         known = self._centers.get(row.center)
         if known is None:
             known = self._begun(row.center)
-        known[0].fold(row, message)
+        projector = known[0]
+        projector.fold(row, message)
+        touched, projector.touched = projector.touched or (), []
+        for contact in touched:
+            if any(abs(n) > LONGEST_US for n in cell_of(contact)[1]):
+                raise TooLongError(f"contact {contact['contact_id']}: more than ten years")
 
     def _begun(self, center: str) -> tuple[Projector, int]:
         number = self._reader.number_of(center)
-        projector = Projector(_OfCenter(self._reader, center, number))
+        projector = Projector(_OfCenter(self._reader, center, number), longest_us=LONGEST_US)
         self._centers[center] = projector, number
         share = max(_CACHE_MIN, CACHE_MAX // len(self._centers))
         for one, _ in self._centers.values():

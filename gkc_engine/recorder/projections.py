@@ -36,7 +36,8 @@ CACHE_MAX: Final = 20_000
 class Projector:
     """Folds rows of the ledger; ``take_changes`` gives what became of them."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, longest_us: int | None = None) -> None:
+        """Take what reads back; ``longest_us``: what takes longer is no honest center's."""
         self._reader = reader
         self.cache_max = CACHE_MAX
         self._contacts: OrderedDict[str, Record] = OrderedDict()
@@ -53,7 +54,9 @@ class Projector:
         self._asked: tuple[str, ev.ContactBrief | None] = ("", None)
         """The reservation that was asked for last, and what its owner told of its contact."""
         self._rollups = RollUps()
-        self._time = AgentTime()
+        self._time = AgentTime(longest_us)
+        self.touched: list[Record] | None = None if longest_us is None else []
+        """Contacts of which something was said, if anybody wants to look at them; he empties it."""
 
     def fold(self, row: Row, message: Message | None = None) -> None:
         """Take one row of the ledger; ``message`` spares decoding when it is at hand."""
@@ -104,7 +107,7 @@ class Projector:
                 return None
             self._contacts[contact_id] = record
             self._rollups.stands(record)
-        self._dirty_contacts[contact_id] = record
+        self._dirty(record)
         return record
 
     def _started(self, row: Row, fact: ev.ContactStarted) -> None:
@@ -118,7 +121,12 @@ class Projector:
 
     def _put_contact(self, record: Record) -> None:
         self._contacts[record["contact_id"]] = record
+        self._dirty(record)
+
+    def _dirty(self, record: Record) -> None:
         self._dirty_contacts[record["contact_id"]] = record
+        if self.touched is not None:
+            self.touched.append(record)
 
     def _guest_asked(self, _row: Row, fact: ev.ReservationAsked) -> None:
         # The grant is of the same step, if it is one.
@@ -477,5 +485,8 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     KINDS[cm.ContactEnded]: Projector._ended,
     KINDS[cm.WrapUpResult]: Projector._wrap_up_code,
 }
+
+FOLDED: Final = frozenset(_HANDLERS)
+"""Kinds of rows that say something to the tables."""
 
 _SHORT: Final = {cm.Disposition.ABANDONED_SHORT: True, cm.Disposition.ABANDONED: False}

@@ -21,6 +21,7 @@ from gkc_engine.recorder.codec import KINDS, CodecError, Message, decode
 from gkc_engine.recorder.rows import Row
 from gkc_engine.recorder.store import Batch, LedgerError, LedgerStore
 from gkc_engine.shipping.batches import UNREADABLE, BadMessageError, Header, Numbered
+from gkc_engine.shipping.bounds import INSTANTS, check
 from gkc_engine.shipping.position import Position, Verdict, judge, rest
 from gkc_engine.shipping.position import after as after_it
 
@@ -263,20 +264,24 @@ def _message(seq: int, row: Row) -> Message | None:
     """Return what a row says; ``None`` of a kind that a newer engine has: it is kept unread.
 
     Raises:
-        BadMessageError: It cannot be read, or holds a number that no column takes.
+        BadMessageError: It cannot be read, or says what no column takes.
     """
     if _LONG.search(row.data):
         try:
             _bounded(msgspec.json.decode(row.data))
         except (*UNREADABLE, ValueError) as error:
             raise BadMessageError(f"row {seq}: {error}") from error
+    if row.ts_us not in INSTANTS:
+        raise BadMessageError(f"row {seq}: an instant that cannot be: {row.ts_us}")
     if row.kind not in _KNOWN:
         return None
     try:
         row_in_city(row, 1)
-        return decode(row.kind, row.data)
+        message = decode(row.kind, row.data)
+        check(message, row.data)
     except (CodecError, ValueError, RecursionError) as error:
         raise BadMessageError(f"row {seq}: {error}") from error
+    return message
 
 
 def _bounded(value: object) -> None:

@@ -23,6 +23,7 @@ from gkc_engine.errors import GkcError
 from gkc_engine.federation.connection import TROUBLES
 from gkc_engine.federation.settings import CollectorSettings
 from gkc_engine.recorder.store import LedgerError
+from gkc_engine.shipping import standstill
 from gkc_engine.shipping.city_store import CityStore
 from gkc_engine.shipping.feed import Feed, again, ask
 from gkc_engine.shipping.line import line
@@ -53,7 +54,8 @@ class Collector:
         self.feeds = {name: Feed(name, bus, self) for name, bus in settings.buses.items()}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="city")
         self._stop = asyncio.Event()
-        self.settle_failed = ""
+        self.standstill = standstill.noted(state)
+        """Why the tables do not follow the rows, if they do not: one before us may have seen it."""
 
     def now(self) -> int:
         """Return the wall clock, in microseconds."""
@@ -96,11 +98,25 @@ class Collector:
             await asyncio.sleep(SETTLE_S)
             try:
                 await self.do(self.store.settle)
-                self.settle_failed = ""
             except Exception as error:
-                if str(error) != self.settle_failed:
-                    self.settle_failed = str(error)
-                    log.warning("projections_behind", error=str(error), exc_info=True)
+                self._stands_still(error)
+            else:
+                self._follows()
+
+    def _stands_still(self, error: Exception) -> None:
+        """Say that the tables do not follow the rows, once for each reason."""
+        before, why = self.standstill, standstill.reason(error)
+        if before is None or before.why != why:
+            since = self.now() if before is None else before.since_us
+            self.standstill = standstill.Standstill(since_us=since, why=why)
+            standstill.note(self.state, self.standstill)
+            log.warning("projections_behind", error=str(error), exc_info=error)
+
+    def _follows(self) -> None:
+        if self.standstill is not None:
+            log.info("projections_follow", since=self.standstill.since_us)
+            self.standstill = None
+            standstill.note(self.state, None)
 
     async def _accept(self) -> None:
         """Take new ledgers where somebody has said that they are right."""

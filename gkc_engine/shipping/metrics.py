@@ -122,3 +122,9 @@ class CollectorMetrics(Registered):
             for why, n in feed.refused.copy().items():
                 refused.add_metric([name, why], n)
         yield from (up, behind, age, rows, refused)
+        still = self._collector.standstill
+        yield GaugeMetricFamily(
+            "gkc_city_tables_still_seconds",
+            "Since when the city's tables do not follow the rows that come; 0 while they do.",
+            value=0.0 if still is None else max(0, now - still.since_us) / SECOND,
+        )

@@ -8,6 +8,7 @@ COLLECTOR = """collector:
   nats: nats://127.0.0.1:4222
   centers: {centr: env:A, tiny: env:B, yug: env:C, luga: env:D}
 """
+DATABASE = "{url: 'postgresql+psycopg://gkc@h/gkc'}"
 
 
 def collecting(old: str, new: str) -> tuple[str, str]:
@@ -33,6 +34,13 @@ COLLECTOR_CASES: list[tuple[str, str, str]] = [
     (
         "a city's store with a password",
         *collecting("  centers", "  store: {url: 'postgresql+psycopg://a:b@h/d'}\n  centers"),
+    ),
+    (
+        "the center's own database for the city",
+        "services:\n",
+        collecting("  centers", f"  store: {DATABASE}\n  centers")[1].replace(
+            "services:\n", f"store: {DATABASE}\nservices:\n"
+        ),
     ),
     ("a collector on no port", *collecting("  centers", "  metrics: {port: 0}\n  centers")),
     (

@@ -221,6 +221,19 @@ def test_what_the_policy_names_may_stand_unused(tmp_path: Path) -> None:
     assert told(tmp_path, own, policy=(more,)) == []
 
 
+def test_a_service_may_stand_without_a_queue(tmp_path: Path) -> None:
+    own = ("services:\n", "services:\n  zags: {title: ЗАГС}\n")
+    more = ("{mvd: {title: МВД}}", "{mvd: {title: МВД}, zags: {title: ЗАГС}}")
+    assert told(tmp_path, own, policy=(more,)) == []
+
+
+def test_the_body_of_a_service_is_the_citys_too(tmp_path: Path) -> None:
+    own = ("{title: МВД}", "{title: МВД, body: УМВД}")
+    (said,) = told(tmp_path, own, policy=(("{title: МВД}", "{title: МВД, body: ГУ МВД}"),))
+    assert 'services.mvd.body: found "УМВД", expected "ГУ МВД": the city' in said
+    assert "locks it (policy.yaml:5:" in said
+
+
 def test_what_is_not_locked_is_a_warning(tmp_path: Path) -> None:
     unlocked = ("servicelevel, ", "")
     outcome = inspect(city(tmp_path, ("servicelevel: 20s", "servicelevel: 1m"), policy=(unlocked,)))

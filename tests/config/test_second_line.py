@@ -19,6 +19,7 @@ _EXPERTS = "{title: Эксперты, service: mvd, require: {english: 9}, retur
 QUEUE = ("  general:\n", f"  experts: {_EXPERTS}\n  general:\n")
 RULE = "overflow: [{queues: [experts], to: [parent], after: 0s, gain_min: 0s, donor_sl_min: 0}]\n"
 EXPERTS = QueueId("experts")
+Edit = tuple[str, str]
 
 
 def elsewhere(more: str = FEDERATION + RULE) -> tuple[str, str]:
@@ -91,3 +92,57 @@ def test_what_is_wrong_is_told(
 ) -> None:
     told = [text.replace('"', "") for text in problems(tmp_path, *edits)]
     assert any(text.startswith(found) for text in told), told
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        # Its own center's alone: whom others know does not matter to it.
+        (
+            SERVICE,
+            QUEUE_OF_ANNA,
+            ("calendars:\n", "policy: {skills: {passport: Паспорта}}\ncalendars:\n"),
+        ),
+        # A policy that says nothing of skills.
+        (
+            SERVICE,
+            QUEUE,
+            elsewhere(f"{FEDERATION}{RULE}policy: {{services: {{mvd: {{title: МВД}}}}}}\n"),
+        ),
+        # What ends the waiting in a queue that is no second line.
+        (("    maxlen: 20", "    maxlen: 20\n    maxwait: 5m\n    leavewhenempty: strict"),),
+    ],
+)
+def test_what_is_right_is_not_told(tmp_path: Path, edits: tuple[Edit, ...]) -> None:
+    told = problems(tmp_path, *edits)
+    assert not [one for one in told if "second line" in one or "city's policy" in one], told
+
+
+def test_what_would_only_be_of_no_use_is_a_warning(tmp_path: Path) -> None:
+    outcome = inspect(tiny_city(tmp_path / "a", QUEUE_OF_ANNA))
+    assert outcome.problems == ()
+    assert any("return_after of a queue that is no second line" in str(w) for w in outcome.warnings)
+    send_away = (QUEUE[0], QUEUE_OF_ANNA[1].replace("13s", "13s, maxwait: 5m"))
+    assert inspect(tiny_city(tmp_path / "b", SERVICE, send_away)).problems == ()
+
+
+def test_a_queue_for_others_operators_that_is_no_second_line_needs_one_here(
+    tmp_path: Path,
+) -> None:
+    """Overflow takes what waits too long; who can never be served here is a mistake."""
+    told = problems(tmp_path, QUEUE, elsewhere())
+    assert any(one.startswith("queues.experts: found a queue that nobody can") for one in told)
+
+
+def test_a_rule_that_asks_nobody_serves_no_second_line(tmp_path: Path) -> None:
+    """It applies in centers of another level."""
+    rule = RULE.replace("after:", "levels: [city], after:")
+    told = problems(tmp_path, SERVICE, QUEUE, elsewhere(FEDERATION + rule))
+    assert any(one.startswith("queues.experts: found a queue that nobody can") for one in told)
+
+
+def test_who_was_handed_on_and_is_not_answered_goes_back_in_a_minute(tmp_path: Path) -> None:
+    queue = (QUEUE[0], QUEUE_OF_ANNA[1].replace(", return_after: 13s", ""))
+    settings = to_settings(load_config(tiny_city(tmp_path, SERVICE, queue)))
+    (experts,) = (one for one in settings.queues if one.queue_id == EXPERTS)
+    assert experts.return_after_us == 60 * SECOND

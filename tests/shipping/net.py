@@ -15,8 +15,8 @@ from gkc_engine.federation.settings import CollectorSettings, LinkSettings, Ship
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.shipping.collector import Collector
 from gkc_engine.shipping.shipper import Shipper
-from tests.federation.centers import SECRET, Buses
-from tests.shipping.world import url_of
+from tests.federation.centers import SECRET, Buses, buses, until
+from tests.shipping.world import anew, expected_rows, numbered, rows_in, tables, url_of
 
 BETWEEN_S = 60.0
 """Servers start, and the machine is shared."""
@@ -66,9 +66,37 @@ async def running(*works: Shipper | Collector) -> AsyncIterator[list[asyncio.Tas
                 raise error
 
 
+@asynccontextmanager
+async def shipped(
+    folder: Path, stores: dict[str, LedgerStore], store: str | None = None
+) -> AsyncIterator[tuple[Buses, Collector, list[Shipper]]]:
+    """Give centers that ship and a collector, once the city has all that they have."""
+    async with buses(folder / "bus", tuple(stores)) as city:
+        collector = collector_of(city, tuple(stores), folder, store)
+        shippers = [shipper_of(city, own, name) for name, own in stores.items()]
+        async with running(collector, *shippers):
+            await arrived(collector, stores)
+            yield city, collector, shippers
+
+
 def has(collector: Collector, name: str, rows: int) -> bool:
     feed = collector.store.feeds.get(name)
     return feed is not None and feed.position.seq >= rows
+
+
+async def arrived(collector: Collector, stores: dict[str, LedgerStore]) -> None:
+    """Wait until the city has all that the centers have."""
+    want = {name: len(numbered(store)) for name, store in stores.items()}
+    await until(lambda: all(has(collector, name, n) for name, n in want.items()), BETWEEN_S)
+
+
+def whole(collector: Collector, stores: dict[str, LedgerStore]) -> None:
+    """The city's rows are the centers', each once and in order; the tables are theirs."""
+    for name, store in stores.items():
+        assert rows_in(collector.store, name) == expected_rows(collector.store, numbered(store))
+    collector.store.settle()
+    grown = tables(collector.store.store)
+    assert anew(collector.store.store) == grown
 
 
 async def records_client(city: Buses, name: str) -> Client:

@@ -181,8 +181,8 @@ def test_rows_that_are_not_what_the_header_says(body: bytes, said: str) -> None:
 
 
 def test_pieces_out_of_order_are_refused_and_the_next_whole_row_is_taken() -> None:
-    made = sent([row(1, os.urandom(500_000).hex())])
-    assert len(made) >= 2
+    made = sent([row(1, os.urandom(900_000).hex())])
+    assert len(made) >= 3
     pieces = Pieces()
     parts = [opened(data) for _, data in made]
     with pytest.raises(BadMessageError, match="alone"):
@@ -190,4 +190,9 @@ def test_pieces_out_of_order_are_refused_and_the_next_whole_row_is_taken() -> No
     pieces.add(*parts[0])
     with pytest.raises(BadMessageError, match="alone"):
         pieces.add(msgspec.structs.replace(parts[1][0], last_id="other"), parts[1][1])
+    for *fits, wrong in ((0, 2), (0, 1, 1)):  # One is left out; one comes twice.
+        for n in fits:
+            assert pieces.add(*parts[n]) is None
+        with pytest.raises(BadMessageError, match="alone"):
+            pieces.add(*parts[wrong])
     assert back(made)[0][0] == 1

@@ -29,7 +29,6 @@ from tests.shipping.world import (
     batches,
     deliver,
     expected_rows,
-    histories,
     ledger,
     numbered,
     position,
@@ -41,12 +40,6 @@ from tests.shipping.world import (
 )
 
 ALL = Period(since=Instant(0), until=Instant(10**14))
-
-
-@pytest.fixture(scope="module")
-def past() -> dict[str, list[Step]]:
-    """Three centers that sent citizens to each other."""
-    return histories(3)
 
 
 @pytest.fixture

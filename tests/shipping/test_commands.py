@@ -26,8 +26,7 @@ from tests.cli.test_run import CITY
 from tests.federation.centers import SECRET, Buses, buses, until
 from tests.ports import free_port
 from tests.shipping.net import BETWEEN_S, running, shipper_of
-from tests.shipping.test_shipping import goes_on, half
-from tests.shipping.world import NAMES, histories, ledger, numbered
+from tests.shipping.world import NAMES, goes_on, halves, numbered
 
 pytestmark = pytest.mark.accept
 """Real processes, each with a start of its own."""
@@ -130,17 +129,11 @@ class Ground:
         raise AssertionError(self.log.read_text())
 
 
-@pytest.fixture(scope="module")
-def past() -> dict[str, list[Step]]:
-    return histories(3)
-
-
 @pytest.fixture
 def stores(tmp_path: Path, past: dict[str, list[Step]]) -> Iterator[dict[str, LedgerStore]]:
-    made = {name: ledger(tmp_path, name, half(past[name])) for name in NAMES}
-    yield made
-    for store in made.values():
-        store.close()
+    """Of all three centers."""
+    with halves(tmp_path, past, NAMES) as made:
+        yield made
 
 
 @asynccontextmanager

@@ -21,25 +21,19 @@ from gkc_engine.shipping import shipper as shipping
 from gkc_engine.shipping.verify import compare
 from tests.federation.centers import buses, until
 from tests.recorder.places import Place
-from tests.shipping.net import BETWEEN_S, collector_of, running, shipper_of
-from tests.shipping.test_shipping import TWO, arrived, goes_on, half, whole
-from tests.shipping.world import histories, ledger
+from tests.shipping.net import (
+    BETWEEN_S,
+    arrived,
+    collector_of,
+    running,
+    shipped,
+    shipper_of,
+    whole,
+)
+from tests.shipping.world import TWO, goes_on
 
 pytestmark = pytest.mark.accept
 """Each waits for time-outs of real servers."""
-
-
-@pytest.fixture(scope="module")
-def past() -> dict[str, list[Step]]:
-    return histories(5)
-
-
-@pytest.fixture
-def stores(tmp_path: Path, past: dict[str, list[Step]]) -> Iterator[dict[str, LedgerStore]]:
-    made = {name: ledger(tmp_path, name, half(past[name])) for name in TWO}
-    yield made
-    for store in made.values():
-        store.close()
 
 
 @contextmanager
@@ -148,19 +142,13 @@ async def test_a_city_store_that_is_held_waits(
     tmp_path: Path, place: Place, stores: dict[str, LedgerStore], past: dict[str, list[Step]]
 ) -> None:
     """Somebody holds its tables; each commit of the collector fails meanwhile."""
-    async with buses(tmp_path / "bus", TWO) as city:
-        collector = collector_of(city, TWO, tmp_path, place.url)
-        shippers = [shipper_of(city, store, name) for name, store in stores.items()]
-        async with running(collector, *shippers):
-            await arrived(collector, stores)
-            with place.held():
-                for name, store in stores.items():
-                    goes_on(store, name, past)
-                await until(
-                    lambda: "the city's store" in collector.feeds["sever"].problem, BETWEEN_S
-                )
-            await arrived(collector, stores)
-            await collector.do(lambda: whole(collector, stores))
+    async with shipped(tmp_path, stores, place.url) as (_city, collector, _shippers):
+        with place.held():
+            for name, store in stores.items():
+                goes_on(store, name, past)
+            await until(lambda: "the city's store" in collector.feeds["sever"].problem, BETWEEN_S)
+        await arrived(collector, stores)
+        await collector.do(lambda: whole(collector, stores))
 
 
 async def test_a_city_that_begins_anew_while_the_stream_is_full_gets_it_all(

@@ -27,7 +27,6 @@ from tests.shipping.net import BETWEEN_S, collector_of, running, shipper_of
 from tests.shipping.world import (
     anew,
     expected_rows,
-    histories,
     ledger,
     numbered,
     records,
@@ -107,8 +106,9 @@ def test_two_that_ran_alone_with_one_config_join_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.accept
-async def test_two_centers_with_one_name_are_seen_and_never_mixed(tmp_path: Path) -> None:
-    past = histories(3)
+async def test_two_centers_with_one_name_are_seen_and_never_mixed(
+    tmp_path: Path, past: dict[str, list[Step]]
+) -> None:
     first = ledger(tmp_path, "sever", past["sever"])
     second = ledger(tmp_path, "sever", past["centr"], name="impostor")
     async with buses(tmp_path / "bus", ("sever",)) as city:

@@ -5,133 +5,77 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gkc_engine.engine import Step
-from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.shipping import shipper as shipping
 from gkc_engine.shipping.batches import Header, opened
-from gkc_engine.shipping.collector import ACCEPT, Collector
+from gkc_engine.shipping.collector import ACCEPT
 from gkc_engine.shipping.line import STREAM, SUBJECT
 from tests.federation.centers import Buses, buses, until
 from tests.shipping.net import (
     BETWEEN_S,
+    arrived,
     collector_of,
     has,
     records_client,
     running,
+    shipped,
     shipper_of,
+    whole,
 )
 from tests.shipping.world import (
-    anew,
+    TWO,
     batches,
     expected_rows,
-    histories,
+    goes_on,
     ledger,
     numbered,
     rows_in,
-    tables,
 )
-
-TWO = ("centr", "sever")
-
-
-@pytest.fixture(scope="module")
-def past() -> dict[str, list[Step]]:
-    return histories(3)
-
-
-@pytest.fixture
-def stores(tmp_path: Path, past: dict[str, list[Step]]) -> Iterator[dict[str, LedgerStore]]:
-    """Each center's ledger with the first half of its history."""
-    made = {name: ledger(tmp_path, name, half(past[name])) for name in TWO}
-    yield made
-    for store in made.values():
-        store.close()
-
-
-def half(steps: list[Step]) -> list[Step]:
-    return steps[: len(steps) // 2]
-
-
-def goes_on(store: LedgerStore, name: str, past: dict[str, list[Step]]) -> int:
-    """Let a center live the rest of its history; return its rows."""
-    rest = past[name][len(past[name]) // 2 :]
-    for at in range(0, len(rest), 20):
-        store.append(batch_of(rest[at : at + 20], name))
-    store.settle()
-    return len(numbered(store))
-
-
-async def arrived(collector: Collector, stores: dict[str, LedgerStore]) -> None:
-    """Wait until the city has all that the centers have."""
-    want = {name: len(numbered(store)) for name, store in stores.items()}
-    await until(lambda: all(has(collector, name, n) for name, n in want.items()), BETWEEN_S)
-
-
-def whole(collector: Collector, stores: dict[str, LedgerStore]) -> None:
-    """The city's rows are the centers', each once and in order; the tables are theirs."""
-    for name, store in stores.items():
-        assert rows_in(collector.store, name) == expected_rows(collector.store, numbered(store))
-    collector.store.settle()
-    grown = tables(collector.store.store)
-    assert anew(collector.store.store) == grown
 
 
 async def test_all_comes_to_the_city_and_what_comes_later_too(
     tmp_path: Path, stores: dict[str, LedgerStore], past: dict[str, list[Step]]
 ) -> None:
-    async with buses(tmp_path / "bus", TWO) as city:
-        collector = collector_of(city, TWO, tmp_path)
-        shippers = [shipper_of(city, store, name) for name, store in stores.items()]
-        async with running(collector, *shippers):
-            await arrived(collector, stores)
-            for name, store in stores.items():
-                goes_on(store, name, past)
-            await arrived(collector, stores)
-            await collector.do(lambda: whole(collector, stores))
+    async with shipped(tmp_path, stores) as (_city, collector, _shippers):
+        for name, store in stores.items():
+            goes_on(store, name, past)
+        await arrived(collector, stores)
+        await collector.do(lambda: whole(collector, stores))
 
 
 async def test_the_hub_is_restarted_and_a_leaf_is_killed(
     tmp_path: Path, stores: dict[str, LedgerStore], past: dict[str, list[Step]]
 ) -> None:
-    async with buses(tmp_path / "bus", TWO) as city:
-        collector = collector_of(city, TWO, tmp_path)
-        shippers = [shipper_of(city, store, name) for name, store in stores.items()]
-        async with running(collector, *shippers):
-            await arrived(collector, stores)
-            await city.hub.kill()
-            want = goes_on(stores["sever"], "sever", past)
-            await until(lambda: shippers[1].sent.seq == want, BETWEEN_S)  # the leaf goes on alone
-            await city.leaves["centr"].kill()
-            goes_on(stores["centr"], "centr", past)
-            await city.hub.start()
-            await until(lambda: has(collector, "sever", want), BETWEEN_S)
-            assert not collector.feeds["centr"].up
-            await city.leaves["centr"].start()
-            await arrived(collector, stores)
-            await collector.do(lambda: whole(collector, stores))
+    async with shipped(tmp_path, stores) as (city, collector, shippers):
+        await city.hub.kill()
+        want = goes_on(stores["sever"], "sever", past)
+        await until(lambda: shippers[1].sent.seq == want, BETWEEN_S)  # the leaf goes on alone
+        await city.leaves["centr"].kill()
+        goes_on(stores["centr"], "centr", past)
+        await city.hub.start()
+        await until(lambda: has(collector, "sever", want), BETWEEN_S)
+        assert not collector.feeds["centr"].up
+        await city.leaves["centr"].start()
+        await arrived(collector, stores)
+        await collector.do(lambda: whole(collector, stores))
 
 
 async def test_a_leaf_whose_store_is_wiped_is_filled_anew(
     tmp_path: Path, stores: dict[str, LedgerStore], past: dict[str, list[Step]]
 ) -> None:
-    async with buses(tmp_path / "bus", TWO) as city:
-        collector = collector_of(city, TWO, tmp_path)
-        shippers = [shipper_of(city, store, name) for name, store in stores.items()]
-        async with running(collector, *shippers):
-            await arrived(collector, stores)
-            await city.leaves["sever"].kill()
-            shutil.rmtree(tmp_path / "bus" / "sever" / "store")
-            goes_on(stores["sever"], "sever", past)
-            await city.leaves["sever"].start()
-            await arrived(collector, stores)
-            await collector.do(lambda: whole(collector, stores))
-            assert not collector.feeds["sever"].refused
+    async with shipped(tmp_path, stores) as (city, collector, _shippers):
+        await city.leaves["sever"].kill()
+        shutil.rmtree(tmp_path / "bus" / "sever" / "store")
+        goes_on(stores["sever"], "sever", past)
+        await city.leaves["sever"].start()
+        await arrived(collector, stores)
+        await collector.do(lambda: whole(collector, stores))
+        assert not collector.feeds["sever"].refused
 
 
 async def test_a_city_store_put_back_from_a_copy_asks_for_what_it_lacks(

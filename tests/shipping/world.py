@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -28,8 +29,12 @@ from tests.federation import world
 from tests.federation.world import Faults, play
 
 NAMES = ("centr", "sever", "yug")
+TWO = NAMES[:2]
 
 Message = tuple[Header, bytes]
+
+Past = dict[str, list[Step]]
+"""What each center lived through."""
 
 
 def histories(seed: int, faults: Faults | None = None) -> dict[str, list[Step]]:
@@ -58,6 +63,32 @@ def ledger(folder: Path, center: str, steps: Sequence[Step], name: str = "") -> 
         store.append(batch_of(steps[at : at + 50], center))
     store.settle()
     return store
+
+
+def half(steps: list[Step]) -> list[Step]:
+    return steps[: len(steps) // 2]
+
+
+@contextmanager
+def halves(
+    folder: Path, past: dict[str, list[Step]], names: Sequence[str]
+) -> Iterator[dict[str, LedgerStore]]:
+    """Give the ledgers of centers with the first half of their histories."""
+    made = {name: ledger(folder, name, half(past[name])) for name in names}
+    try:
+        yield made
+    finally:
+        for store in made.values():
+            store.close()
+
+
+def goes_on(store: LedgerStore, name: str, past: dict[str, list[Step]]) -> int:
+    """Let a center live the rest of its history; return its rows."""
+    rest = past[name][len(past[name]) // 2 :]
+    for at in range(0, len(rest), 20):
+        store.append(batch_of(rest[at : at + 20], name))
+    store.settle()
+    return len(numbered(store))
 
 
 def url_of(store: LedgerStore) -> str:
