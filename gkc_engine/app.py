@@ -403,7 +403,9 @@ class App:
             self._stop.set()
 
     async def _cancel_tasks(self) -> None:
-        await asyncio.wait_for(self.engine.drain(), 2.0) if self.failed is None else None
+        if self.failed is None:
+            with contextlib.suppress(TimeoutError):  # The next engine asks for the rest.
+                await asyncio.wait_for(self.engine.drain(), 2.0)
         await end_tasks(self._tasks)
 
     async def _follow_hours(self) -> None:

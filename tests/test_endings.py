@@ -67,6 +67,16 @@ async def test_the_engine_ends_though_a_task_passes_a_cancel_over() -> None:
         task.cancel()
 
 
+async def test_the_engine_ends_its_tasks_though_its_last_steps_cannot_be_written() -> None:
+    async def drain() -> None:
+        await asyncio.Event().wait()
+
+    task = asyncio.get_running_loop().create_task(asyncio.Event().wait())
+    app = SimpleNamespace(failed=None, _tasks=[task], engine=SimpleNamespace(drain=drain))
+    await App._cancel_tasks(cast("Any", app))
+    assert task.cancelled()
+
+
 async def test_the_collector_ends_though_a_feed_passes_a_cancel_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

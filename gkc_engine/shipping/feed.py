@@ -221,6 +221,10 @@ class Feed:
         header, body = opened(message.data)
         if header.center != self.center:
             raise BadMessageError(f"it is of {header.center!r}, not {self.center!r}")
+        if header.piece == 0:
+            # Pieces before it are of a row that was begun and is sent anew: of them only so many
+            # may wait, and then nothing more would come.
+            await self._acknowledge(but=1)
         whole = self._pieces.add(header, body)
         if whole is None:
             return None, None
@@ -232,11 +236,15 @@ class Feed:
 
         return header, await self._work.do(store)
 
-    async def _acknowledge(self) -> None:
-        """Acknowledge the message, with the pieces before it: the store has them."""
-        for message in self._held:
+    async def _acknowledge(self, but: int = 0) -> None:
+        """Acknowledge the message, with the pieces before it: the store has them.
+
+        ``but``: not so many, the last ones.
+        """
+        done = self._held[: len(self._held) - but]
+        for message in done:
             await message.ack()
-        self._held.clear()
+        del self._held[: len(done)]
 
     async def _refuse(self, why: str, problem: str) -> None:
         self.refused[why] += 1

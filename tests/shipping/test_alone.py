@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import nats.js.errors
 import pytest
 import structlog
@@ -15,6 +16,7 @@ import structlog
 from gkc_engine.federation.settings import CollectorSettings, LinkSettings, ShipperSettings
 from gkc_engine.shipping import collector as collecting
 from gkc_engine.shipping import shipper as shipping
+from gkc_engine.shipping.batches import PIECES_MAX, VERSION, Header
 from gkc_engine.shipping.collector import ACCEPT, Collector
 from gkc_engine.shipping.line import FULL, Line
 from gkc_engine.shipping.outbox import Outbox
@@ -118,3 +120,36 @@ async def test_a_word_that_cannot_be_taken_away_stops_no_other(
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
         collector._thread.shutdown()
+
+
+class Piece:
+    """A message with the first piece of a row."""
+
+    def __init__(self) -> None:
+        header = Header(
+            v=VERSION,
+            center="sever",
+            ledger="l",
+            after=0,
+            after_id="",
+            last=1,
+            last_id="e",
+            told=1,
+            pieces=3,
+        )
+        self.data, self.acked = msgspec.json.encode(header) + b"\nx", False
+
+    async def ack(self) -> None:
+        self.acked = True
+
+
+async def test_a_row_that_is_begun_again_and_again_holds_nothing_up(tmp_path: Path) -> None:
+    settings = CollectorSettings(
+        buses={"sever": BUS}, store=str(tmp_path / "city.sqlite"), timezone="UTC"
+    )
+    feed = Collector(settings, tmp_path, tmp_path).feeds["sever"]
+    pieces = [Piece() for _ in range(2 * PIECES_MAX + 1)]  # One more than may wait unacknowledged.
+    for piece in pieces:
+        await feed._take(full(), cast("Any", piece))
+    assert len(feed._held) == 1
+    assert [piece.acked for piece in pieces] == [True] * (2 * PIECES_MAX) + [False]
