@@ -91,6 +91,23 @@ def test_many_small_rows_are_cut_into_batches() -> None:
     assert [header.last for header, _ in made] == [500, 1000, 1300]
 
 
+def test_a_batch_is_no_larger_than_the_city_unpacks_at_once() -> None:
+    """However well it can be compressed."""
+    size = batches.RAW_MAX // 4
+    made = sent([row(n, "x" * size) for n in range(1, 10)])
+    assert [header.last for header, _ in made] == [3, 6, 9]
+    assert all(header.pieces == 1 for header, _ in made)
+
+
+def test_only_a_row_alone_goes_in_pieces() -> None:
+    """What is several rows, and too large for a message, is halved."""
+    rows = [row(n, noise(n, 150_000)) for n in range(1, 9)]
+    made = sent(rows)
+    assert len(made) > 1
+    assert {header.pieces for header, _ in made} == {1}
+    assert back(made) == rows
+
+
 def test_a_row_that_nothing_can_carry_is_named() -> None:
     with pytest.raises(TooLargeError, match="row 7"):
         sent([row(7, "x" * (batches.ROW_MAX + 1))])
@@ -190,6 +207,11 @@ def test_pieces_out_of_order_are_refused_and_the_next_whole_row_is_taken() -> No
     pieces.add(*parts[0])
     with pytest.raises(BadMessageError, match="alone"):
         pieces.add(msgspec.structs.replace(parts[1][0], last_id="other"), parts[1][1])
+    pieces.add(*parts[0])
+    whole, body = opened(sent([row(9)])[0][1])
+    assert pieces.add(whole, body) == body
+    with pytest.raises(BadMessageError, match="alone"):
+        pieces.add(*parts[1])  # Of what came before the whole one nothing is left.
     for *fits, wrong in ((0, 2), (0, 1, 1)):  # One is left out; one comes twice.
         for n in fits:
             assert pieces.add(*parts[n]) is None

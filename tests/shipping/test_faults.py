@@ -18,6 +18,8 @@ from gkc_engine.recorder import schema
 from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.shipping import shipper as shipping
+from gkc_engine.shipping.line import Line
+from gkc_engine.shipping.shipper import Shipper
 from gkc_engine.shipping.verify import compare
 from tests.federation.centers import buses, until
 from tests.recorder.places import Place
@@ -138,17 +140,45 @@ async def test_a_center_with_either_database_ships(
             assert outcome.here.rows > 200
 
 
+def tidied(patch: pytest.MonkeyPatch) -> list[Shipper]:
+    """Have shippers look all the time at what the city has taken; return who has looked."""
+    looked: list[Shipper] = []
+    whole = Shipper._tidy
+
+    async def tidy(shipper: Shipper, to: Line) -> None:
+        await whole(shipper, to)
+        looked.append(shipper)
+
+    patch.setattr(shipping, "TIDY_S", 0.0)
+    patch.setattr(shipping, "ROWS_MAX", 20)
+    patch.setattr(Shipper, "_tidy", tidy)
+    return looked
+
+
 async def test_a_city_store_that_is_held_waits(
-    tmp_path: Path, place: Place, stores: dict[str, LedgerStore], past: dict[str, list[Step]]
+    tmp_path: Path,
+    place: Place,
+    stores: dict[str, LedgerStore],
+    past: dict[str, list[Step]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Somebody holds its tables; each commit of the collector fails meanwhile."""
-    async with shipped(tmp_path, stores, place.url) as (_city, collector, _shippers):
+    """Somebody holds its tables; each commit of the collector fails meanwhile.
+
+    What the city has not stored is not acknowledged, so that its leaf does not purge it.
+    """
+    looked = tidied(monkeypatch)
+    async with shipped(tmp_path, stores, place.url) as (_city, collector, shippers):
         with place.held():
             for name, store in stores.items():
                 goes_on(store, name, past)
-            await until(lambda: "the city's store" in collector.feeds["sever"].problem, BETWEEN_S)
+            sever = collector.feeds["sever"]
+            await until(lambda: "the city's store" in sever.problem, BETWEEN_S)
+            before = looked.count(shippers[1])
+            await until(lambda: looked.count(shippers[1]) > before + 1, BETWEEN_S)
         await arrived(collector, stores)
         await collector.do(lambda: whole(collector, stores))
+        assert not sever.refused
+        assert collector.store.feeds["sever"].refused == 0
 
 
 async def test_a_city_that_begins_anew_while_the_stream_is_full_gets_it_all(
