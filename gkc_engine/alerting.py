@@ -20,8 +20,8 @@ from gkc_engine.config.alert_model import Measure
 from gkc_engine.config.models import Config
 from gkc_engine.config.secrets import resolve_secret
 from gkc_engine.control.day import DayCounters
+from gkc_engine.control.live import Live
 from gkc_engine.control.server import ControlServer
-from gkc_engine.control.views import Live
 from gkc_engine.delivery.letter import Message
 from gkc_engine.delivery.service import Delivery
 from gkc_engine.engine import Engine, Step

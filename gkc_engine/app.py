@@ -41,13 +41,13 @@ from gkc_engine.control.centers import CenterMethods
 from gkc_engine.control.day import DayCounters
 from gkc_engine.control.deliveries import DeliveryMethods
 from gkc_engine.control.destroying import DestroyingMethods
+from gkc_engine.control.live import Row
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
 from gkc_engine.control.pictures import Shared
 from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
 from gkc_engine.control.reactions import Reactions
 from gkc_engine.control.server import ControlServer
-from gkc_engine.control.views import Row
 from gkc_engine.delivery.service import Delivery
 from gkc_engine.destruction import Destruction, retention_of
 from gkc_engine.endings import end_tasks

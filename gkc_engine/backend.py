@@ -16,7 +16,7 @@ from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.acd.state import Broadcast
 from gkc_engine.acd.views import Closing, Standing
 from gkc_engine.control.day import DayCounters
-from gkc_engine.control.views import AgentNow, ContactNow, Directory, Reloaded, Row
+from gkc_engine.control.live import AgentNow, ContactNow, Directory, Reloaded, Row
 from gkc_engine.engine import Engine, Step
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 from gkc_engine.records import RecordReader
@@ -25,7 +25,7 @@ from gkc_engine.statistics.figures import Counts, Handling
 
 
 class EngineBackend:
-    """Implements ``control.views.Backend`` over the parts that the composition root built."""
+    """Implements ``control.live.Backend`` over the parts that the composition root built."""
 
     def __init__(
         self,

@@ -16,8 +16,8 @@ from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.config.federation import second_lines
 from gkc_engine.config.models import Config, OperatorModel, QueueModel
 from gkc_engine.config.thresholds_model import Bounds, QueueThresholdsModel
+from gkc_engine.control.live import AgentEntry, Directory, QueueEntry
 from gkc_engine.control.measures import Band, Thresholds
-from gkc_engine.control.views import AgentEntry, Directory, QueueEntry
 from gkc_engine.ids import SECOND, AgentId, QueueId, SkillId
 from gkc_engine.ivr.fragments import builtin_texts
 from gkc_engine.ivr.prompts import PromptStore, TtsSettings, prompt_texts

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import structlog
 
 from gkc_engine.acd.commands import Disposition
-from gkc_engine.control.views import Row
+from gkc_engine.control.live import Row
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import AgentId, ContactId, Instant, QueueId
 from gkc_engine.recorder import queries, schema

@@ -10,7 +10,7 @@ from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
 from gkc_engine.config.reload import diff, shrink
 from gkc_engine.config.settings import applied
-from gkc_engine.control.views import Reloaded
+from gkc_engine.control.live import Reloaded
 from gkc_engine.engine import Engine
 from gkc_engine.errors import GkcError
 

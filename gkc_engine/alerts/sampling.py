@@ -12,7 +12,8 @@ from gkc_engine.alerts.evaluator import Key, Rule
 from gkc_engine.alerts.window import Window
 from gkc_engine.config.alert_model import OF_QUEUES, AlertModel, Measure
 from gkc_engine.config.models import Config
-from gkc_engine.control.views import Live, Standing, served, waits_since
+from gkc_engine.control.live import Live, Standing
+from gkc_engine.control.views import served, waits_since
 from gkc_engine.ids import Instant, QueueId
 from gkc_engine.statistics.figures import Counts, abandon_rate, offered, service_level
 

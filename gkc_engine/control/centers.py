@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from gkc_engine.control.live import Row
 from gkc_engine.control.methods import Nothing
 from gkc_engine.control.pictures import Shared
 from gkc_engine.control.protocol import ControlError, Json
 from gkc_engine.control.server import Call, ControlServer
-from gkc_engine.control.views import Row, iso, seconds_of
+from gkc_engine.control.views import iso, seconds_of
 from gkc_engine.federation.messages import QueueLoad
 from gkc_engine.federation.protocol import Federation
 from gkc_engine.federation.settings import FRESH_US, CenterEntry, Part

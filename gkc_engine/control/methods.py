@@ -28,19 +28,12 @@ from gkc_engine.acd.events import (
     WrapUpCoded,
 )
 from gkc_engine.control.audit import Change
+from gkc_engine.control.live import Backend, Row
 from gkc_engine.control.pictures import Shared, snapshot, wall
 from gkc_engine.control.protocol import ControlError, Json
 from gkc_engine.control.server import Call, ControlServer
 from gkc_engine.control.told_waits import accuracy_rows
-from gkc_engine.control.views import (
-    Backend,
-    Row,
-    agent_rows,
-    contact_row,
-    iso,
-    queue_rows,
-    waiting_rows,
-)
+from gkc_engine.control.views import agent_rows, contact_row, iso, queue_rows, waiting_rows
 from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]

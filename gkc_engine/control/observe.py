@@ -18,7 +18,8 @@ from gkc_engine.acd.commands import (
 from gkc_engine.acd.events import Event
 from gkc_engine.acd.settings import Medium
 from gkc_engine.control.day import DayCounters
-from gkc_engine.control.views import Live, Row, queue_rows
+from gkc_engine.control.live import Live, Row
+from gkc_engine.control.views import queue_rows
 from gkc_engine.ids import SECOND, Instant, is_abroad
 from gkc_engine.metrics import Metrics
 from gkc_engine.statistics.counting import GUESTS_ONLY, OUTBOUND_ONLY

@@ -9,19 +9,8 @@ from typing import Final
 from gkc_engine.acd.commands import AgentState
 from gkc_engine.acd.state import Broadcast
 from gkc_engine.acd.views import Closing
-from gkc_engine.control.views import (
-    AgentNow,
-    ContactNow,
-    Live,
-    Row,
-    Standing,
-    agent_rows,
-    group_of,
-    iso,
-    queue_rows,
-    share,
-    waiting_rows,
-)
+from gkc_engine.control.live import AgentNow, ContactNow, Live, Row, Standing
+from gkc_engine.control.views import agent_rows, group_of, iso, queue_rows, share, waiting_rows
 from gkc_engine.ids import Instant, QueueId
 from gkc_engine.statistics.figures import Counts, Handling, abandon_rate, service_level
 

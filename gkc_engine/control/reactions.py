@@ -14,18 +14,11 @@ from gkc_engine.acd.settings import ContactClass, Order
 from gkc_engine.acd.views import ContactView
 from gkc_engine.config.problems import closest
 from gkc_engine.control.audit import Change
+from gkc_engine.control.live import IN_LINE, Backend, ContactNow, Row
 from gkc_engine.control.methods import Name, refuse_rejected
 from gkc_engine.control.protocol import ControlError
 from gkc_engine.control.server import Call, ControlServer
-from gkc_engine.control.views import (
-    IN_LINE,
-    Backend,
-    ContactNow,
-    Row,
-    agent_rows,
-    contact_row,
-    queue_rows,
-)
+from gkc_engine.control.views import agent_rows, contact_row, queue_rows
 from gkc_engine.ids import SECOND, AgentId, Instant, Micros, QueueId, SkillId
 
 OVERRIDE_S_MAX = 31 * 24 * 3600.0

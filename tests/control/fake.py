@@ -21,8 +21,7 @@ from gkc_engine.acd.events import (
 from gkc_engine.acd.state import Broadcast
 from gkc_engine.acd.views import Closing
 from gkc_engine.control.day import DayCounters
-from gkc_engine.control.protocol import Json
-from gkc_engine.control.views import (
+from gkc_engine.control.live import (
     AgentEntry,
     AgentNow,
     ContactNow,
@@ -30,8 +29,9 @@ from gkc_engine.control.views import (
     QueueEntry,
     Reloaded,
     Row,
-    iso,
 )
+from gkc_engine.control.protocol import Json
+from gkc_engine.control.views import iso
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, QueueId
 from gkc_engine.statistics.counting import Ended
 from gkc_engine.statistics.figures import Counts, Handling

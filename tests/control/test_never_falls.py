@@ -15,8 +15,9 @@ from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.acd.settings import Medium
 from gkc_engine.backend import EngineBackend
 from gkc_engine.control.day import DayCounters
+from gkc_engine.control.live import Reloaded, Row
 from gkc_engine.control.observe import Observer
-from gkc_engine.control.views import Reloaded, Row, queue_rows
+from gkc_engine.control.views import queue_rows
 from gkc_engine.demo.centers_seen import Seen
 from gkc_engine.engine import Engine, Step
 from gkc_engine.ids import ContactId, Instant, OfferId

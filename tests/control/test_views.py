@@ -7,14 +7,10 @@ import dataclasses
 import pytest
 
 from gkc_engine.acd.commands import AgentState
+from gkc_engine.control.live import ContactNow
 from gkc_engine.control.pictures import snapshot
 from gkc_engine.control.protocol import ControlError
-from gkc_engine.control.views import (
-    ContactNow,
-    agent_rows,
-    queue_rows,
-    waiting_rows,
-)
+from gkc_engine.control.views import agent_rows, queue_rows, waiting_rows
 from gkc_engine.ids import ContactId, Instant
 from tests.control.fake import HOUSING, NOW, FakeBackend, after
 

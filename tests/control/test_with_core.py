@@ -16,11 +16,11 @@ from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.acd.settings import AgentSettings, Medium, QueueSettings, Settings
 from gkc_engine.backend import EngineBackend
 from gkc_engine.control.day import DayCounters
+from gkc_engine.control.live import Reloaded, Row
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
 from gkc_engine.control.reactions import Reactions
 from gkc_engine.control.server import ControlServer
-from gkc_engine.control.views import Reloaded, Row
 from gkc_engine.engine import Engine, Step
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import SECOND, ContactId, Instant, Micros, OfferId, SkillId

@@ -16,7 +16,8 @@ from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import ContactView
 from gkc_engine.federation.settings import OverflowRule
 from gkc_engine.ids import CONSULT, SECOND, AgentId, ContactId, Micros, QueueId, SkillId, seconds
-from tests.federation.world import QUEUE, START, Center, Citizen, City, Faults, Trunk, rule
+from tests.federation.center import QUEUE, START, Center, Citizen, Faults, Trunk
+from tests.federation.world import City, rule
 
 EXPERTS = QueueId("experts")
 EXPERT = SkillId("expert")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.federation.world import Faults, play
+from tests.federation.center import Faults
+from tests.federation.world import play
 
 KINDS = {
     "none": Faults(),

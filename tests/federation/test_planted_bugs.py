@@ -26,8 +26,9 @@ from gkc_engine.federation.peers import Peer, Refused
 from gkc_engine.federation.settings import OverflowRule
 from gkc_engine.federation.standing import Waiter
 from gkc_engine.ids import ContactId, Instant, Micros, OfferId, QueueId, abroad, is_abroad, seconds
+from tests.federation.center import Faults
 from tests.federation.test_histories import ALL
-from tests.federation.world import Faults, play
+from tests.federation.world import play
 
 Patch = pytest.MonkeyPatch
 

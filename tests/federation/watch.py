@@ -20,7 +20,8 @@ from gkc_engine.federation.protocol import EVERYBODY, Send
 from gkc_engine.ids import SECOND, AgentId, ContactId, is_abroad
 
 if TYPE_CHECKING:
-    from tests.federation.world import Center, City, Trunk
+    from tests.federation.center import Center, Trunk
+    from tests.federation.world import City
 
 FRESH: Final = 3 * SECOND
 LEFT_ALONE: Final = 30 * SECOND

@@ -25,8 +25,8 @@ from gkc_engine.shipping.batches import Header, Numbered, Pieces, messages, open
 from gkc_engine.shipping.city_store import CityStore, Taken
 from gkc_engine.shipping.outbox import Outbox
 from gkc_engine.shipping.position import Position
-from tests.federation import world
-from tests.federation.world import Faults, play
+from tests.federation.center import Center, Faults
+from tests.federation.world import play
 
 NAMES = ("centr", "sever", "yug")
 TWO = NAMES[:2]
@@ -40,16 +40,16 @@ Past = dict[str, list[Step]]
 def histories(seed: int, faults: Faults | None = None) -> dict[str, list[Step]]:
     """Return what the three centers of a simulated city recorded, overflow and all."""
     found: defaultdict[str, list[Step]] = defaultdict(list)
-    whole = world.Center._step
+    whole = Center._step
 
-    def step(center: world.Center, event: ev.Event) -> list[cmd.Command]:
+    def step(center: Center, event: ev.Event) -> list[cmd.Command]:
         commands = whole(center, event)
         _, now = center.ledger[-1]
         made = Step(now=now, event=event, source="core", source_key=None, commands=commands)
         found[center.name].append(made)
         return commands
 
-    with mock.patch.object(world.Center, "_step", step):
+    with mock.patch.object(Center, "_step", step):
         city = play(seed, faults or Faults())
     assert city.sent, "nobody was sent on: it is no test"
     return dict(found)
