@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
+from nats.aio.msg import Msg
 
+from gkc_engine.acd import events as ev
+from gkc_engine.federation.settings import LinkSettings
 from gkc_engine.recorder import schema
+from gkc_engine.recorder.codec import Message, encode, kind_of
 from gkc_engine.recorder.ledger import batch_of
+from gkc_engine.recorder.rows import Row
 from gkc_engine.recorder.store import LedgerError, LedgerStore
 from gkc_engine.shipping import city_store
-from gkc_engine.shipping.batches import BadMessageError, Header, Numbered, opened, rows_of
+from gkc_engine.shipping.batches import (
+    BadMessageError,
+    Header,
+    Numbered,
+    messages,
+    opened,
+    rows_of,
+)
 from gkc_engine.shipping.city_store import CityStore, DoubleError, Taken
+from gkc_engine.shipping.feed import Feed
 from gkc_engine.shipping.position import Position, Verdict
 from tests.recorder.support import History
-from tests.shipping.world import batches, expected_rows, numbered, position, rows_in
+from tests.shipping.world import (
+    batches,
+    deliver,
+    expected_rows,
+    numbered,
+    position,
+    records,
+    rows_in,
+)
 
 CENTERS = ("sever", "yug")
 SIZE = 4
@@ -247,3 +270,87 @@ def test_a_kind_that_a_newer_engine_has_is_kept_if_its_numbers_can_be(
     else:
         with pytest.raises(BadMessageError, match="more than 64 bits"):
             city.take(header, [(seq, newer)], now=NOW, stream_seq=1)
+
+
+def as_of(center: str, seq: int, message: Message) -> Numbered:
+    """Return a row in which a center says something."""
+    row = Row(
+        event_id=f"said-{seq}",
+        ts_us=1_900_000_000_000_000 + seq,
+        center=center,
+        kind=kind_of(message),
+        contact_id=None,
+        agent_id=None,
+        queue=None,
+        offer_id=None,
+        config_version="v",
+        source="core",
+        source_key=None,
+        role="out",
+        schema_version=1,
+        data=encode(message),
+    )
+    return seq, row
+
+
+def of_yug(city: CityStore) -> list[dict[str, Any]]:
+    """Return the contacts of yug in the city's tables."""
+    return [one for one in records(city.store, schema.contact) if one["center_entry"] == "yug"]
+
+
+def test_what_a_center_says_of_anothers_contact_changes_nothing(
+    city: CityStore, ledgers: dict[str, list[Numbered]]
+) -> None:
+    for rows in ledgers.values():
+        take_all(city, rows)
+    city.settle()
+    (before,) = of_yug(city)
+    known = position(city, "sever")
+    said = as_of(
+        "sever", known.seq + 1, ev.LanguageChosen(contact_id=before["contact_id"], language="xx")
+    )
+    ((_, data),) = messages(
+        [said], ledger=str(known.ledger), after=known.seq, after_id=known.event_id, told=0
+    )
+    assert deliver(city, data).rows == 1
+    city.settle()
+    assert of_yug(city) == [before]
+
+
+async def test_a_center_sends_its_own_rows_alone(
+    city: CityStore, ledgers: dict[str, list[Numbered]]
+) -> None:
+    """By its own way it could name another in the header, too."""
+
+    class Here:
+        store = city
+
+        def now(self) -> int:
+            return NOW
+
+        async def do(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever it does
+            return work()
+
+    sever = Feed("sever", LinkSettings(urls=("nats://127.0.0.1:1",)), Here())
+    where = SimpleNamespace(sequence=SimpleNamespace(stream=1))
+    stolen, own = (
+        cast(Msg, SimpleNamespace(data=batches(ledgers[name], SIZE)[0][1], metadata=where))
+        for name in ("yug", "sever")
+    )
+    with pytest.raises(BadMessageError, match="it is of 'yug', not 'sever'"):
+        await sever._stored(stolen)
+    assert position(city, "yug") == Position()
+    _, taken = await sever._stored(own)
+    assert taken == Taken(Verdict.TAKE, SIZE)
+
+
+def test_what_two_centers_say_by_one_key_are_two_facts(
+    city: CityStore, ledgers: dict[str, list[Numbered]]
+) -> None:
+    for name, rows in ledgers.items():
+        header, body = opened(batches(rows, SIZE)[0][1])
+        said = [(seq, row._replace(source_key=f"k{seq}")) for seq, row in rows_of(header, body)]
+        assert city.take(header, said, now=NOW, stream_seq=1).rows == SIZE
+        assert [row.source_key for row in rows_in(city, name)] == [
+            f"{name}:k{seq}" for seq, _ in said
+        ]
