@@ -67,7 +67,7 @@ class Home:
             check=False,
             text=True,
         )
-        assert done.returncode == 0, (arguments, done.returncode, done.stderr)
+        assert done.returncode == 0, (arguments, done.returncode, done.stderr, done.stdout[-4000:])
         return done.stdout
 
     def gkc(self, *arguments: str) -> list[dict[str, Any]]:
