@@ -321,6 +321,43 @@ async def test_a_transfer_while_nobody_was_there_has_both_talks(
         assert [c.transfer_kind for c in mine if c.transfer_kind] == [how]
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.parametrize("known", ["talk", "ring", "nothing"])
+async def test_who_was_sent_to_a_queue_meanwhile_and_came_to_the_same_operator_talked_twice(
+    tmp_path: Path, known: str, goes_on: bool
+) -> None:
+    async with world(cel=cel(tmp_path), agents=["anna"]) as here:
+        await here.resync()
+        if known == "talk":
+            await talking(here)
+        elif known == "ring":
+            await here.waiting(1, 1)
+        lines = [STARTED.format(t=stamp(1), leg=leg(1))] * (known == "nothing")
+        lines += phone_at(2, "101", 2, 3, 9) + phone_at(3, "101", 9.25, 12, 15)[: 3 - goes_on]
+        lines += [citizen_hung_up(1, 15)] * (not goes_on)
+        cel(tmp_path, *lines)
+        if goes_on:
+            held = {"app": "Queue", "ApplicationData": "gkc-passport", "bridge": "b"}
+            here.ami.channels(citizen_row(1, **held), phone_row(3, "101", 1, bridge="b"))
+        await here.restart(14 if goes_on else 20, *[1] * (known != "nothing"))
+        if goes_on:
+            here.clock.moment = at(15)
+            ends = tr.LegEnded(
+                leg=leg(1), channel="x", endpoint=None, cause=16, cause_text="", at=at(15)
+            )
+            here.channel.facts.handle(ends)
+            await here.engine.drain()
+        (name,) = here.ended()
+        closed = [c for c in here.commands() if isinstance(c, SegmentClosed)]
+        mine = [c for c in closed if c.contact_id == name and c.kind in ("talk", "fallback")]
+        assert [(c.kind, c.started, c.ended, c.agent_id) for c in mine[-3:]] == [
+            ("talk", at(3), at(9), "anna"),
+            ("fallback", at(9), at(12), None),
+            ("talk", at(12), at(15), "anna"),
+        ]
+        assert mine[-1].channel_uniqueid == leg(3)
+
+
 @pytest.mark.parametrize("known", [True, False])
 async def test_who_was_sent_back_to_a_queue_meanwhile_waits_since_his_operator_left(
     tmp_path: Path, known: bool

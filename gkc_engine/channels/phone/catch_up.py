@@ -19,7 +19,7 @@ from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.cel import CITIZENS_CONTEXTS, History, PastLeg
 from gkc_engine.channels.phone.live import Leg, Live, born
-from gkc_engine.channels.phone.past_talks import Talk, moved
+from gkc_engine.channels.phone.past_talks import Talk, apart, moved
 from gkc_engine.channels.phone.spell import NEW_US, Spell
 from gkc_engine.channels.phone.strangers import register
 from gkc_engine.channels.phone.talks import Talks
@@ -243,7 +243,7 @@ class CatchUp:
     def _and_then(self, call: Call, talks: Sequence[Talk]) -> None:
         """Tell who was given the citizen by whom, once the first of these talks is told."""
         for one, other in pairwise(talks):
-            if one.agent_id != other.agent_id:
+            if one.agent_id != other.agent_id or apart(one, other):
                 self._handed_on(call, one.agent_id, other)
         last = talks[-1]
         if last.ended is None:

@@ -59,6 +59,11 @@ def before(past: History, citizen: str, last: Talk, agent_of: AgentOf) -> list[P
     )
 
 
+def apart(one: Talk, other: Talk) -> bool:
+    """Whether a talk was over when the next began: of one operator, sent to a queue by him, too."""
+    return one.ended is not None and other.answered is not None and one.ended <= other.answered
+
+
 def moved(past: History, from_legs: Sequence[PastLeg], talk: Talk) -> Moved:
     """Return how ``talk`` became the citizen's after ``from_legs``, the legs of who had him.
 
