@@ -226,6 +226,31 @@ async def test_restarted_while_she_asks(stage: Stage) -> None:
     assert talks(story) == ["anna", "boris"]
 
 
+@pytest.mark.parametrize("answers_first", [True, False])
+async def test_asked_without_an_engine_and_handed_over_with_one(
+    stage: Stage, answers_first: bool
+) -> None:
+    leg, mine = await talk(stage)
+    async with engine_dead(stage):
+        await mine.press("*2")
+        await asked_for_a_number(mine)
+        await mine.press("102")
+        his = await stage.phone(102).next_call()
+        his.ring()
+        if answers_first:
+            await his.answer()
+            await hears_each_other(mine, his)
+    await stage.city.in_state("talk", 1)
+    if not answers_first:
+        await his.answer()
+        await hears_each_other(mine, his)
+    await mine.bye()
+    await hears_each_other(leg, his)
+    await has_him(stage, "boris")
+    story = await end(stage, leg)
+    assert talks(story) == ["anna", "boris"]
+
+
 async def test_the_colleague_declines_without_an_engine(stage: Stage) -> None:
     leg, mine = await talk(stage)
     his = await boris_rings(stage, mine)

@@ -202,8 +202,9 @@ async def test_who_talks_with_him_through_both_halves_is_found(tmp_path: Path) -
         assert (moved.leg, moved.attended) == (leg(3), True)
 
 
+@pytest.mark.parametrize("named", [True, False])
 async def test_a_colleague_who_was_asked_while_we_were_away_is_no_outside_party(
-    tmp_path: Path,
+    tmp_path: Path, named: bool
 ) -> None:
     async with world(cel=cel(tmp_path), agents=["anna", "boris"]) as here:
         await talking(here)
@@ -224,8 +225,8 @@ async def test_a_colleague_who_was_asked_while_we_were_away_is_no_outside_party(
                 first=leg(2),
                 second=leg(2),
                 transferee=leg(1),
-                target=leg(4),
-                target_endpoint="Local/102@gkc-transfer",
+                target=leg(4) if named else "",
+                target_endpoint="Local/102@gkc-transfer" if named else None,
                 at=at(8),
             )
         )

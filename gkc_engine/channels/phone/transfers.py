@@ -161,8 +161,8 @@ class Transfers:
         if call is None or call.answered_by is None:
             return
         consult = self._consult_of(fact, call.answered_by)
-        if consult is None and (fact.target_endpoint or "").startswith(LOCAL):
-            # By *2, while no engine was there: whom that rang, Asterisk's lists tell.
+        if consult is None and fact.by_code:
+            # Asked while no engine was there: whom that rang, Asterisk's lists tell.
             channel.spawn(channel.ask_anew())
             return
         if consult is None:

@@ -136,6 +136,11 @@ class AttendedTransferred:
     three: bool = False
     """All three talk now; nobody has left."""
 
+    @property
+    def by_code(self) -> bool:
+        """Whether by ``*2``: on one line of his. Asterisk does not always name the target then."""
+        return self.first == self.second
+
 
 @dataclass(slots=True, kw_only=True)
 class FallbackJoined:
