@@ -44,8 +44,9 @@ async def connect(client: Client, options: dict[str, Any]) -> None:
 
 def abort(client: Client) -> None:
     """Let go of the socket at once: a client that closes waits for a server that may be frozen."""
-    tasks = (client._reading_task, client._ping_interval_task, client._flusher_task)
-    for task in tasks:
+    listening = [sub._wait_for_msgs_task for sub in client._subs.values()]
+    own = (client._reading_task, client._ping_interval_task, client._flusher_task)
+    for task in (*own, *listening):
         if task is not None:
             task.cancel()
     writer = getattr(client._transport, "_io_writer", None)
