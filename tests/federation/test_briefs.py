@@ -17,6 +17,7 @@ from gkc_engine.federation.peers import State
 from gkc_engine.federation.protocol import Federation, Send, Submit
 from gkc_engine.federation.settings import FederationSettings, OverflowRule
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId
+from tests.fakes.ended import contact_ended
 from tests.federation.test_rivals import NOW, QUEUE, Alone
 
 ONE = ContactId("c1")
@@ -89,26 +90,7 @@ def test_the_last_stages_go_along_and_no_more_than_a_message_takes() -> None:
 
 def test_of_who_is_gone_nothing_is_kept() -> None:
     briefs = Briefs()
-    ended = cmd.ContactEnded(
-        contact_id=ONE,
-        disposition=cmd.Disposition.ANSWERED,
-        medium=Medium.VOICE,
-        started=NOW,
-        ended=NOW,
-        party=ev.Party.CITIZEN,
-        reason="",
-        via="engine",
-        queue=None,
-        first_queued=None,
-        answered=None,
-        agent_id=None,
-        menu_us=Micros(0),
-        wait_us=Micros(0),
-        ring_us=Micros(0),
-        talk_us=Micros(0),
-        hold_us=Micros(0),
-        offers=0,
-    )
+    ended = contact_ended(ONE, NOW, disposition=cmd.Disposition.ANSWERED)
     briefs.follow([*history(), ended])
     assert briefs.of(ONE) is None
 

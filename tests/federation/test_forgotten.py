@@ -30,6 +30,7 @@ from gkc_engine.federation.protocol import Federation, Send
 from gkc_engine.federation.settings import FederationSettings, LinkSettings
 from gkc_engine.federation.standing import Standing
 from gkc_engine.ids import AgentId, ContactId, Instant, Micros, OfferId, QueueId, seconds
+from tests.fakes.ended import contact_ended
 from tests.federation.centers import TAX, rule
 
 NOW = Instant(1_000_000_000)
@@ -79,26 +80,7 @@ def served(contact: str) -> cmd.Command:
 
 def ended(contact: str) -> cmd.Command:
     """Say that it is over."""
-    return cmd.ContactEnded(
-        contact_id=ContactId(contact),
-        disposition=cmd.Disposition.ABANDONED,
-        medium=Medium.VOICE,
-        started=NOW,
-        ended=NOW,
-        party=ev.Party.CITIZEN,
-        reason="",
-        via="engine",
-        queue=TAX,
-        first_queued=NOW,
-        answered=None,
-        agent_id=None,
-        menu_us=Micros(0),
-        wait_us=Micros(0),
-        ring_us=Micros(0),
-        talk_us=Micros(0),
-        hold_us=Micros(0),
-        offers=0,
-    )
+    return contact_ended(ContactId(contact), NOW, queue=TAX, first_queued=NOW)
 
 
 class Sever:

@@ -12,10 +12,10 @@ import pytest
 
 from gkc_engine.acd import commands as cm
 from gkc_engine.acd import events as ev
-from gkc_engine.acd.settings import Medium, OutboundSettings
+from gkc_engine.acd.settings import OutboundSettings
 from gkc_engine.control.story import story
 from gkc_engine.engine import Step
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, seconds
+from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, seconds
 from gkc_engine.recorder import schema
 from gkc_engine.recorder.queries import list_contacts
 from gkc_engine.recorder.queue_log import QueueLog
@@ -23,6 +23,7 @@ from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.simulation.past import calls_out
 from gkc_engine.statistics import drill, operators
 from gkc_engine.statistics.rollups import Period
+from tests.fakes.ended import contact_ended
 from tests.recorder.support import START
 from tests.recorder.test_records_columns import ANNA, BEN, LAW, ONE, Play, city, span_s
 
@@ -216,26 +217,7 @@ def test_the_story_of_a_call_out_and_of_a_consultation(play: Play) -> None:
 def test_a_rerun_knows_of_the_time_that_calls_out_take() -> None:
     said: list[cm.Command] = [
         cm.DialOut(contact_id=OUT, agent_id=ANNA),
-        cm.ContactEnded(
-            contact_id=OUT,
-            disposition=cm.Disposition.BUSY,
-            medium=Medium.VOICE,
-            started=START,
-            ended=START,
-            party=ev.Party.CITIZEN,
-            reason="",
-            via="engine",
-            queue=None,
-            first_queued=None,
-            answered=None,
-            agent_id=ANNA,
-            menu_us=Micros(0),
-            wait_us=Micros(0),
-            ring_us=Micros(0),
-            talk_us=Micros(0),
-            hold_us=Micros(0),
-            offers=0,
-        ),
+        contact_ended(OUT, START, disposition=cm.Disposition.BUSY, agent_id=ANNA),
     ]
     assert list(calls_out(said)) == [
         ev.AgentCallStarted(agent_id=ANNA, call_id=OUT, kind="outbound"),

@@ -18,6 +18,7 @@ from gkc_engine.recorder.codec import Message, encode, kind_of
 from gkc_engine.shipping import bounds
 from gkc_engine.shipping.batches import BadMessageError, Numbered, messages, rows_of
 from gkc_engine.shipping.city_store import CityStore
+from tests.fakes.ended import contact_ended
 from tests.recorder.places import Place
 from tests.shipping.world import (
     anew,
@@ -53,26 +54,7 @@ def city(place: Place, ledgers: dict[str, list[Numbered]]) -> Iterator[CityStore
 
 
 STARTED = ev.ContactStarted(contact_id=X, medium=Medium.VOICE, number="n", entry="e")
-ENDED = cm.ContactEnded(
-    contact_id=X,
-    medium=Medium.VOICE,
-    disposition=cm.Disposition.ANSWERED,
-    started=NOW,
-    ended=NOW,
-    party=ev.Party.CITIZEN,
-    reason="",
-    via="",
-    queue=None,
-    first_queued=None,
-    answered=None,
-    agent_id=None,
-    menu_us=Micros(0),
-    wait_us=Micros(0),
-    ring_us=Micros(0),
-    talk_us=Micros(0),
-    hold_us=Micros(0),
-    offers=0,
-)
+ENDED = contact_ended(X, NOW, disposition=cm.Disposition.ANSWERED, via="")
 OFFERED = cm.OfferContact(
     offer_id=OfferId(1),
     contact_id=X,
