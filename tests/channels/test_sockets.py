@@ -22,7 +22,7 @@ from gkc_engine.channels.phone.serve import CAUSE_MEDIA_LOST
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import AgentId, ContactId, QueueId
 from gkc_engine.ivr.fastagi import AgiSession
-from tests.channels.test_catch_up import phone_at
+from tests.channels.test_past_talks import phone_at
 from tests.channels.test_resync import cel, talking
 from tests.channels.world import World, at, leg, world
 
