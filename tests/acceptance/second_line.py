@@ -24,12 +24,13 @@ from gkc_engine.control.day import DayCounters
 from gkc_engine.federation.link import Link
 from gkc_engine.federation.settings import CenterEntry, LinkSettings, Part
 from gkc_engine.ids import SECOND, AgentId, ContactId
+from gkc_engine.numbers import SECOND_LINE_CODE
 from gkc_engine.pbx.install import Install
 from tests.acceptance.centers import Center
 from tests.acceptance.harness import CONFIG, until
 from tests.acceptance.phone import Leg
 from tests.acceptance.stage import PASSPORT
-from tests.acceptance.transfer_cases import hears_each_other
+from tests.acceptance.transfer_cases import asked_for_a_number, hears_each_other
 from tests.federation.centers import buses
 
 EXPERTS = "+74951112266"
@@ -280,3 +281,18 @@ async def asks(two: Two, number: str = EXPERTS) -> tuple[ContactId, Leg, Leg, Le
     await two.donor.agent_is("dina", "talk")
     await two.home.outcome(two.home.said(cmd.ConsultQueued)[-1].contact_id)  # on record
     return contact_id, leg, mine, second, hers
+
+
+async def put_through_by_code(two: Two) -> tuple[ContactId, Leg, Leg]:
+    """Let anna ask by ``*2``, then ``*49``, and hang up; the citizen talks with the specialist."""
+    contact_id, leg, mine = await two.talk()
+    await mine.press("*2")
+    await asked_for_a_number(mine)
+    await mine.press(SECOND_LINE_CODE)
+    hers = await two.rings(two.donor, "105")
+    await hers.answer()
+    await hears_each_other(mine, hers)
+    await two.home.outcome(two.home.said(cmd.ConsultQueued)[-1].contact_id)
+    await mine.bye()
+    await hears_each_other(leg, hers)
+    return contact_id, leg, hers

@@ -13,8 +13,16 @@ from gkc_engine.ids import ContactId
 from gkc_engine.numbers import HAND_BACK_CODE, SECOND_LINE_CODE
 from tests.acceptance.centers import Center
 from tests.acceptance.harness import until
-from tests.acceptance.second_line import EXPERTS, Two, asks, is_over, talks, tile
-from tests.acceptance.transfer_cases import asked_for_a_number, hears_each_other
+from tests.acceptance.second_line import (
+    EXPERTS,
+    Two,
+    asks,
+    is_over,
+    put_through_by_code,
+    talks,
+    tile,
+)
+from tests.acceptance.transfer_cases import hears_each_other
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 
@@ -94,16 +102,7 @@ async def test_the_citizen_is_put_through_to_whom_she_asked(two: Two) -> None:
 async def test_asked_and_put_through_by_code(two: Two) -> None:
     """``*2``, then ``*49``; she hangs up, and the citizen talks with whom she asked."""
     await two.experts("dina")
-    contact_id, leg, mine = await two.talk()
-    await mine.press("*2")
-    await asked_for_a_number(mine)
-    await mine.press(SECOND_LINE_CODE)
-    hers = await two.rings(two.donor, "105")
-    await hers.answer()
-    await hears_each_other(mine, hers)
-    await two.home.outcome(two.home.said(cmd.ConsultQueued)[-1].contact_id)
-    await mine.bye()
-    await hears_each_other(leg, hers)
+    contact_id, leg, hers = await put_through_by_code(two)
     view = await two.home.contact_is(contact_id, "talk")
     assert (view.agent_id, view.queue) == ("centr:dina", "experts")
     await hers.bye()

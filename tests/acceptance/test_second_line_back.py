@@ -9,15 +9,23 @@ import asyncio
 
 import pytest
 
-from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition
 from gkc_engine.ids import SECOND, AgentId, ContactId
-from gkc_engine.numbers import HAND_BACK_CODE, SECOND_LINE_CODE
+from gkc_engine.numbers import HAND_BACK_CODE
 from tests.acceptance.harness import until
 from tests.acceptance.phone import Leg
-from tests.acceptance.second_line import EXPERTS, Two, asks, handed_on, is_over, talks, tile
-from tests.acceptance.transfer_cases import asked_for_a_number, hears_each_other, hears_music
+from tests.acceptance.second_line import (
+    EXPERTS,
+    Two,
+    asks,
+    handed_on,
+    is_over,
+    put_through_by_code,
+    talks,
+    tile,
+)
+from tests.acceptance.transfer_cases import hears_each_other, hears_music
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
 
@@ -45,25 +53,11 @@ async def _while_it_rang(two: Two) -> Handed:
     return contact_id, leg, hers
 
 
-async def _by_code(two: Two) -> Handed:
-    contact_id, leg, mine = await two.talk()
-    await mine.press("*2")
-    await asked_for_a_number(mine)
-    await mine.press(SECOND_LINE_CODE)
-    hers = await two.rings(two.donor, "105")
-    await hers.answer()
-    await hears_each_other(mine, hers)
-    await two.home.outcome(two.home.said(cmd.ConsultQueued)[-1].contact_id)
-    await mine.bye()
-    await hears_each_other(leg, hers)
-    return contact_id, leg, hers
-
-
 _WAYS = {
     "blind": handed_on,
     "asked first": _asked_first,
     "while it rang": _while_it_rang,
-    "by *2": _by_code,
+    "by *2": put_through_by_code,
 }
 
 
