@@ -261,11 +261,12 @@ def report_result(result: Account, options: DemoOptions, *, json: bool) -> int:
         print(json_module.dumps(row, ensure_ascii=False))
     else:
         for name, value in row.items():
-            if name != "by_disposition":
-                print(f"{name:22} {'-' if value is None else value}")
-        for name, value in row["by_disposition"].items():
-            if value:
-                print(f"  {name:20} {value}")
+            counts = value if isinstance(value, dict) else {}
+            whole = sum(counts.values()) if isinstance(value, dict) else value
+            print(f"{name:23} {'-' if whole is None else whole}")
+            for kind, count in counts.items():
+                if count:
+                    print(f"  {kind:21} {count}")
     others = [f"{one} ({whose})" for one, whose in result.whose.items()]
     for what, ids in (
         ("lost", result.lost),
