@@ -79,7 +79,7 @@ RU: Final = Words(
     decimal=",",
     never="нет",
     bus="Нет связи с шиной, переток остановлен, звонки принимаются как обычно: {problem}",
-    alone="Лист шины отвечает, но никого не слышно: похоже, у него нет связи с хабом",
+    alone="Лист шины отвечает, но никого не слышно: либо у него нет связи с хабом, либо молчат все",
     failed="Ошибок программы в обмене с центрами: {n}; они в журнале, federation_failed; "
     "звонки принимаются как обычно",
     denied="{center} отказал нам: {reasons}",
@@ -149,7 +149,7 @@ EN: Final = Words(
     decimal=".",
     never="none",
     bus="No link to the bus: nobody is sent elsewhere, calls are taken as ever: {problem}",
-    alone="The leaf node answers, and nobody is heard: it has no link to the hub, it seems",
+    alone="The leaf node answers, and nobody is heard: it has no link to the hub, or all are gone",
     failed="Mistakes of the program between centers: {n}; see federation_failed in the log; calls "
     "are taken as ever",
     denied="{center} has denied us: {reasons}",

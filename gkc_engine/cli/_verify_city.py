@@ -42,8 +42,8 @@ def verify_city(day: str | None, config: Path | None, *, json: bool) -> None:
         print_json([_row(one, named) for one in outcomes])
     else:
         _print(outcomes, named)
-    bad = sum(1 for one in outcomes if one.differences or one.here is None or one.problem)
-    raise typer.Exit(DIFFERS if bad else 0)
+    bad = any(not one.left and (one.here is None or one.problem) for one in outcomes)
+    raise typer.Exit(DIFFERS if bad or any(one.differences for one in outcomes) else 0)
 
 
 def _day(at: Found, day: str | None) -> tuple[Any, Any]:
@@ -73,6 +73,7 @@ def _row(one: Outcome, day: str) -> dict[str, Any]:
             for name, (theirs, ours) in one.differences.items()
         },
         "answered": one.here is not None,
+        "left": one.left,
         "problem": one.problem or one.feed.problem,
         "counts": one.city.lines(),
         "center_counts": None if one.here is None else one.here.lines(),
@@ -100,11 +101,14 @@ def _print(outcomes: list[Outcome], day: str) -> None:
         counts = one.city
         late = _behind_s(one)
         behind = f"{one.behind} rows behind" + ("" if late is None else f" ({late:.0f} s)")
+        stands = behind if one.behind else "left" if one.left else "up to date"
         print(
             f"{one.center}: {counts.rows} rows, {sum(counts.begun.values())} begun, "
-            f"{sum(counts.ended.values())} ended; {behind if one.behind else 'up to date'}"
+            f"{sum(counts.ended.values())} ended; {stands}"
         )
-        if one.here is None:
+        if one.left:
+            print(f"  {one.problem}; its records are here until {until}")
+        elif one.here is None:
             print(f"  does not answer ({one.problem}); its records are here until {until}")
         elif one.problem:
             print(f"  {one.problem}")
@@ -113,7 +117,7 @@ def _print(outcomes: list[Outcome], day: str) -> None:
         for name, (theirs, ours) in one.differences.items():
             found += 1
             print(f"  {name}: {theirs} at the center, {ours} in the city")
-    silent = sum(1 for one in outcomes if one.here is None)
+    silent = sum(1 for one in outcomes if one.here is None and not one.left)
     if silent:
         progress(f"{silent} of {len(outcomes)} centers did not answer")
     print("1 difference" if found == 1 else f"{found} differences")

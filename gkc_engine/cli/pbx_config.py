@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gkc_engine.cli._console import print_json
+
+if TYPE_CHECKING:
+    from gkc_engine.config.models import Config
+    from gkc_engine.pbx.model import PbxPlan
 
 NO_EMERGENCY: Final = (
     "warning: pbx.emergency_context is not set, so operators' phones REFUSE 112 and 101-104;"
@@ -33,7 +37,7 @@ def config(
     from gkc_engine.pbx.from_config import plan_from_config
     from gkc_engine.pbx.render import (
         GENERAL_LINES,
-        QUIET_LINE,
+        MAPPINGS,
         RELOAD_LINES,
         include_lines,
         name_line,
@@ -53,11 +57,27 @@ def config(
                 "written": [str(path) for path in written],
                 "include": include_lines(),
                 "general": {name: list(lines) for name, lines in GENERAL_LINES.items()},
+                "mappings": list(MAPPINGS),
+                "folders": lists_folders(found),
                 "options": name_line(plan),
                 "reload": list(RELOAD_LINES),
             }
         )
         return
+    _print(found, plan, out, written)
+
+
+def _print(found: Config, plan: PbxPlan, out: Path, written: list[Path]) -> None:
+    """Say what the administrator has to do."""
+    from gkc_engine.pbx.render import (
+        GENERAL_LINES,
+        MAPPINGS,
+        QUIET_LINE,
+        RELOAD_LINES,
+        include_lines,
+        name_line,
+    )
+
     for path in written:
         print(f"written {path}")
     print("\nAdd once, as the last line of each:")
@@ -66,6 +86,14 @@ def config(
     print("\nThe engine needs these in [general]:")
     for name, lines in GENERAL_LINES.items():
         print(f"  {out / name}: {'; '.join(lines)}")
+    print(
+        "\nAbove our line these need a section that is no comment, else they are not read at all:"
+    )
+    for name in MAPPINGS:
+        print(f"  {out / name}: [mappings]")
+    if folders := lists_folders(found):
+        print("\nThese folders must be there, and Asterisk's own: it makes none for its lists.")
+        print(f"  mkdir -p {' '.join(folders)}")
     if named := name_line(plan):
         print("\nThe calls of several centers must not have one id; once, then a restart:")
         print(f"  {out / 'asterisk.conf'}, [options]: {named}")
@@ -77,3 +105,10 @@ def config(
     print("\nThen, and after every change:")
     for line in RELOAD_LINES:
         print(f"  {line}")
+
+
+def lists_folders(config: Config) -> list[str]:
+    """Return where the config says that Asterisk's lists of legs and of calls lie."""
+    named = (config.pbx.cel, config.pbx.cdr)
+    folders = [Path(one).parent for one in named if one is not None]
+    return list(dict.fromkeys(str(folder) for folder in folders if folder.is_absolute()))

@@ -18,6 +18,7 @@ from gkc_engine.config.federation_model import (
     is_center_name,
 )
 from gkc_engine.config.problems import Path, closest, shown
+from gkc_engine.config.schema import duration_text
 from gkc_engine.federation.messages import QUEUES_MAX
 from gkc_engine.federation.settings import CenterLevel, CenterStatus
 from gkc_engine.ids import QueueId
@@ -199,7 +200,25 @@ def _rules(findings: Findings, known: dict[str, Member]) -> None:
                 "a rule that never applies: rules before it have all its queues",
                 "one of queues that have no rule yet; the first that applies holds",
             )
+        _in_time(findings, (*path, "after"), rule, queues - ruled)
         ruled |= queues
+
+
+def _in_time(
+    findings: Findings, path: Path, rule: OverflowRuleModel, queues: frozenset[QueueId]
+) -> None:
+    for name in sorted(queues):
+        queue = findings.config.queues[name]
+        for key in ("maxwait", "maxwait_unstaffed"):
+            limit = getattr(queue, key)
+            if limit is not None and limit <= rule.after:
+                when = "" if key == "maxwait" else " while nobody is at work here"
+                findings.warn(
+                    path,
+                    f"{duration_text(rule.after)}, and queues.{name}.{key} is"
+                    f" {duration_text(limit)}: nobody of that queue is ever sent{when}",
+                    f"less than {duration_text(limit)}",
+                )
 
 
 def _rule_queues(findings: Findings, path: Path, rule: OverflowRuleModel) -> None:

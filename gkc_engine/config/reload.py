@@ -12,6 +12,7 @@ from gkc_engine.config.models import Config
 from gkc_engine.config.problems import dotted
 from gkc_engine.config.schema import duration_text
 from gkc_engine.config.values import MINUTES_A_DAY
+from gkc_engine.federation.settings import CenterStatus
 from gkc_engine.ids import Micros
 
 GUARDED: Final = ("queues", "operators")
@@ -37,12 +38,9 @@ START_ONLY: Final = (
 )
 """What is bound when the engine starts: sockets, files, and the names in the records."""
 
-_IN_PBX: Final = ("trunk", "status")
-"""Of a center: a planned one has no trunk."""
-
 NEXT_START: Final = " (from the next start on)"
 PBX_ANEW: Final = " (and gkc pbx config)"
-"""What stands in Asterisk's files too: they are to be written anew."""
+"""What stands in Asterisk's files too: to be written anew; a planned center has no trunk."""
 
 
 def diff(old: Config, new: Config) -> list[str]:
@@ -109,16 +107,20 @@ def _changes(path: tuple[str, ...], old: object, new: object) -> Iterator[str]:
         kind = type_at(path)
         yield (
             f"{dotted(shown)} {_value(old, kind, path[-1])}→{_value(new, kind, path[-1])}"
-            f"{_when(path)}"
+            f"{_when(path, old, new)}"
         )
 
 
-def _when(path: tuple[str, ...]) -> str:
+def _when(path: tuple[str, ...], old: object, new: object) -> str:
     """Return what a change of ``path`` waits for; nothing: the reload is enough."""
     if path == ("federation",) or any(path[: len(p)] == p for p in START_ONLY):
         return NEXT_START
-    of_a_center = path[:2] == ("federation", "centers")
-    if path == ("center", "status") or (of_a_center and (len(path) == 3 or path[3] in _IN_PBX)):
+    if path == ("center", "status"):
+        return PBX_ANEW if CenterStatus.PLANNED in (old, new) or None in (old, new) else ""
+    if path[:2] != ("federation", "centers"):
+        return ""
+    trunk = len(path) == 3 or path[3] == "trunk"
+    if trunk or (path[3] == "status" and CenterStatus.PLANNED in (old, new)):
         return PBX_ANEW
     return ""
 
@@ -151,7 +153,7 @@ def _fields(model: BaseModel) -> str:
     """Return the fields that were given, as a flow mapping."""
     fields = type(model).model_fields
     parts = [
-        f"{info.alias or name}: {_value(getattr(model, name), info.annotation, name)}"
+        f"{info.alias or name}: {_value(getattr(model, name), bare(info.annotation), name)}"
         for name, info in fields.items()
         if name in model.model_fields_set
     ]

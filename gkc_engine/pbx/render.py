@@ -251,6 +251,9 @@ GENERAL_LINES: Final = {
 }
 """What only ``[general]`` can say, and that is the administrator's."""
 
+MAPPINGS: Final = ("cel_custom.conf", "cdr_custom.conf")
+"""Our lines go into their section ``[mappings]``; Asterisk 22's samples have it as a comment."""
+
 
 def name_line(plan: PbxPlan) -> str | None:
     """Return the line for ``[options]`` of ``asterisk.conf``; ``None``: this center is alone.

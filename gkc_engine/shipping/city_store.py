@@ -58,6 +58,10 @@ class Feed:
     """Why nothing comes of it now, for people."""
 
 
+LEFT: Final = "not in collector.centers: it is not asked"
+"""What stands of a center that was taken out of the config; its records stay."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What became of a batch."""
@@ -78,7 +82,7 @@ class CityStore:
         self.store.along(self._along)
 
     def open(self, centers: Sequence[str], wait_s: float = 5.0) -> None:
-        """Open or create it, with a feed for each center.
+        """Open or create it, with a feed for each center; of others people are told ``LEFT``.
 
         Raises:
             LedgerError: Not now, or a center's own records lie there.
@@ -95,6 +99,11 @@ class CityStore:
                         raise LedgerError(f"more than {CENTERS_MAX} centers in one city's store")
                     found[center] = Feed(center=center, number=number)
                     connection.execute(schema.feed.insert(), _columns(found[center]))
+            for center, feed in found.items():
+                if (center not in centers) != (feed.problem == LEFT):
+                    problem = None if center in centers else LEFT
+                    found[center] = replace(feed, problem=problem)
+                    self._write(connection, found[center])
         self.feeds = found
         self.store.stand_ready()
 

@@ -17,7 +17,7 @@ from gkc_engine.errors import GkcError
 from gkc_engine.federation.connection import TROUBLES
 from gkc_engine.federation.settings import LinkSettings
 from gkc_engine.recorder.behind import projected_seq
-from gkc_engine.shipping.city_store import Feed, feeds
+from gkc_engine.shipping.city_store import LEFT, Feed, feeds
 from gkc_engine.shipping.counts import Counts, last_of, of_city
 from gkc_engine.shipping.feed import ask
 from gkc_engine.shipping.line import line, trouble
@@ -41,6 +41,8 @@ class Outcome:
     """What the center itself has; ``None``: it does not answer."""
     problem: str | None = None
     """Why it does not."""
+    left: bool = False
+    """It was taken out of ``collector.centers``: nobody asks it, and that is no fault."""
     last: int = 0
     """Number of the last row of its ledger."""
     last_us: int = 0
@@ -113,11 +115,11 @@ async def _of_city(engine: sa.Engine, since: int, until: int) -> list[_Side]:
 async def _compared(side: _Side, bus: LinkSettings | None, since: int, until: int) -> Outcome:
     center = side.feed.center
 
-    def without(problem: str) -> Outcome:
-        return Outcome(center=center, feed=side.feed, city=side.counts, problem=problem)
+    def without(problem: str, *, left: bool = False) -> Outcome:
+        return Outcome(center=center, feed=side.feed, city=side.counts, problem=problem, left=left)
 
     if bus is None:
-        return without("not in collector.centers: it is not asked")
+        return without(LEFT, left=True)
     question = AskCounts(since=since, until=until, event_id=side.last)
     try:
         async with asyncio.timeout(2 * ASK_S), line(bus, "gkc records verify", center) as to:

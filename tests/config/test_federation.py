@@ -269,6 +269,42 @@ def test_what_is_hardly_meant_is_told(old: str, new: str, warned: str, tmp_path:
     assert [str(w) for w in outcome.warnings if warned in str(w)] != []
 
 
+@pytest.mark.parametrize(
+    ("after", "limits", "said"),
+    [
+        ("44s", "maxwait_unstaffed: 45s\n    maxwait: 2m", None),
+        (
+            "45s",
+            "maxwait_unstaffed: 45s\n    maxwait: 2m",
+            (
+                "overflow[0].after: found 45s, and queues.passport.maxwait_unstaffed is 45s: nobody"
+                " of that queue is ever sent while nobody is at work here, expected less than 45s"
+            ),
+        ),
+        (
+            "2m",
+            "maxwait: 2m",
+            (
+                "overflow[0].after: found 2m, and queues.passport.maxwait is 2m: nobody of that"
+                " queue is ever sent, expected less than 2m"
+            ),
+        ),
+    ],
+)
+def test_a_rule_that_comes_too_late_for_a_queue_is_told(
+    after: str, limits: str, said: str | None, tmp_path: Path
+) -> None:
+    rule = f"overflow:\n  - {{queues: all, to: [parent], after: {after}}}\n"
+    later = "  - {queues: [passport], to: [siblings], levels: [district], after: 5m}\n"
+    folder = tiny_city(
+        tmp_path,
+        ("services:\n", f"{FEDERATION}{rule}{later}services:\n"),
+        ("    wrapuptime: 5s\n", f"    {limits}\n"),
+    )
+    warned = [w for w in inspect(folder).warnings if w.path.endswith(".after")]
+    assert [str(w).split(": ", 1)[1] for w in warned] == ([] if said is None else [said])
+
+
 def test_a_good_tree_has_no_warning_of_ours(tmp_path: Path) -> None:
     rules = RULES.replace("queues: all", "queues: [general]")
     warnings = inspect(city(tmp_path, FEDERATION + rules)).warnings
@@ -326,7 +362,15 @@ def test_a_parent_alone_is_told(tmp_path: Path) -> None:
             "10.3.0.2:5160",
             ["federation.centers.yug.trunk 10.3.0.1:5160→10.3.0.2:5160 (and gkc pbx config)"],
         ),
-        (", status: pilot", "", ["federation.centers.yug.status pilot→live (and gkc pbx config)"]),
+        (", status: pilot", "", ["federation.centers.yug.status pilot→live"]),
+        (
+            "parent: centr, status: planned",
+            "parent: centr, trunk: '10.4.0.1:5060', status: pilot",
+            [
+                "federation.centers.zapad.trunk none→10.4.0.1:5060 (and gkc pbx config)",
+                "federation.centers.zapad.status planned→pilot (and gkc pbx config)",
+            ],
+        ),
         (
             "    zapad: {level: okrug, parent: centr, status: planned}\n",
             "",
@@ -381,6 +425,12 @@ def test_a_planned_center_goes_live_with_asterisks_files(tmp_path: Path) -> None
     before = load_config(tiny_city(tmp_path / "a", ("name: tiny,", "name: tiny, status: planned,")))
     after = load_config(tiny_city(tmp_path / "b", ("name: tiny,", "name: tiny, status: live,")))
     assert diff(before, after) == ["center.status planned→live (and gkc pbx config)"]
+    (tmp_path / "c").mkdir()
+    pilot = load_config(tiny_city(tmp_path / "c", ("name: tiny,", "name: tiny, status: pilot,")))
+    assert diff(pilot, after) == ["center.status pilot→live"]
+    (tmp_path / "d").mkdir()
+    unsaid = load_config(tiny_city(tmp_path / "d"))  # Then its entry in federation.centers counts.
+    assert diff(unsaid, pilot) == ["center.status none→pilot (and gkc pbx config)"]
 
 
 def test_the_samples_example_is_asleep_and_right_once_awake(tmp_path: Path) -> None:

@@ -55,6 +55,11 @@ from tests.config.cities import SAMPLE, tiny_config
         ("  boris:", "  bob:", ["operator boris removed", "operator bob added"]),
         ("services:\n", "services:\n  zags: {title: ЗАГС}\n", ["service zags added"]),
         ("    title: Общая", "    title:   'Общая'   # as before", []),
+        (
+            "services:\n",
+            "policy: {queues: {passport: {servicelevel: 1m, sl_min: 0.8}}}\nservices:\n",
+            ["policy none→{queues: {passport: {servicelevel: 1m, sl_min: 0.8}}}"],
+        ),
     ],
 )
 def test_what_changes_is_said_in_words(old: str, new: str, said: list[str], tmp_path: Path) -> None:

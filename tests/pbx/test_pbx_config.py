@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 
 import pytest
 import typer
@@ -58,7 +59,22 @@ def test_the_command_says_what_the_administrator_has_to_do(
         assert f"#include {path}" in printed
     assert "channelvars = GKC_CONTACT,GKC_ENQ" in printed
     assert 'asterisk -rx "dialplan reload"' in printed
+    assert f"  {tmp_path}/cel_custom.conf: [mappings]\n" in printed
+    assert f"  {tmp_path}/cdr_custom.conf: [mappings]\n" in printed
+    assert "mkdir" not in printed, "the config names no lists"
     assert SECRET not in printed
+
+
+def test_the_folders_of_asterisks_lists_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GKC_AMI_SECRET", SECRET)
+    config = copytree(SAMPLE, tmp_path / "config", ignore=ignore_patterns("music"))
+    pbx = (config / "pbx.yaml").read_text("utf-8")
+    named = "pbx:\n  cel: /var/log/a/cel-custom/legs.csv\n  cdr: /var/log/a/cdr-custom/calls.csv"
+    (config / "pbx.yaml").write_text(pbx.replace("pbx:", named, 1), "utf-8")
+    printed = _run(tmp_path / "out", config)
+    assert "  mkdir -p /var/log/a/cel-custom /var/log/a/cdr-custom\n" in printed
 
 
 def test_one_of_several_centers_is_told_to_name_its_asterisk(

@@ -17,7 +17,7 @@ from gkc_engine.recorder.compare import differences
 from gkc_engine.recorder.ledger import Ledger
 from gkc_engine.recorder.store import LedgerError, LedgerStore
 from gkc_engine.shipping.batches import BadMessageError, Numbered, messages
-from gkc_engine.shipping.city_store import CityStore, DoubleError
+from gkc_engine.shipping.city_store import CityStore, DoubleError, feeds
 from gkc_engine.shipping.counts import last_of, of_center, of_city
 from gkc_engine.shipping.position import Verdict
 from gkc_engine.statistics import operators
@@ -252,6 +252,28 @@ def test_the_city_never_writes_into_a_centers_store(centers: dict[str, LedgerSto
     with pytest.raises(LedgerError, match="records of a center"):
         city.open(["sever"])
     city.close()
+
+
+def test_who_is_taken_out_of_the_config_is_told_to_have_left(city: CityStore, place: Place) -> None:
+    city.note("yug", problem="not reached: no way there")
+    city.note("centr", problem="another ledger")
+    rows = len(rows_in(city, "yug"))
+    city.close()
+
+    def told(centers: list[str]) -> dict[str, str | None]:
+        again = CityStore(place.url)
+        again.open(centers)
+        with again.store.transaction() as connection:
+            found = {feed.center: feed.problem for feed in feeds(connection)}
+        assert found == {feed.center: feed.problem for feed in again.feeds.values()}
+        assert len(rows_in(again, "yug")) == rows, "its records stay"
+        again.close()
+        return found
+
+    left = "not in collector.centers: it is not asked"
+    assert told(["centr", "sever"]) == {"centr": "another ledger", "sever": None, "yug": left}
+    assert told(["centr", "sever"])["yug"] == left
+    assert told(["centr", "sever", "yug"])["yug"] is None
 
 
 def test_a_row_with_the_id_of_anothers_is_not_taken(

@@ -22,6 +22,7 @@ import pytest
 from gkc_engine.demo.tree import Document, copy_tree
 from gkc_engine.engine import Step
 from gkc_engine.recorder.store import LedgerStore
+from gkc_engine.shipping.city_store import LEFT
 from tests.cli.test_run import CITY
 from tests.federation.centers import SECRET, Buses, buses, until
 from tests.ports import free_port
@@ -69,6 +70,16 @@ class Ground:
             "metrics": {"port": self.metrics},
             "centers": dict.fromkeys(NAMES, "env:SECRET_OF_ALL"),
         }
+
+    def leaves(self, center: str) -> None:
+        """Take a center out of what the collector collects."""
+
+        def edit(_: str, document: Document) -> None:
+            if "collector" in document:
+                del document["collector"]["centers"][center]
+
+        away = self.config.rename(self.config.with_name("before"))
+        copy_tree(away, self.config, edit)
 
     def argv(self) -> list[str]:
         argv = [sys.executable, "-m", "gkc_engine", "city", "collect"]
@@ -221,6 +232,29 @@ async def test_verify_names_what_is_wrong_and_who_is_silent(
             assert "yug: " in said.stdout
             assert "does not answer" in said.stdout
             assert "records are here until 1970-01-12" in said.stdout
+
+
+async def test_a_center_that_left_the_city_is_no_fault(
+    tmp_path: Path, stores: dict[str, LedgerStore]
+) -> None:
+    async with city_of(tmp_path) as (city, ground):
+        shippers = {name: shipper_of(city, store, name) for name, store in stores.items()}
+        async with running(shippers["centr"], shippers["sever"]):
+            async with running(shippers["yug"]):
+                with ground.collecting():
+                    await ground.caught_up(stores)
+            silent = await ground.gkc("records", "verify", "--city", "--day", DAY)
+            assert (silent.returncode, "1 of 3 centers" in silent.stderr) == (1, True)
+            ground.leaves("yug")
+            with ground.collecting():
+                await until(lambda: ground.log.read_text().count('"collecting"') == 2, BETWEEN_S)
+                shown = await ground.rows("city", "show")
+                assert [row["problem"] for row in shown if row["center"] == "yug"] == [LEFT]
+                said = await ground.gkc("records", "verify", "--city", "--day", DAY)
+            assert (said.returncode, said.stdout.splitlines()[-1]) == (0, "0 differences")
+            assert f"  {LEFT}; its records are here until 1970-01-12" in said.stdout
+            assert said.stdout.count("up to date") == 2
+            assert "did not answer" not in said.stderr
 
 
 async def test_reports_of_the_city_count_each_contact_once(

@@ -178,6 +178,7 @@ async def test_who_is_silent_and_who_is_not_asked(city: CityStore, centers: Answ
     found = await compared(city, "sever")
     assert found["centr"].here is None
     assert found["centr"].problem == "not in collector.centers: it is not asked"
+    assert (found["centr"].left, found["sever"].left) == (True, False)
 
 
 async def test_another_ledger_is_told(
@@ -308,6 +309,19 @@ def test_who_is_behind_or_was_refused_is_said_and_is_no_difference(
     ]
 
 
+def test_who_left_the_city_is_said_and_is_no_fault(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = outcome("sever", here=None, problem="not asked", left=True)
+    code, text = said(there, monkeypatch, [left])
+    assert code == 0
+    assert text.splitlines()[1:] == [
+        "sever: 9 rows, 3 begun, 2 ended; left",
+        "  not asked; its records are here until " + UNTIL,
+        "0 differences",
+    ]
+
+
 def test_the_same_for_machines(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = outcome("sever", differences={"rows": (9, 8)}, last=11, last_us=10**12 + 2_500_000)
     silent = outcome("yug", here=None, problem="no way there")
@@ -324,6 +338,7 @@ def test_the_same_for_machines(there: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "day": "1970-01-12",
         "differences": {"rows": {"center": 9, "city": 8}},
         "answered": True,
+        "left": False,
         "problem": None,
         "counts": counts,
         "center_counts": counts,
