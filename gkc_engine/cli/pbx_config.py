@@ -86,9 +86,7 @@ def _print(found: Config, plan: PbxPlan, out: Path, written: list[Path]) -> None
     print("\nThe engine needs these in [general]:")
     for name, lines in GENERAL_LINES.items():
         print(f"  {out / name}: {'; '.join(lines)}")
-    print(
-        "\nAbove our line these need a section that is no comment, else they are not read at all:"
-    )
+    print("\nAbove our line these need a section that is no comment, else nothing of them is read:")
     for name in MAPPINGS:
         print(f"  {out / name}: [mappings]")
     if folders := lists_folders(found):
