@@ -8,34 +8,29 @@ import gc
 import math
 import os
 import signal
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import structlog
 
-from gkc_engine import federating, plans
+from gkc_engine import federating, plans, telephony
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.alerting import Alerting
+from gkc_engine.auditing import Auditing
 from gkc_engine.backend import EngineBackend
 from gkc_engine.broadcasting import BroadcastVoice
-from gkc_engine.channels.phone.ami import AmiLink
-from gkc_engine.channels.phone.channel import PhoneChannel
-from gkc_engine.channels.phone.entry import EntryDesk
-from gkc_engine.channels.phone.menu_run import MenuRunner
 from gkc_engine.channels.phone.plan import KnownCall
-from gkc_engine.channels.phone.waiting import Announcements
 from gkc_engine.clock import SystemClock
 from gkc_engine.config.federation import shipper_settings, token_key
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.models import Config
-from gkc_engine.config.secrets import resolve_secret
 from gkc_engine.config.settings import applied
 from gkc_engine.config.store import leave_note, sqlite_path, store_name, store_url
-from gkc_engine.control.audit import as_text, logged
+from gkc_engine.control.audit import logged
 from gkc_engine.control.blocking import BlockingMethods
 from gkc_engine.control.centers import CenterMethods
 from gkc_engine.control.day import DayCounters
@@ -45,23 +40,21 @@ from gkc_engine.control.live import Row
 from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
 from gkc_engine.control.pictures import Shared
-from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, Json, socket_path
+from gkc_engine.control.protocol import RUN_DIRECTORY_VARIABLE, socket_path
 from gkc_engine.control.reactions import Reactions
 from gkc_engine.control.server import ControlServer
 from gkc_engine.delivery.service import Delivery
 from gkc_engine.destruction import Destruction, retention_of
-from gkc_engine.endings import end_tasks
 from gkc_engine.engine import Engine
-from gkc_engine.errors import ConfigError, GkcError
+from gkc_engine.errors import GkcError
 from gkc_engine.federation import briefs
 from gkc_engine.front_desk import FrontDesk
 from gkc_engine.gauges import Gauges, with_disk
 from gkc_engine.hours import Hours
 from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
-from gkc_engine.ivr.fastagi import AgiServer
 from gkc_engine.ivr.prompts import PromptStore
 from gkc_engine.metrics import Metrics, MetricsServer, in_loop, measure_loop_lag
-from gkc_engine.recorder import audit, queue_log_gap, schema
+from gkc_engine.recorder import queue_log_gap, schema
 from gkc_engine.recorder.citizens import Citizens
 from gkc_engine.recorder.high_water import HighWater
 from gkc_engine.recorder.journal import Journal
@@ -73,6 +66,7 @@ from gkc_engine.records import RecordReader
 from gkc_engine.recovered import recovered_core
 from gkc_engine.reloading import Reloader, Swap
 from gkc_engine.snapshots import Snapshots
+from gkc_engine.tasks import Tasks
 from gkc_engine.watchdog import beat_forever
 
 log = structlog.get_logger(__name__)
@@ -103,11 +97,9 @@ class App:
         self.config: Config = load_config(folder)
         self.clock = SystemClock()
         self.metrics = Metrics()
-        self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
+        self.tasks = Tasks(self._stop.set)
         self._rendering = asyncio.Lock()
-        self.failed: BaseException | None = None
-        """Our own mistake that ended this run; the watchdog starts the next."""
 
     async def run(self) -> None:
         """Start everything, run until asked to stop, take everything down in order.
@@ -186,9 +178,7 @@ class App:
         self.snapshots = Snapshots(self.engine, self.writer, len(self.recovery.tail))
         self.engine.observe(self.snapshots.count)
         numbers = Numbers(self.config.center.prefix, zone, self.recovery.last_numbers)
-        self.token_key = token_key(self.config, self.folder)
-        self.phone = self._phone(FrontDesk(numbers, self.citizens))
-        self.engine.attach(self.phone.perform)
+        self._telephony(FrontDesk(numbers, self.citizens))
         part = federating.part_of(self.config, self.folder)
         self.joined = federating.joined(part, self.engine, self.expected, self.day)
         self.phone.second_line.served_elsewhere = federating.served_elsewhere(
@@ -208,51 +198,23 @@ class App:
         )
         self.announcements.on_broadcast = lambda _queue: self.phone.calls.wake()
 
-    def _phone(self, desk: FrontDesk) -> PhoneChannel:
-        config, overrides = self.config, self.overrides
-        self.prompts = plans.prompt_store(config, self.folder, self.state_dir)
+    def _telephony(self, desk: FrontDesk) -> None:
+        self.place = telephony.Place(
+            folder=self.folder,
+            state=self.state_dir,
+            token_key=token_key(self.config, self.folder),
+            ami_port=self.overrides.ami_port,
+            agi_port=self.overrides.agi_port,
+        )
+        self.prompts = plans.prompt_store(self.config, self.folder, self.state_dir)
         sounds = plans.Sounds(self.prompts)
-        secret = resolve_secret(config.pbx.ami.secret, self.folder)
-        self.announcements = Announcements(
-            lambda: self.config,
-            self.engine,
-            sounds.phrase,
-            self.expected,
-            spoken=sounds.spoken,
+        self.announcements = telephony.announcements(
+            lambda: self.config, self.engine, sounds, self.expected
         )
-        self.engine.observe(self.announcements.observe)
-        menus = MenuRunner(lambda: self.config.ivr)
-        default = QueueId(next(iter(config.queues)))
-        return PhoneChannel(
-            self.engine,
-            plans.phone_plan(config, sounds.find, self._pin, self.state_dir, self.token_key),
-            desk,
-            lambda channel: AmiLink(
-                config.pbx.ami.host,
-                overrides.ami_port or config.pbx.ami.port,
-                config.pbx.ami.user,
-                secret,
-                on_event=channel.on_ami_event,
-                on_up=channel.on_ami_up,
-                on_down=channel.on_ami_down,
-                allow_broad=config.pbx.ami.allow_broad,
-            ),
-            lambda channel: AgiServer(
-                channel.sockets.serve,
-                config.pbx.fastagi.host,
-                overrides.agi_port or config.pbx.fastagi.port,
-            ),
-            EntryDesk(menus, self.announcements, default),
-            self.folder / config.pbx.cel if config.pbx.cel else None,
+        self.phone = telephony.phone_channel(
+            lambda: self.config, self.engine, desk, self.announcements, sounds, self.place
         )
-
-    def _pin(self, reference: str) -> str | None:
-        """Return an operator's PIN; without it he cannot log in from another's phone, no more."""
-        try:
-            return resolve_secret(reference, self.folder)
-        except ConfigError as error:
-            log.warning("pin_missing", reason=str(error))
-            return None
+        self.engine.attach(self.phone.perform)
 
     # --- running ---------------------------------------------------------------------------
 
@@ -261,14 +223,14 @@ class App:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._on_sighup)
-        self._spawn(self.engine.run())
-        stack.push_async_callback(self._cancel_tasks)
+        self.tasks.spawn(self.engine.run())
+        stack.push_async_callback(self._end_tasks)
         await self._first_events()
         sockets = Path(os.environ.get(RUN_DIRECTORY_VARIABLE) or self.state_dir / "run")
-        self.late_audit = audit.LateAudit(self.ledger)
-        stack.push_async_callback(self.late_audit.close)
+        auditing = Auditing(self.ledger, self.engine)
+        stack.push_async_callback(auditing.close)
         self.control = control = ControlServer(
-            socket_path(sockets), logged(self._audit), late=self._audit_late
+            socket_path(sockets), logged(auditing.now), late=auditing.late
         )
         Methods(self.backend, engine_version()).register(control)
         self._destroying(control, stack)
@@ -308,21 +270,21 @@ class App:
         await self.phone.start()
         stack.push_async_callback(self.phone.stop)
         if self.joined is not None:
-            self._spawn(self.joined.link.run())
+            self.tasks.spawn(self.joined.link.run())
             stack.push_async_callback(self.joined.link.leave)
         shipping = shipper_settings(self.config, self.folder)
         if shipping is not None:
             from gkc_engine.shipping.metrics import shipper_of  # Who ships nothing needs no NATS.
 
             url = store_url(self.store, self.folder)
-            self._spawn(shipper_of(url, shipping, self.metrics.registry).run())
+            self.tasks.spawn(shipper_of(url, shipping, self.metrics.registry).run())
         self.hours = Hours(self.config, self.engine.now, self.engine.submit)
-        self._spawn(self.alerting.run())
+        self.tasks.spawn(self.alerting.run())
         for work in (self._follow_hours(), self.snapshots.run(), beat_forever()):
-            self._spawn(work)
-        self._spawn(measure_loop_lag(self.metrics))
-        self._spawn(self._settle())
-        self._spawn(self._render(self.prompts))
+            self.tasks.spawn(work)
+        self.tasks.spawn(measure_loop_lag(self.metrics))
+        self.tasks.spawn(self._settle())
+        self.tasks.spawn(self._render(self.prompts))
 
     def _destroying(self, control: ControlServer, stack: contextlib.AsyncExitStack) -> None:
         url = store_url(self.store, self.folder)
@@ -337,7 +299,7 @@ class App:
         )
         DestroyingMethods(destruction, self.engine.now).register(control)
         BlockingMethods(self.citizens, self.ledger.call, self.engine.now).register(control)
-        self._spawn(destruction.follow(self.engine.now))
+        self.tasks.spawn(destruction.follow(self.engine.now))
 
     async def _first_events(self) -> None:
         """Tell the core what the world looks like at the start of this run."""
@@ -390,23 +352,11 @@ class App:
             await asyncio.sleep(RECALL_PAUSE_S)
         self.day.complete = True
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        task.add_done_callback(self._task_done)
-        self._tasks.append(task)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            # Ours: crash, be restarted by the watchdog, recover from the ledger.
-            log.critical("engine_failed", exc_info=task.exception())
-            self.failed = task.exception()
-            self._stop.set()
-
-    async def _cancel_tasks(self) -> None:
-        if self.failed is None:
+    async def _end_tasks(self) -> None:
+        if self.tasks.failed is None:
             with contextlib.suppress(TimeoutError):  # The next engine asks for the rest.
                 await asyncio.wait_for(self.engine.drain(), 2.0)
-        await end_tasks(self._tasks)
+        await self.tasks.end()
 
     async def _follow_hours(self) -> None:
         while True:
@@ -435,21 +385,11 @@ class App:
             "state": str(self.state_dir.resolve()),
         }
 
-    def _audit(
-        self, actor: str, action: str, subject: str, before: Json, after: Json
-    ) -> Awaitable[None]:
-        row = _audit_row(actor, action, subject, before, after)
-        return audit.insert(self.ledger, self.engine.now(), row)
-
-    def _audit_late(self, actor: str, action: str, subject: str, before: Json, after: Json) -> None:
-        row = _audit_row(actor, action, subject, before, after)
-        self.late_audit.keep(self.engine.now(), row)
-
     # --- reload ----------------------------------------------------------------------------
 
     def _on_sighup(self) -> None:
         self.queue_log.reopen()
-        self._spawn(self._reload_logged())
+        self.tasks.spawn(self._reload_logged())
 
     async def _reload_logged(self) -> None:
         try:
@@ -463,7 +403,7 @@ class App:
         """Build what a reloaded config needs; return what puts it in force."""
         prompts = plans.prompt_store(new, self.folder, self.state_dir)
         sounds = plans.Sounds(prompts)
-        phone_plan = plans.phone_plan(new, sounds.find, self._pin, self.state_dir, self.token_key)
+        phone_plan = telephony.phone_plan(new, sounds, self.place)
         part = federating.part_of(new, self.folder)
 
         def swap() -> None:
@@ -477,7 +417,7 @@ class App:
                 {QueueId(n): q.servicelevel for n, q in new.queues.items()},
                 ZoneInfo(new.center.timezone),
             )
-            self._spawn(self._render(prompts))
+            self.tasks.spawn(self._render(prompts))
             self.observer.expect({n: q.medium for n, q in new.queues.items()})
             self.hours = Hours(new, self.engine.now, self.engine.submit)
             self.hours.tell()
@@ -502,11 +442,6 @@ def run(folder: Path, state_dir: Path, overrides: Overrides) -> int:
     async def main() -> int:
         app = App(folder, state_dir, overrides)
         await app.run()
-        return 1 if app.failed is not None else 0
+        return 1 if app.tasks.failed is not None else 0
 
     return asyncio.run(main())
-
-
-def _audit_row(actor: str, action: str, subject: str, before: Json, after: Json) -> audit.Row:
-    known = {"actor": actor, "action": action, "object": subject}
-    return {**known, "before": as_text(before), "after": as_text(after)}

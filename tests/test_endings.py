@@ -6,12 +6,13 @@ import asyncio
 import gc
 import socket
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from gkc_engine.app import App
 from gkc_engine.control.server import ControlServer
@@ -21,6 +22,7 @@ from gkc_engine.federation.settings import CollectorSettings, LinkSettings
 from gkc_engine.ids import Instant
 from gkc_engine.ivr.fastagi import AgiServer
 from gkc_engine.shipping.collector import Collector
+from gkc_engine.tasks import Tasks
 from tests.control.fake import AuditLog
 from tests.ports import free_port
 
@@ -54,14 +56,22 @@ async def test_who_has_failed_or_ended_is_waited_for_too() -> None:
     assert all(task.done() for task in tasks)
 
 
+def begun(tasks: Tasks, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    before = asyncio.all_tasks()
+    tasks.spawn(work)
+    (task,) = asyncio.all_tasks() - before
+    return task
+
+
 async def test_the_engine_ends_though_a_task_passes_a_cancel_over() -> None:
     heard: list[str] = []
-    task = asyncio.get_running_loop().create_task(deaf(heard))
+    tasks = Tasks(lambda: None)
+    task = begun(tasks, deaf(heard))
     await asyncio.sleep(0)
-    app = SimpleNamespace(failed=ValueError(), _tasks=[task])
+    tasks.failed = ValueError()
     try:
         async with asyncio.timeout(5):
-            await App._cancel_tasks(cast("Any", app))
+            await App._end_tasks(cast("Any", SimpleNamespace(tasks=tasks)))
         assert task.cancelled()
     finally:
         task.cancel()
@@ -71,10 +81,38 @@ async def test_the_engine_ends_its_tasks_though_its_last_steps_cannot_be_written
     async def drain() -> None:
         await asyncio.Event().wait()
 
-    task = asyncio.get_running_loop().create_task(asyncio.Event().wait())
-    app = SimpleNamespace(failed=None, _tasks=[task], engine=SimpleNamespace(drain=drain))
-    await App._cancel_tasks(cast("Any", app))
+    async def waits() -> None:
+        await asyncio.Event().wait()
+
+    tasks = Tasks(lambda: None)
+    task = begun(tasks, waits())
+    app = SimpleNamespace(tasks=tasks, engine=SimpleNamespace(drain=drain))
+    await App._end_tasks(cast("Any", app))
     assert task.cancelled()
+
+
+async def test_a_work_that_fails_ends_the_engine_and_one_that_is_cancelled_does_not() -> None:
+    async def fails() -> None:
+        raise ValueError("ours")
+
+    async def ends() -> None:
+        return
+
+    told: list[str] = []
+    tasks = Tasks(lambda: told.append("failed"))
+    begun(tasks, ends())
+    begun(tasks, asyncio.sleep(60)).cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (told, tasks.failed) == ([], None)
+    with capture_logs() as logs:
+        failing = begun(tasks, fails())
+        await asyncio.wait([failing])
+        await asyncio.sleep(0)
+    assert told == ["failed"]
+    assert str(tasks.failed) == "ours"
+    assert [line["event"] for line in logs] == ["engine_failed"]
+    await tasks.end()
 
 
 async def test_the_collector_ends_though_a_feed_passes_a_cancel_over(
