@@ -47,7 +47,7 @@ def generations(path: Path, since: Instant) -> list[Path]:
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from error
     if not aged and not path.parent.is_dir():
-        raise SourceError(f"{path}: there is no such folder")
+        raise SourceError(f"{path}: there is no such folder, and Asterisk makes none")
     return [p for ns, _, p in aged if ns // 1000 >= since - _DAY_US]
 
 

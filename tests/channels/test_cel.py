@@ -107,8 +107,12 @@ def test_the_tail_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_no_file_is_said_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(cel.CelError, match=r"No such file.*set pbx\.cel"):
+    with pytest.raises(cel.CelError, match=r"legs\.csv: not there yet: .* else set pbx\.cel"):
         cel.read_history(tmp_path / "legs.csv", Instant(0))
+    with pytest.raises(cel.CelError, match="there is no such folder, and Asterisk makes none"):
+        cel.read_history(tmp_path / "cel-custom" / "legs.csv", Instant(0))
+    with pytest.raises(cel.CelError, match=r"Is a directory; set pbx\.cel"):
+        cel.read_history(tmp_path, Instant(0))
 
 
 def test_a_number_full_of_tricks_stays_in_its_column() -> None:

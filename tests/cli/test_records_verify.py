@@ -76,7 +76,7 @@ def test_what_is_not_compared_is_said(day: Written, gkc: CliRunner) -> None:
         (("--to", "2h"), "--to needs --from"),
         (("--from", "2026-09-22", "--to", "2026-09-21"), "--to is not after --from"),
         ((), "no list of legs to compare with: set pbx.cel"),
-        (("--cel", "/nowhere/legs.csv"), "/nowhere/legs.csv: there is no such folder"),
+        (("--cel", "/nowhere/legs.csv"), "/nowhere/legs.csv: there is no such folder, and Aste"),
         ((*PERIOD, "--cel", "/legs.csv"), "/legs.csv: there is no such file, and 3 calls should"),
     ],
 )

@@ -126,8 +126,16 @@ def read_history(path: Path, since: Instant, time_of: TimeOf = as_written) -> Hi
     try:
         rows = list(_rows(_backwards(path), since, time_of))
     except OSError as error:
-        raise CelError(f"{path}: {error.strerror}; set pbx.cel to Asterisk's legs.csv") from error
+        raise CelError(f"{path}: {_why(path, error)}") from error
     return _legs(reversed(rows))
+
+
+def _why(path: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+        return "there is no such folder, and Asterisk makes none: mkdir, and let it be Asterisk's"
+    if isinstance(error, FileNotFoundError):
+        return "not there yet: Asterisk makes it with its first call; else set pbx.cel to its list"
+    return f"{error.strerror}; set pbx.cel to Asterisk's legs.csv"
 
 
 def history(lines: Iterable[str]) -> History:
