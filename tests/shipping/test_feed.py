@@ -22,6 +22,7 @@ from gkc_engine.recorder.ledger import batch_of
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.shipping import feed as feeding
 from gkc_engine.shipping import questions
+from gkc_engine.shipping.batches import NewerError
 from gkc_engine.shipping.city_store import Feed as Known
 from gkc_engine.shipping.city_store import Taken
 from gkc_engine.shipping.feed import AGAIN_MAX_S, AGAIN_S, REPEATED_MAX, Feed
@@ -42,11 +43,12 @@ class Hub:
         self.verdicts: list[Verdict] = []
         self.noted: list[str | None] = []
         self.asked: list[bytes] = []
+        self.answer = questions.Answer(center="sever")
         self.acknowledged = 0
         self.looks: list[str] = []
         """What the feed said of itself at each fetch: the problem; empty when it was up."""
         self.store = SimpleNamespace(feed=self._known, take=self._take, note=self._note)
-        self._data, self._script = data, [OVER]
+        self.data, self._script = data, [OVER]
         self.client = SimpleNamespace(is_connected=True, request=self._request)
         self.jetstream = self
         self.feed: Feed
@@ -82,7 +84,7 @@ class Hub:
     async def _request(self, subject: str, data: bytes, timeout: float) -> Any:  # noqa: ANN401, ASYNC109
         assert (subject, timeout) == (questions.ASK, feeding.ASK_S)
         self.asked.append(data)
-        return SimpleNamespace(data=questions.encode(questions.Answer(center="sever")))
+        return SimpleNamespace(data=questions.encode(self.answer))
 
     async def delete_consumer(self, *_: object) -> None: ...
 
@@ -103,7 +105,7 @@ class Hub:
             raise TimeoutError
         self.verdicts.append(step)
         where = SimpleNamespace(sequence=SimpleNamespace(stream=1))
-        return [SimpleNamespace(data=self._data, metadata=where, ack=self._ack)]
+        return [SimpleNamespace(data=self.data, metadata=where, ack=self._ack)]
 
     async def _ack(self) -> None:
         self.acknowledged += 1
@@ -193,6 +195,42 @@ async def test_who_sends_what_is_here_already_is_told_once_where_we_stand(
     question = questions.question(hub.asked[0])
     assert isinstance(question, questions.AskAgain)
     assert question.position == Position(ledger="l", seq=7, event_id="e")
+
+
+async def test_after_a_gap_the_center_is_asked_once_and_another_session_begins(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await played(hub, monkeypatch, [Verdict.GAP, Verdict.GAP], [NOTHING])
+    assert len(hub.asked) == 1
+    assert (hub.feed.refused, hub.acknowledged) == ({"gap": 1}, 0)
+    assert "rows before 0 are missing: the center sends them" in hub.noted
+
+
+async def test_a_center_that_does_not_know_our_place_has_another_ledger(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.answer = questions.Answer(center="sever", unknown=True)
+    await played(hub, monkeypatch, [Verdict.GAP])
+    assert hub.feed.refused == {"gap": 1, "diverged": 1}
+    assert str(hub.noted[-1]).startswith("its ledger has other rows where the city has some")
+
+
+async def test_what_cannot_be_read_is_put_away_and_what_is_newer_is_kept(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, hub.data = hub.data, b"no message of ours"
+    await played(hub, monkeypatch, [Verdict.TAKE, NOTHING])
+    assert (hub.feed.refused, hub.acknowledged) == ({"bad": 1}, 1)
+    assert any(str(note).startswith("refused: ") for note in hub.noted)
+    hub.data = good
+
+    def newer(_: bytes) -> None:
+        raise NewerError("version 9 of the records: newer than this collector")
+
+    monkeypatch.setattr(feeding, "opened", newer)
+    await played(hub, monkeypatch, [Verdict.TAKE, NOTHING])
+    assert (hub.feed.refused, hub.acknowledged) == ({"bad": 1, "newer": 1}, 1)
+    assert hub.noted[-1] == "version 9 of the records: newer than this collector"
 
 
 async def test_the_same_trouble_is_said_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
