@@ -216,7 +216,7 @@ def _in_time(
                 findings.warn(
                     path,
                     f"{duration_text(rule.after)}, and queues.{name}.{key} is"
-                    f" {duration_text(limit)}: nobody of that queue is ever sent{when}",
+                    f" {duration_text(limit)}: who came to that queue first is never sent{when}",
                     f"less than {duration_text(limit)}",
                 )
 

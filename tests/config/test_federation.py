@@ -277,16 +277,17 @@ def test_what_is_hardly_meant_is_told(old: str, new: str, warned: str, tmp_path:
             "45s",
             "maxwait_unstaffed: 45s\n    maxwait: 2m",
             (
-                "overflow[0].after: found 45s, and queues.passport.maxwait_unstaffed is 45s: nobody"
-                " of that queue is ever sent while nobody is at work here, expected less than 45s"
+                "overflow[0].after: found 45s, and queues.passport.maxwait_unstaffed is 45s: who"
+                " came to that queue first is never sent while nobody is at work here, expected"
+                " less than 45s"
             ),
         ),
         (
             "2m",
             "maxwait: 2m",
             (
-                "overflow[0].after: found 2m, and queues.passport.maxwait is 2m: nobody of that"
-                " queue is ever sent, expected less than 2m"
+                "overflow[0].after: found 2m, and queues.passport.maxwait is 2m: who came to"
+                " that queue first is never sent, expected less than 2m"
             ),
         ),
     ],

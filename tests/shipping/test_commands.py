@@ -195,66 +195,69 @@ def scraped(port: int) -> str:
     return text
 
 
+@asynccontextmanager
+async def yug_off(
+    city: Buses, ground: Ground, stores: dict[str, LedgerStore]
+) -> AsyncIterator[None]:
+    """All three were collected; then yug is silent, and no collector runs."""
+    shippers = {name: shipper_of(city, store, name) for name, store in stores.items()}
+    async with running(shippers["centr"], shippers["sever"]):
+        async with running(shippers["yug"]):
+            with ground.collecting():
+                await ground.caught_up(stores)
+        yield
+
+
 async def test_verify_names_what_is_wrong_and_who_is_silent(
     tmp_path: Path, stores: dict[str, LedgerStore]
 ) -> None:
-    async with city_of(tmp_path) as (city, ground):
-        shippers = {name: shipper_of(city, store, name) for name, store in stores.items()}
-        async with running(shippers["centr"], shippers["sever"]):
-            async with running(shippers["yug"]):
-                with ground.collecting():
-                    await ground.caught_up(stores)
-            # Somebody's hand in the city's tables, and a center that is off.
-            changed = LedgerStore(f"sqlite:///{ground.state / 'city.sqlite'}")
-            changed.open()
-            with changed.transaction() as connection:
-                connection.exec_driver_sql(
-                    "UPDATE contact SET disposition = 'abandoned' WHERE contact_id = ("
-                    "SELECT min(contact_id) FROM contact WHERE center_entry = 'sever' "
-                    "AND direction = 'in' AND disposition = 'answered')"
-                )
-            changed.close()
-            done = await ground.gkc("records", "verify", "--city", "--day", DAY, "--json")
-            assert done.returncode == 1
-            centr, sever, yug = json.loads(done.stdout)
-            assert centr["differences"] == {}
-            ended = sever["counts"]["ended in answered"]
-            assert sever["differences"]["ended in answered"] == {
-                "center": ended + 1,
-                "city": ended,
-            }
-            assert not yug["answered"]
-            assert yug["records_until"].startswith(DAY)
-            other = await ground.gkc("records", "verify", "--city", "--day", "1970-01-13")
-            assert (other.returncode, other.stdout.splitlines()[-1]) == (1, "0 differences")
-            said = await ground.gkc("records", "verify", "--city", "--day", DAY)
-            assert said.returncode == 1
-            assert "yug: " in said.stdout
-            assert "does not answer" in said.stdout
-            assert "records are here until 1970-01-12" in said.stdout
+    async with city_of(tmp_path) as (city, ground), yug_off(city, ground, stores):
+        # Somebody's hand in the city's tables, and a center that is off.
+        changed = LedgerStore(f"sqlite:///{ground.state / 'city.sqlite'}")
+        changed.open()
+        with changed.transaction() as connection:
+            connection.exec_driver_sql(
+                "UPDATE contact SET disposition = 'abandoned' WHERE contact_id = ("
+                "SELECT min(contact_id) FROM contact WHERE center_entry = 'sever' "
+                "AND direction = 'in' AND disposition = 'answered')"
+            )
+        changed.close()
+        done = await ground.gkc("records", "verify", "--city", "--day", DAY, "--json")
+        assert done.returncode == 1
+        centr, sever, yug = json.loads(done.stdout)
+        assert centr["differences"] == {}
+        ended = sever["counts"]["ended in answered"]
+        assert sever["differences"]["ended in answered"] == {
+            "center": ended + 1,
+            "city": ended,
+        }
+        assert not yug["answered"]
+        assert yug["records_until"].startswith(DAY)
+        other = await ground.gkc("records", "verify", "--city", "--day", "1970-01-13")
+        assert (other.returncode, other.stdout.splitlines()[-1]) == (1, "0 differences")
+        said = await ground.gkc("records", "verify", "--city", "--day", DAY)
+        assert said.returncode == 1
+        assert "yug: " in said.stdout
+        assert "does not answer" in said.stdout
+        assert "records are here until 1970-01-12" in said.stdout
 
 
 async def test_a_center_that_left_the_city_is_no_fault(
     tmp_path: Path, stores: dict[str, LedgerStore]
 ) -> None:
-    async with city_of(tmp_path) as (city, ground):
-        shippers = {name: shipper_of(city, store, name) for name, store in stores.items()}
-        async with running(shippers["centr"], shippers["sever"]):
-            async with running(shippers["yug"]):
-                with ground.collecting():
-                    await ground.caught_up(stores)
-            silent = await ground.gkc("records", "verify", "--city", "--day", DAY)
-            assert (silent.returncode, "1 of 3 centers" in silent.stderr) == (1, True)
-            ground.leaves("yug")
-            with ground.collecting():
-                await until(lambda: ground.log.read_text().count('"collecting"') == 2, BETWEEN_S)
-                shown = await ground.rows("city", "show")
-                assert [row["problem"] for row in shown if row["center"] == "yug"] == [LEFT]
-                said = await ground.gkc("records", "verify", "--city", "--day", DAY)
-            assert (said.returncode, said.stdout.splitlines()[-1]) == (0, "0 differences")
-            assert f"  {LEFT}; its records are here until 1970-01-12" in said.stdout
-            assert said.stdout.count("up to date") == 2
-            assert "did not answer" not in said.stderr
+    async with city_of(tmp_path) as (city, ground), yug_off(city, ground, stores):
+        silent = await ground.gkc("records", "verify", "--city", "--day", DAY)
+        assert (silent.returncode, "1 of 3 centers" in silent.stderr) == (1, True)
+        ground.leaves("yug")
+        with ground.collecting():
+            await until(lambda: ground.log.read_text().count('"collecting"') == 2, BETWEEN_S)
+            shown = await ground.rows("city", "show")
+            assert [row["problem"] for row in shown if row["center"] == "yug"] == [LEFT]
+            said = await ground.gkc("records", "verify", "--city", "--day", DAY)
+        assert (said.returncode, said.stdout.splitlines()[-1]) == (0, "0 differences")
+        assert f"  {LEFT}; its records are here until 1970-01-12" in said.stdout
+        assert said.stdout.count("up to date") == 2
+        assert "did not answer" not in said.stderr
 
 
 async def test_reports_of_the_city_count_each_contact_once(
