@@ -355,7 +355,8 @@ class App:
     async def _end_tasks(self) -> None:
         if self.tasks.failed is None:
             with contextlib.suppress(TimeoutError):  # The next engine asks for the rest.
-                await asyncio.wait_for(self.engine.drain(), 2.0)
+                async with asyncio.timeout(2.0):
+                    await self.engine.drain()
         await self.tasks.end()
 
     async def _follow_hours(self) -> None:

@@ -52,7 +52,8 @@ class Snapshots:
                 await asyncio.sleep(RETRY_S)
                 continue
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), EVERY_S)
+                async with asyncio.timeout(EVERY_S):
+                    await self._due.wait()
 
     async def _save(self) -> bool:
         self._unsaved = 0

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from gkc_engine.endings import end_tasks
+
 log = structlog.get_logger(__name__)
 
 RESTART_S = 1.0
@@ -94,7 +96,8 @@ class _Signs:
             TimeoutError: there was none in ``limit_s``.
         """
         self._heard.clear()
-        await asyncio.wait_for(self._heard.wait(), limit_s)
+        async with asyncio.timeout(limit_s):
+            await self._heard.wait()
 
     def close(self) -> None:
         """Listen no more."""
@@ -200,7 +203,8 @@ class Watchdog:
                 log.error("engine_died", code=code, restart_in_s=RESTART_S)
                 self.restarts += 1
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), RESTART_S)
+                    async with asyncio.timeout(RESTART_S):
+                        await self._stopping.wait()
                 if self._stopping.is_set():
                     return code
         finally:
@@ -221,7 +225,8 @@ class Watchdog:
             return
         worker.process.terminate()
         try:
-            await asyncio.wait_for(worker.process.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                await worker.process.wait()
         except TimeoutError:
             worker.kill()
             await worker.process.wait()
@@ -246,9 +251,7 @@ class Watchdog:
         try:
             return await worker.process.wait()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(tasks)
             worker.close()
 
     async def _next(self) -> tuple[_Worker, bool]:

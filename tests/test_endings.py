@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,8 +16,12 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
+import gkc_engine
 from gkc_engine.app import App
-from gkc_engine.control.server import ControlServer
+from gkc_engine.channels.phone.ami import AmiLink
+from gkc_engine.channels.phone.channel import PhoneChannel
+from gkc_engine.channels.phone.jobs import AmiJobs
+from gkc_engine.control.server import ControlServer, _Connection
 from gkc_engine.demo.lines import Cable, TcpLine
 from gkc_engine.endings import end_tasks
 from gkc_engine.federation.settings import CollectorSettings, LinkSettings
@@ -23,6 +29,7 @@ from gkc_engine.ids import Instant
 from gkc_engine.ivr.fastagi import AgiServer
 from gkc_engine.shipping.collector import Collector
 from gkc_engine.tasks import Tasks
+from gkc_engine.watchdog import _Signs
 from tests.control.fake import AuditLog
 from tests.ports import free_port
 
@@ -133,6 +140,88 @@ async def test_the_collector_ends_though_a_feed_passes_a_cancel_over(
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
     assert done, "it hangs"
+
+
+async def agi_calls(_folder: Path, task: asyncio.Task[None]) -> Callable[[], Awaitable[None]]:
+    made = AgiServer(cast("Any", None), host="127.0.0.1", port=free_port())
+    await made.start()
+    made._tasks.add(task)
+    return made.stop
+
+
+async def control_requests(folder: Path, task: asyncio.Task[None]) -> Callable[[], Awaitable[None]]:
+    made = ControlServer(folder / "engine.sock", AuditLog())
+    await made.start()
+    nobody = cast("Any", None)
+    made._connections.add(_Connection(nobody, nobody, nobody, task))
+    return made.close
+
+
+async def ami_line(_folder: Path, task: asyncio.Task[None]) -> Callable[[], Awaitable[None]]:
+    never = cast("Any", None)
+    made = AmiLink("127.0.0.1", 1, "gkc", "", on_event=never, on_up=never, on_down=never)
+    made._task = task
+    return made.stop
+
+
+async def ami_jobs(_folder: Path, task: asyncio.Task[None]) -> Callable[[], Awaitable[None]]:
+    made = AmiJobs(cast("Any", None))
+    made._tasks = [task]
+    return made.stop
+
+
+async def phone_work(_folder: Path, task: asyncio.Task[None]) -> Callable[[], Awaitable[None]]:
+    async def stop() -> None: ...
+
+    part = SimpleNamespace(stop=stop)
+    made: Any = SimpleNamespace(_tasks={task}, jobs=part, agi=part, ami=part)
+    return partial(PhoneChannel.stop, made)
+
+
+@pytest.mark.parametrize("part", [agi_calls, control_requests, ami_line, ami_jobs, phone_work])
+async def test_a_part_ends_though_its_task_passes_a_cancel_over(
+    part: Callable[[Path, asyncio.Task[None]], Awaitable[Callable[[], Awaitable[None]]]],
+    tmp_path: Path,
+) -> None:
+    task = asyncio.get_running_loop().create_task(deaf([]))
+    await asyncio.sleep(0)
+    try:
+        stop = await part(tmp_path, task)
+        async with asyncio.timeout(10):
+            await stop()
+        assert task.cancelled()
+    finally:
+        await end_tasks([task], again_s=0.01)
+
+
+async def test_a_watched_worker_that_dies_in_the_instant_of_its_sign_is_let_go() -> None:
+    reading, writing = os.pipe()
+    signs = _Signs(reading)
+    loop = asyncio.get_running_loop()
+    try:
+        for turns in range(6):
+            waits = loop.create_task(signs.next(60))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            os.write(writing, b".")
+            await signs._heard.wait()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            over = waits.done()
+            waits.cancel()
+            await asyncio.wait({waits})
+            assert over or waits.cancelled(), f"{turns} turns after the sign"
+    finally:
+        os.close(writing)
+        signs.close()
+
+
+def test_nothing_of_ours_waits_by_what_passes_a_cancel_over() -> None:
+    """``asyncio.timeout`` does the same, and hears a cancel."""
+    source = Path(gkc_engine.__file__).parent
+    texts = {path: path.read_text(encoding="utf-8") for path in source.rglob("*.py")}
+    assert sum("asyncio.timeout(" in text for text in texts.values()) > 10
+    assert [path for path, text in texts.items() if "asyncio.wait_for(" in text] == []
 
 
 Served = tuple[str | tuple[str, int], Callable[[], Awaitable[None]]]

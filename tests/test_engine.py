@@ -15,6 +15,7 @@ from gkc_engine.acd.core import Acd
 from gkc_engine.acd.settings import Medium
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.settings import to_settings
+from gkc_engine.endings import end_tasks
 from gkc_engine.engine import Engine, Step
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId, QueueId
@@ -54,8 +55,7 @@ class Running:
         return [c for s in self.memory.steps for c in s.commands if isinstance(c, OfferContact)]
 
     async def stop(self) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        await end_tasks([self.task])
 
 
 async def day() -> Running:

@@ -13,6 +13,7 @@ from gkc_engine import engine as module
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.events import SettingsApplied
 from gkc_engine.config.models import Config
+from gkc_engine.endings import end_tasks
 from gkc_engine.engine import Engine
 from gkc_engine.errors import GkcError
 from gkc_engine.reloading import Reloader, Swap
@@ -56,8 +57,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     run = Running(tmp_path)
     task = asyncio.get_running_loop().create_task(run.engine.run())
     yield run
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end_tasks([task])
 
 
 async def test_two_reloads_at_once_go_one_after_the_other(

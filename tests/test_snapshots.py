@@ -15,6 +15,7 @@ from gkc_engine.acd.core import Acd
 from gkc_engine.acd.events import Event, SettingsApplied, Tick
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.settings import to_settings
+from gkc_engine.endings import end_tasks
 from gkc_engine.engine import Engine, Step
 from gkc_engine.ids import Instant
 from gkc_engine.recorder.writer import DurableWriter
@@ -65,8 +66,7 @@ async def running(ledger: Ledger, replayed: int = 0) -> AsyncIterator[Snapshots]
     try:
         yield saves
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks([task])
 
 
 async def settled(ledger: Ledger) -> int:

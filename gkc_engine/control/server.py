@@ -32,7 +32,7 @@ from gkc_engine.control.protocol import (
     encode,
     peer_of,
 )
-from gkc_engine.endings import stop_listening
+from gkc_engine.endings import end_tasks, stop_listening
 from gkc_engine.errors import ConfigError, GkcError
 
 log = structlog.get_logger(__name__)
@@ -160,9 +160,7 @@ class ControlServer:
             await stop_listening(self._server)
             self._server = None
         tasks = [c.task for c in self._connections if c.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
         self._listening.release()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

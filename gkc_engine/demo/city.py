@@ -256,7 +256,8 @@ class City:
         if engine.returncode is None:
             engine.send_signal(signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(engine.wait(), grace_s)
+                async with asyncio.timeout(grace_s):
+                    await engine.wait()
         self.kill_engine()
         await engine.wait()
 

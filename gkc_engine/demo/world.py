@@ -110,7 +110,8 @@ class OutsideWorld:
         )
         await self._link.start()
         try:
-            await asyncio.wait_for(self._up.wait(), LINK_S)
+            async with asyncio.timeout(LINK_S):
+                await self._up.wait()
         except TimeoutError:
             raise PeerError(
                 f"the outside world's Asterisk cannot be reached: {self._link.problem}"

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from gkc_engine.endings import stop_listening
+from gkc_engine.endings import end_tasks, stop_listening
 from gkc_engine.ivr.agi_protocol import MAX_HEADER, AgiReply, AgiRequest
 from gkc_engine.ivr.agi_session import (
     LEASE_MARGIN_S,
@@ -104,9 +104,7 @@ class AgiServer:
         if self._server is not None:
             await stop_listening(self._server)
         tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
         sessions = list(self._sessions)
         for session in sessions:
             session.close()

@@ -30,6 +30,7 @@ from gkc_engine.channels.phone.plan import KnownCall
 from gkc_engine.clock import SystemClock
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.settings import to_settings
+from gkc_engine.endings import end_tasks
 from gkc_engine.engine import Engine, Step
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId, abroad
 from gkc_engine.ivr.fastagi import AgiServer
@@ -199,8 +200,7 @@ class Center:
     async def die(self) -> None:
         """Be gone: not a word more is written, and every socket is closed."""
         assert self._running is not None
-        self._running.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
+        await end_tasks([self._running])
         await self.channel.stop()
 
     async def stop(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from gkc_engine.endings import end_tasks
+
 
 class Relay:
     """Listens on a free port of the loopback and passes everything on to ``target``."""
@@ -47,9 +49,7 @@ class Relay:
         self.cut()
         if self._server is not None:
             self._server.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(tuple(self._tasks))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing:

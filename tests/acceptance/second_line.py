@@ -21,6 +21,7 @@ from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.config.federation import federation_settings, members
 from gkc_engine.config.loader import load_config
 from gkc_engine.control.day import DayCounters
+from gkc_engine.endings import end_tasks
 from gkc_engine.federation.link import Link
 from gkc_engine.federation.settings import CenterEntry, LinkSettings, Part
 from gkc_engine.ids import SECOND, AgentId, ContactId
@@ -126,8 +127,7 @@ class Linked(Center):
     async def unlink(self) -> None:
         """Have the line to the others cut, for good."""
         assert self._linked is not None
-        self._linked.cancel()
-        await asyncio.gather(self._linked, return_exceptions=True)
+        await end_tasks([self._linked])
 
     async def die(self) -> None:
         await self.unlink()

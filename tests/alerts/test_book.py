@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from gkc_engine import alerting
 from gkc_engine.alerting import Alerting
 from gkc_engine.control.day import DayCounters
+from gkc_engine.endings import end_tasks
 from gkc_engine.engine import Engine
 from gkc_engine.metrics import Metrics
 from gkc_engine.recorder import alerts as book
@@ -103,6 +104,5 @@ async def test_what_stands_is_taken_up_once_the_table_can_be_read(
     assert [entry["event"] for entry in logs] == ["alerts_not_read"]
     assert found.alerts._next_id == 5
     assert [key.queue for key in found.alerts._evaluator.standing] == ["passport"]
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await end_tasks([running])
     await ledger.close()

@@ -19,6 +19,7 @@ from gkc_engine.channels.phone.calls import Call
 from gkc_engine.channels.phone.host import QueueVoice, Sound
 from gkc_engine.channels.phone.plan import KnownCall
 from gkc_engine.channels.phone.serve import CAUSE_MEDIA_LOST
+from gkc_engine.endings import end_tasks
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import AgentId, ContactId, QueueId
 from gkc_engine.ivr.fastagi import AgiSession
@@ -110,8 +111,7 @@ async def test_media_lost_in_a_talk_that_outlived_the_engine_bring_him_back(caus
         else:
             assert (call.ended_by, apology in asks.said) == (ev.Party.AGENT, False)
         asks.closed.set()
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        await end_tasks([serving])
 
 
 async def comes_after_a_talk(here: World, seconds: float) -> None:
@@ -127,8 +127,7 @@ async def comes_after_a_talk(here: World, seconds: float) -> None:
             await asyncio.sleep(0)
     await here.engine.drain()
     asks.closed.set()
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
+    await end_tasks([serving])
 
 
 @pytest.mark.parametrize("written", [True, False])

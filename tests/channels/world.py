@@ -20,6 +20,7 @@ from gkc_engine.channels.phone.plan import KnownCall, PhonePlan
 from gkc_engine.channels.phone.roster import Phone
 from gkc_engine.config.loader import load_config
 from gkc_engine.config.settings import to_settings
+from gkc_engine.endings import end_tasks
 from gkc_engine.engine import Engine, Step
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, OfferId, QueueId
@@ -278,5 +279,4 @@ async def world(*, cel: Path | None = None, agents: Sequence[str] = ()) -> Async
         yield here
     finally:
         await here.channel.stop()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end_tasks([running])

@@ -19,6 +19,7 @@ from gkc_engine.control.live import Reloaded, Row
 from gkc_engine.control.observe import Observer
 from gkc_engine.control.views import queue_rows
 from gkc_engine.demo.centers_seen import Seen
+from gkc_engine.endings import end_tasks
 from gkc_engine.engine import Engine, Step
 from gkc_engine.ids import ContactId, Instant, OfferId
 from gkc_engine.metrics import Metrics
@@ -106,8 +107,7 @@ async def place(now: Instant = NOW) -> AsyncIterator[Place]:
         yield made
     finally:
         made.disk.free.set()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end_tasks([running])
 
 
 @pytest.mark.parametrize("times", [1, 2])

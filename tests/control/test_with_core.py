@@ -21,6 +21,7 @@ from gkc_engine.control.methods import Methods
 from gkc_engine.control.observe import Observer
 from gkc_engine.control.reactions import Reactions
 from gkc_engine.control.server import ControlServer
+from gkc_engine.endings import end_tasks
 from gkc_engine.engine import Engine, Step
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import SECOND, ContactId, Instant, Micros, OfferId, SkillId
@@ -159,8 +160,7 @@ async def city(tmp_path: Path) -> AsyncIterator[City]:
     made = City(clock, engine, server, observer, audit)
     await made.said(ev.SettingsApplied(settings=settings()))
     yield made
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await end_tasks([running])
     await server.close()
     await reader.close()
     store.dispose()

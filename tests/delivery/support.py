@@ -29,6 +29,7 @@ from gkc_engine.delivery.making import Made, MakingError
 from gkc_engine.delivery.outbox import Outbox
 from gkc_engine.delivery.schedule import Due
 from gkc_engine.delivery.smtp import Limits, session
+from gkc_engine.endings import end_tasks
 from gkc_engine.ids import SECOND, Instant
 from tests.config.cities import tiny_config
 
@@ -178,9 +179,7 @@ async def serving(server: Server, **options: object) -> AsyncIterator[Server]:
         for made in protocols:
             if isinstance(made.transport, asyncio.WriteTransport):
                 made.transport.abort()
-        for handler in handlers:
-            handler.cancel()
-        await asyncio.gather(*handlers, return_exceptions=True)
+        await end_tasks(handlers)
 
 
 @asynccontextmanager

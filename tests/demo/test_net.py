@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from gkc_engine.bus.config import LINK_USER
 from gkc_engine.clock import SystemClock
 from gkc_engine.demo.centers_net import Net
+from gkc_engine.endings import end_tasks
 from gkc_engine.errors import GkcError
 from tests.ports import free_port
 
@@ -101,8 +102,7 @@ async def test_a_killed_hub_is_started_again(net: Net) -> None:
         await heard_after(sever, heard, 10)
     assert net.hub.pid not in (None, before)
     assert said == ["the hub ended (status -9); started again in 1 s"]
-    reviving.cancel()
-    await asyncio.gather(reviving, return_exceptions=True)
+    await end_tasks([reviving])
     await sever.close()
     await yug.close()
 

@@ -13,6 +13,7 @@ import structlog
 from bench.figures import percentile
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
+from gkc_engine.endings import end_tasks
 from gkc_engine.federation import link as module
 from gkc_engine.federation.messages import VERSION, Load, Message, encode
 from gkc_engine.federation.peers import Refused, State
@@ -120,8 +121,7 @@ async def test_a_flood_of_one_center_is_not_listened_to(tmp_path: Path) -> None:
         heard = yug.load_seq
         await until(lambda: yug.load_seq >= heard + 3)
         assert centr.federation.refused["yug", Refused.FLOODED] == 0, "who is quiet is heard"
-        flooding.cancel()
-        await asyncio.gather(flooding, return_exceptions=True)
+        await end_tasks([flooding])
         await say.close()
 
 
@@ -156,9 +156,7 @@ async def test_a_wrong_password_is_told_once_and_in_words(
         assert "refuses us" in node.link.problem
         assert not node.link.up
         assert SECRET not in str(logged)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
 
 
 async def test_without_a_bus_calls_go_on() -> None:
@@ -168,9 +166,7 @@ async def test_without_a_bus_calls_go_on() -> None:
     await until(lambda: any(isinstance(c, cmd.OfferContact) for c in node.said))
     await until(lambda: "127.0.0.1:1" in node.link.problem)
     assert node.federation.take() == []
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await end_tasks(tasks)
 
 
 def test_ids_of_reservations_can_cross_the_line() -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gkc_engine.endings import end_tasks
 from gkc_engine.errors import PeerError
 from gkc_engine.federation import link as module
 from gkc_engine.federation.protocol import Send
@@ -47,9 +48,7 @@ async def joined(port: int) -> AsyncIterator[tuple[Node, asyncio.Task[None]]]:
     try:
         yield node, tasks[1]
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
 
 
 @pytest.fixture(

@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from gkc_engine.endings import end_tasks
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.settings import FederationSettings
 from tests.cli.test_run import Ground
@@ -85,9 +86,7 @@ async def test_an_engine_is_heard_shows_the_others_and_says_goodbye(tmp_path: Pa
             await until(lambda: sever.state_of(OWN) is State.NORMAL, 5.0)
             process.send_signal(signal.SIGTERM)
             await until(lambda: sever.state_of(OWN) is State.GOING_DOWN, 3.0)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
 
 
 def test_an_engine_that_runs_alone_says_so(tmp_path: Path) -> None:

@@ -63,11 +63,27 @@ def call(caller: str = "+79160000001", talk_s: float = 0) -> CitizenCall:
     return CitizenCall(call_id=f"c{caller[-4:]}", number=CITY, caller=caller, talk_s=talk_s)
 
 
-async def entered(city: City, queue: str) -> None:
+async def noted(city: City, text: str) -> None:
+    """Wait for a row of the native queue_log: Asterisk writes its lists each in its own time."""
+
     async def row() -> bool:
-        return f"|{queue}|NONE|ENTERQUEUE|" in city.queue_log
+        return text in city.queue_log
 
     await until(row)
+
+
+async def entered(city: City, queue: str) -> None:
+    await noted(city, f"|{queue}|NONE|ENTERQUEUE|")
+
+
+async def told(city: City, event: str) -> dict[str, str]:
+    """Wait for an AMI event: the queue's log may be a moment ahead of it."""
+
+    async def came() -> bool:
+        return any(e.get("Event") == event for e in city.ami.events)
+
+    await until(came)
+    return next(e for e in city.ami.events if e.get("Event") == event)
 
 
 async def asked(city: City, path: str) -> None:
@@ -164,12 +180,7 @@ async def test_events_carry_our_variables_and_asterisks_own_clock(city: City) ->
     )
     await city.world.send(originate_citizen(call()))
     await asked(city, "enter")
-
-    async def gone() -> bool:
-        return any(e.get("Event") == "Hangup" for e in city.ami.events)
-
-    await until(gone)
-    hangup = next(e for e in city.ami.events if e.get("Event") == "Hangup")
+    hangup = await told(city, "Hangup")
     assert hangup["ChanVariable"] == "GKC_CONTACT=c1|GKC_ENQ=5"
     assert re.fullmatch(r"\d{10}\.\d{6}", hangup["Timestamp"])
     assert hangup["Uniqueid"].startswith("centr-")
@@ -228,13 +239,13 @@ async def test_the_lease_runs_out_into_the_native_queue_and_rings_a_member(city:
     await city.world.send(originate_citizen(call(talk_s=1)))
     await until(lambda: city.legs("ANSWER", "PJSIP/102-"))
     await until(lambda: city.legs("HANGUP", "PJSIP/gkc-trunk-"))
-    assert "COMPLETECALLER" in city.queue_log
+    await noted(city, "|COMPLETECALLER|")
 
 
 async def test_the_engine_takes_a_caller_back_from_the_native_queue(city: City) -> None:
     await city.world.send(originate_citizen(call()))
     await entered(city, "gkc-default")
-    joined = next(e for e in city.ami.events if e.get("Event") == "QueueCallerJoin")
+    joined = await told(city, "QueueCallerJoin")
     city.agi.stay.add("enter")
     await city.ami.beat()
     await city.ami.action("QueueWithdrawCaller", Queue="gkc-default", Caller=joined["Channel"])
@@ -250,18 +261,14 @@ async def test_a_ring_of_the_native_queue_is_not_cut_by_waking_who_is_withdrawn(
     await city.world.send(set_phone_default(PhoneDecision(act=PhoneAct.ANSWER, ring_s=1, talk_s=1)))
     await city.world.send(originate_citizen(call()))
     await entered(city, "gkc-default")
-    joined = next(e for e in city.ami.events if e.get("Event") == "QueueCallerJoin")
-
-    async def rings() -> bool:
-        return any(e.get("Event") == "AgentCalled" for e in city.ami.events)
-
-    await until(rings)
+    joined = await told(city, "QueueCallerJoin")
+    await told(city, "AgentCalled")
     await city.ami.beat()
     await city.ami.action("QueueWithdrawCaller", Queue="gkc-default", Caller=joined["Channel"])
     await city.ami.action("ControlPlayback", Channel=joined["Channel"], Control="stop")
     await until(lambda: city.legs("HANGUP", "PJSIP/102-"))
     assert await city.legs("ANSWER", "PJSIP/102-")
-    assert "COMPLETEAGENT" in city.queue_log
+    await noted(city, "|COMPLETEAGENT|")
     assert "WITHDRAW" not in city.queue_log
     assert city.agi.calls == []
     log = city.center.log.read_text()

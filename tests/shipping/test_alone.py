@@ -13,6 +13,7 @@ import nats.js.errors
 import pytest
 import structlog
 
+from gkc_engine.endings import end_tasks
 from gkc_engine.federation.settings import CollectorSettings, LinkSettings, ShipperSettings
 from gkc_engine.shipping import collector as collecting
 from gkc_engine.shipping import shipper as shipping
@@ -56,8 +57,7 @@ async def test_a_city_that_begins_anew_is_heard_though_the_stream_is_full(
         await until(sending.done, 5.0)
         assert isinstance(sending.exception(), shipping._BeginAgainError)
     finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+        await end_tasks([sending])
 
 
 async def test_the_ledger_is_read_in_its_own_thread_alone(
@@ -117,8 +117,7 @@ async def test_a_word_that_cannot_be_taken_away_stops_no_other(
         assert [line["center"] for line in told] == ["sever"], "once"
         assert str(stuck) in told[0]["problem"]
     finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        await end_tasks([looking])
         collector._thread.shutdown()
 
 

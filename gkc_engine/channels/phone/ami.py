@@ -22,6 +22,7 @@ from gkc_engine.channels.phone.ami_messages import (
     action_fields,
     broad_rights,
 )
+from gkc_engine.endings import end_tasks
 from gkc_engine.errors import PeerError
 from gkc_engine.escape import clean_ami, printable
 
@@ -161,8 +162,7 @@ class AmiLink:
     async def stop(self) -> None:
         """Close the link; neither ``on_down`` nor any other callback runs after it."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
         self.up, self.problem = False, "stopped"
 
     async def action(

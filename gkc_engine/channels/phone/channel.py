@@ -36,6 +36,7 @@ from gkc_engine.channels.phone.sockets import Sockets
 from gkc_engine.channels.phone.strangers import register
 from gkc_engine.channels.phone.transfers import Transfers
 from gkc_engine.channels.phone.translate import FallbackConnected, FallbackJoined, translate
+from gkc_engine.endings import end_tasks
 from gkc_engine.engine import Engine
 from gkc_engine.errors import PeerError
 from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, QueueId
@@ -134,9 +135,7 @@ class PhoneChannel:
     async def stop(self) -> None:
         """Close the sockets: Asterisk's dialplan takes each citizen on by itself."""
         self.stopping = True
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(tuple(self._tasks))
         await self.jobs.stop()
         await self.agi.stop()
         await self.ami.stop()

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from gkc_engine.channels.phone.ami import AmiLink
+from gkc_engine.endings import end_tasks
 from gkc_engine.errors import PeerError
 
 log = structlog.get_logger(__name__)
@@ -53,9 +54,7 @@ class AmiJobs:
 
     async def stop(self) -> None:
         """Drop what is unsent: the next engine reads everything anew."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     def put(self, action: str, **fields: str) -> None:
         """Send soon. A full line drops the action and counts it; resync puts it right."""

@@ -128,4 +128,5 @@ async def _told(agi: AgiSession, *, failed: bool) -> None:
     """-1 is a file that cannot be played, or a citizen who left: that is said in the next line."""
     if failed:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(agi.hungup.wait(), HANGUP_S)
+            async with asyncio.timeout(HANGUP_S):
+                await agi.hungup.wait()

@@ -194,7 +194,8 @@ class OutboundCalls:
         """
         if call.outside is not None and self._channel.ami.up:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(call.parted.wait(), AMI_S)
+                async with asyncio.timeout(AMI_S):
+                    await call.parted.wait()
 
     def _by_whom(self, call: CallOut) -> tuple[ev.Party, str, Instant | None]:
         """Return who ended a talk of which the operator's line still stands."""

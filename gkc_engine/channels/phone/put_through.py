@@ -131,7 +131,8 @@ class PutThrough:
         assert outside is not None
         if self._channel.ami.up and outside.leg is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(outside.gone.wait(), AMI_S)
+                async with asyncio.timeout(AMI_S):
+                    await outside.gone.wait()
         if outside.answered is None:  # AMI has not said so
             talked = await agi.get_variable("ANSWEREDTIME") or "0"
             us = int(talked if talked.isdecimal() else 0) * SECOND

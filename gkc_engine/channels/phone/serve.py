@@ -383,7 +383,8 @@ class CitizenSession:
                 return
             self._call.leg_gone.clear()
             try:
-                await asyncio.wait_for(self._call.leg_gone.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._call.leg_gone.wait()
             except TimeoutError:
                 return
 
