@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from gkc_engine import federating, plans, telephony
+from gkc_engine import elsewhere, federating, plans, telephony
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.expected_wait import ExpectedWait
 from gkc_engine.alerting import Alerting
@@ -51,7 +51,7 @@ from gkc_engine.federation import briefs
 from gkc_engine.front_desk import FrontDesk
 from gkc_engine.gauges import Gauges, with_disk
 from gkc_engine.hours import Hours
-from gkc_engine.ids import SECOND, AgentId, Instant, QueueId
+from gkc_engine.ids import SECOND, AgentId, Instant, Micros, QueueId
 from gkc_engine.ivr.prompts import PromptStore
 from gkc_engine.metrics import Metrics, MetricsServer, in_loop, measure_loop_lag
 from gkc_engine.recorder import queue_log_gap, schema
@@ -181,9 +181,11 @@ class App:
         self._telephony(FrontDesk(numbers, self.citizens))
         part = federating.part_of(self.config, self.folder)
         self.joined = federating.joined(part, self.engine, self.expected, self.day)
-        self.phone.second_line.served_elsewhere = federating.served_elsewhere(
-            self.joined, self.engine
-        )
+        may_help = federating.served_elsewhere(self.joined, self.engine)
+        self.phone.second_line.served_elsewhere = may_help
+        # Who was one of several and is alone now has nobody to wait for.
+        hold_us = elsewhere.HOLD_US if self.joined is not None else Micros(0)
+        self.elsewhere = elsewhere.Elsewhere(self.engine, may_help, hold_us)
         self.alerting = Alerting(
             self.engine,
             self.backend,
@@ -271,6 +273,7 @@ class App:
         stack.push_async_callback(self.phone.stop)
         if self.joined is not None:
             self.tasks.spawn(self.joined.link.run())
+            self.tasks.spawn(self.elsewhere.run())
             stack.push_async_callback(self.joined.link.leave)
         shipping = shipper_settings(self.config, self.folder)
         if shipping is not None:
@@ -321,6 +324,7 @@ class App:
                 self.joined.briefs.follow(await self.reader.told(ids, briefs.TOLD))
         self.engine.submit(applied(self.config, author="start"))
         self._log_in(plans.always_at_work(self.config))
+        self.elsewhere.look()
         await self.engine.drain()
 
     def _log_in(self, agents: Sequence[AgentId]) -> None:

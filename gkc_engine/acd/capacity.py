@@ -24,6 +24,10 @@ class Capacity(NamedTuple):
     """Contacts waiting, offered and detached."""
     ready: int
     """Agents to whom one who comes now could be offered at once."""
+    staffed: bool
+    """Whether somebody is logged in who could ever serve it, now or after steps."""
+    staffed_elsewhere: bool
+    """As last told by ``StaffedElsewhere``."""
 
 
 class InLine(NamedTuple):
@@ -49,7 +53,10 @@ def capacities(world: World, medium: Medium) -> list[Capacity]:
         status, able = queue.status, queue.steps[0][1].met_by
         ready = sum(n for profile, n in idle.items() if profile in able)
         is_open = status.open and status.emergency is None and not status.draining
-        found.append(Capacity(queue_id, is_open, queue.count, ready))
+        staffed = any(p.logged_in.get(medium) for _, req in queue.steps for p in req.profiles)
+        found.append(
+            Capacity(queue_id, is_open, queue.count, ready, staffed, status.staffed_elsewhere)
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""The center as a whole: a config version takes effect, hours, emergency closing, a restart."""
+"""The center as a whole: hours, emergency closing, other centers' help, a restart."""
 
 from __future__ import annotations
 
@@ -79,6 +79,19 @@ def emergency_opened(world: World, event: ev.EmergencyOpened) -> None:
     for queue in _named(world, "EmergencyOpened", event.queue):
         queue.status.emergency, queue.status.emergency_reason = None, ""
         queue.look_at_the_door()
+
+
+def staffed_elsewhere(world: World, event: ev.StaffedElsewhere) -> None:
+    """P4: another center is there for a queue, or none any more."""
+    queue = world.queues.get(event.queue)
+    if queue is None:
+        reason = f"queue {event.queue}?"
+        world.out.append(cmd.EventRejected(kind="StaffedElsewhere", reason=reason))
+        return
+    queue.status.staffed_elsewhere = event.staffed
+    queue.elsewhere.live = int(event.staffed)
+    if not event.staffed:
+        world.nobody_helps([queue.elsewhere])
 
 
 def _named(world: World, kind: str, queue_id: QueueId | None) -> list[Queue]:

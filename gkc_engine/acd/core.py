@@ -71,6 +71,7 @@ _HANDLERS: Final[dict[type[Any], Callable[[World, Any], None]]] = {
     ev.ReservationAsked: guests.asked,
     ev.ReservationReleased: guests.released,
     ev.GuestArrived: guests.arrived,
+    ev.StaffedElsewhere: center.staffed_elsewhere,
     ev.OfferRinging: results.ringing,
     ev.OfferAccepted: results.accepted,
     ev.OfferFailed: results.failed,
@@ -133,6 +134,7 @@ _RANKS: Final[Mapping[type[Any], int]] = {
     ev.HoursChanged: -1,
     ev.EmergencyClosed: -1,
     ev.EmergencyOpened: -1,
+    ev.StaffedElsewhere: -1,
     ev.Tick: 0,
     **dict.fromkeys(_ARRIVALS, _LAST),
 }
@@ -150,6 +152,7 @@ _KINDS: Final[Mapping[type[Any], Kind | None]] = {
     ev.HoursChanged: _LEAVING,
     ev.EmergencyClosed: _LEAVING,
     ev.EmergencyOpened: _LEAVING,
+    ev.StaffedElsewhere: _LEAVING,
     ev.Tick: Kind.TICK,
     **dict.fromkeys(_ARRIVALS, Kind.ARRIVAL),
     **dict.fromkeys(

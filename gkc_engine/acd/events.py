@@ -81,6 +81,7 @@ OutsideEnded: TypeAlias = of_outbound.OutsideEnded
 ReservationGranted: TypeAlias = of_overflow.ReservationGranted
 ReservationAsked: TypeAlias = of_overflow.ReservationAsked
 ReservationReleased: TypeAlias = of_overflow.ReservationReleased
+StaffedElsewhere: TypeAlias = of_overflow.StaffedElsewhere
 GuestArrived: TypeAlias = of_overflow.GuestArrived
 ContactBrief: TypeAlias = of_overflow.ContactBrief
 
@@ -323,6 +324,7 @@ Event: TypeAlias = (
     | ReservationGranted
     | ReservationAsked
     | ReservationReleased
+    | StaffedElsewhere
     | GuestArrived
     | OfferRinging
     | OfferAccepted

@@ -276,9 +276,9 @@ class Hands(Segments):
             if helps is bool(agent.helps & watch.bit):
                 continue
             agent.helps ^= watch.bit
-            self._leave(watch.count(profile, +1 if helps else -1))
+            self.nobody_helps(watch.count(profile, +1 if helps else -1))
 
-    def _leave(self, staffs: list[Staff]) -> None:
+    def nobody_helps(self, staffs: list[Staff]) -> None:
         """P4: the last help of these is gone; it is P5's kind 3 at which anybody leaves for it."""
         for staff in staffs:
             for line in staff.lines:
@@ -344,7 +344,7 @@ class Hands(Segments):
         before = self.space.profiles[agent.profile]
         for watch in self.staffing.watches:
             if agent.helps & watch.bit:
-                self._leave(watch.count(before, -1))
+                self.nobody_helps(watch.count(before, -1))
         agent.profile, agent.helps = -1, 0
 
     def count_login(self, agent: Agent, by: int) -> None:

@@ -94,6 +94,16 @@ class ReservationReleased(Struct, kw_only=True, gc=False):
     reason: str = ""
 
 
+class StaffedElsewhere(Struct, kw_only=True, gc=False):
+    """Whether another center is there to serve contacts of a queue of ours (P4).
+
+    Of no queue it is so until the first of these.
+    """
+
+    queue: QueueId
+    staffed: bool
+
+
 class GuestArrived(Struct, kw_only=True, gc=False):
     """To the donor: the guest's line is with us; its operator's phone may ring."""
 

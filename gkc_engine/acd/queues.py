@@ -9,7 +9,7 @@ from typing import Final
 from gkc_engine.acd.lines import Line
 from gkc_engine.acd.matchspace import MatchSpace, Req
 from gkc_engine.acd.settings import CLASS_RANK, QueueSettings, Ring, Strategy
-from gkc_engine.acd.staffing import LeaveLine, Staffing, Watch
+from gkc_engine.acd.staffing import LeaveLine, Staff, Staffing, Watch
 from gkc_engine.acd.state import QueueStatus
 from gkc_engine.acd.timers import DueLine, What
 from gkc_engine.ids import Micros
@@ -36,6 +36,7 @@ class Queue:
         "_join",
         "contact_class",
         "count",
+        "elsewhere",
         "head_start_us",
         "leaving",
         "lines",
@@ -114,7 +115,12 @@ class Queue:
         self.straight = not (closed or ruled or at_once) and settings.maxlen is None
 
     def _watch_staff(self, staffing: Staffing) -> None:
-        """P4: have those counted on whom joining, waiting and the unstaffed wait depend."""
+        """P4: have those counted on whom joining, waiting and the unstaffed wait depend.
+
+        Another center that is there helps as one of ours does to whom no factor applies.
+        """
+        self.elsewhere = Staff()
+        self.elsewhere.live = int(self.status.staffed_elsewhere)
         settings = self.settings
         self._join: Watch | None = None
         if settings.joinempty:
@@ -131,6 +137,7 @@ class Queue:
         for what, after_us, watch in rules:
             for step, lines in enumerate(self.leaving):
                 staffs = [watch.staff(req) for _, req in self.steps[step:]]
+                staffs.append(self.elsewhere)
                 lines.append(LeaveLine(what, after_us, staffs))
 
     def waits_alike(self, settings: QueueSettings) -> bool:
@@ -166,4 +173,6 @@ class Queue:
     def may_join(self, step: int) -> bool:
         """Return False if ``joinempty`` refuses: nobody helps at this step or a later one."""
         watch = self._join
-        return watch is None or any(watch.staff(req).live for _, req in self.steps[step:])
+        if watch is None or self.elsewhere.live:
+            return True
+        return any(watch.staff(req).live for _, req in self.steps[step:])

@@ -343,6 +343,8 @@ class QueueStatus:
     open: bool = True
     emergency: Treatment | None = None
     emergency_reason: str = ""
+    staffed_elsewhere: bool = False
+    """Whether another center is there to serve its contacts."""
     draining: bool = False
     """Gone from the config; kept under its old rules until its contacts are served."""
     broadcasts: tuple[Broadcast, ...] = ()

@@ -208,17 +208,14 @@ def _in_time(
     findings: Findings, path: Path, rule: OverflowRuleModel, queues: frozenset[QueueId]
 ) -> None:
     for name in sorted(queues):
-        queue = findings.config.queues[name]
-        for key in ("maxwait", "maxwait_unstaffed"):
-            limit = getattr(queue, key)
-            if limit is not None and limit <= rule.after:
-                when = "" if key == "maxwait" else " while nobody is at work here"
-                findings.warn(
-                    path,
-                    f"{duration_text(rule.after)}, and queues.{name}.{key} is"
-                    f" {duration_text(limit)}: who came to that queue first is never sent{when}",
-                    f"less than {duration_text(limit)}",
-                )
+        limit = findings.config.queues[name].maxwait
+        if limit is not None and limit <= rule.after:
+            findings.warn(
+                path,
+                f"{duration_text(rule.after)}, and queues.{name}.maxwait is"
+                f" {duration_text(limit)}: who came to that queue first is never sent",
+                f"less than {duration_text(limit)}",
+            )
 
 
 def _rule_queues(findings: Findings, path: Path, rule: OverflowRuleModel) -> None:

@@ -193,6 +193,7 @@ def _loads(queues: Mapping[Any, QueueLoad] | None) -> Row:
                 "expected_wait_s": seconds_of(load.wait_us),
                 "service_level": None if load.sl_milli is None else load.sl_milli / 1000,
                 "open": load.open,
+                "staffed": load.staffed,
             }
             for name, load in (queues or {}).items()
         },

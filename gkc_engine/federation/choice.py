@@ -25,6 +25,8 @@ class Why(StrEnum):
     """Its trunk gave no sign lately."""
     NO_QUEUE = "no_queue"
     CLOSED = "closed"
+    UNSTAFFED = "unstaffed"
+    """Nobody is at work there who could serve the queue."""
     NOBODY_FREE = "nobody_free"
     FLOOR = "floor"
     """Its own service level is below what it keeps for its citizens."""
@@ -108,6 +110,8 @@ def _why_not(
         return Why.NO_QUEUE
     if not found.open:
         return Why.CLOSED
+    if not found.staffed:
+        return Why.UNSTAFFED
     if peer.name in denied:
         return Why.ASKED
     if _free(peer, queue, now) <= 0:

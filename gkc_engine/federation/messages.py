@@ -33,7 +33,7 @@ Duration = Annotated[int, Meta(ge=0, le=7 * 86_400 * 1_000_000)]
 Few = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
-class QueueLoad(Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
+class QueueLoad(Struct, kw_only=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """What a center can do for one queue just now."""
 
     wait_us: Duration | None
@@ -44,6 +44,8 @@ class QueueLoad(Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
     sl_milli: Annotated[int, Meta(ge=0, le=1000)] | None = None
     """Service level of now, in thousandths; ``None``: too few contacts to tell."""
     open: bool = True
+    staffed: bool = True
+    """Whether anybody is at work there who could ever serve it."""
 
 
 class Load(Struct, kw_only=True, tag="load", forbid_unknown_fields=True):

@@ -113,6 +113,7 @@ class CenterSight:
                 waiting=min(one.waiting, _MANY),
                 sl_milli=self._slow[one.queue].sl_milli,
                 open=one.open,
+                staffed=one.staffed,
             )
             for one in queues
         }

@@ -44,6 +44,7 @@ KINDS: Final[dict[type[Any], str]] = {
     ev.ReservationGranted: "gkc.overflow.granted",
     ev.ReservationAsked: "gkc.guest.asked",
     ev.ReservationReleased: "gkc.guest.released",
+    ev.StaffedElsewhere: "gkc.queue.staffed_elsewhere",
     ev.GuestArrived: "gkc.guest.arrived",
     ev.OfferRinging: "gkc.offer.ringing",
     ev.OfferAccepted: "gkc.offer.accepted",

@@ -42,6 +42,7 @@ _PRESENCE: Final = (
     ev.SkillsChanged,
     ev.SkillOverridden,
     ev.HoursChanged,
+    ev.StaffedElsewhere,
     ev.EmergencyClosed,
     ev.EmergencyOpened,
 )

@@ -241,6 +241,9 @@ class _Play:
                 )
             ],
             "hours": lambda q, state: [ev.HoursChanged(queue=QueueId(q), open=state == "open")],
+            "elsewhere": lambda q, who: [
+                ev.StaffedElsewhere(queue=QueueId(q), staffed=who == "staffed")
+            ],
             "emergency": lambda q, say: [ev.EmergencyClosed(queue=QueueId(q), say=say)],
             "reload_without": lambda what: [ev.SettingsApplied(settings=self.settings(what))],
             "restart": lambda: [ev.EngineRestarted()],

@@ -272,16 +272,7 @@ def test_what_is_hardly_meant_is_told(old: str, new: str, warned: str, tmp_path:
 @pytest.mark.parametrize(
     ("after", "limits", "said"),
     [
-        ("44s", "maxwait_unstaffed: 45s\n    maxwait: 2m", None),
-        (
-            "45s",
-            "maxwait_unstaffed: 45s\n    maxwait: 2m",
-            (
-                "overflow[0].after: found 45s, and queues.passport.maxwait_unstaffed is 45s: who"
-                " came to that queue first is never sent while nobody is at work here, expected"
-                " less than 45s"
-            ),
-        ),
+        ("119s", "maxwait_unstaffed: 45s\n    maxwait: 2m", None),
         (
             "2m",
             "maxwait: 2m",

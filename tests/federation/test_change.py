@@ -105,6 +105,31 @@ def test_who_is_named_no_more_is_not_heard_and_not_asked_and_who_is_new_is() -> 
     assert [center for center, _ in line.asked()] == ["vostok"]
 
 
+def test_a_center_is_there_for_a_queue_if_somebody_at_work_could_serve_it() -> None:
+    line = Line("yug", "vostok")
+
+    def says(center: str, state: str = "normal", *, ready: int = 0, staffed: bool = True) -> bool:
+        queue = QueueLoad(wait_us=None, ready=ready, waiting=9, sl_milli=100, staffed=staffed)
+        line.says(center, Load(state=state, queues={TAX: queue}))
+        return line.federation.may_help(TAX, NOW)
+
+    assert not line.federation.may_help(TAX, NOW), "nobody has been heard"
+    assert not says("yug", staffed=False)
+    assert says("vostok"), "all are busy: for now"
+    assert not says("vostok", "unstaffed")
+    assert not says("vostok", "going-down")
+    assert says("yug", "overloaded")
+    assert not line.federation.may_help(QueueId("other"), NOW), "no rule has it"
+    assert not line.federation.may_help(TAX, Instant(NOW + 4 * SECOND)), "that was long ago"
+
+
+def test_who_is_not_staffed_is_not_asked() -> None:
+    line = Line("yug")
+    queue = QueueLoad(wait_us=0, ready=1, waiting=0, staffed=False)
+    line.says("yug", Load(state="normal", queues={TAX: queue}))
+    assert line.asked() == []
+
+
 def test_who_stays_is_known_as_before_and_what_he_was_asked_for_is_good() -> None:
     line = Line("yug")
     line.free("yug")

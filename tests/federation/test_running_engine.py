@@ -6,16 +6,20 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
+from gkc_engine.acd import events as ev
 from gkc_engine.endings import end_tasks
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.settings import FederationSettings
+from gkc_engine.ids import QueueId
 from tests.cli.test_run import Ground
-from tests.federation.centers import SECRET, Buses, Node, buses, until
+from tests.federation.centers import SECRET, TAX, Buses, Node, buses, settings_of, until
 
 pytestmark = pytest.mark.accept
 
@@ -32,7 +36,9 @@ def part_of(config, folder):
         CenterEntry(name="sever", level=CenterLevel.OKRUG, parent="testcity",
                     status=CenterStatus.PILOT),
     )
-    settings = FederationSettings(center="testcity", peers=("sever",))
+    rule = OverflowRule(queues=frozenset({"passport", "housing"}), to=("sever",), after_us=0,
+                        gain_min_us=0, donor_sl_min_milli=0)
+    settings = FederationSettings(center="testcity", peers=("sever",), rules=(rule,))
     link = LinkSettings(urls=("nats://127.0.0.1:PORT",), user="link", password="SECRET")
     return Part(settings=settings, link=link, centers=centers)
 
@@ -57,11 +63,23 @@ def scraped(ground: Ground) -> str:
     return text
 
 
+def helped(ground: Ground) -> list[tuple[str, bool]]:
+    """Return what the core was told of other centers that are there, as it is on record."""
+    with closing(sqlite3.connect(ground.state / "gkc.sqlite")) as db:
+        rows = db.execute(
+            "SELECT data FROM event WHERE kind = 'gkc.queue.staffed_elsewhere' ORDER BY seq"
+        )
+        told = [json.loads(data) for (data,) in rows]
+    return [(one["queue"], one["staffed"]) for one in told]
+
+
 async def test_an_engine_is_heard_shows_the_others_and_says_goodbye(tmp_path: Path) -> None:
     async with buses(tmp_path / "bus", (OWN, "sever")) as city:
         part = FederationSettings(center="sever", peers=(OWN,))
         sever = Node(part, city.settings("sever"), 2)
         tasks = await sever.start()
+        queues = (TAX, QueueId("passport"))
+        sever.engine.submit(ev.SettingsApplied(settings=settings_of(2, queues)))
         ground = grounded(tmp_path, city)
         with ground.running() as process:
             await until(lambda: sever.state_of(OWN) is State.UNSTAFFED, 20.0)
@@ -78,6 +96,7 @@ async def test_an_engine_is_heard_shows_the_others_and_says_goodbye(tmp_path: Pa
             assert [row["center"] for row in rows] == [OWN, "sever"]
             assert rows[1]["queues"]["tax"]["ready"] == 2
             assert rows[0]["bus_up"]
+            await until(lambda: helped(ground) == [("passport", True)], 10.0)
             text = await asyncio.to_thread(scraped, ground)
             assert 'gkc_center_up{center="sever"} 1.0' in text
             assert "gkc_bus_up 1.0" in text

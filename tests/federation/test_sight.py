@@ -9,12 +9,29 @@ import pytest
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.core import Acd
 from gkc_engine.acd.expected_wait import ExpectedWait
-from gkc_engine.acd.settings import ContactClass, Medium
+from gkc_engine.acd.settings import (
+    AgentSettings,
+    ContactClass,
+    Medium,
+    QueueSettings,
+    RelaxStep,
+    Settings,
+)
 from gkc_engine.acd.state import ContactState
 from gkc_engine.federation.peers import State
 from gkc_engine.federation.sight import CenterSight
 from gkc_engine.federation.standing import Standing
-from gkc_engine.ids import SECOND, AgentId, ContactId, Instant, Micros, OfferId, QueueId, seconds
+from gkc_engine.ids import (
+    SECOND,
+    AgentId,
+    ContactId,
+    Instant,
+    Micros,
+    OfferId,
+    QueueId,
+    SkillId,
+    seconds,
+)
 from tests.channels.world import at
 from tests.federation.centers import TAX, settings_of
 
@@ -89,6 +106,30 @@ def test_a_closed_queue_takes_nobody() -> None:
     city.call(1)
     city.tell(ev.SettingsApplied(settings=settings_of(1, (QueueId("pass"),))))
     assert not city.see().loads()[TAX].open, "it is out of the config, and only drains"
+
+
+def test_a_queue_is_staffed_by_whom_it_may_come_to_in_time() -> None:
+    city = Looked()
+    queue = QueueSettings(
+        queue_id=TAX,
+        require={SkillId("tax"): 5},
+        relax=(RelaxStep(after_us=seconds(20), require={SkillId("tax"): 1}),),
+    )
+    agents = tuple(
+        AgentSettings(agent_id=AgentId(name), skills=skills)
+        for name, skills in (("a0", {}), ("a1", {SkillId("tax"): 2}))
+    )
+    city.tell(ev.SettingsApplied(settings=Settings(version="2", queues=(queue,), agents=agents)))
+    assert not city.see().loads()[TAX].staffed
+    city.log_in(0)
+    assert not city.see().loads()[TAX].staffed, "he can do nothing of it"
+    city.log_in(1)
+    assert city.see().loads()[TAX].staffed
+    assert city.sight.loads()[TAX].ready == 0, "she may take it after 20 s"
+    city.tell(ev.AgentPaused(agent_id=AgentId("a1"), reason="tea"))
+    assert city.see().loads()[TAX].staffed
+    city.tell(ev.AgentLoggedOut(agent_id=AgentId("a1")))
+    assert not city.see().loads()[TAX].staffed
 
 
 def test_a_service_level_is_said_in_thousandths() -> None:

@@ -31,14 +31,23 @@ from tests.properties.wiring import Wiring
 class Driver(Wiring):
     """Draws what happens. ``with_oracle``: what the oracle does not know is left out.
 
-    ``supervised``: single skills are overridden, and broadcasts are made.
+    ``supervised``: single skills are overridden, and broadcasts are made. ``neighbours``: other
+    centers are there for queues, or are not any more.
     """
 
     def __init__(
-        self, settings: Settings, pick: Pick, *, with_oracle: bool, supervised: bool = False
+        self,
+        settings: Settings,
+        pick: Pick,
+        *,
+        with_oracle: bool,
+        supervised: bool = False,
+        neighbours: bool = False,
     ) -> None:
         super().__init__(settings, pick, with_oracle=with_oracle)
-        self.supervised = supervised
+        self.supervised, self.neighbours = supervised, neighbours
+        self.helped: set[QueueId] = set()
+        """Queues for which another center is there."""
         for agent_id in AGENTS[: self.one_of([8, 3])]:
             self.send(ev.AgentLoggedIn(agent_id=agent_id))
 
@@ -76,6 +85,8 @@ class Driver(Wiring):
         ]
         if self.supervised:
             base += [self.override, self.override, self.broadcast]
+        if self.neighbours:
+            base += [self.neighbour] * 4
         if self.oracle is None:
             base += [self.reload, self.late_answer, self.hold]
         return base
@@ -346,6 +357,11 @@ class Driver(Wiring):
             ev.EmergencyOpened(),
         ]
         self.send(self.one_of(events))
+
+    def neighbour(self) -> None:
+        queue = self.one_of(self.voice)
+        self.helped ^= {queue}
+        self.send(ev.StaffedElsewhere(queue=queue, staffed=queue in self.helped))
 
     def own_call(self) -> None:
         agent_id = self.agent()

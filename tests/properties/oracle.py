@@ -32,7 +32,12 @@ class Oracle(Offers):
                 return 5, 0
             case ev.OfferAccepted() | ev.OfferFailed() | ev.OfferRinging():
                 raise AssertionError("use offer_event")
-            case ev.HoursChanged() | ev.EmergencyClosed() | ev.EmergencyOpened():
+            case (
+                ev.HoursChanged()
+                | ev.EmergencyClosed()
+                | ev.EmergencyOpened()
+                | ev.StaffedElsewhere()
+            ):
                 return 3, -1
             case ev.ContactPriorityChanged():
                 return 2, self.contacts[event.contact_id].seq
@@ -66,8 +71,8 @@ class Oracle(Offers):
         match event:
             case ev.Tick() | ev.EngineRestarted():
                 pass
-            case ev.HoursChanged():
-                self.queues[event.queue].open = event.open
+            case ev.HoursChanged() | ev.StaffedElsewhere():
+                self.told_of_a_queue(event)
             case ev.EmergencyClosed():
                 self.close_at_once(event.queue, event.say)
             case ev.EmergencyOpened():
@@ -82,6 +87,13 @@ class Oracle(Offers):
                 self.handle_contact(event)
             case _:
                 self.handle_agent(event)
+
+    def told_of_a_queue(self, event: ev.HoursChanged | ev.StaffedElsewhere) -> None:
+        queue = self.queues[event.queue]
+        if isinstance(event, ev.HoursChanged):
+            queue.open = event.open
+        else:
+            queue.elsewhere = event.staffed
 
     # --- contacts --------------------------------------------------------------------------------
 

@@ -106,6 +106,7 @@ class OQueue:
     rules: QueueSettings
     open: bool = True
     emergency: Treatment | None = None
+    elsewhere: bool = False
 
     def need(self, step: int) -> dict[str, int]:
         found = self.rules.require if step == 0 else self.rules.relax[step - 1].require

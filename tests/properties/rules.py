@@ -130,6 +130,8 @@ class Rules:
 
     def helped(self, c: OContact, factors: tuple[EmptyFactor, ...]) -> bool:
         """P4: is anybody at work for this or a later step to whom no factor applies?"""
+        if self.queues[c.queue].elsewhere:
+            return True
         words = {factor.value for factor in factors}
         steps = range(c.step, len(self.rules_of(c).relax) + 1)
         return any(

@@ -17,6 +17,9 @@ HISTORIES, ACTIONS = 250, 120
 SUPERVISED = 1000
 """Histories from this seed on have a supervisor in them."""
 
+NEIGHBOURS = 2000
+"""Histories from this seed on have other centers in them."""
+
 _OF_MANY = {"WIDE": 0, "FEW": -1, "NEAR": 1, "UNUSED": -(10**6)}
 """Sizes of ``matchspace`` at which a small city goes the ways of a large one."""
 
@@ -34,8 +37,13 @@ class Seeded:
 def history(seed: int, *, with_oracle: bool) -> None:
     pick = Seeded(seed)
     with ways_of_many(pick) as settings:
-        supervised = seed >= SUPERVISED
-        driver = Driver(settings, pick, with_oracle=with_oracle, supervised=supervised)
+        driver = Driver(
+            settings,
+            pick,
+            with_oracle=with_oracle,
+            supervised=SUPERVISED <= seed < NEIGHBOURS,
+            neighbours=seed >= NEIGHBOURS,
+        )
         for _ in range(ACTIONS):
             driver.act()
         driver.finish()

@@ -7,6 +7,7 @@ import pytest
 from gkc_engine.acd import (
     agents,
     contacts,
+    core,
     matching,
     matchspace,
     offers,
@@ -16,6 +17,7 @@ from gkc_engine.acd import (
     skills,
     staffing,
 )
+from gkc_engine.acd import events as ev
 from gkc_engine.acd.events import Phone
 from gkc_engine.acd.idle import IDLE_SINCE_SHIFT, Place
 from gkc_engine.acd.queues import Queue
@@ -89,6 +91,40 @@ def unstaffed_wait_is_not_awaited(patch: pytest.MonkeyPatch) -> None:
         self.after_us = after
 
     patch.setattr(staffing.LeaveLine, "join", planted)
+
+
+def another_centers_help_is_none(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(core._HANDLERS, ev.StaffedElsewhere, lambda *_: None)  # type: ignore[misc]
+
+
+def end_of_another_centers_help_is_not_heard(patch: pytest.MonkeyPatch) -> None:
+    def planted(world: World, event: ev.StaffedElsewhere) -> None:
+        world.queues[event.queue].status.staffed_elsewhere = event.staffed
+        world.queues[event.queue].elsewhere.live = int(event.staffed)
+
+    patch.setitem(core._HANDLERS, ev.StaffedElsewhere, planted)  # type: ignore[misc]
+
+
+def reload_forgets_another_centers_help(patch: pytest.MonkeyPatch) -> None:
+    watch = Queue._watch_staff
+
+    def planted(self: Queue, *args: staffing.Staffing) -> None:
+        watch(self, *args)
+        self.elsewhere.live = 0
+
+    patch.setattr(Queue, "_watch_staff", planted)
+
+
+def another_centers_help_opens_no_door(patch: pytest.MonkeyPatch) -> None:
+    may_join = Queue.may_join
+
+    def planted(self: Queue, step: int) -> bool:
+        live, self.elsewhere.live = self.elsewhere.live, 0
+        joins = may_join(self, step)
+        self.elsewhere.live = live
+        return joins
+
+    patch.setattr(Queue, "may_join", planted)
 
 
 def changed_skills_leave_the_counts_as_they_were(patch: pytest.MonkeyPatch) -> None:
@@ -281,6 +317,10 @@ BUGS: list[Bug] = [
     (ring_is_no_factor, 56),
     (only_the_present_step_counts, 4),
     (unstaffed_wait_is_not_awaited, 59),
+    (another_centers_help_is_none, 2001),
+    (end_of_another_centers_help_is_not_heard, 2019),
+    (reload_forgets_another_centers_help, 2001),
+    (another_centers_help_opens_no_door, 2174),
     (changed_skills_leave_the_counts_as_they_were, 2),
     (nobody_has_his_old_place, 0),
     (places_are_kept_for_ever, 14),

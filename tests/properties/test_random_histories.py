@@ -45,12 +45,13 @@ class _History(RuleBasedStateMachine):
     def begin(self, data: st.DataObject) -> None:
         type(self).begun += 1
         pick = _Drawn(data)
-        self.ways = ways_of_many(pick)
+        self.ways, kind = ways_of_many(pick), pick.number(0, 2)
         self.driver = Driver(
             self.ways.__enter__(),
             pick,
             with_oracle=self.with_oracle,
-            supervised=pick.number(0, 1) == 1,
+            supervised=kind == 1,
+            neighbours=kind == 2,
         )
 
     @rule(data=st.data())

@@ -54,6 +54,7 @@ def example(cls: type[Any]) -> Any:  # noqa: ANN401
         "in_use": True,
         "paused": True,
         "open": False,
+        "staffed": True,
         "attended": False,
         "newcomers": True,
         "advice": True,
