@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from gkc_engine.recorder import schema
@@ -14,6 +15,10 @@ from tests.postgres import NoServerError, Server
 
 # Its examples lie beside the other tools' caches (pyproject.toml), where `gkc clean` removes them.
 set_hypothesis_home_dir(Path(__file__).parents[1] / ".gkc" / "cache" / "hypothesis")
+
+# A machine with others at work may stand still for a while: that is no fault of an example.
+settings.register_profile("gkc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gkc")
 
 
 def pytest_collection_finish() -> None:

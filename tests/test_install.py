@@ -310,7 +310,7 @@ def booted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
         yield [*found.command, "-C", str(config), "-rx"]
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(30)
 
 
 async def said(*command: str) -> str:
@@ -325,7 +325,7 @@ async def said(*command: str) -> str:
 async def test_the_asterisk_that_was_taken_boots_with_every_module_we_need(
     booted: list[str],
 ) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(80):
         while "fully booted" not in await said(*booted, "core waitfullybooted"):
             pass  # Each question is a process of its own: slow enough to ask again at once.
     for module in install.MODULES:

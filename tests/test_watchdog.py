@@ -94,8 +94,8 @@ async def test_a_worker_that_never_begins_is_killed_too(monkeypatch: pytest.Monk
 
 
 async def test_a_worker_that_speaks_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "SILENCE_S", 0.5)
-    body = "for _ in range(16): time.sleep(0.05); os.write(fd, b'.')"
+    monkeypatch.setattr(watchdog, "SILENCE_S", 2.5)  # a machine may stand still for 2 s
+    body = "for _ in range(30): time.sleep(0.1); os.write(fd, b'.')"
     assert await Watchdog(worker(tmp_path, body), restart=False).run() == 0
 
 
@@ -130,9 +130,10 @@ async def test_a_stopped_watchdog_does_not_stop_the_worker(monkeypatch: pytest.M
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A spare stands by as soon as the worker lives."""
+    """A spare stands by as soon as the worker lives; who says nothing more is not killed for it."""
     monkeypatch.setattr(watchdog, "SPARE_AFTER_S", 0.0)
     monkeypatch.setattr(watchdog, "RESTART_S", 0.1)
+    monkeypatch.setattr(watchdog, "SILENCE_S", 60.0)
 
 
 class Pair:
@@ -180,11 +181,10 @@ async def test_a_spare_takes_the_place_of_a_worker_that_died(tmp_path: Path) -> 
 async def test_a_spare_that_does_not_answer_is_passed_by(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watchdog, "SILENCE_S", 0.3)
-    body = "while True: time.sleep(0.05); os.write(fd, b'.')"
     async with asyncio.timeout(20):
-        pair = Pair(worker(tmp_path, body))
+        pair = Pair(worker(tmp_path, "time.sleep(60)"))
         first, spare = await pair.begun.get(), await pair.spares.get()
+        monkeypatch.setattr(watchdog, "SILENCE_S", 0.3)  # from here on: the first has all its time
         os.kill(spare, signal.SIGSTOP)
         os.kill(first, signal.SIGKILL)
         assert await pair.begun.get() not in (first, spare)
@@ -193,18 +193,17 @@ async def test_a_spare_that_does_not_answer_is_passed_by(
 
 
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize(("loads_s", "limit_s"), [(1.0, 20.0), (60.0, 0.6)])
+@pytest.mark.parametrize(("loads_s", "limit_s"), [(2.0, 20.0), (60.0, 0.6)])
 async def test_a_spare_that_still_loads_is_waited_for_but_not_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loads_s: float, limit_s: float
 ) -> None:
-    monkeypatch.setattr(watchdog, "SILENCE_S", 0.4)
     monkeypatch.setattr(watchdog, "SPARE_LOADS_S", limit_s)
-    body = "while True: time.sleep(0.05); os.write(fd, b'.')"
-    async with asyncio.timeout(20):
-        pair = Pair(worker(tmp_path, body, spare_loads_s=loads_s))
+    async with asyncio.timeout(30):
+        pair = Pair(worker(tmp_path, "time.sleep(60)", spare_loads_s=loads_s))
         first = await pair.begun.get()
         while (spare := pair.dog.spare_pid) is None:  # noqa: ASYNC110 - nothing tells of it yet
             await asyncio.sleep(0.01)
+        monkeypatch.setattr(watchdog, "SILENCE_S", 1.0)  # shorter than it loads
         os.kill(first, signal.SIGKILL)
         assert (await pair.begun.get() == spare) is (loads_s < limit_s)
         await pair.end()

@@ -11,7 +11,7 @@ import structlog
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.commands import Disposition, OfferContact
 from gkc_engine.acd.settings import Medium
-from gkc_engine.channels.phone import channel
+from gkc_engine.channels.phone import channel, resync
 from gkc_engine.channels.phone.ami import AmiEvent
 from gkc_engine.channels.phone.calls import Call
 from gkc_engine.errors import PeerError
@@ -358,8 +358,7 @@ async def test_callers_are_taken_back_in_their_order_and_never_from_strange_queu
         )
         here.channel.jobs.start()
         await here.restart(20, 1, 2, 3)
-        async with asyncio.timeout(2):
-            sent = await here.ami.said.until(lambda s: [n for n, _ in s].count(WAKE) == 3)
+        sent = await here.ami.said.until(lambda s: [n for n, _ in s].count(WAKE) == 3, 20)
         asked = [fields["Caller"] for name, fields in sent if name == WITHDRAW]
         assert asked == ["PJSIP/t-3", "PJSIP/t-1", "PJSIP/t-2"]
         assert here.ami.actions("Redirect") == []
@@ -371,7 +370,10 @@ async def test_callers_are_taken_back_in_their_order_and_never_from_strange_queu
         assert names == [(n, c) for c in asked for n in (WITHDRAW, WAKE)]
 
 
-async def test_who_comes_back_first_lets_those_before_him_pass() -> None:
+async def test_who_comes_back_first_lets_those_before_him_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resync, "TURN_S", 3600.0)  # nobody passes because he waited long enough
     async with world() as here:
         for n, seconds in ((1, 1), (2, 2)):
             await here.waiting(n, seconds)
@@ -381,8 +383,8 @@ async def test_who_comes_back_first_lets_those_before_him_pass() -> None:
         second = asyncio.ensure_future(here.channel.resync.in_turn(leg(2)))
         await asyncio.sleep(0)
         assert not second.done()
-        await asyncio.wait_for(here.channel.resync.in_turn(leg(1)), 0.5)
-        await asyncio.wait_for(second, 0.5)
+        await asyncio.wait_for(here.channel.resync.in_turn(leg(1)), 10)
+        await asyncio.wait_for(second, 10)
 
 
 async def test_one_whom_the_native_queue_keeps_holds_nobody_up_for_long() -> None:
@@ -392,4 +394,5 @@ async def test_one_whom_the_native_queue_keeps_holds_nobody_up_for_long() -> Non
         here.ami.channels(citizen_row(1, app="Queue"), citizen_row(2, app="Queue"))
         here.ami.lists["QueueStatus"] = standing((2, "gkc-passport"), (1, "gkc-passport"))
         await here.restart(20, 1, 2)
-        await asyncio.wait_for(here.channel.resync.in_turn(leg(2)), 1.5)
+        assert resync.TURN_S < 1.5
+        await asyncio.wait_for(here.channel.resync.in_turn(leg(2)), 15)

@@ -33,7 +33,8 @@ pytestmark = pytest.mark.accept
 
 CITY = Path(__file__).parents[1] / "acceptance" / "city"
 SECRET = "GKC_TEST_SECRET"
-BOOT_S = 20.0
+BOOT_S = 45.0
+"""How long we wait for what a process does; a machine at work may take that long."""
 STOP_S = 3.0
 
 
@@ -105,9 +106,9 @@ class Ground:
 
     def pids(self) -> tuple[int, int]:
         """Wait until a spare stands by; return the worker's pid and its own."""
-        ready = re.compile(r'"spare_ready"')
-        wait_for(lambda: ready.search(self.said()), BOOT_S)
-        (spare,) = re.findall(r'"pid": (\d+), "event": "spare_started"', self.said())
+        started = re.compile(r'"pid": (\d+), "event": "spare_started"')  # of the watchdog
+        wait_for(lambda: '"spare_ready"' in self.said() and started.search(self.said()), BOOT_S)
+        (spare,) = started.findall(self.said())
         return (self.engine() or {})["pid"], int(spare)
 
     def gkc(self, *argv: str) -> subprocess.CompletedProcess[str]:
@@ -185,7 +186,9 @@ def test_a_second_engine_is_refused_and_told_the_pid_of_the_first(ground: Ground
 
 def test_it_runs_on_without_asterisk_and_says_so(ground: Ground) -> None:
     with ground.running():
-        wait_for(lambda: (ground.engine() or {}).get("ami_problem") != "not started", 10)
+        wait_for(
+            lambda: (ground.engine() or {}).get("ami_problem") not in (None, "not started"), BOOT_S
+        )
         row = ground.engine()
         shown = ground.gkc("queue", "show")
         as_json = ground.gkc("queue", "show", "--json")
@@ -229,11 +232,13 @@ def test_sighup_takes_good_files_and_tells_why_it_refuses_bad_ones(ground: Groun
         before = (ground.engine() or {})["config_version"]
         path.write_text(good.replace("timeout: 5s", "timeout: abc", 1), encoding="utf-8")
         process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "queues.passport.timeout" in ground.said(), 10)
+        wait_for(lambda: "queues.passport.timeout" in ground.said(), BOOT_S)
         assert (ground.engine() or {})["config_version"] == before
         path.write_text(good.replace("timeout: 5s", "timeout: 7s", 1), encoding="utf-8")
         process.send_signal(signal.SIGHUP)
-        wait_for(lambda: (ground.engine() or {}).get("config_version") != before, 10)
+        wait_for(
+            lambda: (ground.engine() or {}).get("config_version") not in (None, before), BOOT_S
+        )
         after = (ground.engine() or {})["config_version"]
     with sqlite3.connect(ground.state / "gkc.sqlite") as store:
         query = "SELECT data FROM event WHERE kind = 'gkc.config.applied' ORDER BY seq"
@@ -258,7 +263,7 @@ def test_a_reload_brings_to_work_whom_it_makes_always_at_work(ground: Ground) ->
                 rows = client.call("agent.show")
             return {row["agent_id"] for row in rows if row["state"] == "offline"}
 
-        wait_for(lambda: not away() & {"anna", "zoya"}, 10)
+        wait_for(lambda: not away() & {"anna", "zoya"}, BOOT_S)
         assert {"boris", "gleb"} <= away()
 
 
@@ -281,7 +286,7 @@ def test_every_metric_of_the_reference_has_a_sample(ground: Ground) -> None:
 
     with ground.running():
         # The lag of the loop is shown after a second, the gauges each second.
-        wait_for(lambda: not missing(), 10)
+        wait_for(lambda: not missing(), BOOT_S)
 
 
 SPEAKS = """
@@ -308,11 +313,11 @@ def test_new_prompts_are_spoken_after_a_start_and_after_a_reload(ground: Ground)
 
     prompts("first")
     with ground.running():
-        wait_for(lambda: spoken() == 2, 10)
+        wait_for(lambda: spoken() == 2, BOOT_S)
         prompts("first", "second")
         done = ground.gkc("reload")
         assert done.returncode == 0, done.stderr
-        wait_for(lambda: spoken() == 4, 10)
+        wait_for(lambda: spoken() == 4, BOOT_S)
 
 
 def test_a_killed_worker_is_started_again(ground: Ground) -> None:
@@ -320,7 +325,7 @@ def test_a_killed_worker_is_started_again(ground: Ground) -> None:
         first = (ground.engine() or {})["pid"]
         assert first != process.pid
         os.kill(first, signal.SIGKILL)
-        wait_for(lambda: (ground.engine() or {}).get("pid") not in (None, first), 10)
+        wait_for(lambda: (ground.engine() or {}).get("pid") not in (None, first), BOOT_S)
         assert process.poll() is None
 
 
@@ -364,11 +369,11 @@ def test_the_spare_holds_nothing_of_a_dead_worker_and_takes_its_place(ground: Gr
             os.kill(worker, signal.SIGKILL)
             for sock in (ami, agi):
                 read_to_end(sock)
-        wait_for(lambda: (ground.engine() or {}).get("pid") == spare, 10)
+        wait_for(lambda: (ground.engine() or {}).get("pid") == spare, BOOT_S)
         assert "spare_stale" not in ground.said()
         assert (ground.engine() or {})["config_version"] != version
         dog.kill()
-        wait_for(lambda: is_gone(spare), 10)
+        wait_for(lambda: is_gone(spare), BOOT_S)
 
 
 def test_a_spare_whose_code_changed_on_disk_begins_anew(ground: Ground, tmp_path: Path) -> None:
@@ -385,6 +390,6 @@ def test_a_spare_whose_code_changed_on_disk_begins_anew(ground: Ground, tmp_path
             encoding="utf-8",
         )
         os.kill(worker, signal.SIGKILL)
-        wait_for(lambda: (ground.engine() or {}).get("pid") == spare, 10)
+        wait_for(lambda: (ground.engine() or {}).get("pid") == spare, BOOT_S)
         assert "spare_stale" in ground.said()
         assert Path(f"{tmp_path}{loaded}").exists()

@@ -176,7 +176,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @example(event="x", value="\u202812345678", prefix="", suffix="")  # Escaped, it gains digits.
 @given(event=NUMBERS, value=VALUES, prefix=st.text(max_size=5), suffix=st.text(max_size=5))
 def test_no_number_of_ten_digits_survives_at_info(

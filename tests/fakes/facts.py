@@ -20,7 +20,7 @@ class Facts(Generic[T]):
         self.all.append(fact)
         self._changed.set()
 
-    async def until(self, true: Callable[[list[T]], bool], limit_s: float = 5.0) -> list[T]:
+    async def until(self, true: Callable[[list[T]], bool], limit_s: float = 15.0) -> list[T]:
         """Return all facts as soon as there are some and ``true`` holds for them."""
         async with asyncio.timeout(limit_s):
             while not (self.all and true(self.all)):
@@ -28,6 +28,6 @@ class Facts(Generic[T]):
                 await self._changed.wait()
         return self.all
 
-    async def count(self, number: int, limit_s: float = 5.0) -> list[T]:
+    async def count(self, number: int, limit_s: float = 15.0) -> list[T]:
         """Return all facts as soon as there are ``number``."""
         return await self.until(lambda facts: len(facts) >= number, limit_s)

@@ -17,6 +17,7 @@ from gkc_engine.pbx.process import (
     port_holder,
     raise_file_limit,
 )
+from tests.ports import free_port
 
 STUBBORN = """
 import pathlib, signal, sys
@@ -72,7 +73,7 @@ def test_a_held_port_is_not_free_and_its_holder_is_named(kind: socket.SocketKind
     protocol = "tcp" if kind is socket.SOCK_STREAM else "udp"
     free = free_tcp_port if protocol == "tcp" else free_udp_port
     with socket.socket(socket.AF_INET, kind) as holder:
-        holder.bind(("127.0.0.1", 0))
+        holder.bind(("127.0.0.1", free_port()))  # nobody takes it in between
         if protocol == "tcp":
             holder.listen()
         port = holder.getsockname()[1]
