@@ -30,6 +30,9 @@ RESTART_S = 1.0
 SILENCE_S = 3.0
 """How long the worker's loop may stand still; longer than any group commit or reload."""
 
+LATE_S = 0.5
+"""Who notices a silence so much later than it was due has stood still himself."""
+
 BOOT_S = 60.0
 """How long a worker may take to its first sign of life (a large ledger to recover)."""
 
@@ -265,16 +268,27 @@ class Watchdog:
         return await self._spawn(spare=False), False
 
     async def _watch(self, worker: _Worker, begun: asyncio.Event) -> None:
-        """Kill the worker when it is silent."""
-        limit = BOOT_S
-        try:
-            while True:
+        """Kill the worker when it is silent.
+
+        If we were late to notice, the machine may have stood still, and the worker with it: then
+        it has its time once more.
+        """
+        loop = asyncio.get_running_loop()
+        limit, excused = BOOT_S, False
+        while True:
+            due = loop.time() + limit
+            try:
                 await worker.signs.next(limit)
+            except TimeoutError:
+                if excused or loop.time() < due + LATE_S:
+                    break
+                excused = True
+                log.warning("watchdog_late", pid=worker.process.pid, by_s=loop.time() - due)
+            else:
                 begun.set()
-                limit = SILENCE_S
-        except TimeoutError:
-            log.critical("engine_hangs", pid=worker.process.pid, silent_s=limit)
-            worker.kill()
+                limit, excused = SILENCE_S, False
+        log.critical("engine_hangs", pid=worker.process.pid, silent_s=limit)
+        worker.kill()
 
     async def _spawn(self, *, spare: bool) -> _Worker:
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:

@@ -7,11 +7,15 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from gkc_engine import watchdog
+from gkc_engine.endings import end_tasks
 from gkc_engine.watchdog import ENV_PIPE, ENV_SPARE, TAKE, Watchdog
 
 pytestmark = pytest.mark.accept
@@ -97,6 +101,31 @@ async def test_a_worker_that_speaks_lives(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(watchdog, "SILENCE_S", 2.5)  # a machine may stand still for 2 s
     body = "for _ in range(30): time.sleep(0.1); os.write(fd, b'.')"
     assert await Watchdog(worker(tmp_path, body), restart=False).run() == 0
+
+
+async def test_a_machine_that_stood_still_is_no_silence_of_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watchdog, "SILENCE_S", 0.5)
+    reading, writing = os.pipe()
+    signs, killed, begun = watchdog._Signs(reading), asyncio.Event(), asyncio.Event()
+    of: Any = SimpleNamespace(signs=signs, kill=killed.set, process=SimpleNamespace(pid=1))
+    watching = asyncio.ensure_future(Watchdog(["true"])._watch(of, begun))
+    try:
+        for _ in range(2):  # It is excused each time, for it has spoken meanwhile.
+            begun.clear()
+            os.write(writing, b".")
+            await begun.wait()
+            time.sleep(0.5 + watchdog.LATE_S + 0.1)  # noqa: ASYNC251 - nothing runs, as we do not
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not killed.is_set()
+        async with asyncio.timeout(20):
+            await killed.wait()  # It is silent for as long as it may be, and we run.
+    finally:
+        await end_tasks([watching])
+        os.close(writing)
+        signs.close()
 
 
 async def test_stop_ends_the_worker_and_starts_no_other(tmp_path: Path) -> None:
