@@ -182,7 +182,7 @@ class Center:
         async def up() -> bool:
             return self.channel.ami.up and self.channel.resync.runs_total > 0
 
-        await until(up, f"the engine of {self.name} has asked Asterisk", 20)
+        await until(up, f"the engine of {self.name} has asked Asterisk", 30)
         await self.engine.drain()
 
     def _known(self, acd: Acd) -> list[KnownCall]:
@@ -224,7 +224,7 @@ class Center:
             view = self.engine.acd.agent_view(AgentId(agent))
             return view is not None and view.state == state
 
-        await until(look, f"{agent} of {self.name} is {state}", 10, 0.01)
+        await until(look, f"{agent} of {self.name} is {state}", 20, 0.01)
 
     def view(self, contact_id: ContactId) -> ContactView | None:
         return self.engine.acd.contact_view(contact_id)
@@ -235,7 +235,7 @@ class Center:
             return view if view is not None and view.state == state else None
 
         now = self.view(contact_id)
-        return await until(look, f"{contact_id} is {state}, it was {now}", 10, 0.01)
+        return await until(look, f"{contact_id} is {state}, it was {now}", 20, 0.01)
 
     async def contact(self, skip: int = 0) -> ContactId:
         """Return the contact of whoever has called since the first ``skip``."""
@@ -244,7 +244,7 @@ class Center:
             started = [s.event for s in self.disk.steps if isinstance(s.event, ev.ContactStarted)]
             return started[skip].contact_id if len(started) > skip else None
 
-        return await until(look, "a citizen is here", 10, 0.01)
+        return await until(look, "a citizen is here", 20, 0.01)
 
     def count(self) -> int:
         return sum(isinstance(s.event, ev.ContactStarted) for s in self.disk.steps)
@@ -260,7 +260,7 @@ class Center:
         async def look() -> list[cmd.ContactEnded]:
             return self.said(cmd.ContactEnded, contact_id)
 
-        (row,) = await until(look, f"{contact_id} has ended", 10, 0.01)
+        (row,) = await until(look, f"{contact_id} has ended", 20, 0.01)
         return row
 
     def outcomes(self, contact_id: ContactId) -> list[tuple[str, str]]:
@@ -273,7 +273,7 @@ class Center:
         async def look() -> bool:
             return len(self.outcomes(contact_id)) >= count
 
-        await until(look, f"offers of {contact_id} have ended", 15, 0.01)
+        await until(look, f"offers of {contact_id} have ended", 20, 0.01)
         return self.outcomes(contact_id)[count - 1]
 
     def reasons(self, contact_id: ContactId) -> list[str]:

@@ -47,7 +47,7 @@ class Outside:
         self.network.on_call = answers
         mine = await self.stage.phone(101).dial(number)
         theirs = await self.rings(OFFICE if number.endswith("0042") else number)
-        await asyncio.wait_for(mine.answered.wait(), 10)
+        await asyncio.wait_for(mine.answered.wait(), 20)
         await hears_each_other(mine, theirs)
         return mine, theirs
 

@@ -18,6 +18,7 @@ from gkc_engine import federating
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.expected_wait import ExpectedWait
+from gkc_engine.acd.views import ContactView
 from gkc_engine.config.federation import federation_settings, members
 from gkc_engine.config.loader import load_config
 from gkc_engine.control.day import DayCounters
@@ -76,10 +77,7 @@ def _config(folder: Path, name: str) -> Path:
             ("numbers:\n", f'numbers:\n  "{EXPERTS}": {{queue: experts}}\n'),
             ("skills: {passport: Паспорта", "skills: {expert: Эксперт, passport: Паспорта"),
             ("    title: Паспорта\n", "    title: Паспорта\n    service: mvd\n"),
-            (
-                "    timeout: 5s\n    wrapuptime: 0s",
-                "    timeout: 3s\n    wrapuptime: 0s\n    transfer_codes: true",
-            ),
+            ("    wrapuptime: 0s\n", "    wrapuptime: 0s\n    transfer_codes: true\n"),
             ("operators:\n", f"{_QUEUE}operators:\n"),
         ):
             text = text.replace(old, new, 1)
@@ -147,7 +145,7 @@ class Two:
         async def look() -> bool:
             return self.home.link.federation.peers[CITY].fresh(self.home.engine.now()) is not None
 
-        await until(look, "the okrug hears the city", 10, 0.02)
+        await until(look, "the okrug hears the city", 30, 0.02)
 
     async def experts(self, *agents: str) -> None:
         """Let specialists of the city come to work, and the okrug know it."""
@@ -161,14 +159,14 @@ class Two:
             return "Unavail" not in contacts and self.donor.engine.wall() // SECOND - last < 3
 
         # Of the case before, in which it may have been dead.
-        await until(there, "the way to the city is open", 15, 0.1)
+        await until(there, "the way to the city is open", 30, 0.1)
         federation.peers[CITY].blocked_until = None
 
         async def look() -> bool:
             load = federation.peers[CITY].fresh(self.home.engine.now())
             return load is not None and load.queues["experts"].ready == len(agents)
 
-        await until(look, "the okrug knows of the experts", 10, 0.02)
+        await until(look, "the okrug knows of the experts", 20, 0.02)
 
     async def talk(self) -> tuple[ContactId, Leg, Leg]:
         """Let a citizen talk with the okrug's anna; return the contact, his leg and hers."""
@@ -177,7 +175,7 @@ class Two:
         await home.login("anna")
         leg = await (await home.desk.citizen()).dial(PASSPORT)
         contact_id = await home.contact(count)
-        mine = await home.desk.phones["101"].next_call(10)
+        mine = await home.desk.phones["101"].next_call()
         mine.ring()
         await mine.answer()
         await hears_each_other(leg, mine)
@@ -186,7 +184,7 @@ class Two:
 
     async def rings(self, center: Center, user: str) -> Leg:
         """Wait until a phone rings; it says so."""
-        leg = await center.desk.phones[user].next_call(12)
+        leg = await center.desk.phones[user].next_call()
         leg.ring()
         return leg
 
@@ -197,7 +195,21 @@ class Two:
             grants = self.donor.said(cmd.GrantReservation)
             return [g.reservation_id for g in grants if g.contact_id == contact_id]
 
-        return (await until(look, "the city has it as a guest", 5, 0.01))[n]
+        return (await until(look, "the city has it as a guest", 15, 0.01))[n]
+
+    async def with_dina(self, contact_id: ContactId) -> ContactView:
+        """Wait until both know that he talks with the city's dina, and it is on record."""
+
+        async def look() -> ContactView | None:
+            view = self.home.view(contact_id)
+            talks = view is not None and view.state == "talk" and view.agent_id == "centr:dina"
+            return view if talks else None
+
+        view = await until(look, f"{contact_id} talks with dina", 20, 0.01)
+        await self.donor.agent_is("dina", "talk")
+        for center in (self.home, self.donor):
+            await center.engine.drain()
+        return view
 
     async def all_go(self) -> None:
         """Nobody is at work any more, and nobody is there."""
@@ -207,7 +219,7 @@ class Two:
                 center.engine.submit(ev.AgentLoggedOut(agent_id=AgentId(agent)))
             for agent in center.config.operators:
                 await center.agent_is(agent, "offline")
-            await until(_empty(center), f"{center.name} is empty", 15)
+            await until(_empty(center), f"{center.name} is empty", 20)
             assert center.channel.agi.failed_total == 0, "no socket's handler has failed"
 
 
@@ -236,7 +248,8 @@ async def okrug_and_city(folder: Path, install: Install) -> AsyncIterator[Two]:
 
 
 async def is_over(leg: Leg, how: str = "BYE") -> None:
-    await asyncio.wait_for(leg.ended.wait(), 5)
+    async with asyncio.timeout(20):
+        await leg.ended.wait()
     assert leg.how == how
 
 
@@ -263,8 +276,8 @@ async def handed_on(two: Two, number: str = EXPERTS) -> tuple[ContactId, Leg, Le
     await two.home.agent_is("anna", "ready")
     await hers.answer()
     await hears_each_other(leg, hers)
-    view = await two.home.contact_is(contact_id, "talk")
-    assert (view.agent_id, view.queue) == ("centr:dina", "experts")
+    view = await two.with_dina(contact_id)
+    assert view.queue == "experts"
     assert (view.enqueued, view.sequence) == (before.enqueued, before.sequence)
     return contact_id, leg, hers
 
@@ -280,6 +293,7 @@ async def asks(two: Two, number: str = EXPERTS) -> tuple[ContactId, Leg, Leg, Le
     await hears_each_other(second, hers)
     await two.donor.agent_is("dina", "talk")
     await two.home.outcome(two.home.said(cmd.ConsultQueued)[-1].contact_id)  # on record
+    await two.donor.engine.drain()
     return contact_id, leg, mine, second, hers
 
 
@@ -292,6 +306,7 @@ async def put_through_by_code(two: Two) -> tuple[ContactId, Leg, Leg]:
     hers = await two.rings(two.donor, "105")
     await hers.answer()
     await hears_each_other(mine, hers)
+    await two.donor.agent_is("dina", "talk")
     await two.home.outcome(two.home.said(cmd.ConsultQueued)[-1].contact_id)
     await mine.bye()
     await hears_each_other(leg, hers)

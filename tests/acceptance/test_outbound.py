@@ -27,6 +27,7 @@ from tests.acceptance.stage import PROMPTS, Stage, kinds
 from tests.acceptance.transfer_cases import (
     engine_dead,
     handed_over,
+    has_him,
     hears_each_other,
     talk,
     talks,
@@ -84,8 +85,7 @@ async def test_a_call_is_on_record_to_the_second(outside: Outside) -> None:
     await stage.city.agent_is("anna", "talk")
     await theirs.bye()
     ended = now()
-    await stage.city.agent_is("anna", "wrap_up")
-    await stage.city.agent_is("anna", "ready")
+    await stage.city.agent_is("anna", "ready")  # after a rest of 1 s, which stands on record
     story = await out_of(outside, "answered")
     assert kinds(story) == ["ring", "talk", "hold", "talk"]
     assert story["end_party"] == "citizen"
@@ -95,7 +95,7 @@ async def test_a_call_is_on_record_to_the_second(outside: Outside) -> None:
     assert story["talk_s"] + story["hold_s"] == pytest.approx(
         us(story["ended"]) - us(story["answered"]), abs=0.01
     )
-    await until(lambda: _wrapped_up(stage, story), "the wrap-up is on record", 5)
+    await until(lambda: _wrapped_up(stage, story), "the wrap-up is on record", 20)
     (shown,) = await stage.city.ask("contact.list", direction="out", limit=1)
     assert shown["contact_id"] == story["contact_id"]
     (revealed,) = await stage.city.ask("contact.show", contact=story["contact_id"], reveal=True)
@@ -120,7 +120,7 @@ async def test_nobody_answers_busy_declined_and_given_up(outside: Outside) -> No
         await asyncio.wait_for(mine.ended.wait(), 20)
         await stage.city.agent_is("anna", "ready")
     mine = await stage.phone(101).dial(OFFICE)
-    await asyncio.wait_for(mine.ringing.wait(), 10)
+    await asyncio.wait_for(mine.ringing.wait(), 20)
     await mine.bye()
     await stage.city.agent_is("anna", "ready")
     for story in await stage.over(4):
@@ -174,9 +174,10 @@ async def test_for_a_citizen_on_hold(outside: Outside) -> None:
     await stage.city.agent_is("anna", "hold")
     outside.network.on_call = answers
     second = await stage.phone(101).dial(OFFICE)
-    await asyncio.wait_for(second.answered.wait(), 10)
+    await asyncio.wait_for(second.answered.wait(), 20)
     await second.bye()
     await mine.hold(on=False)
+    await until(lambda: _taken_back(stage), "that she has him back is on record", 20)
     await leg.bye()
     stories = {s["direction"]: s for s in await stage.over(2)}
     assert stories["out"]["related_contact_id"] == stories["in"]["contact_id"]
@@ -192,12 +193,12 @@ async def test_a_citizen_is_put_through_to_an_office(outside: Outside) -> None:
     outside.network.on_call = answers
     second = await stage.phone(101).dial(OFFICE)
     theirs = await outside.rings(OFFICE)
-    await asyncio.wait_for(second.answered.wait(), 10)
+    await asyncio.wait_for(second.answered.wait(), 20)
     assert await mine.refer(OFFICE, second) == 202
     await hears_each_other(leg, theirs)
     await stage.city.agent_is("anna", "ready")
     await theirs.bye()
-    await asyncio.wait_for(leg.ended.wait(), 10)
+    await asyncio.wait_for(leg.ended.wait(), 20)
     stories = {s["direction"]: s for s in await stage.over(2)}
     assert stories["in"]["end_party"] == "outside"
     (external,) = [s for s in stories["in"]["segments"] if s["kind"] == "external"]
@@ -214,13 +215,12 @@ async def test_the_called_party_is_put_through_to_a_colleague(outside: Outside) 
     mine, theirs = await outside.talk()
     dina = stage.phone(105, answers)
     second = await stage.phone(101).dial("105")  # 102 is the police here
-    await asyncio.wait_for(second.answered.wait(), 10)
+    await asyncio.wait_for(second.answered.wait(), 20)
     his = await dina.next_call()
     await hears_each_other(second, his)
     assert await mine.refer("105", second) == 202
     await hears_each_other(his, theirs)
-    row = await stage.city.agent_is("dina", "talk")
-    assert row["contact_id"], "it is his contact now"
+    await has_him(stage, "dina")  # it is his contact now
     await his.bye()
     await stage.city.agent_is("dina", "ready")
     story = await out_of(outside, "answered")
@@ -256,12 +256,12 @@ async def test_answered_while_the_engine_is_dead(outside: Outside) -> None:
     outside.network.on_call = only_rings
     mine = await stage.phone(101).dial(OFFICE)
     theirs = await outside.rings(OFFICE)
-    await asyncio.wait_for(mine.ringing.wait(), 10)
+    await asyncio.wait_for(mine.ringing.wait(), 20)
     async with engine_dead(stage):
         await theirs.answer()
         answered = now()
         await hears_each_other(mine, theirs)
-    await until(lambda: _answered(stage), "the answer is on record", 10)
+    await until(lambda: _answered(stage), "the answer is on record", 20)
     await mine.bye()
     story = await out_of(outside, "answered")
     assert abs(us(story["answered"]) - answered) < NEAR_S
@@ -271,6 +271,11 @@ async def test_answered_while_the_engine_is_dead(outside: Outside) -> None:
 async def _wrapped_up(stage: Stage, story: Row) -> bool:
     segments = (await stage.city.story(story["contact_id"]))["segments"]
     return [s["agent_id"] for s in segments if s["kind"] == "wrap_up"] == ["anna"]
+
+
+async def _taken_back(stage: Stage) -> bool:
+    (row,) = [row for row in await stage.new() if row["direction"] == "in"]
+    return kinds(await stage.city.story(row["contact_id"]))[-1:] == ["hold"]
 
 
 async def _answered(stage: Stage) -> bool:
@@ -286,7 +291,7 @@ async def test_without_an_engine_only_112_leads_out(outside: Outside) -> None:
         assert refused.heard(PROMPTS / "outbound-unavailable.alaw", for_s=0.5)
         assert outside.network.calls == []
         saved = await stage.phone(101).dial("112")
-        await asyncio.wait_for(saved.answered.wait(), 10)
+        await asyncio.wait_for(saved.answered.wait(), 20)
         await outside.rings("112")
         await saved.bye()
     pid = await asyncio.to_thread(lambda: stage.city.city.engine_pid)
@@ -332,7 +337,7 @@ async def test_a_refer_does_not_lead_the_called_party_anywhere(outside: Outside)
     async def told() -> bool:
         return any("404" in body for body in mine.notified)
 
-    await until(told, "the REFER is refused", 10)
+    await until(told, "the REFER is refused", 20)
     await hears_each_other(mine, theirs)
     await mine.bye()
     await out_of(outside, "answered")

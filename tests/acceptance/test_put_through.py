@@ -12,7 +12,7 @@ from gkc_engine.pbx.install import Install
 from tests.acceptance.harness import Row, until
 from tests.acceptance.network import CITIZEN, OFFICE, US, Outside, outside_case, outside_stage
 from tests.acceptance.phone import Leg, answers, only_rings, refuses
-from tests.acceptance.stage import kinds
+from tests.acceptance.stage import Stage, kinds
 from tests.acceptance.transfer_cases import (
     asked_for_a_number,
     engine_dead,
@@ -54,6 +54,11 @@ def parts(story: Row) -> list[str]:
     return every[every.index("talk") :]
 
 
+async def _answered(stage: Stage) -> bool:
+    (row,) = await stage.new()
+    return parts(await stage.city.story(row["contact_id"]))[-1:] == ["ring"]
+
+
 async def test_he_talks_with_the_office_until_it_hangs_up(outside: Outside) -> None:
     stage = outside.stage
     outside.network.on_call = answers
@@ -62,7 +67,7 @@ async def test_he_talks_with_the_office_until_it_hangs_up(outside: Outside) -> N
     assert US in theirs._invite["from"]
     await stage.city.agent_is("anna", "ready")
     await theirs.bye()
-    await asyncio.wait_for(leg.ended.wait(), 10)
+    await asyncio.wait_for(leg.ended.wait(), 20)
     story = await stage.last()
     assert parts(story)[:3] == ["talk", "ring", "external"], parts(story)
     assert handed_over(story) == ["blind"]
@@ -84,6 +89,7 @@ async def test_by_the_feature_code_and_he_hangs_up(outside: Outside) -> None:
     await mine.press("84950000042")
     theirs = await outside.rings(OFFICE)
     await hears_each_other(leg, theirs)
+    await until(lambda: _answered(stage), "that the office has answered is on record", 20)
     await leg.bye()
     story = await stage.last()
     assert parts(story)[-2:] == ["ring", "external"]
@@ -127,7 +133,7 @@ async def test_a_number_of_no_allowed_prefix_leaves_him_where_he_is(outside: Out
     async def told() -> bool:
         return any("404" in body for body in mine.notified)
 
-    await until(told, "the REFER is refused", 10)
+    await until(told, "the REFER is refused", 20)
     await hears_each_other(leg, mine)
     await leg.bye()
     assert handed_over(await outside.stage.last()) == []
@@ -141,7 +147,7 @@ async def test_a_killed_engine_leaves_their_talk_alone(outside: Outside) -> None
     async with engine_dead(stage):
         await hears_each_other(leg, theirs)
         await theirs.bye()
-        await asyncio.wait_for(leg.ended.wait(), 10)
+        await asyncio.wait_for(leg.ended.wait(), 20)
     story = await stage.last()
     assert parts(story)[:3] == ["talk", "ring", "external"]
     assert (story["disposition"], story["end_party"]) == ("answered", "outside")

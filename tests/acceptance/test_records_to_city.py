@@ -65,13 +65,13 @@ async def served(city: Scene, call: str, ended: int) -> None:
 
 
 def metric(city: Scene, name: str) -> float:
-    with urlopen(f"http://127.0.0.1:{city.city.ports.metrics}/metrics", timeout=5) as page:
+    with urlopen(f"http://127.0.0.1:{city.city.ports.metrics}/metrics", timeout=30) as page:
         lines = page.read().decode().splitlines()
     return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
 
 
 async def until_metric(city: Scene, name: str, least: float, most: float) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not least <= await asyncio.to_thread(metric, city, name) <= most:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
@@ -97,7 +97,7 @@ async def test_calls_go_on_and_nobody_is_named(tmp_path: Path, install: Install)
             await until_metric(city, "gkc_shipping_behind_rows", 0, 0)
             collector = collector_of(city_bus, (OWN,), tmp_path)
             async with running(collector):
-                await until(lambda: collector.feeds[OWN].up, 30)
+                await until(lambda: collector.feeds[OWN].up)
                 await caught_up(collector)
                 await collector.do(lambda: names_nobody(collector))
                 reading = schema.make_engine(
@@ -119,7 +119,7 @@ async def caught_up(collector: Collector) -> None:
             query = sa.select(sa.func.count()).where(schema.contact.c.disposition == "answered")
             return connection.scalar(query) or 0
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await collector.do(look) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from gkc_engine.acd import events as ev
@@ -72,7 +70,7 @@ async def test_who_does_not_answer_there_leaves_him_to_who_sent_him(two: Two) ->
 
 async def test_who_sent_him_is_on_a_break_and_his_colleague_has_him(two: Two) -> None:
     contact_id, leg, mine = await two.talk()
-    await two.donor.login("dina")
+    await two.experts("dina")
     await mine.refer(EXPERTS)
     hers = await two.rings(two.donor, "105")
     hers.refuse(486)
@@ -149,7 +147,7 @@ async def test_the_link_is_cut_and_she_has_him_back_at_once(two: Two, number: st
     async def unknown() -> bool:
         return peer.fresh(two.home.engine.now()) is None
 
-    await until(unknown, "the city is not heard any more", 6)
+    await until(unknown, "the city is not heard any more", 15)
     await mine.refer(number)
     again = await two.rings(two.home, "101")
     assert "Вторая линия недоступна" in again.caller
@@ -171,6 +169,7 @@ async def test_a_citizen_without_second_line_stays_hers(two: Two) -> None:
     mine = await two.rings(home, "106")
     await mine.answer()
     await hears_each_other(leg, mine)
+    await home.contact_is(contact_id, "talk")
     await mine.refer(SECOND_LINE_CODE)
     again = await two.rings(home, "106")
     assert "Второй линии нет" in again.caller
@@ -253,7 +252,7 @@ async def test_the_okrugs_engine_dies_while_she_is_rung(two: Two, then: str) -> 
         await is_over(leg)
     else:
         hers.refuse(486)
-        await asyncio.wait_for(hers.ended.wait(), 5)
+        await is_over(hers, "486")
         if then == "does not":
             await hears_music(leg)  # Asterisk's own queue has him, that of the first line
             await two.home.revive()

@@ -152,7 +152,7 @@ async def hears_the_others(one: Leg) -> None:
         alone = {0x21, 0x22, 0x55, 0xD5}
         return count > 20 and most not in alone
 
-    await until(look, f"{one.phone.user} hears two voices", 5)
+    await until(look, f"{one.phone.user} hears two voices", 15)
 
 
 async def test_three_and_she_leaves(stage: Stage) -> None:

@@ -139,7 +139,7 @@ async def on_record(stage: Stage) -> None:
         (row,) = await stage.new()
         return kinds(await stage.city.story(row["contact_id"]))[-1:] == ["talk"]
 
-    await until(look, "the talk before the hold is on record", 5)
+    await until(look, "the talk before the hold is on record", 15)
 
 
 async def test_hold_without_an_engine(stage: Stage) -> None:

@@ -74,7 +74,7 @@ async def ask(stage: Stage, how: str, *at_work: str) -> Asked:
         await mine.hold()
         await stage.city.agent_is("anna", "hold")
         second = await mine.phone.dial(HOUSING)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await second.answered.wait()
     else:
         await ask_by_code(stage, mine, KEYED)
@@ -90,7 +90,7 @@ async def citizen_is(stage: Stage, state: str) -> Row:
         found = [r for r in rows if r["contact_id"] in known and r["state"] == state]
         return found[0] if found else None
 
-    return await until(look, f"the citizen is {state}", 10)
+    return await until(look, f"the citizen is {state}", 20)
 
 
 async def in_native_queue(stage: Stage) -> None:
@@ -99,7 +99,7 @@ async def in_native_queue(stage: Stage) -> None:
     async def look() -> bool:
         return "PJSIP/gkc-trunk" in await stage.city.city.asterisk.cli("queue show gkc-housing")
 
-    await until(look, "the native queue has him", 5)
+    await until(look, "the native queue has him", 15)
 
 
 def served_by_vera(story: Row) -> None:
@@ -191,7 +191,7 @@ async def test_the_citizen_leaves_while_she_asks(stage: Stage, how: str) -> None
     async def nobody() -> bool:
         return not await stage.city.ask("queue.waiting")
 
-    await until(nobody, "nobody waits", 5)
+    await until(nobody, "nobody waits", 15)
 
 
 # --- the engine dies -------------------------------------------------------------------------

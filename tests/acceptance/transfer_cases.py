@@ -67,7 +67,7 @@ async def hears_each_other(one: Leg, other: Leg) -> None:
         here = other.phone.signature in one.hears(0.2)
         return here and one.phone.signature in other.hears(0.2)
 
-    await until(look, "they hear each other", 5)
+    await until(look, "they hear each other", 15)
 
 
 async def has_him(stage: Stage, agent: str) -> None:
@@ -77,7 +77,7 @@ async def has_him(stage: Stage, agent: str) -> None:
         row = (await stage.city.ask("agent.show", agent=agent))[0]
         return row["state"] == "talk" and row["contact_id"] is not None
 
-    await until(look, f"{agent} has the citizen", 10)
+    await until(look, f"{agent} has the citizen", 20)
 
 
 async def end(stage: Stage, leg: Leg) -> Row:
@@ -141,7 +141,7 @@ async def asked_for_a_number(mine: Leg) -> None:
     async def look() -> bool:
         return mine.heard(PROMPTS / "agent-enter-number.alaw")
 
-    await until(look, "she is asked for a number", 5)
+    await until(look, "she is asked for a number", 15)
 
 
 async def boris_rings(stage: Stage, mine: Leg) -> Leg:
@@ -163,10 +163,10 @@ async def hears_music(leg: Leg) -> None:
         heard = leg.hears(min(1.0, time.monotonic() - begun))
         return heard.total() > 20 and len(set(heard) - people) > 3
 
-    await until(look, "he hears music", 5)
+    await until(look, "he hears music", 15)
 
 
-async def rings(stage: Stage, user: int, timeout_s: float = 10.0) -> Leg:
+async def rings(stage: Stage, user: int, timeout_s: float = 20.0) -> Leg:
     """Wait until an operator's phone has a call, and let it ring."""
     leg = await stage.phone(user).next_call(timeout_s)
     leg.ring()

@@ -20,6 +20,7 @@ from gkc_engine.cli import center
 from gkc_engine.cli._center_words import LANGUAGES
 from gkc_engine.cli._feed import Seen
 from gkc_engine.cli._tables import fit
+from gkc_engine.clock import SystemClock
 from gkc_engine.control.centers import ALONE, CenterMethods, center_rows
 from gkc_engine.control.pictures import Shared
 from gkc_engine.control.protocol import ControlError
@@ -64,10 +65,22 @@ def told(node: Node, center_: str, body: Load | Deny, epoch: int = 1, seq: int =
     node.federation.hear(encode(message), node.engine.now(), center_)
 
 
+class Still(SystemClock):
+    """What was heard is worth something for 3 s: so long a command may take to start here."""
+
+    def __init__(self, now: Instant) -> None:
+        super().__init__()
+        self._now = now
+
+    def now(self) -> Instant:
+        return self._now
+
+
 @pytest.fixture
 def node() -> Node:
     part = FederationSettings(center="sever", peers=PEERS)
     made = Node(part, LinkSettings(urls=("nats://127.0.0.1:1",)), 0)
+    made.engine._clock = Still(made.engine.now())
     queue = QueueLoad(wait_us=seconds(95), ready=2, waiting=7, sl_milli=815)
     shut = QueueLoad(wait_us=seconds(900), ready=0, waiting=1, sl_milli=None, open=False)
     told(made, "centr", Load(state="normal", queues={"tax": queue, "pass": shut}))

@@ -41,27 +41,28 @@ async def test_a_leaf_that_is_stopped_and_started_again(tmp_path: Path) -> None:
         leaf, centr, sever = city.leaves["sever"], nodes["centr"], nodes["sever"]
         await leaf.stop()
         await until(lambda: not sever.link.up)
-        assert await until(lambda: centr.state_of("sever") is State.DOWN) < CUT_S
+        await until(lambda: centr.state_of("sever") is State.DOWN, CUT_S)
         await until(lambda: sees_nobody(sever), CUT_S)
-        assert centr.state_of("yug") is State.NORMAL
+        # What it said last is 3 s old, and worth nothing, where we stood still so long.
+        await until(lambda: centr.state_of("yug") is State.NORMAL)
         await serves(sever, "c1")
         sever.link._post(Send("yug", b"x"))
         assert sever.link.dropped["no_bus"] == 1
         assert not sever.link._outbox, "nothing is kept for later"
         await leaf.start()
-        assert await until(lambda: all_known(nodes)) < HEALED_S
+        await until(lambda: all_known(nodes), HEALED_S)
 
 
 async def test_a_leaf_that_is_frozen(tmp_path: Path) -> None:
     async with buses(tmp_path) as city, centers(city, dict.fromkeys(city.leaves, 2)) as nodes:
         leaf, sever = city.leaves["sever"], nodes["sever"]
         leaf.signal(signal.SIGSTOP)
-        assert await until(lambda: sees_nobody(sever)) < CUT_S
-        await until(lambda: not sever.link.up, 5.0)
+        await until(lambda: sees_nobody(sever), CUT_S)
+        await until(lambda: not sever.link.up)
         assert sever.link.problem
         await serves(sever, "c1")
         leaf.signal(signal.SIGCONT)
-        assert await until(lambda: all_known(nodes)) < HEALED_S
+        await until(lambda: all_known(nodes), HEALED_S)
 
 
 async def test_what_a_frozen_server_does_not_take_is_dropped(tmp_path: Path) -> None:
@@ -82,30 +83,30 @@ async def test_what_a_frozen_server_does_not_take_is_dropped(tmp_path: Path) -> 
             assert pending() < 2 * module.PENDING_MAX + 60_000
         assert link.dropped["full"] > 100
         await serves(sever, "c1")
-        await until(lambda: not link.up, 6.0)
+        await until(lambda: not link.up)
         leaf.signal(signal.SIGCONT)
-        assert await until(lambda: all_known(nodes)) < HEALED_S
+        await until(lambda: all_known(nodes), HEALED_S)
 
 
 async def test_a_hub_that_is_gone_while_the_leaves_live(tmp_path: Path) -> None:
     async with buses(tmp_path) as city, centers(city, dict.fromkeys(city.leaves, 2)) as nodes:
         await city.hub.kill()
         for node in nodes.values():
-            assert await until(lambda node=node: sees_nobody(node)) < CUT_S  # type: ignore[misc]
+            await until(lambda node=node: sees_nobody(node), CUT_S)  # type: ignore[misc]
             await serves(node, "c1")
         assert all(node.link.up for node in nodes.values()), "each has its own leaf"
         await city.hub.start()
-        assert await until(lambda: all_known(nodes)) < HEALED_S
+        await until(lambda: all_known(nodes), HEALED_S)
         assert {node.link.connects for node in nodes.values()} == {1}
 
 
 async def test_a_hub_that_is_frozen(tmp_path: Path) -> None:
     async with buses(tmp_path) as city, centers(city, dict.fromkeys(city.leaves, 2)) as nodes:
         city.hub.signal(signal.SIGSTOP)
-        assert await until(lambda: sees_nobody(nodes["centr"])) < CUT_S
+        await until(lambda: sees_nobody(nodes["centr"]), CUT_S)
         await serves(nodes["centr"], "c1")
         city.hub.signal(signal.SIGCONT)
-        assert await until(lambda: all_known(nodes)) < HEALED_S
+        await until(lambda: all_known(nodes), HEALED_S)
 
 
 async def test_a_leaf_that_flaps(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ async def test_a_leaf_that_flaps(tmp_path: Path) -> None:
         for _ in range(6):
             await leaf.kill()
             await leaf.start()
-        assert await until(lambda: all_known(nodes)) < HEALED_S
+        await until(lambda: all_known(nodes), HEALED_S)
         trunk(nodes["centr"], {"sever": nodes["sever"]})
         nodes["centr"].call("c1")
         await until(lambda: nodes["sever"].federation.donor.counted["centr", "answered"] == 1)
@@ -139,10 +140,10 @@ async def test_who_was_asked_as_the_line_was_cut_is_free_again(tmp_path: Path) -
 
         sever.on_command = cut
         centr.call("c1")
-        await asyncio.wait_for(granted, 5)
+        await until(granted.done)
         ended = [c for c in sever.said if isinstance(c, cmd.ContactEnded)]
         assert ended == []
-        await until(lambda: any(isinstance(c, cmd.ContactEnded) for c in sever.said), 5.0)
+        await until(lambda: any(isinstance(c, cmd.ContactEnded) for c in sever.said))
         await until(lambda: sever.sight.loads()[TAX].ready == 1)
         city.hub.signal(signal.SIGCONT)
 
@@ -151,6 +152,7 @@ async def test_who_was_asked_as_the_line_was_cut_is_free_again(tmp_path: Path) -
 async def test_a_mistake_of_the_protocol_costs_no_call(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "FAILED_EVERY_S", 3600.0)  # However slow the machine is.
     async with (
         buses(tmp_path, ("centr", "sever")) as city,
         centers(city, {"centr": 1, "sever": 1}) as nodes,
@@ -166,7 +168,7 @@ async def test_a_mistake_of_the_protocol_costs_no_call(
         monkeypatch.setattr(centr.federation, where, breaks)
         with structlog.testing.capture_logs() as logged:
             await serves(centr, "c1")
-            await until(lambda: made > 2)
+            await until(lambda: made > 2, 60.0)  # "said": as the offer is over, after 8 s
         told = Counter(line["event"] for line in logged if line["log_level"] == "error")
         if where == "said":  # The engine calls it, and guards it as any performer.
             assert told == {"perform_failed": made}
@@ -175,7 +177,7 @@ async def test_a_mistake_of_the_protocol_costs_no_call(
             assert ours + told["observer_failed"] == made
             assert told["federation_failed"] == 1, "not for each of hundreds"
         monkeypatch.undo()
-        await until(lambda: nodes["sever"].state_of("centr") is State.NORMAL, 5.0)
+        await until(lambda: nodes["sever"].state_of("centr") is State.NORMAL)
         assert centr.link.connects == 1
 
 
@@ -196,5 +198,6 @@ async def test_a_mistake_is_logged_again_after_a_while(
         with structlog.testing.capture_logs() as logged:
             await until(lambda: link.dropped["failed"] > 1)
         told = [line for line in logged if line["event"] == "federation_failed"]
-        assert [(line["center"], line["times"]) for line in told] == [("sever", 1), ("sever", 2)]
+        first = [(line["center"], line["times"]) for line in told[:2]]  # There may be more by now.
+        assert first == [("sever", 1), ("sever", 2)]
         assert all(isinstance(line["exc_info"], AssertionError) for line in told)

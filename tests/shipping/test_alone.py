@@ -54,7 +54,7 @@ async def test_a_city_that_begins_anew_is_heard_though_the_stream_is_full(
         await until(lambda: shipper.failed["full"] > 2)
         # The city's store is new: what it lacks is not in the stream, which it never empties.
         shipper._rewind = Position()
-        await until(sending.done, 5.0)
+        await until(sending.done)
         assert isinstance(sending.exception(), shipping._BeginAgainError)
     finally:
         await end_tasks([sending])

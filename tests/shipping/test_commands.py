@@ -21,6 +21,7 @@ import pytest
 
 from gkc_engine.demo.tree import Document, copy_tree
 from gkc_engine.engine import Step
+from gkc_engine.recorder.behind import MARK
 from gkc_engine.recorder.store import LedgerStore
 from gkc_engine.shipping.city_store import LEFT
 from tests.cli.test_run import CITY
@@ -102,13 +103,20 @@ class Ground:
 
     def taken(self) -> int:
         """Return how many rows the city has, seen past our own code."""
+        return self._number("SELECT coalesce(sum(seq), 0) FROM feed")
+
+    def settled(self) -> int:
+        """Return how many rows its tables have."""
+        return self._number(f"SELECT value FROM meta WHERE key = '{MARK}'")
+
+    def _number(self, query: str) -> int:
         path = self.state / "city.sqlite"
         try:
             with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reading:
-                (found,) = reading.execute("SELECT coalesce(sum(seq), 0) FROM feed").fetchone()
+                found = reading.execute(query).fetchone()
         except sqlite3.Error:
             return 0  # Not made yet.
-        return int(found)
+        return int(found[0]) if found else 0
 
     async def gkc(self, *argv: str) -> subprocess.CompletedProcess[str]:
         def run() -> subprocess.CompletedProcess[str]:
@@ -135,7 +143,8 @@ class Ground:
             done = await self.gkc("city", "show", "--json")
             if done.returncode == 0:
                 have = {row["center"]: row["rows"] for row in json.loads(done.stdout)}
-                if have == want:
+                if have == want:  # Its tables are behind for half a second.
+                    await until(lambda: self.settled() == sum(want.values()), BETWEEN_S)
                     return
         raise AssertionError(self.log.read_text())
 
@@ -190,7 +199,7 @@ async def test_killed_again_and_again_it_goes_on_where_it_was(
 
 
 def scraped(port: int) -> str:
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as page:
         text: str = page.read().decode()
     return text
 

@@ -237,10 +237,14 @@ def said(
     from gkc_engine.cli import records
 
     day = () if words == ("today",) else ("--day", "1970-01-12", *words)
+    then, began = 11 * DAY_US, time.time_ns() // 1_000
     done = CliRunner().invoke(records.app, ["verify", "--city", *day])
-    now = time.time_ns() // 1_000 if not day else 11 * DAY_US
+    ended = time.time_ns() // 1_000  # It may have become midnight.
     ((since, until),) = asked
-    assert since <= now < until == since + DAY_US, done.output
+    began, ended = (then, then) if day else (began, ended)
+    assert until == since + DAY_US
+    assert since <= ended, done.output
+    assert began < until, done.output
     assert since % DAY_US == 21 * DAY_US // 24  # Midnight of Moscow.
     return done.exit_code, done.stdout
 
