@@ -264,8 +264,8 @@ async def _reachable(city: City) -> bool:
 
 
 LATE_MODULE = "registered during operation. Enable PJSIP_SAFE_MODULE"
-"""PJSIP's own warning that one of Asterisk's modules came when it was at work already: seen once,
-at a boot on a machine with much else to do. The order is Asterisk's; nothing of ours asks for it."""
+"""PJSIP's own warning that a module of Asterisk's came when it was at work already: seen once, at a
+boot on a machine with much else to do. The order is Asterisk's; nothing of ours asks for it."""
 
 
 def complaints(log: Path) -> list[str]:
