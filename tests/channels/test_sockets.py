@@ -72,8 +72,12 @@ class Asks:
         return done
 
 
-@pytest.mark.parametrize("cause", [16, CAUSE_MEDIA_LOST])
-async def test_media_lost_in_a_talk_that_outlived_the_engine_bring_him_back(cause: int) -> None:
+@pytest.mark.parametrize(
+    ("cause", "late_s"), [(16, 0.0), (CAUSE_MEDIA_LOST, 0.0), (CAUSE_MEDIA_LOST, 0.6)]
+)
+async def test_media_lost_in_a_talk_that_outlived_the_engine_bring_him_back(
+    cause: int, late_s: float
+) -> None:
     async with world(agents=["anna"]) as here:
         contact_id = await here.waiting(1, 1)
         (offer,) = [c for c in here.commands() if isinstance(c, OfferContact)]
@@ -89,12 +93,16 @@ async def test_media_lost_in_a_talk_that_outlived_the_engine_bring_him_back(caus
         ended = tr.LegEnded(
             leg=leg(2), channel="x", endpoint="PJSIP/101", cause=cause, cause_text="", at=at(9)
         )
-        here.channel.facts.handle(ended)
+        here.channel.ami.up = True
+        asyncio.get_running_loop().call_later(late_s, here.channel.facts.handle, ended)
         here.channel.plan.voices[QueueId("passport")] = QueueVoice(title="Паспорта")
         here.channel.plan.sounds = lambda name, _language: Sound(f"/s/{name}", 1.0)
         here.clock.moment = at(9.01)
         asks = Asks(leg(1))
         serving = asyncio.ensure_future(here.channel.sockets.serve(cast(AgiSession, asks)))
+        async with asyncio.timeout(20):
+            while not any(isinstance(e, ev.TalkEnded) for e in here.events()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         for _ in range(50):
             await here.engine.drain()
             await asyncio.sleep(0)

@@ -32,8 +32,9 @@ log = structlog.get_logger(__name__)
 LOOK_S = 10.0
 """How often at least it is asked what a citizen is to be told: a reload may have changed it."""
 
-AMI_GRACE_S = 0.3
-"""How long the AGI side waits for AMI to tell the same story with better times."""
+AMI_GRACE_S = 1.0
+"""How long the AGI side waits for AMI to tell the same story: with better times, and why it ended.
+Not told so, a citizen whose operator's line was lost is taken for one who was served."""
 
 CAUSE_MEDIA_LOST = 44
 """Asterisk's cause when rtp_timeout ends a leg."""
