@@ -116,9 +116,10 @@ def _kill_again_and_again(
         _reached(began + width * (n + rng.uniform(0.05, 0.95)))
         until(lambda: _engine(run) not in run.dead, BACK_S)
         before(run)
+        born = logged(run, "control_listening")
         _kill(run, with_spare=n % 3 == 2)
         if n % 3 == 2 and len(run.kills) < kills:
-            _kill_newborn(run)
+            _kill_newborn(run, born)
         if len(run.kills) == kills:
             return
 
@@ -139,9 +140,9 @@ def _engine(run: Run) -> int:
     return int(json.loads(run.home.note.read_text())["pids"]["engine"])
 
 
-def _kill_newborn(run: Run) -> None:
+def _kill_newborn(run: Run, born: Callable[[], None]) -> None:
     """End the next worker when its core is there again, and Asterisk not heard yet."""
-    logged(run, "control_listening")()
+    born()
     _end(run, *_workers(run.note["pids"]["watchdog"]))
 
 

@@ -199,8 +199,9 @@ class EarLeg(Leg):
         super().on_status(status, headers, body)
 
     def close(self) -> None:
-        """Stop its RTP."""
+        """Stop its RTP; what has come is heard."""
         if self._socket is not None:
+            self._read(self._socket)
             asyncio.get_running_loop().remove_reader(self._socket)
         super().close()
         self._socket = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import struct
 import time
@@ -69,7 +70,18 @@ class Stream(asyncio.DatagramProtocol):
             await asyncio.sleep(FRAME_S)
 
     def close(self) -> None:
-        """The call is over; a key still held down is let go."""
+        """The call is over; a key still held down is let go, and what has come is heard."""
         if self._transport is not None:
+            self._hear_the_rest(self._transport)
             self._transport.close()
             self._transport = None
+
+    def _hear_the_rest(self, transport: asyncio.BaseTransport) -> None:
+        """Take what lies in the socket: after a stand-still SIP's BYE is read before the sound."""
+        listening = transport.get_extra_info("socket")
+        if listening is None:
+            return
+        with listening.dup() as sock, contextlib.suppress(OSError):
+            sock.setblocking(False)
+            while True:
+                self.datagram_received(*sock.recvfrom(2048))

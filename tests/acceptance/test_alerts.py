@@ -148,7 +148,7 @@ async def test_a_surge_is_told_once_and_in_time_also_over_a_crash(
         async with scene(tmp_path, install, phones=all_answer, options=options) as city:
             shell = Shell(city)
             ids = [f"surge-{n}" for n in range(CITIZENS)]
-            await city.bench.citizens(PASSPORT, ids, talk_ms=9_000, rate=20)
+            await city.bench.citizens(PASSPORT, ids, rate=20)
             at, raised = await hook.next(30)
             assert (raised["event"], raised["alert"], raised["queue"]) == (
                 "raised",
@@ -168,6 +168,7 @@ async def test_a_surge_is_told_once_and_in_time_also_over_a_crash(
                 assert waited.posts.empty()
             (row,) = await shell.rows("alert", "list")
             assert (row["alert_id"], row["cleared"]) == (1, None), "it stands, and is no new one"
+            await city.city.asterisk.cli("channel request hangup all")  # it is over
             at, cleared = await hook.next(40)
             assert (cleared["event"], cleared["alert_id"]) == ("cleared", 1)
             late = at - (await calm_again(city) + FOR_S)

@@ -130,7 +130,7 @@ class Attached(City):
             return sum(" Avail " in line for line in lines) == len(self.desk.phones)
 
         # Before its first OPTIONS a static contact counts as gone, and the engine is told so.
-        await until(known, "Asterisk has reached every phone", 15)
+        await until(known, "Asterisk has reached every phone", 30)
 
     async def shows(self, channels: str, count: int = 1) -> None:
         """Wait until ``count`` lines of ``core show channels concise`` hold this text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import re
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from gkc_engine.demo.city import CityOptions
+from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install
 from tests.acceptance.desk import Desk
 from tests.acceptance.harness import Scene, scene, until
@@ -35,6 +38,16 @@ REFUSED = [
 ]
 
 
+def _patient(options: CityOptions) -> CityOptions:
+    """Let phones ring while a command of the shell starts, or the engine ends."""
+
+    def tune(document: Document) -> None:
+        for queue in document.get("queues", {}).values():
+            queue["timeout"] = "30s"
+
+    return dataclasses.replace(options, tune=tune)
+
+
 async def _one_talk(city: Scene, desk: Desk) -> None:
     desk.phones["101"].on_call = answers
     leg = await (await desk.citizen()).dial(PASSPORT)
@@ -47,7 +60,7 @@ async def test_the_commands_tell_and_change_the_running_engine_and_miss_a_stoppe
     tmp_path: Path, install: Install
 ) -> None:
     desk = Desk()
-    async with scene(tmp_path, install, phones=desk.start) as city:
+    async with scene(tmp_path, install, phones=desk.start, options=_patient) as city:
         gkc = Shell(city)
         await gkc.rows("agent", "login", "anna")
         await city.agent_is("anna", "ready")  # Asterisk has found her phone
@@ -111,7 +124,7 @@ async def test_sigterm_leaves_everybody_to_asterisk_at_once(
 ) -> None:
     """The talk goes on, the ring rings on, who waits or listens is in the native queue."""
     desk = Desk()
-    async with scene(tmp_path, install, phones=desk.start) as city:
+    async with scene(tmp_path, install, phones=desk.start, options=_patient) as city:
         desk.phones["101"].on_call = answers
         desk.phones["103"].on_call = only_rings
         await city.login("anna", "vera")
@@ -134,7 +147,7 @@ async def test_sigterm_leaves_everybody_to_asterisk_at_once(
             shown = await city.city.asterisk.cli("core show channels concise")
             return sum("!Queue!" in line for line in shown.splitlines()) >= 2
 
-        await until(queued, "both who had nobody are in the native queue", 5)
+        await until(queued, "both who had nobody are in the native queue", 15)
         legs: list[Leg] = [talks, rings, waits, menu, ring]
         assert not [leg.how for leg in legs if leg.ended.is_set()]
         await ring.answer()

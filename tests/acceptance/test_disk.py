@@ -67,7 +67,7 @@ class Disk:
             health = await self.health()
             return (health["record_mode"], health["accepting"]) == (mode, accepting)
 
-        await until(look, f"records go to {mode}", 15)
+        await until(look, f"records go to {mode}", 30)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -100,13 +100,14 @@ async def test_on_a_full_disk_calls_go_on_and_all_of_it_is_on_record_afterwards(
     disk.room(0)
     left = now()
     await first.bye()
+    gone = now()
     await disk.mode("full", accepting=False)
     await stage.city.agent_is("anna", "talk")  # with the second: who is in hand goes on
-    await until(lambda: _hears(second, 0x21), "the second hears her", 10)
+    await until(lambda: _hears(second, 0x21), "the second hears her", 20)
     _, third = await stage.call(user="+79000000003")
-    ring = await stage.desk.phones["105"].next_call(10)
+    ring = await stage.desk.phones["105"].next_call()
     assert "+79000000003" in ring.caller, "the native queue rings for whom the engine refuses"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await third.answered.wait()
         await ring.answered.wait()
 
@@ -117,11 +118,11 @@ async def test_on_a_full_disk_calls_go_on_and_all_of_it_is_on_record_afterwards(
         await leg.bye()
     _, fourth = await stage.call(user="+79000000004")
     # The talks of the others may still be on their way out: only he can tell that he is served.
-    await until(lambda: _hears(fourth, 0x21, 0x25), "the fourth hears one of them", 10)
+    await until(lambda: _hears(fourth, 0x21, 0x25), "the fourth hears one of them", 20)
     await fourth.bye()
     stories = sorted(await stage.over(4), key=lambda s: str(s["answered"]))
     assert [s["disposition"] for s in stories] == ["answered"] * 4
     assert [s["via"] for s in stories] == ["engine", "engine", "fallback", "engine"]
     assert [s["agent_id"] for s in stories[:3]] == ["anna", "anna", "dina"]
     ended = datetime.fromisoformat(stories[0]["ended"]).timestamp()
-    assert abs(ended - left) < 2, "what was in memory alone has its own time"
+    assert left - 2 < ended < gone + 2, "what was in memory alone has its own time"

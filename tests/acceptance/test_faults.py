@@ -139,9 +139,10 @@ async def _left(faulty: Faulty, phone: Phone) -> None:
     await stage.waits("waiting")
     left = now()
     await leg.bye()
+    gone = now()
     story = await stage.last()
     assert (story["disposition"], story["end_party"]) == ("abandoned_short", "citizen")
-    assert abs(seconds(story["ended"]) - left) < 2
+    assert left - 2 < seconds(story["ended"]) < gone + 2
     stage.past.add(story["contact_id"])
 
 
@@ -200,6 +201,16 @@ FORGED = {
 """Numbers, the caller's and the one he dials, that name another citizen's line."""
 
 
+async def _on_record(stage: Stage) -> Row:
+    """Wait for the record of the case's one contact: the core knows of him a little earlier."""
+
+    async def look() -> list[Row] | None:
+        return await stage.new() or None
+
+    (row,) = await until(look, "he is on record", 20)
+    return row
+
+
 @pytest.mark.parametrize("case", FORGED)
 async def test_who_claims_to_be_another_citizens_line_does_not_touch_him(
     faulty: Faulty, case: str
@@ -208,7 +219,7 @@ async def test_who_claims_to_be_another_citizens_line_does_not_touch_him(
     operator = stage.phone(101, answers)
     _, waiting = await stage.call()
     await stage.waits("waiting")
-    (row,) = await stage.new()
+    row = await _on_record(stage)
     leg = (await stage.city.story(row["contact_id"]))["linkedid"]
     user, number = (text.format(leg=leg) for text in FORGED[case])
     hostile = await (await stage.desk.citizen(user=user)).dial(number)
@@ -246,7 +257,13 @@ async def test_a_name_that_breaks_sip_itself_comes_no_further_than_asterisk(
 
 async def test_calls_go_on_while_ami_is_cut_and_are_right_afterwards(faulty: Faulty) -> None:
     stage = faulty.stage
-    stage.phone(101, answers)
+    picked_up: list[float] = []
+
+    async def picks_up(leg: Leg) -> None:
+        await answers(leg)
+        picked_up.append(now())
+
+    stage.phone(101, picks_up)
 
     async def anna_is_there() -> bool | None:
         return (await stage.city.ask("agent.show", agent="anna"))[0]["registered"] or None
@@ -257,21 +274,22 @@ async def test_calls_go_on_while_ami_is_cut_and_are_right_afterwards(faulty: Fau
     await until(anna_is_there, "anna's phone is there", 20)
     faulty.relay.cut()
     await faulty.ami(up=False, within_s=10)
-    answered = now()  # the phone answers at once; who tells is Dial's timeout, and CEL when
     await stage.comes("anna")
-    await faulty.agent_is("anna", "talk")
+    await faulty.agent_is("anna", "talk")  # who tells is Dial's timeout, and CEL when
     faulty.relay.mend()
     await faulty.ami(up=True, within_s=20)
     await faulty.agent_is("anna", "talk")
+    left = now()
     await leg.bye()
+    gone = now()
     story = await stage.last()
     assert (story["disposition"], story["via"], story["agent_id"]) == (
         "answered",
         "engine",
         "anna",
     )
-    assert abs(seconds(story["answered"]) - answered) < 2
-    assert abs(seconds(story["ended"]) - now()) < 2
+    assert [abs(seconds(story["answered"]) - at) < 2 for at in picked_up] == [True]
+    assert left - 2 < seconds(story["ended"]) < gone + 2
     await faulty.agent_is("anna", "ready")
 
 
@@ -284,13 +302,15 @@ async def test_a_frozen_link_is_found_and_what_it_hid_is_repaired(faulty: Faulty
     frozen = now()
     faulty.relay.freeze()
     await talking.bye()  # nobody is told
+    gone = now()
     await faulty.ami(up=False, within_s=15)
     assert now() - frozen < 15
     faulty.relay.cut()
     faulty.relay.mend()
     await faulty.ami(up=True, within_s=20)
     story = await stage.last()
-    assert abs(seconds(story["ended"]) - frozen) < 2, "the import knows better than the resync"
+    ended = seconds(story["ended"])
+    assert frozen - 2 < ended < gone + 2, "the import knows better than the resync"
     assert story["disposition"] == "answered"
     await faulty.agent_is("anna", "ready")
 

@@ -70,7 +70,7 @@ async def test_45_comes_and_goes(stage: Stage) -> None:
 @pytest.mark.usefixtures("sipp")
 async def test_45_from_sipp(stage: Stage) -> None:
     phone = await stage.city.bench.citizens("*45", ["code"], caller="102", host="127.0.0.1")
-    assert await phone.finished(15) == 0
+    assert await phone.finished(30) == 0
     await stage.city.agent_is("boris", "ready")
 
 
@@ -81,7 +81,7 @@ async def test_45_from_sipp(stage: Stage) -> None:
 async def test_the_other_codes_from_sipp(stage: Stage, code: str, state: str) -> None:
     await stage.city.login("boris")
     phone = await stage.city.bench.citizens(code, ["code"], caller="102", host="127.0.0.1")
-    assert await phone.finished(15) == 0
+    assert await phone.finished(30) == 0
     row = await stage.city.agent_is("boris", state)
     assert row["reason"] == ("12" if state == "not_ready" else None)
 

@@ -158,21 +158,19 @@ def scraped(running: Prometheus) -> Figures:
 
 def test_its_series_are_the_figures_of_queue_show(city: tuple[Home, Prometheus, int]) -> None:
     home, running, port = city
-    assert running.query("up") == [
-        ({"__name__": "up", "instance": f"127.0.0.1:{port}", "job": "gkc"}, 1.0)
-    ]
+    up = {"__name__": "up", "instance": f"127.0.0.1:{port}", "job": "gkc"}
+    until(lambda: running.query("up") == [(up, 1.0)])  # 0 when a scrape took more than 0.5 s
     home.says("agent", "pause", "petrov", "--reason", "обед")
-    seen: list[Figures] = []
 
     def alike() -> bool:
         before = shown(home.gkc("queue", "show"))
         found = scraped(running)
-        seen.append(found)
         # Calls come and go meanwhile: a scrape is at most half a second behind what is shown.
-        return found == before and any(n for (_, what), n in before.items() if what == "talking")
+        talks = any(n for (_, what), n in before.items() if what == "talking")
+        # Petrov may be in a talk still, another may rest after a miss.
+        return found == before and talks and found["passport", "not_ready"] == 1
 
     until(alike)
-    assert seen[-1]["passport", "not_ready"] == 1
 
     def as_many_not_ready() -> bool:
         """The demo's own on break are among them, and come and go."""
@@ -195,7 +193,8 @@ def test_every_rule_is_evaluated_without_an_error(city: tuple[Home, Prometheus, 
     assert {(rule["health"], rule.get("lastError", "")) for rule in loaded()} == {("ok", "")}
     assert len(loaded()) >= 20
     quiet = {"GkcEngineDown", "GkcEngineUnknown", "GkcAmiDown", "GkcNotAccepting"}
-    assert [r["name"] for r in loaded() if r["name"] in quiet and r["state"] != "inactive"] == []
+    # A scrape that took more than half a second counts as a failed one, till the next.
+    until(lambda: all(r["state"] == "inactive" for r in loaded() if r["name"] in quiet))
 
 
 def test_every_expression_of_the_dashboard_has_an_answer(
@@ -204,7 +203,7 @@ def test_every_expression_of_the_dashboard_has_an_answer(
     _, running, _ = city
     assert len(asked()) > 15
     for expression in asked():
-        until(lambda text=expression: running.query(text) != [], 20)  # type: ignore[misc]
+        until(lambda text=expression: running.query(text) != [])  # type: ignore[misc]
 
 
 def test_promtool_finds_no_fault_in_the_page(

@@ -39,6 +39,16 @@ async def broadcasts_heard(stage: Stage, contact: str, count: int) -> Row:
     return await until(look, f"{count} broadcasts are heard", 20)
 
 
+async def numbered(stage: Stage) -> Row:
+    """Wait until the one who waits has his number: it is given when he is put on record."""
+
+    async def look() -> Row | None:
+        rows = await stage.city.ask("queue.waiting")
+        return next((row for row in rows if row["state"] == "waiting" and row["number"]), None)
+
+    return await until(look, "he waits and has a number", 20)
+
+
 async def test_a_broadcast_is_heard_in_the_line_and_the_wait_goes_on(stage: Stage) -> None:
     shell = Shell(stage.city)
     _, waiting = await stage.call()
@@ -46,7 +56,7 @@ async def test_a_broadcast_is_heard_in_the_line_and_the_wait_goes_on(stage: Stag
     (before,) = await stage.city.ask("queue.waiting")
     (row,) = await shell.rows("queue", "announce", "passport", "any_operator")
     assert row["told"] == 1
-    await hears(waiting, "any_operator", 5)
+    await hears(waiting, "any_operator")
     await broadcasts_heard(stage, before["contact_id"], 1)
     (after,) = await stage.city.ask("queue.waiting")
     same = ("contact_id", "state", "first_queued", "position", "queue")
@@ -54,9 +64,9 @@ async def test_a_broadcast_is_heard_in_the_line_and_the_wait_goes_on(stage: Stag
     # One that is offered meanwhile is connected, not held: the phone rings into the words.
     stage.phone(101, answers)
     await shell.rows("queue", "announce", "passport", "duty_operator")
-    await hears(waiting, "duty_operator", 5)
+    await hears(waiting, "duty_operator")
     await stage.comes("anna")
-    await stage.city.agent_is("anna", "talk", 5)
+    await stage.city.agent_is("anna", "talk")
     await waiting.bye()
     story = await stage.last()
     assert kinds(story) == ["menu", "queue", "ring", "talk"]
@@ -75,7 +85,7 @@ async def test_a_standing_broadcast_is_heard_by_who_comes_also_after_a_crash(
     shown = await shell.table("queue", "show")
     assert "passport: announcing emergency-refused until" in shown
     _, late = await stage.call()
-    await hears(late, "emergency-refused", 10)
+    await hears(late, "emergency-refused")
     await shell.rows("queue", "announce", "passport", "--stop")
     await late.bye()
     await stage.last()
@@ -90,18 +100,17 @@ async def test_who_waits_is_moved_and_served_by_a_lent_skill(stage: Stage) -> No
     await stage.city.agent_is("dina", "ready")
     (row,) = await shell.rows("agent", "skill", "add", "dina", "passport", "--until", "1h")
     assert row["skills"] == {"passport": 3}
-    await stage.city.agent_is("dina", "talk", 5)
+    await stage.city.agent_is("dina", "talk")
     await first.bye()
     (story,) = await stage.over()
     assert (story["disposition"], story["agent_id"]) == ("answered", "dina")
     await shell.rows("agent", "skill", "reset", "dina")
     await stage.city.agent_is("dina", "ready")
     _, second = await stage.call(PASSPORT)
-    await stage.waits("waiting")
-    (row,) = await stage.city.ask("queue.waiting")
+    row = await numbered(stage)
     (moved,) = await shell.rows("contact", "move", row["number"], "operator")
     assert (moved["queue"], moved["first_queued"]) == ("operator", row["first_queued"])
-    await stage.city.agent_is("dina", "talk", 5)
+    await stage.city.agent_is("dina", "talk")
     await second.bye()
     stories = await stage.over(2)
     assert stories[1]["queue"] == "operator"

@@ -14,7 +14,7 @@ import pytest_asyncio
 from gkc_engine.demo.city import CityOptions
 from gkc_engine.demo.tree import Document
 from gkc_engine.pbx.install import Install
-from tests.acceptance.harness import Row
+from tests.acceptance.harness import Row, until
 from tests.acceptance.phone import Leg, answers, only_rings
 from tests.acceptance.stage import PASSPORT, PROMPTS, Stage, hears, open_stage, sounds
 
@@ -27,8 +27,8 @@ HOUSING = "+74951112244"
 def _tune(document: Document) -> None:
     queues = document.get("queues")
     if queues is not None:
-        queues["passport"] |= {"record": "on-demand", "timeout": "2s"}
-        queues["housing"] |= {"wrapuptime": "0s", "timeout": "2s"}
+        queues["passport"] |= {"record": "on-demand", "timeout": "4s"}
+        queues["housing"] |= {"wrapuptime": "0s", "timeout": "4s"}
         queues["housing"] |= {"same_agent_after": "1s", "no_answer_delay": "1s"}
 
 
@@ -59,6 +59,23 @@ def files(stage: Stage) -> list[Path]:
     return sorted(p for p in (stage.city.city.state / "recordings").rglob("*") if p.is_file())
 
 
+async def kept(stage: Stage, story: Row) -> list[Path]:
+    """Return the story's recordings once Asterisk has closed each (a header is written last)."""
+    paths = [stage.city.city.state / "recordings" / r["path"] for r in story["recordings"]]
+
+    async def closed() -> bool:
+        sizes = []
+        for path in paths:
+            with wave.open(str(path)) as sound:
+                # Begun, a file is a header that tells of no sound, and is no longer than that.
+                frames = sound.getnframes()
+                sizes.append(frames > 0 and frames * 2 + 44 == path.stat().st_size)
+        return all(sizes)
+
+    await until(closed, "Asterisk has closed the files", 20)
+    return paths
+
+
 def loud(path: Path) -> list[bool]:
     """Return for each tenth of a second whether there is anything but silence."""
     with wave.open(str(path)) as sound:
@@ -86,7 +103,8 @@ async def test_a_talk_is_recorded_after_the_notice_and_bound_to_its_record(stage
     await sounds(leg, 1.0)
     await leg.bye()
     story = await stage.last()
-    (path,) = files(stage)
+    (path,) = await kept(stage, story)
+    assert files(stage) == [path]
     offer = story["offers_list"][0]["offer_id"]
     assert path.name == f"{story['contact_id']}-{offer}.wav"
     assert sum(loud(path)) > 5
@@ -109,7 +127,8 @@ async def test_the_operator_pauses_the_recording(stage: Stage) -> None:
     await sounds(leg, 0.8)
     await leg.bye()
     story = await stage.last()
-    (path,) = files(stage)
+    (path,) = await kept(stage, story)
+    assert files(stage) == [path]
     heard = "".join("x" if t else "." for t in loud(path))
     before, silence, after = heard.partition("." * 10)
     assert silence, f"no second of silence: {heard}"
@@ -136,8 +155,8 @@ async def _on_demand(stage: Stage, *, ask: bool) -> Row:
 
 async def test_on_demand_records_what_is_asked_for(stage: Stage) -> None:
     story = await _on_demand(stage, ask=True)
-    (path,) = files(stage)
-    assert len(story["recordings"]) == 1
+    (path,) = await kept(stage, story)
+    assert files(stage) == [path]
     assert any(loud(path))
     path.unlink()
 
@@ -153,7 +172,7 @@ async def test_a_ring_without_an_answer_leaves_no_file(stage: Stage) -> None:
     await stage.city.login("vera")
     _, leg = await stage.call(HOUSING)
     await vera.next_call()
-    await stage.city.agent_is("vera", "not_ready", 25)
+    await stage.city.agent_is("vera", "not_ready", 60)
     await leg.bye()
     story = await stage.last()
     assert [o["outcome"] for o in story["offers_list"]] == ["no_answer"] * 2

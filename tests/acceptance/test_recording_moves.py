@@ -14,10 +14,9 @@ import pytest_asyncio
 
 from gkc_engine.ivr.audio import decode_alaw
 from gkc_engine.pbx.install import Install
-from tests.acceptance.harness import Row, until
 from tests.acceptance.phone import Leg, answers
 from tests.acceptance.stage import PASSPORT, Stage, hears, sounds
-from tests.acceptance.test_recording import HOUSING, files, loud, recording_stage
+from tests.acceptance.test_recording import HOUSING, files, kept, loud, recording_stage
 from tests.acceptance.transfer_cases import has_him, hears_each_other, talks
 
 pytestmark = [pytest.mark.accept, pytest.mark.asyncio(loop_scope="module")]
@@ -48,23 +47,6 @@ def speaks(path: Path, leg: Leg) -> float:
     found = Counter(memoryview(data).cast("h"))
     wanted = decode_alaw(bytes([leg.phone.signature]))[0]
     return sum(n for sample, n in found.items() if abs(sample - wanted) <= 40) / 8000
-
-
-async def kept(stage: Stage, story: Row) -> list[Path]:
-    """Return the story's recordings once Asterisk has closed each (a header is written last)."""
-    paths = [stage.city.city.state / "recordings" / r["path"] for r in story["recordings"]]
-
-    async def closed() -> bool:
-        sizes = []
-        for path in paths:
-            with wave.open(str(path)) as sound:
-                # Begun, a file is a header that tells of no sound, and is no longer than that.
-                frames = sound.getnframes()
-                sizes.append(frames > 0 and frames * 2 + 44 == path.stat().st_size)
-        return all(sizes)
-
-    await until(closed, "Asterisk has closed the files", 5)
-    return paths
 
 
 async def recorded_talk(stage: Stage, number: str = HOUSING) -> tuple[Leg, Leg]:
