@@ -24,8 +24,8 @@ class Capacity(NamedTuple):
     """Contacts waiting, offered and detached."""
     ready: int
     """Agents to whom one who comes now could be offered at once."""
-    staffed: bool
-    """Whether somebody is logged in who could ever serve it, now or after steps."""
+    at_work: int
+    """Agents who are logged in and could take one who comes now, whatever they do just now."""
     staffed_elsewhere: bool
     """As last told by ``StaffedElsewhere``."""
 
@@ -53,9 +53,9 @@ def capacities(world: World, medium: Medium) -> list[Capacity]:
         status, able = queue.status, queue.steps[0][1].met_by
         ready = sum(n for profile, n in idle.items() if profile in able)
         is_open = status.open and status.emergency is None and not status.draining
-        staffed = any(p.logged_in.get(medium) for _, req in queue.steps for p in req.profiles)
+        at_work = sum(p.logged_in.get(medium, 0) for p in queue.steps[0][1].profiles)
         found.append(
-            Capacity(queue_id, is_open, queue.count, ready, staffed, status.staffed_elsewhere)
+            Capacity(queue_id, is_open, queue.count, ready, at_work, status.staffed_elsewhere)
         )
     return found
 

@@ -26,7 +26,7 @@ class Why(StrEnum):
     NO_QUEUE = "no_queue"
     CLOSED = "closed"
     UNSTAFFED = "unstaffed"
-    """Nobody is at work there who could serve the queue."""
+    """Nobody is at work there who could take one, but those it keeps for its own citizens."""
     NOBODY_FREE = "nobody_free"
     FLOOR = "floor"
     """Its own service level is below what it keeps for its citizens."""

@@ -45,7 +45,7 @@ class QueueLoad(Struct, kw_only=True, gc=False, forbid_unknown_fields=True, omit
     """Service level of now, in thousandths; ``None``: too few contacts to tell."""
     open: bool = True
     staffed: bool = True
-    """Whether anybody is at work there who could ever serve it."""
+    """Whether more are at work who could take one than stay free for the center's own citizens."""
 
 
 class Load(Struct, kw_only=True, tag="load", forbid_unknown_fields=True):

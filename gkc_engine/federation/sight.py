@@ -113,7 +113,7 @@ class CenterSight:
                 waiting=min(one.waiting, _MANY),
                 sl_milli=self._slow[one.queue].sl_milli,
                 open=one.open,
-                staffed=one.staffed,
+                staffed=one.at_work > self._kept(one.queue),
             )
             for one in queues
         }

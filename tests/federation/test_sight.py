@@ -108,7 +108,7 @@ def test_a_closed_queue_takes_nobody() -> None:
     assert not city.see().loads()[TAX].open, "it is out of the config, and only drains"
 
 
-def test_a_queue_is_staffed_by_whom_it_may_come_to_in_time() -> None:
+def test_a_queue_is_staffed_by_whom_another_center_may_ever_be_given() -> None:
     city = Looked()
     queue = QueueSettings(
         queue_id=TAX,
@@ -117,18 +117,19 @@ def test_a_queue_is_staffed_by_whom_it_may_come_to_in_time() -> None:
     )
     agents = tuple(
         AgentSettings(agent_id=AgentId(name), skills=skills)
-        for name, skills in (("a0", {}), ("a1", {SkillId("tax"): 2}))
+        for name, skills in (("a0", {}), ("a1", {SkillId("tax"): 2}), ("a2", {SkillId("tax"): 5}))
     )
     city.tell(ev.SettingsApplied(settings=Settings(version="2", queues=(queue,), agents=agents)))
     assert not city.see().loads()[TAX].staffed
-    city.log_in(0)
-    assert not city.see().loads()[TAX].staffed, "he can do nothing of it"
-    city.log_in(1)
+    city.log_in(0, 1)
+    assert not city.see().loads()[TAX].staffed, "she may take it after 20 s, of our own only"
+    city.log_in(2)
     assert city.see().loads()[TAX].staffed
-    assert city.sight.loads()[TAX].ready == 0, "she may take it after 20 s"
-    city.tell(ev.AgentPaused(agent_id=AgentId("a1"), reason="tea"))
-    assert city.see().loads()[TAX].staffed
-    city.tell(ev.AgentLoggedOut(agent_id=AgentId("a1")))
+    assert not city.see(keep_free=1).loads()[TAX].staffed, "he is there for our own alone"
+    assert not city.see(planned=True, keep_free=10**6).loads()[TAX].staffed
+    city.tell(ev.AgentPaused(agent_id=AgentId("a2"), reason="tea"))
+    assert (city.see().loads()[TAX].staffed, city.sight.loads()[TAX].ready) == (True, 0)
+    city.tell(ev.AgentLoggedOut(agent_id=AgentId("a2")))
     assert not city.see().loads()[TAX].staffed
 
 
