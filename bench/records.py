@@ -179,6 +179,7 @@ def live_figures(clock: Clock) -> list[Figure]:
     say("live counters")
     found = []
     day = DayCounters(ZONE, midnight(date(2026, 11, 2)))
+    day.recalled()
     at = Instant(midnight(date(2026, 11, 2)) + 3600 * SECOND)
     ended = [
         Ended(

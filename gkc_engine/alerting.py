@@ -29,7 +29,7 @@ from gkc_engine.ids import Instant
 from gkc_engine.metrics import Metrics
 from gkc_engine.recorder import alerts as book
 from gkc_engine.recorder.ledger import Ledger
-from gkc_engine.statistics.counting import Ended, ended_of
+from gkc_engine.statistics.counting import Ended, Once, ended_of
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class Alerting:
     ) -> None:
         """``folder``: of the config; ``state``: of what we keep."""
         self._ledger, self._day, self._state = ledger, day, state
-        self._window = Window()
+        self._window, self._once = Window(), Once()
         self._of_engine = OfEngine(ami_up=ami_up, behind=behind)
         box = Box(state / FILE)
         box.open()
@@ -119,12 +119,20 @@ class Alerting:
 
     def recall(self, ended: Sequence[Ended], now: Instant) -> None:
         """Count contacts that ended before this start."""
-        self._window.add([(one, self._day.target_us(one.queue)) for one in ended], now)
+        new = filter(self._once.first, ended)
+        self._window.add([(one, self._day.target_us(one.queue)) for one in new], now)
+
+    def recalled(self) -> None:
+        """Take note that all has been recalled."""
+        self._once.over()
 
     def _observe(self, steps: Sequence[Step]) -> None:
         for step in steps:
             for fact in step.commands:
-                if isinstance(fact, ContactEnded) and (ended := ended_of(fact)) is not None:
+                if not isinstance(fact, ContactEnded):
+                    continue
+                ended = ended_of(fact)
+                if ended is not None and self._once.first(ended):
                     target_us = self._day.target_us(ended.queue)
                     self._window.add([(ended, target_us)], step.now)
 

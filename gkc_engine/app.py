@@ -354,7 +354,8 @@ class App:
             self.day.recall(page, begun)
             self.alerting.recall(page, begun)
             await asyncio.sleep(RECALL_PAUSE_S)
-        self.day.complete = True
+        self.day.recalled()
+        self.alerting.recalled()
 
     async def _end_tasks(self) -> None:
         if self.tasks.failed is None:

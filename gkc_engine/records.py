@@ -129,6 +129,7 @@ class RecordReader:
                     talk_us=row.talk_us or 0,
                     hold_us=row.hold_us or 0,
                     wrap_up_us=row.wrap_up_us or 0,
+                    contact_id=ContactId(row.contact_id),
                 )
                 for row in page
             ]

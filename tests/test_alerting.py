@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from types import SimpleNamespace
 from typing import Any, cast
 
+from gkc_engine.acd.commands import Disposition
 from gkc_engine.alerting import Alerting
 from gkc_engine.delivery.letter import Message
+from gkc_engine.ids import ContactId, Instant, QueueId
+from gkc_engine.statistics.counting import Ended, Once
 
 
 class Outbox:
@@ -54,3 +59,24 @@ def test_a_mail_is_posted_once_the_config_has_a_server_and_not_without_it() -> N
     ]
     made.apply(cast(Any, Config(mail=None)))
     assert made.alerts.mailer is None
+
+
+def test_whose_end_came_late_is_in_the_window_once() -> None:
+    """He left while no engine lived: the next one tells his end, and finds it in the table, too."""
+    made, window = alerting(), []
+    made._once, made._day = Once(), cast(Any, SimpleNamespace(target_us=lambda _queue: 20))
+    made._window = cast(Any, SimpleNamespace(add=lambda some, _now: window.extend(some)))
+    row = Ended(
+        queue=QueueId("tax"),
+        disposition=Disposition.ABANDONED,
+        first_queued=Instant(1),
+        wait_us=5,
+        contact_id=ContactId("c1"),
+    )
+    other = dataclasses.replace(row, contact_id=ContactId("c2"))
+    made.recall([row], Instant(9))
+    made.recall([row, other], Instant(9))
+    assert window == [(row, 20), (other, 20)]
+    made.recalled()
+    made.recall([row], Instant(9))
+    assert len(window) == 3, "nobody remembers for ever"

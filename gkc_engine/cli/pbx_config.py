@@ -86,6 +86,7 @@ def _print(found: Config, plan: PbxPlan, out: Path, written: list[Path]) -> None
     print("\nThe engine needs these in [general]:")
     for name, lines in GENERAL_LINES.items():
         print(f"  {out / name}: {'; '.join(lines)}")
+    print("  and in cel.conf no `apps = ...`: samples have it, and with it CEL stays off")
     print("\nAbove our line these need a section that is no comment, else nothing of them is read:")
     for name in MAPPINGS:
         print(f"  {out / name}: [mappings]")
@@ -103,6 +104,9 @@ def _print(found: Config, plan: PbxPlan, out: Path, written: list[Path]) -> None
     print("\nThen, and after every change:")
     for line in RELOAD_LINES:
         print(f"  {line}")
+    print("\nWhat had no mappings was not loaded; once, instead of the last two:")
+    for name in MAPPINGS:
+        print(f'  asterisk -rx "module load {name.removesuffix(".conf")}.so"')
 
 
 def lists_folders(config: Config) -> list[str]:

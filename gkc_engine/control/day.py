@@ -11,7 +11,7 @@ from gkc_engine.acd.commands import AgentStateChanged, ContactEnded
 from gkc_engine.control.recent import RecentCounters, within
 from gkc_engine.control.wrap_ups import WrapUps
 from gkc_engine.ids import SECOND, Instant, QueueId
-from gkc_engine.statistics.counting import Ended, counts_of, ended_of
+from gkc_engine.statistics.counting import Ended, Once, counts_of, ended_of
 from gkc_engine.statistics.figures import Counts, Handling
 from gkc_engine.statistics.intervals import local_midnight, next_midnight
 
@@ -31,6 +31,7 @@ class DayCounters:
         self._handling: defaultdict[QueueId, Handling] = defaultdict(Handling)
         self._recent = RecentCounters()
         self._wrap_ups = WrapUps()
+        self._once = Once()
         self.complete = False
         """Whether what ended before this run has been recalled."""
         self._since = local_midnight(now, zone)
@@ -67,7 +68,13 @@ class DayCounters:
         entered its queue after it. Two hours are plenty.
         """
         for one in ended:
-            self.add(one, now)
+            if self._once.first(one):
+                self.add(one, now)
+
+    def recalled(self) -> None:
+        """Take note that all has been recalled."""
+        self._once.over()
+        self.complete = True
 
     def fold(self, facts: Iterable[object], now: Instant) -> list[tuple[QueueId, Handling]]:
         """Count the contacts that end in ``facts``; return what was done with them, by queue.
@@ -81,7 +88,8 @@ class DayCounters:
                 wrapped_us = self._wrap_ups.ended(fact.contact_id, ended)
                 if ended is not None:
                     ended = dataclasses.replace(ended, wrap_up_us=wrapped_us)
-                    self.add(ended, now)
+                    if self._once.first(ended):
+                        self.add(ended, now)
                     done.append((ended.queue, ended.handled))
             elif isinstance(fact, AgentStateChanged):
                 over = self._wrap_ups.changed(fact)

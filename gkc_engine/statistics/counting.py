@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gkc_engine.acd.commands import ContactEnded, Disposition
-from gkc_engine.ids import Instant, QueueId
+from gkc_engine.ids import ContactId, Instant, QueueId
 from gkc_engine.statistics.figures import Counts, Handling
 
 ENDED_WAITING = frozenset({Disposition.TIMEOUT, Disposition.NO_AGENT, Disposition.CLOSED})
@@ -45,6 +45,7 @@ class Ended:
     hold_us: int = 0
     wrap_up_us: int = 0
     """So far: a wrap-up may end after its contact."""
+    contact_id: ContactId | None = field(default=None, compare=False)
 
     @property
     def handled(self) -> Handling:
@@ -67,7 +68,32 @@ def ended_of(fact: ContactEnded) -> Ended | None:
         wait_us=fact.wait_us,
         talk_us=fact.talk_us,
         hold_us=fact.hold_us,
+        contact_id=fact.contact_id,
     )
+
+
+class Once:
+    """Tells who was counted, while an engine that has just started counts from two sides.
+
+    From the contact table comes who ended before; as it ends, everybody else. Whose end another
+    engine did not hear of ended before, too, and is in the table as soon as this one has told it.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[ContactId] | None = set()
+
+    def first(self, one: Ended) -> bool:
+        """Return whether it is to be counted: it was not yet."""
+        if self._seen is None or one.contact_id is None:
+            return True
+        if one.contact_id in self._seen:
+            return False
+        self._seen.add(one.contact_id)
+        return True
+
+    def over(self) -> None:
+        """From now on everybody comes from one side."""
+        self._seen = None
 
 
 def counts_of(disposition: Disposition, wait_us: int, target_us: int) -> Counts:

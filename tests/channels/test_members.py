@@ -49,6 +49,29 @@ async def test_login_pause_and_logout_are_mirrored_at_once() -> None:
         ]
 
 
+async def test_a_pause_touches_none_of_his_other_queues() -> None:
+    """Without a queue Asterisk pauses him in all, also in those of the call center beside ours."""
+    async with world() as here:
+        here.channel.plan.members = {ANNA: ("gkc-default", "gkc-passport")}
+        here.ami.lists["QueueStatus"] = [
+            *(AmiEvent.of("QueueParams", Queue=q) for q in ("gkc-default", "gkc-passport")),
+            member("theirs", "PJSIP/101"),
+        ]
+        await here.channel.members.reconcile()
+        here.channel.jobs.start()
+        await here.said(ev.AgentLoggedIn(agent_id=ANNA))
+        await here.said(ev.AgentPaused(agent_id=ANNA, reason="lunch"))
+        await here.said(ev.AgentReady(agent_id=ANNA))
+        facts = await here.ami.said.until(lambda sent: len(sent) >= 6)
+        pauses = [(f["Queue"], f["Paused"]) for name, f in facts if name == "QueuePause"]
+        assert pauses == [
+            ("gkc-default", "true"),
+            ("gkc-passport", "true"),
+            ("gkc-default", "false"),
+            ("gkc-passport", "false"),
+        ]
+
+
 async def test_an_override_of_a_skill_reaches_the_native_queues_at_once() -> None:
     async with world(agents=["anna"]) as here:
         plan = here.channel.plan

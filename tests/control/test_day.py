@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -22,6 +24,7 @@ from gkc_engine.statistics.intervals import local_midnight
 MOSCOW = ZoneInfo("Europe/Moscow")
 BERLIN = ZoneInfo("Europe/Berlin")
 QUEUE = QueueId("passport")
+NUMBERS = itertools.count()
 
 
 def instant(text: str) -> Instant:
@@ -40,7 +43,7 @@ def ended(disposition: Disposition, at: Instant, wait_s: int = 10) -> Ended:
 
 def fact(disposition: Disposition, first_queued: Instant | None, wait_s: int) -> ContactEnded:
     return ContactEnded(
-        contact_id=ContactId("c"),
+        contact_id=ContactId(f"c{next(NUMBERS)}"),
         disposition=disposition,
         medium=Medium.VOICE,
         started=Instant(0),
@@ -105,6 +108,31 @@ def test_counts_recalled_from_the_contact_table_are_those_folded_from_facts() ->
         recalled.recall([row], now)
     assert offered(folded.of(QUEUE, now)) == 8
     assert recalled.of(QUEUE, now) == folded.of(QUEUE, now)
+
+
+def test_whose_end_came_late_is_counted_once() -> None:
+    """He left while no engine lived: the next one tells his end, and finds it in the table, too."""
+    now = instant("2026-11-18T12:00:00+03:00")
+    told = fact(Disposition.ABANDONED, now, 30)
+    row = Ended(
+        queue=QUEUE,
+        disposition=Disposition.ABANDONED,
+        first_queued=now,
+        wait_us=30 * SECOND,
+        contact_id=told.contact_id,
+    )
+    other = dataclasses.replace(row, contact_id=ContactId("c-before"))
+    for table_first in (True, False):
+        day = DayCounters(MOSCOW, now)
+        if table_first:
+            day.recall([row, other], now)
+        day.fold([told], now)
+        if not table_first:
+            day.recall([row, other], now)
+        day.recalled()
+        assert offered(day.of(QUEUE, now)) == 2
+        assert offered(day.recent(QUEUE, now)) == 2
+        assert day.complete
 
 
 def test_what_is_given_out_is_a_copy() -> None:

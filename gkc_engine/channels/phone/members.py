@@ -51,11 +51,12 @@ class Members:
         phone = self._channel.roster.by_agent.get(fact.agent_id)
         if phone is None:
             return
+        stays = [queue for queue in self._in.get(fact.agent_id, []) if at_work and before[0]]
         self._move(fact.agent_id, phone.interface, at_work=at_work, paused=paused)
-        if at_work and before[0] and paused != before[1] and self._in[fact.agent_id]:
-            self._channel.jobs.put(
-                "QueuePause", Interface=phone.interface, Paused="true" if paused else "false"
-            )
+        if paused != before[1]:
+            for queue in stays:
+                if queue in self._in[fact.agent_id]:
+                    self._pause(queue, phone.interface, paused=paused)
 
     def reskilled(self, fact: SkillsInForce) -> None:
         """Tell Asterisk which queues he serves from here on, as long as he is at work."""
@@ -107,6 +108,12 @@ class Members:
             Paused="true" if paused else "false",
         )
 
+    def _pause(self, queue: str, interface: str, *, paused: bool) -> None:
+        """Never without the queue: that would be all of them, also those that are not ours."""
+        self._channel.jobs.put(
+            "QueuePause", Queue=queue, Interface=interface, Paused="true" if paused else "false"
+        )
+
     async def reconcile(self) -> None:
         """Read Asterisk's members of our queues and put every difference right."""
         try:
@@ -132,12 +139,7 @@ class Members:
                 if at_work and is_paused is None:
                     self._add(queue, agent_id, phone.interface, paused=paused)
                 elif at_work and (is_paused == "1") is not paused:
-                    self._channel.jobs.put(
-                        "QueuePause",
-                        Queue=queue,
-                        Interface=phone.interface,
-                        Paused="true" if paused else "false",
-                    )
+                    self._pause(queue, phone.interface, paused=paused)
                 elif not at_work and is_paused is not None:
                     self._channel.jobs.put("QueueRemove", Queue=queue, Interface=phone.interface)
         for queue, interface in there:
