@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,56 @@ async def test_a_transfer_while_nobody_was_there_has_both_talks(
         want = [(kind, at(begin), at(end), who) for kind, begin, end, who in parts]
         assert told[-len(want) - 1 :] == [*want, last]
         assert [c.transfer_kind for c in mine if c.transfer_kind] == [how]
+
+
+@pytest.mark.parametrize("gone", ["citizen", "operator"])
+async def test_a_colleague_whose_phone_rang_yet_when_we_came_has_his_talk(
+    tmp_path: Path, gone: str
+) -> None:
+    """Found by ``records verify`` in a demo with kills: anna had had him to the end."""
+    first = phone_at(2, "101", 4, 5, 9)
+    rings, answers, ends = phone_at(3, "102", 9.25, 12, 15)
+    async with world(cel=cel(tmp_path), agents=["anna", "boris"]) as here:
+        await here.resync()
+        await here.said(ev.AgentPaused(agent_id=AgentId("anna"), reason="x"), seconds=0)
+        await here.said(ev.AgentPaused(agent_id=AgentId("boris"), reason="x"), seconds=0)
+        await here.waiting(1, 1)
+        cel(tmp_path, *first, rings)
+        here.ami.channels(citizen_row(1, app="Dial"), phone_row(3, "102", 1, up=False))
+        await here.restart(10, 1)
+        here.channel.ami.up = True
+        cel(tmp_path, *first, rings, answers)
+        here.ami.channels(
+            citizen_row(1, app="Dial", bridge="b"), phone_row(3, "102", 1, bridge="b")
+        )
+        here.clock.moment = at(12)
+        answered = tr.DialFinished(
+            caller=leg(1), leg=leg(3), endpoint="PJSIP/102", status="ANSWER", at=at(12)
+        )
+        here.channel.facts.handle(answered)
+        async with asyncio.timeout(20):
+            while here.view("c1").agent_id != "boris":  # type: ignore[union-attr]  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        cel(tmp_path, *first, rings, answers, ends, citizen_hung_up(1, 15))
+        here.clock.moment = at(15)
+        for n in (1, 3) if gone == "citizen" else (3, 1):
+            here.channel.facts.handle(
+                tr.LegEnded(
+                    leg=leg(n),
+                    channel="x",
+                    endpoint="PJSIP/102" if n == 3 else None,
+                    cause=16,
+                    cause_text="",
+                    at=at(15),
+                )
+            )
+        await here.engine.drain()
+        (one,) = here.ended().values()
+        assert (one.answered, one.ended, one.disposition) == (at(5), at(15), Disposition.ANSWERED)
+        assert [part for part in parts(here) if part[0] == "talk"] == [
+            ("talk", "anna", 5, 9),
+            ("talk", "boris", 12, 15),
+        ]
 
 
 @pytest.mark.parametrize("goes_on", [True, False])

@@ -11,6 +11,7 @@ import structlog
 
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
+from gkc_engine.acd.state import ContactState
 from gkc_engine.acd.views import ContactView
 from gkc_engine.channels.phone.ami import AmiEvent, AmiLink
 from gkc_engine.channels.phone.calls import Call, Calls
@@ -113,6 +114,7 @@ class PhoneChannel:
             on_answered=self.recorder.answered,
             on_attended=self.transfers.attended,
             on_own_leg_ended=self.transfers.leg_ended,
+            handed_on=self._handed_on_unseen,
         )
         self.members = Members(self)
         self.operators = Operators(self)
@@ -329,6 +331,21 @@ class PhoneChannel:
         """We were stopped: Asterisk has gone on alone; ask for everything before we decide."""
         self.resync.away_since(Instant(self.now() - still_us))
         self.spawn(self.ask_anew())
+
+    def _handed_on_unseen(self, call: Call, agent_id: AgentId) -> bool:
+        """Whether a citizen is answered who to the core talks with another operator.
+
+        That one sent him on while no engine lived, and this phone rang yet when we asked Asterisk.
+        When he left, its lists tell.
+        """
+        view = self.contact(call.contact_id)
+        if view is None or view.state is not ContactState.TALK:
+            return False
+        if view.agent_id in (None, agent_id):
+            return False
+        self.resync.away_since(view.since)
+        self.spawn(self.ask_anew())
+        return True
 
     async def ask_anew(self) -> None:
         """Read everything anew, if Asterisk can be asked."""

@@ -68,6 +68,7 @@ class FactHandler:
         on_answered: Callable[[Call, Instant | None], None],
         on_attended: Callable[[tr.AttendedTransferred], None],
         on_own_leg_ended: Callable[[str], None],
+        handed_on: Callable[[Call, AgentId], bool],
     ) -> None:
         self.calls = calls
         self.roster = roster
@@ -80,6 +81,7 @@ class FactHandler:
         self._on_answered = on_answered
         self._on_attended = on_attended
         self._on_own_leg_ended = on_own_leg_ended
+        self._handed_on = handed_on
         self.own_dials: dict[str, str] = {}
         """Legs that operators' own calls ring or have rung, by the caller's leg."""
         self.own_answered: set[str] = set()
@@ -426,6 +428,8 @@ class FactHandler:
         """The first word on an answer in the native queue (``DialEnd``): the other may be lost."""
         held = call.session is not None and not call.session.closed.is_set()
         if agent_id is None or at is None or held or call.answered_by is not None:
+            return
+        if self._handed_on(call, agent_id):
             return
         connected = tr.FallbackConnected(leg=call.leg, queue="", endpoint="", at=at, member=leg)
         connected.endpoint = self.roster.by_agent[agent_id].interface
