@@ -124,6 +124,9 @@ def restarted(world: World, now: Instant) -> None:
             detach(world, contact, None)
         elif contact.state is ContactState.OFFERED:
             contact.held = False
+    for contact in world.contacts.values():
+        if contact.state is ContactState.TREATED:
+            contact.held = False
     for offer in world.offers.values():
         if offer.awaited:
             continue  # No phone rings: its guest comes in time, or it does not.

@@ -385,7 +385,7 @@ def treat(
         contact, SegmentKind.ANNOUNCEMENT, SegmentOutcome.TREATED
     )
     contact.state, contact.decided = _TREATED, disposition
-    contact.decided_reason = disposition.value
+    contact.decided_reason, contact.treatment = disposition.value, treatment
     contact.then_queue = treatment.queue if treatment.then is Then.QUEUE else None
     world.out.append(
         cmd.TreatContact(

@@ -51,8 +51,29 @@ def detached(world: World, event: ev.ContactDetached) -> None:
             detach(world, contact, event.at)
         case ContactState.OFFERED | ContactState.DIALLING:
             contact.held = False  # The ring goes on; without an answer it is detached after it.
+        case ContactState.TREATED:
+            contact.held = False  # It has its place no more; what it is told goes on with us.
         case _:
             return
+
+
+def _tell_again(world: World, contact: Contact) -> None:
+    """What was being said to a contact was cut off with our hold of it: it is owed to it yet.
+
+    Guests are told by their own center, who is blocked by the door.
+    """
+    if contact.owner is not None or contact.decided is Disposition.BLOCKED:
+        return
+    if contact.treatment is None or contact.decided is None:
+        world.out.append(cmd.ReleaseContact(contact_id=contact.contact_id))
+        return
+    world.out.append(
+        cmd.TreatContact(
+            contact_id=contact.contact_id,
+            disposition=contact.decided,
+            treatment=contact.treatment,
+        )
+    )
 
 
 def detach(world: World, contact: Contact, at: Instant | None) -> None:
@@ -72,6 +93,8 @@ def attached(world: World, event: ev.ContactAttached) -> None:
     if contact is None or contact.held:
         return
     contact.held = True
+    if contact.state is ContactState.TREATED:
+        _tell_again(world, contact)
     if contact.state is not ContactState.DETACHED:
         return
     if contact.queue is None:

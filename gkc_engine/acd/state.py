@@ -178,6 +178,8 @@ class Contact(Standing, kw_only=True, gc=False):
     decided: Disposition | None = None
     decided_party: Party | None = None
     decided_reason: str = ""
+    treatment: Treatment | None = None
+    """What it is told, if it is told anything; else it is released."""
     then_queue: QueueId | None = None
     """Where the announcement of a treatment leads, if to a queue."""
     sent_on: tuple[QueueId, ...] = ()

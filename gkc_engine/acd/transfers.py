@@ -256,6 +256,7 @@ def release_him(
         contact.outside = None
         world.outbound.discard(contact.contact_id)
     contact.state, contact.decided = ContactState.TREATED, Disposition.ANSWERED
+    contact.treatment = None
     world.out.append(cmd.ReleaseContact(contact_id=contact.contact_id))
     after_talk(world, agent)
 
