@@ -72,6 +72,23 @@ async def test_who_is_led_on_is_answered_in_the_other_queue_with_his_old_wait(
     await shell.rows("queue", "open", "passport")
 
 
+async def test_whose_last_words_the_engine_did_not_finish_hears_them_from_the_next(
+    stage: Stage,
+) -> None:
+    shell = Shell(stage.city)
+    _, waiting = await stage.call()
+    await stage.waits("waiting")
+    await shell.rows("queue", "close", "passport")
+    await hears(waiting, "emergency-closed")
+    stage.city.city.kill_engine()
+    assert not waiting.ended.is_set(), "he had not heard all of it"
+    await stage.city.city.start_engine()
+    async with asyncio.timeout(60):
+        await waiting.ended.wait()
+    assert (await stage.last())["disposition"] == "closed"
+    await shell.rows("queue", "open", "passport")
+
+
 async def test_the_whole_center_is_closed_and_opened(stage: Stage) -> None:
     shell = Shell(stage.city)
     await shell.rows("queue", "close", "--all", "--reason", "эвакуация")
