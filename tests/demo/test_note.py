@@ -12,21 +12,27 @@ import pytest
 from gkc_engine.demo import note
 from gkc_engine.errors import GkcError
 
-SLEEP = "import sys; sys.stdin.read()"
+SLEEP = "import sys; print(flush=True); sys.stdin.read()"
 
 
 @contextlib.contextmanager
 def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     child = subprocess.Popen(
-        [sys.executable, "-c", SLEEP, *arguments], stdin=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-c", SLEEP, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     )
+    assert child.stdin is not None
+    assert child.stdout is not None
     try:
+        child.stdout.readline()  # Between its exec and its first step it has no command line.
         yield child
     finally:
         child.kill()
         child.wait()
-        assert child.stdin is not None
         child.stdin.close()
+        child.stdout.close()
 
 
 def test_what_a_killed_demo_left_is_ended_and_nothing_else(tmp_path: Path) -> None:
