@@ -18,6 +18,7 @@ from gkc_engine import federating
 from gkc_engine.acd import commands as cmd
 from gkc_engine.acd import events as ev
 from gkc_engine.acd.expected_wait import ExpectedWait
+from gkc_engine.acd.settings import Medium
 from gkc_engine.acd.views import ContactView
 from gkc_engine.config.federation import federation_settings, members
 from gkc_engine.config.loader import load_config
@@ -25,7 +26,7 @@ from gkc_engine.control.day import DayCounters
 from gkc_engine.endings import end_tasks
 from gkc_engine.federation.link import Link
 from gkc_engine.federation.settings import CenterEntry, LinkSettings, Part
-from gkc_engine.ids import SECOND, AgentId, ContactId
+from gkc_engine.ids import SECOND, AgentId, ContactId, QueueId
 from gkc_engine.numbers import SECOND_LINE_CODE
 from gkc_engine.pbx.install import Install
 from tests.acceptance.centers import Center
@@ -180,7 +181,24 @@ class Two:
         await mine.answer()
         await hears_each_other(leg, mine)
         await home.contact_is(contact_id, "talk")
+        await self.way_is_open()
         return contact_id, leg, mine
+
+    async def way_is_open(self) -> None:
+        """With experts at work, wait until the okrug may ask for them.
+
+        After `experts` it was refused at times, by what a case before had left (open points).
+        """
+        federation, engine = self.home.link.federation, self.home.engine
+        if not self.donor.engine.acd.at_work(Medium.VOICE):
+            return
+
+        async def look() -> bool:
+            return federation.may_help(QueueId("experts"), engine.now())
+
+        peer = federation.peers[CITY]
+        said = f"{peer.state(engine.now())}, blocked until {peer.blocked_until}, {peer.load}"
+        await until(look, f"the city is there for the okrug: {said}", 45, 0.02)
 
     async def rings(self, center: Center, user: str) -> Leg:
         """Wait until a phone rings; it says so."""
