@@ -157,7 +157,8 @@ class Two:
             beat = await self.donor.asterisk.cli("dialplan show globals")
             last = int("0" + beat.partition("GKC_HEARTBEAT=")[2][:10].strip())
             contacts = await self.home.asterisk.cli("pjsip show contacts")
-            return "Unavail" not in contacts and self.donor.engine.wall() // SECOND - last < 3
+            known = not any(word in contacts for word in ("Unavail", "Unknown", "NonQual"))
+            return known and self.donor.engine.wall() // SECOND - last < 3
 
         # Of the case before, in which it may have been dead.
         await until(there, "the way to the city is open", 30, 0.1)
