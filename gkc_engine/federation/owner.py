@@ -248,11 +248,12 @@ class Owner:
 
     def _sent_is_over(self, ended: cmd.OfferEnded, peers: dict[str, Peer], now: Instant) -> None:
         center = ended.agent_id.partition(ABROAD)[0]
-        self._by_contact.pop(ended.contact_id, None)
+        ours = self._by_contact.pop(ended.contact_id, None) is not None
         answered = ended.outcome is OfferOutcome.ACCEPTED
         self.counted[center, Counted.ANSWERED if answered else Counted.RETURNED] += 1
         peer = peers.get(center)
-        if peer is not None and ended.ringing is None and ended.outcome in NO_SIGN:
+        # Whom an engine before us had sent may have rung there, and nobody lived to hear of it.
+        if ours and peer is not None and ended.ringing is None and ended.outcome in NO_SIGN:
             peer.blocked_until = Instant(now + BLOCK_US)
 
     def next_deadline(self) -> Instant | None:

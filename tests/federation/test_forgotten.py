@@ -173,6 +173,32 @@ def test_a_donor_that_was_started_anew_is_asked_again_by_whom_it_had_denied() ->
     assert sever.asked()
 
 
+@pytest.mark.parametrize("sent_by", ["this engine", "the one before"])
+def test_a_ring_without_a_sign_tells_of_the_way_only_to_who_has_sent_it(sent_by: str) -> None:
+    """Whether one of before rang, nobody lived to hear: that is no dead trunk."""
+    sever = Sever()
+    if sent_by == "this engine":
+        sever.tell(*queued("c1"))
+        sever.is_free()
+        sever.hears(Grant(reservation_id=sever.asked(), agent_id="115", hold_us=9, timeout_us=9))
+    sever.tell(
+        cmd.OfferEnded(
+            offer_id=OfferId(1),
+            contact_id=ContactId("c1"),
+            agent_id=AgentId("yug:115"),
+            queue=TAX,
+            created=NOW,
+            ringing=None,
+            ended=NOW,
+            outcome=cmd.OfferOutcome.UNREACHABLE,
+        )
+    )
+    sever.tell(*queued("c2"))
+    sever.is_free()
+    asks = [body.contact_id for body in sever.said() if isinstance(body, Ask)]
+    assert asks == ([] if sent_by == "this engine" else ["c2"])
+
+
 class Busy:
     """An engine that takes nothing more."""
 
