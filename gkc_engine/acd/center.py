@@ -18,14 +18,11 @@ from gkc_engine.ids import Instant, QueueId
 
 def hours_changed(world: World, event: ev.HoursChanged) -> None:
     """A queue opened or closed to new contacts; those who wait are served, unless it says leave."""
-    queue = world.queues.get(event.queue)
-    if queue is None:
-        world.out.append(cmd.EventRejected(kind="HoursChanged", reason=f"queue {event.queue}?"))
-        return
-    queue.status.open = event.open
-    queue.look_at_the_door()
-    if not event.open and queue.settings.leave_at_closing:
-        _send_away(world, {event.queue})
+    for queue in _named(world, "HoursChanged", event.queue):
+        queue.status.open = event.open
+        queue.look_at_the_door()
+        if not event.open and queue.settings.leave_at_closing:
+            _send_away(world, {event.queue})
 
 
 def emergency_closed(world: World, event: ev.EmergencyClosed) -> None:
@@ -83,15 +80,11 @@ def emergency_opened(world: World, event: ev.EmergencyOpened) -> None:
 
 def staffed_elsewhere(world: World, event: ev.StaffedElsewhere) -> None:
     """P4: another center is there for a queue, or none any more."""
-    queue = world.queues.get(event.queue)
-    if queue is None:
-        reason = f"queue {event.queue}?"
-        world.out.append(cmd.EventRejected(kind="StaffedElsewhere", reason=reason))
-        return
-    queue.status.staffed_elsewhere = event.staffed
-    queue.elsewhere.live = int(event.staffed)
-    if not event.staffed:
-        world.nobody_helps([queue.elsewhere])
+    for queue in _named(world, "StaffedElsewhere", event.queue):
+        queue.status.staffed_elsewhere = event.staffed
+        queue.elsewhere.live = int(event.staffed)
+        if not event.staffed:
+            world.nobody_helps([queue.elsewhere])
 
 
 def _named(world: World, kind: str, queue_id: QueueId | None) -> list[Queue]:
