@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from tests.acceptance.phone import Phone
 from tests.acceptance.sipp import SippBench
+
+
+@asynccontextmanager
+async def citizen_of(
+    bench: SippBench, user: str = "+79001234567", name: str = "Citizen"
+) -> AsyncIterator[Phone]:
+    """A citizen's phone that can press keys: SIPp does that by a raw socket, as root alone."""
+    phone = await _citizen(_server(bench), user, name).start()
+    try:
+        yield phone
+    finally:
+        await phone.stop()
+
+
+def _server(bench: SippBench) -> tuple[str, int]:
+    host, _, port = bench.server.partition(":")
+    return host, int(port)
+
+
+def _citizen(server: tuple[str, int], user: str, name: str) -> Phone:
+    return Phone(user, server, host="127.0.0.11", signature=0x55, name=name)
 
 
 class Desk:
@@ -18,8 +41,7 @@ class Desk:
 
     async def start(self, bench: SippBench) -> dict[str, int]:
         """Start the operators' phones (``harness.scene``'s ``phones``)."""
-        host, _, port = bench.server.partition(":")
-        self._server = (host, int(port))
+        self._server = _server(bench)
         for n in range(101, 107):
             phone = Phone(str(n), self._server, signature=0x20 + n - 100)
             self.phones[phone.user] = await phone.start()
@@ -28,7 +50,7 @@ class Desk:
 
     async def citizen(self, user: str = "+79001234567", name: str = "Citizen") -> Phone:
         """Return a new citizen's phone, whose calls come over the trunk."""
-        phone = Phone(user, self._server, host="127.0.0.11", signature=0x55, name=name)
+        phone = _citizen(self._server, user, name)
         self._all.append(phone)
         return await phone.start()
 

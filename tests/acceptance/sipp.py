@@ -16,7 +16,6 @@ from gkc_engine.pbx.process import port_holder
 from tests.ports import free_media_port, free_port
 
 SCENARIOS = Path(__file__).with_name("sipp")
-DTMF = "/usr/share/sip-tester/dtmf_2833_{}.pcap"
 FOREVER_MS = 3_600_000
 
 
@@ -85,7 +84,6 @@ class SippBench:
         number: str,
         ids: Sequence[str],
         *,
-        digits: str = "",
         talk_ms: int = FOREVER_MS,
         patience_ms: int = FOREVER_MS,
         rate: float = 10.0,
@@ -98,12 +96,7 @@ class SippBench:
         rows = "\n".join(f"{caller.format(i)};{call}" for i, call in enumerate(ids))
         data = self.folder / f"citizens-{self._count}.csv"
         data.write_text(f"SEQUENTIAL\n{rows}\n", encoding="utf-8")
-        values = {
-            "PATIENCE": patience_ms,
-            "TALK": talk_ms,
-            "NAME": name,
-            "MEDIA": "".join(_digit(d) for d in digits),
-        }
+        values = {"PATIENCE": patience_ms, "TALK": talk_ms, "NAME": name}
         args = [self.server, "-s", number, "-inf", str(data), "-m", str(len(ids)), "-r", str(rate)]
         args += ["-l", str(len(ids) + 1)]
         return await self._start("citizen", values, host=host, port=0, args=args)
@@ -144,11 +137,3 @@ class SippBench:
         said = (folder / "out.log").read_text(errors="replace")
         assert process.returncode in (None, 0), f"SIPp ended at once: {said[-600:]}"
         return sipp
-
-
-def _digit(digit: str) -> str:
-    name = {"*": "star", "#": "pound"}.get(digit, digit)
-    return (
-        '<pause milliseconds="1200"/>\n'
-        f'<nop><action><exec play_pcap_audio="{DTMF.format(name)}"/></action></nop>\n'
-    )

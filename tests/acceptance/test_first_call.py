@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gkc_engine.pbx.install import Install
+from tests.acceptance.desk import citizen_of
 from tests.acceptance.harness import all_answer, scene
+from tests.acceptance.stage import hears
 from tests.acceptance.traces import dialogues
 
 pytestmark = [pytest.mark.accept, pytest.mark.usefixtures("sipp")]
@@ -19,10 +22,15 @@ async def test_the_operator_with_the_skill_answers_while_another_sits_idle(
 ) -> None:
     async with scene(tmp_path, install, phones=partial(all_answer, talk_ms=2000)) as city:
         await city.login("dina", "vera")  # neither has `passport`
-        call = await city.bench.citizens("+74957777777", ["a1"], digits="1")
-        await city.in_state("waiting", 1)
-        await city.login("anna")
-        assert await call.finished(20) == 0
+        async with citizen_of(city.bench) as citizen:
+            leg = await citizen.dial("+74957777777")
+            await hears(leg, "hold-please")
+            await leg.press("1")
+            await city.in_state("waiting", 1)
+            await city.login("anna")
+            async with asyncio.timeout(30):
+                await leg.ended.wait()
+            assert leg.how == "BYE"
         (row,) = await city.ended(1)
         story = await city.story(row["contact_id"])
         dina = await city.agent_is("dina", "ready")

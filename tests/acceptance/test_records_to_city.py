@@ -21,7 +21,9 @@ from gkc_engine.pbx.install import Install
 from gkc_engine.recorder import schema
 from gkc_engine.shipping.collector import Collector
 from gkc_engine.shipping.verify import compare
+from tests.acceptance.desk import citizen_of
 from tests.acceptance.harness import Scene, all_answer, scene
+from tests.acceptance.stage import hears
 from tests.federation.centers import SECRET, Buses, buses, until
 from tests.shipping.net import collector_of, running
 
@@ -55,12 +57,15 @@ def shipping(city: Buses, folder: Path, options: CityOptions) -> CityOptions:
     return dataclasses.replace(options, tune=tune)
 
 
-async def served(city: Scene, call: str, ended: int) -> None:
+async def served(city: Scene, ended: int) -> None:
     """Let a citizen call and be answered."""
-    citizen = await city.bench.citizens(
-        NUMBER, [call], digits="1", name="Fedorov", caller="+7900123{:04d}"
-    )
-    assert await citizen.finished(30) == 0
+    async with citizen_of(city.bench, "+79001230000", "Fedorov") as citizen:
+        leg = await citizen.dial(NUMBER)
+        await hears(leg, "hold-please")
+        await leg.press("1")
+        async with asyncio.timeout(30):
+            await leg.ended.wait()
+        assert leg.how == "BYE"
     await city.ended(ended)
 
 
@@ -86,11 +91,11 @@ async def test_calls_go_on_and_nobody_is_named(tmp_path: Path, install: Install)
             options=partial(shipping, city_bus, tmp_path),
         ) as city:
             await city.login("anna")
-            await served(city, "a1", 1)
+            await served(city, 1)
             await until_metric(city, "gkc_shipping_behind_rows", 0, 0)
             assert leaf.pid is not None
             os.kill(leaf.pid, signal.SIGSTOP)
-            await served(city, "a2", 2)
+            await served(city, 2)
             await until_metric(city, "gkc_shipping_behind_rows", 1, 10_000)
             await until_metric(city, "gkc_shipping_up", 0, 0)
             os.kill(leaf.pid, signal.SIGCONT)
