@@ -18,8 +18,9 @@ def install() -> Install:
     return find_or_install(state_dir(), named=None, progress=progress)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sipp() -> None:
+    """Skip when there is no SIPp, before a city of narrower scope is built with it."""
     if NEEDS_SIPP:
         pytest.skip(f"SIPp cannot be had: {NEEDS_SIPP}")
 
