@@ -145,37 +145,44 @@ def _cut_and_heal(running: Running, cut_s: float) -> dict[str, float]:
     """Cut the owner's line under load, heal it; return until when that was not noticed, in s."""
     until(lambda: running.center(OWNER, by=OWNER)["out"].get("answered", 0) >= 2, 60)
     cut = running.line("demo.cut", OWNER)
-    there = _not_until(cut, lambda: running.center(OWNER, by="centr")["state"] == "down")
     others = [name for name in NAMES if name != OWNER]
-    here = _not_until(
-        cut, lambda: all(running.center(o, by=OWNER)["state"] == "down" for o in others)
+    there, here = _not_until(
+        cut,
+        lambda: running.center(OWNER, by="centr")["state"] == "down",
+        lambda: all(running.center(o, by=OWNER)["state"] == "down" for o in others),
     )
     before = running.sent()
     _asleep(cut + cut_s)
     assert running.sent() == before, "nobody is sent into a line that is cut"
     healed = running.line("demo.heal", OWNER)
     up = ("normal", "overloaded")
-    heard = _not_until(healed, lambda: running.center(OWNER, by="centr")["state"] in up)
-    resumed = _not_until(healed, lambda: running.sent() > before)
+    heard, resumed = _not_until(
+        healed,
+        lambda: running.center(OWNER, by="centr")["state"] in up,
+        lambda: running.sent() > before,
+    )
     return {"noticed": there, "noticed_by_itself": here, "heard": heard, "resumed": resumed}
 
 
-def _not_until(since: float, fact: Callable[[], bool]) -> float:
-    """Wait for a fact; return how long after ``since`` the last look began that did not find it.
+def _not_until(since: float, *facts: Callable[[], bool]) -> list[float]:
+    """Wait for all; return for each how long after ``since`` the last look that missed it began.
 
     Where the machine stood still between two looks, nobody can say more.
     """
-    last = since
+    last = [since] * len(facts)
+    missed = set(range(len(facts)))
 
     def look() -> bool:
-        nonlocal last
-        began = time.monotonic()
-        found = fact()
-        last = last if found else began
-        return found
+        for n in sorted(missed):
+            began = time.monotonic()
+            if facts[n]():
+                missed.remove(n)
+            else:
+                last[n] = began
+        return not missed
 
     until(look)
-    return last - since
+    return [began - since for began in last]
 
 
 def _lines(home: Home) -> list[str]:
