@@ -22,7 +22,7 @@ from gkc_engine.errors import PeerError
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import PbxPlan, Trunk
 from gkc_engine.pbx.music import write_music
-from gkc_engine.pbx.process import free_tcp_port, free_udp_port
+from gkc_engine.pbx.ports import free_tcp_port, free_udp_port
 from gkc_engine.pbx.render import HEADER
 
 Arm = Literal["queue", "engine", "dial", "agi"]

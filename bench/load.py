@@ -13,7 +13,7 @@ from typing import Final
 
 from bench.city import CALLERS_HOST, NUMBERS, Arm, Place
 from gkc_engine.errors import PeerError
-from gkc_engine.pbx.process import free_udp_port, port_holder
+from gkc_engine.pbx.ports import free_udp_port, port_holder
 
 SCENARIOS: Final = Path(__file__).with_name("sipp")
 

@@ -1,51 +1,36 @@
-"""Free ports for test runs that go on beside each other.
-
-A port that the kernel picks lies where it also takes the near ends of connections from: between
-the asking and the listening somebody else's connection can get it. These lie below that range, and
-one process never gives the same one twice.
-"""
+"""Free ports for test runs that go on beside each other, and beside demos."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
-import socket
-from collections.abc import Iterator
 
 from gkc_engine.demo.city import Ports
+from gkc_engine.pbx.ports import FreePorts
 
-_FIRST, _LAST = 10_000, 19_999
-"""Above the services' own, below Asterisk's RTP and the kernel's ephemeral ports."""
-
-
-def _candidates() -> Iterator[int]:
-    # Two processes that begin at random places meet seldom, and then the bind tells.
-    places = random.Random(os.urandom(8)).randrange(_LAST - _FIRST)
-    return (_FIRST + n % (_LAST - _FIRST) for n in itertools.count(places))
+_RANGE = range(14_000, 20_000)
+"""Above the demos' own, below most of their RTP and the kernel's ephemeral ports."""
 
 
-_CANDIDATES = _candidates()
+def _start() -> int:
+    """Begin at a random place, the workers of one run as far from each other as can be."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or os.urandom(8)
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return random.Random(run).randrange(len(_RANGE)) + worker * len(_RANGE) // workers
+
+
+_PORTS = FreePorts(_RANGE, _start())
 
 
 def free_port(host: str = "127.0.0.1") -> int:
     """Return a port that nobody on ``host`` holds, neither for UDP nor for TCP."""
-    return next(port for port in _CANDIDATES if _is_free(host, port))
+    return _PORTS.take(host)
 
 
 def free_media_port(host: str = "127.0.0.1") -> int:
     """Return a port for SIPp's sound; its picture takes the one two above."""
-    return next(p for p in _CANDIDATES if _is_free(host, p) and _is_free(host, p + 2))
-
-
-def _is_free(host: str, port: int) -> bool:
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        with socket.socket(socket.AF_INET, kind) as probe:
-            try:
-                probe.bind((host, port))
-            except OSError:
-                return False
-    return True
+    return _PORTS.take(host, beside=(2,))
 
 
 def free_ports() -> Ports:

@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+
+from tests.ports import free_port
 
 USER = "postgres"
 """Who runs the server when we are root: PostgreSQL refuses root."""
@@ -69,9 +70,7 @@ class Server:
             shutil.chown(self._folder, USER, USER)
         self._process: subprocess.Popen[bytes] | None = None
         self._names = itertools.count()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._make()
         self.start()
 

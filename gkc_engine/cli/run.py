@@ -128,7 +128,7 @@ def _why_not(host: str, port: int, what: str, key: str) -> str:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise ConfigError(f"{key}: {host}:{port} for {what}: {error.strerror}") from error
-        from gkc_engine.pbx.process import port_holder
+        from gkc_engine.pbx.ports import port_holder
 
         holder = port_holder(port) or "a process that does not listen yet"
         return f"{host}:{port} for {what} is held by {holder}: stop that, or change {key}"

@@ -124,8 +124,6 @@ class CentersDemo:
         ports: dict[str, Ports] = {}
         for plan, rtp_start in zip(CENTERS, RTP_STARTS, strict=True):
             found = Ports.free(preferred=usual and not ports)
-            while any(found.shares(others) for others in ports.values()):
-                found = Ports.free(preferred=False)  # Nobody listens there yet, so they look free.
             ports[plan.name] = dataclasses.replace(found, rtp_start=rtp_start)
         sip_ports = {name: one.sip for name, one in ports.items()}
         self.net = Net(options.folder / "bus", sip_ports, self.clock.now)

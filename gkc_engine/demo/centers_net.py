@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import signal
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -17,6 +15,7 @@ from gkc_engine.bus.process import BusProcess
 from gkc_engine.demo.lines import HOST, Cable, End, SipLine, TcpLine
 from gkc_engine.errors import GkcError
 from gkc_engine.ids import Instant
+from gkc_engine.pbx.ports import free_tcp_port
 
 STOP_S: Final = 0.8
 NOWHERE: Final = f"{HOST}:9"
@@ -41,8 +40,8 @@ class Net:
         """Of each leaf node's two users."""
         self.hub_secrets = {name: secrets.token_hex(16) for name in self.names}
         self.cables = {name: Cable(now) for name in self.names}
-        self.hub_port, leaf_port, *leaves = _ports(2 + len(self.names))
-        self.leaf_ports = dict(zip(self.names, leaves, strict=True))
+        self.hub_port, leaf_port = free_tcp_port(HOST), free_tcp_port(HOST)
+        self.leaf_ports = {name: free_tcp_port(HOST) for name in self.names}
         self._folder = folder
         self._calls = {
             frozenset((one, other)): SipLine(
@@ -156,12 +155,3 @@ class Net:
         """End the servers at once."""
         for one in (self.hub, *self.leaves.values()):
             one.signal(signal.SIGKILL)
-
-
-def _ports(count: int) -> list[int]:
-    """Return so many free TCP ports, no two of them the same."""
-    with contextlib.ExitStack() as held:
-        taken = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in taken:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in taken]

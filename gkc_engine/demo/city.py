@@ -25,7 +25,8 @@ from gkc_engine.errors import PeerError
 from gkc_engine.pbx.from_config import plan_from_config
 from gkc_engine.pbx.install import Install
 from gkc_engine.pbx.model import OperatorPhone, PbxPlan, Trunk
-from gkc_engine.pbx.process import AsteriskProcess, free_tcp_port, free_udp_port, free_udp_range
+from gkc_engine.pbx.ports import free_tcp_port, free_udp_port, free_udp_range
+from gkc_engine.pbx.process import AsteriskProcess
 from gkc_engine.pbx.render import render_standalone
 
 SECRET_VARIABLE = "GKC_AMI_SECRET"
@@ -55,11 +56,6 @@ class Ports:
     def rtp_end(self) -> int:
         """The last of the RTP ports."""
         return self.rtp_start + RTP_PORTS - 1
-
-    def shares(self, other: Ports) -> bool:
-        """Whether something of both would listen at one port; sound apart."""
-        mine, theirs = ({p.sip, p.ami, p.agi, p.metrics} for p in (self, other))
-        return bool(mine & theirs)
 
     @classmethod
     def usual(cls) -> Ports:

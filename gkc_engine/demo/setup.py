@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from gkc_engine.control.protocol import Json
 from gkc_engine.demo.city import Ports
 from gkc_engine.demo.tree import Document
-from gkc_engine.pbx.process import port_holder
+from gkc_engine.pbx.ports import port_holder
 
 CITIZEN: Final = "citizen"
 """SIP user of a softphone that calls as a citizen does."""

@@ -30,7 +30,8 @@ from gkc_engine.pbx.outside import (
     set_phone,
     set_phone_default,
 )
-from gkc_engine.pbx.process import AsteriskProcess, free_tcp_port, free_udp_port, free_udp_range
+from gkc_engine.pbx.ports import free_tcp_port, free_udp_port, free_udp_range
+from gkc_engine.pbx.process import AsteriskProcess
 from gkc_engine.pbx.render import render_outside
 
 TRUNK_HOST: Final = "127.0.0.11"

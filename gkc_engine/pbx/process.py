@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import resource
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -122,86 +120,3 @@ class AsteriskProcess(Child):
     async def stop(self, grace_s: float = 2.5) -> None:
         """End it with SIGTERM, after ``grace_s`` with SIGKILL. Nothing happens if it is over."""
         await super().stop(grace_s)
-
-
-def free_udp_port(host: str = "127.0.0.1", preferred: int = 0) -> int:
-    """Return ``preferred`` if nothing holds it on ``host``, else a free UDP port."""
-    return _free_port(socket.SOCK_DGRAM, host, preferred)
-
-
-def free_tcp_port(host: str = "127.0.0.1", preferred: int = 0) -> int:
-    """Return ``preferred`` if nothing holds it on ``host``, else a free TCP port."""
-    return _free_port(socket.SOCK_STREAM, host, preferred)
-
-
-def _free_port(kind: socket.SocketKind, host: str, preferred: int) -> int:
-    for port in (preferred, 0):
-        with socket.socket(socket.AF_INET, kind) as probe:
-            if kind is socket.SOCK_STREAM:
-                # As a server does it: what only lingers in TIME_WAIT does not count as held.
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            found: int = probe.getsockname()[1]
-            return found
-    raise PeerError(f"no free port on {host}")
-
-
-def free_udp_range(starts: Sequence[int], count: int) -> int:
-    """Return the first of ``starts`` from which ``count`` UDP ports on nobody holds.
-
-    Asterisk tries the next port when one is held, so where none is quite free, the freest will do.
-    """
-    held = udp_ports_held()
-    taken = {start: sum(start <= port < start + count for port in held) for start in starts}
-    return min(starts, key=taken.__getitem__)
-
-
-def udp_ports_held() -> set[int]:
-    """Return every UDP port that somebody on this machine holds, on whatever address."""
-    ports = set()
-    for table in (Path("/proc/net/udp"), Path("/proc/net/udp6")):
-        lines = table.read_text().splitlines()[1:] if table.exists() else []
-        ports |= {int(line.split()[1].rpartition(":")[2], 16) for line in lines}
-    return ports
-
-
-def port_holder(port: int, protocol: str = "tcp") -> str | None:
-    """Return who listens on ``port`` of this machine, as ``NAME (pid N)``; ``None`` = nobody.
-
-    A process of another user that we may not look into is "another user's process".
-    """
-    inodes = _listening_inodes(port, protocol)
-    if not inodes:
-        return None
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and inodes & _socket_inodes(process):
-            name = (process / "comm").read_text().strip()
-            return f"{name} (pid {process.name})"
-    return "another user's process"
-
-
-def _listening_inodes(port: int, protocol: str) -> set[str]:
-    listening = {"tcp": "0A", "udp": "07"}[protocol]
-    inodes = set()
-    for table in (f"/proc/net/{protocol}", f"/proc/net/{protocol}6"):
-        if not Path(table).exists():
-            continue
-        for line in Path(table).read_text().splitlines()[1:]:
-            fields = line.split()
-            if int(fields[1].rpartition(":")[2], 16) == port and fields[3] == listening:
-                inodes.add(fields[9])
-    return inodes
-
-
-def _socket_inodes(process: Path) -> set[str]:
-    inodes = set()
-    with contextlib.suppress(OSError):
-        for link in (process / "fd").iterdir():
-            with contextlib.suppress(OSError):
-                target = os.readlink(link)  # noqa: PTH115  (a socket's target is no path)
-                if target.startswith("socket:["):
-                    inodes.add(target[8:-1])
-    return inodes

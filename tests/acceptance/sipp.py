@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gkc_engine.pbx.process import port_holder
+from gkc_engine.pbx.ports import port_holder
 from tests.ports import free_media_port, free_port
 
 SCENARIOS = Path(__file__).with_name("sipp")

@@ -16,7 +16,7 @@ from gkc_engine.demo.tree import Document, copy_tree
 from gkc_engine.demo.world import OutsideWorld
 from gkc_engine.ids import SECOND, Instant
 from gkc_engine.pbx.install import Install
-from gkc_engine.pbx.process import free_udp_range, udp_ports_held
+from gkc_engine.pbx.ports import free_udp_range, udp_ports_held
 
 CONFIG = Path(__file__).parents[2] / "config"
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -106,10 +106,3 @@ def test_rtp_ports_of_which_one_is_held_are_replaced(monkeypatch: pytest.MonkeyP
     assert said == (
         f"of the ports {port - 5} to {port} (RTP) some are held: taking {quiet} to {quiet + 5}"
     )
-
-
-def test_ports_of_two_centers_are_told_apart() -> None:
-    one = Ports(sip=1, ami=2, agi=3, metrics=4)
-    assert not one.shares(Ports(sip=5, ami=6, agi=7, metrics=8))
-    assert one.shares(Ports(sip=5, ami=6, agi=1, metrics=8))
-    assert one.shares(dataclasses.replace(one, rtp_start=30000))

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -10,14 +9,7 @@ import pytest
 
 from gkc_engine.errors import PeerError
 from gkc_engine.pbx.install import Install
-from gkc_engine.pbx.process import (
-    AsteriskProcess,
-    free_tcp_port,
-    free_udp_port,
-    port_holder,
-    raise_file_limit,
-)
-from tests.ports import free_port
+from gkc_engine.pbx.process import AsteriskProcess, raise_file_limit
 
 STUBBORN = """
 import pathlib, signal, sys
@@ -66,21 +58,6 @@ async def test_stopping_twice_or_before_the_start_is_nothing(tmp_path: Path) -> 
     await process.stop()
     await process.kill()
     assert process.pid is None
-
-
-@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-def test_a_held_port_is_not_free_and_its_holder_is_named(kind: socket.SocketKind) -> None:
-    protocol = "tcp" if kind is socket.SOCK_STREAM else "udp"
-    free = free_tcp_port if protocol == "tcp" else free_udp_port
-    with socket.socket(socket.AF_INET, kind) as holder:
-        holder.bind(("127.0.0.1", free_port()))  # nobody takes it in between
-        if protocol == "tcp":
-            holder.listen()
-        port = holder.getsockname()[1]
-        assert free("127.0.0.1", port) != port
-        assert f"(pid {os.getpid()})" in (port_holder(port, protocol) or "")
-    assert free("127.0.0.1", port) == port
-    assert port_holder(port, protocol) is None
 
 
 def test_the_limit_of_open_files_only_grows() -> None:
