@@ -85,8 +85,11 @@ def _row(one: Outcome, day: str) -> dict[str, Any]:
 
 
 def _behind_s(one: Outcome) -> float | None:
-    """Return how much later the center's last row is than the city's, by the center's clock."""
-    if one.here is None:
+    """Return how much later the center's last row is than the city's, by the center's clock.
+
+    None: nobody can tell: it did not answer, or the city has no row of it yet.
+    """
+    if one.here is None or (one.behind and not one.feed.ts_us):
         return None
     return max(0, one.last_us - one.feed.ts_us) / 1e6 if one.behind else 0.0
 

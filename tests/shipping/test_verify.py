@@ -313,6 +313,18 @@ def test_who_is_behind_or_was_refused_is_said_and_is_no_difference(
     ]
 
 
+def test_of_whom_there_is_no_row_yet_it_is_not_said_how_late_he_is(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = Feed(center="sever", number=1, position=Position(seq=0), ts_us=0, told_seq=0)
+    new = outcome("sever", feed=feed, city=Counts(rows=0), last=224, last_us=10**12)
+    code, text = said(there, monkeypatch, [new])
+    assert code == 0
+    assert text.splitlines()[1] == "sever: 0 rows, 0 begun, 0 ended; 224 rows behind"
+    (row,) = json.loads(said(there, monkeypatch, [new], "--json")[1])
+    assert (row["behind_rows"], row["behind_s"], row["records_until"]) == (224, None, None)
+
+
 def test_who_left_the_city_is_said_and_is_no_fault(
     there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
