@@ -89,9 +89,11 @@ def _behind_s(one: Outcome) -> float | None:
 
     None: nobody can tell: it did not answer, or the city has no row of it yet.
     """
-    if one.here is None or (one.behind and not one.feed.ts_us):
+    if one.here is None:
         return None
-    return max(0, one.last_us - one.feed.ts_us) / 1e6 if one.behind else 0.0
+    if not one.behind:
+        return 0.0
+    return max(0, one.last_us - one.feed.ts_us) / 1e6 if one.feed.ts_us else None
 
 
 def _print(outcomes: list[Outcome], day: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
+import secrets
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ class FreePorts:
         raise PeerError(f"no port of {self._ports[0]} to {self._ports[-1]} is free on {host}")
 
 
-_OURS = FreePorts(range(10_000, 14_000), random.Random(os.urandom(8)).randrange(4_000))
+_OURS = FreePorts(range(10_000, 14_000), secrets.randbelow(4_000))
 """Below a city's RTP. Two processes that begin at random places seldom meet."""
 
 

@@ -19,18 +19,18 @@ HOST = "127.0.0.1"
 KINDS = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
 
 
-@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_held_port_is_not_free_and_its_holder_is_named(kind: socket.SocketKind) -> None:
     protocol = "tcp" if kind is socket.SOCK_STREAM else "udp"
     free = free_tcp_port if protocol == "tcp" else free_udp_port
     with socket.socket(socket.AF_INET, kind) as holder:
-        holder.bind(("127.0.0.1", free_port()))  # nobody takes it in between
+        holder.bind((HOST, free_port()))  # nobody takes it in between
         if protocol == "tcp":
             holder.listen()
         port = holder.getsockname()[1]
-        assert free("127.0.0.1", port) != port
+        assert free(HOST, port) != port
         assert f"(pid {os.getpid()})" in (port_holder(port, protocol) or "")
-    assert free("127.0.0.1", port) == port
+    assert free(HOST, port) == port
     assert port_holder(port, protocol) is None
 
 
